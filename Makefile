@@ -1,0 +1,42 @@
+# make help tells what there is; every target installs what it needs into .venv.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check format bench clean
+
+PYTHON ?= python3
+BIN := .venv/bin
+DEMO := demo
+
+help: ## Show what there is
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | column -t -s '|'
+
+# The stamp is newer than pyproject.toml exactly when .venv holds what it asks for.
+.venv/installed: pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "Installing eufcc and its tools into .venv (a few minutes the first time) …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+install: .venv/installed ## Install eufcc into .venv
+
+demo: install ## Draw a collection, train on it, measure, and tag three images (about 4 minutes)
+	@$(BIN)/eufcc --help
+
+test: check ## Lint, types, documentation and all tests
+	@$(BIN)/pytest
+
+check: install ## Lint, types and documentation only
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: install ## Put the code into its standard form
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: install ## Measure speed against peers and floors (tests/benchmarks)
+	@$(BIN)/python -m tests.benchmarks
+
+clean: ## Remove what was built and drawn; your data stays
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis $(DEMO)

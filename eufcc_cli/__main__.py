@@ -1,0 +1,5 @@
+"""`python -m eufcc_cli`."""
+
+from eufcc_cli.cli import main
+
+main()

@@ -1,0 +1,78 @@
+"""The Typer application: global options, the six commands, and the one place where errors are told."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from eufcc_cli import __version__, console
+from eufcc_cli.commands import download, evaluate, fetch, tag, train, trees
+from eufcc_cli.core.errors import EufccError
+from eufcc_cli.core.files import Root
+
+
+class _Boundary(TyperGroup):
+    """The error boundary: what a user can cause ends in one line and an exit code, a bug in a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+            return result
+        except EufccError as error:
+            console.error(str(error), error.hint)
+            raise typer.Exit(1) from error
+        except KeyboardInterrupt:
+            console.note("interrupted; everything finished so far is kept")
+            raise typer.Exit(130) from None
+        except BrokenPipeError:
+            # The reader (`head`, say) has all it wanted; what is still buffered has nowhere to go.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(0) from None
+
+
+app = typer.Typer(
+    cls=_Boundary,
+    help="Collect, train and tag with EUFCC-340K: faceted, hierarchical tags for the images of "
+    "galleries, libraries, archives and museums.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(fetch.app, name="fetch")
+app.command("download")(download.download)
+app.command("trees")(trees.trees)
+app.command("train")(train.train)
+app.command("evaluate")(evaluate.evaluate)
+app.command("tag")(tag.tag)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        console.line(f"eufcc {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    ctx: typer.Context,
+    root: Annotated[
+        Path,
+        typer.Option("--root", envvar="EUFCC_ROOT", help="The collection root: holds data/, labels/, runs/."),
+    ] = Path(),
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Tell only results and errors.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Tell every step.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    console.setup(quiet=quiet, verbose=verbose)
+    ctx.obj = Root(root)
+
+
+def main() -> None:
+    """The console script `eufcc`."""
+    app(prog_name="eufcc")

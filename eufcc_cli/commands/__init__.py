@@ -1,0 +1,1 @@
+"""The six commands: options in, one call of the core, results out."""

@@ -1,0 +1,7 @@
+"""`eufcc download`."""
+
+import typer
+
+
+def download(ctx: typer.Context) -> None:
+    """download."""

@@ -1,0 +1,7 @@
+"""`eufcc evaluate`."""
+
+import typer
+
+
+def evaluate(ctx: typer.Context) -> None:
+    """evaluate."""

@@ -1,0 +1,7 @@
+"""`eufcc tag`."""
+
+import typer
+
+
+def tag(ctx: typer.Context) -> None:
+    """tag."""

@@ -1,0 +1,7 @@
+"""`eufcc train`."""
+
+import typer
+
+
+def train(ctx: typer.Context) -> None:
+    """train."""

@@ -1,0 +1,7 @@
+"""`eufcc trees`."""
+
+import typer
+
+
+def trees(ctx: typer.Context) -> None:
+    """trees."""

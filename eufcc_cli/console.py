@@ -1,0 +1,196 @@
+"""The only place that draws: results on standard output, everything else on standard error.
+
+With standard output not a terminal nothing is coloured, boxed or cut to a width; progress bars appear
+only on a terminal, and elsewhere a plain line every half minute tells that work goes on.
+"""
+
+import logging
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from rich import box
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    ProgressColumn,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.progress import Progress as RichProgress
+from rich.progress import Task as RichTask
+from rich.table import Table
+from rich.text import Text
+
+from eufcc_cli.core.progress import SILENT, Progress, Task
+
+# In a pipe the width is that of the longest line: nothing is wrapped or cut.
+out = Console(soft_wrap=not sys.stdout.isatty(), highlight=False)
+err = Console(stderr=True, soft_wrap=not sys.stderr.isatty(), highlight=False)
+
+_SECONDS_BETWEEN_LINES = 30.0
+_quiet = False
+
+
+def setup(*, quiet: bool = False, verbose: bool = False) -> None:
+    """Choose how much is told on standard error, and send the core's log there."""
+    global _quiet
+    _quiet = quiet
+    logger = logging.getLogger("eufcc")
+    logger.setLevel(logging.ERROR if quiet else logging.DEBUG if verbose else logging.WARNING)
+    logger.handlers = [RichHandler(console=err, show_time=False, show_path=False, markup=False)]
+
+
+def on_terminal() -> bool:
+    """True where a person reads standard output, False in a pipe or a file."""
+    return sys.stdout.isatty()
+
+
+def error(message: str, hint: str | None = None) -> None:
+    """One line `error: …`, and one line `hint: …` where there is something to do."""
+    err.print(f"[bold red]error:[/] {_one_line(message)}", soft_wrap=True)
+    if hint:
+        err.print(f"[bold cyan]hint:[/] {_one_line(hint)}", soft_wrap=True)
+
+
+def warn(message: str) -> None:
+    """One line `warning: …` on standard error, unless --quiet."""
+    if not _quiet:
+        err.print(f"[yellow]warning:[/] {_one_line(message)}", soft_wrap=True)
+
+
+def note(message: str = "") -> None:
+    """A line of explanation on standard error, unless --quiet."""
+    if not _quiet:
+        err.print(escape(message), soft_wrap=True)
+
+
+def _one_line(message: str) -> str:
+    return escape(" ".join(message.split()))
+
+
+def line(text: str = "") -> None:
+    """A line of results, exactly as it is, flushed so that the next program in the pipe can go on."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    title: str | None = None,
+    numeric: Iterable[str] = (),
+    to: Console | None = None,
+) -> None:
+    """Draw a table of results: boxed on a terminal, aligned plain text in a pipe.
+
+    Columns named in `numeric` are set to the right. Results go to standard output; `to=err` is for
+    tables that only explain.
+    """
+    target = to or out
+    if target is err and _quiet:
+        return
+    right = set(numeric)
+    drawn = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
+    drawn.box = box.ROUNDED if target.is_terminal else None
+    drawn.pad_edge = target.is_terminal
+    for column in columns:
+        drawn.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    for row in rows:
+        drawn.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in row))
+    if target.is_terminal:
+        target.print(drawn)
+    else:
+        # Rich lays tables out for a width even in a pipe: give it one that nothing reaches.
+        text = Console(width=10_000, no_color=True, highlight=False)
+        with text.capture() as capture:
+            text.print(drawn)
+        for plain in capture.get().splitlines():
+            target.print(plain.rstrip(), soft_wrap=True, markup=False)
+
+
+class _FieldsColumn(ProgressColumn):
+    """What the work reports beside its steps: `loss 0.31`, `failed 2`."""
+
+    def render(self, task: RichTask) -> Text:
+        shown = task.fields.get("shown", {})
+        return Text("  ".join(f"{name} {_format(value)}" for name, value in shown.items()), style="dim")
+
+
+class _SpeedColumn(ProgressColumn):
+    def render(self, task: RichTask) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:,.0f} {task.fields['unit']}/s" if speed else "", style="cyan")
+
+
+def _format(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+@dataclass
+class _BarTask:
+    progress: RichProgress
+    task_id: int
+    shown: dict[str, object] = field(default_factory=dict)
+
+    def advance(self, steps: int = 1, **fields: object) -> None:
+        self.shown |= fields
+        self.progress.update(self.task_id, advance=steps, shown=self.shown)  # type: ignore[arg-type]
+
+
+class _Bars:
+    @contextmanager
+    def task(self, description: str, total: int | None, unit: str = "images") -> Iterator[Task]:
+        bars = RichProgress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=30),
+            MofNCompleteColumn(),
+            _SpeedColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            _FieldsColumn(),
+            console=err,
+            transient=True,
+        )
+        with bars:
+            yield _BarTask(bars, bars.add_task(escape(description), total=total, unit=unit, shown={}))
+
+
+@dataclass
+class _LineTask:
+    description: str
+    total: int | None
+    unit: str
+    done: int = 0
+    last: float = field(default_factory=time.monotonic)
+
+    def advance(self, steps: int = 1, **fields: object) -> None:
+        self.done += steps
+        now = time.monotonic()
+        if now - self.last >= _SECONDS_BETWEEN_LINES:
+            self.last = now
+            of = "" if self.total is None else f" of {self.total:,}"
+            more = "".join(f", {name} {_format(value)}" for name, value in fields.items())
+            note(f"{self.description}: {self.done:,}{of} {self.unit}{more}")
+
+
+class _Lines:
+    @contextmanager
+    def task(self, description: str, total: int | None, unit: str = "images") -> Iterator[Task]:
+        yield _LineTask(description, total, unit)
+
+
+def progress(show: bool = True) -> Progress:
+    """What to hand the core: bars on a terminal, a line now and then elsewhere, nothing if quiet."""
+    if _quiet or not show:
+        return SILENT
+    return _Bars() if sys.stderr.isatty() else _Lines()

@@ -1,0 +1,1 @@
+"""All that eufcc knows and does, usable from Python without the command line."""

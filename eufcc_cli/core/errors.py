@@ -1,0 +1,41 @@
+"""The errors a user can cause or meet, each with a message that names the thing and a hint.
+
+::
+
+    EufccError
+    ├── DataError        annotation tables, label files, predictions: what a file says
+    │   └── ImageError   one image that cannot be used
+    ├── CollectError     servers, downloads, harvests: what the network says
+    └── ModelError       weights, configurations, training: what learns
+
+Anything else that is raised is a bug and keeps its traceback.
+"""
+
+
+class EufccError(Exception):
+    """An error to tell in one line: what is wrong (naming file, row, URL or option), and what to do.
+
+    >>> error = EufccError("data/train.csv: no such file", hint="run `eufcc fetch` first")
+    >>> print(error, "/", error.hint)
+    data/train.csv: no such file / run `eufcc fetch` first
+    """
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class DataError(EufccError):
+    """A file's content is not what it has to be."""
+
+
+class ImageError(DataError):
+    """One image cannot be used; the message is the reason alone, since the caller knows which image."""
+
+
+class CollectError(EufccError):
+    """A server, a download or a harvest failed."""
+
+
+class ModelError(EufccError):
+    """A model, its weights or its training cannot go on."""

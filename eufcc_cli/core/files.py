@@ -1,0 +1,167 @@
+"""Atomic writes, digests, and the paths of a collection root."""
+
+import contextlib
+import errno
+import hashlib
+import os
+import string
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+from urllib.parse import unquote
+
+from eufcc_cli.core.errors import DataError, EufccError
+
+SPLITS = ("train", "val", "test_id", "test_ood")
+
+
+@contextlib.contextmanager
+def atomic_open(path: Path, mode: str = "wb", **kwargs: Any) -> Iterator[IO[Any]]:
+    """Open a file that takes its place only when it is whole: temporary file beside it, fsync, rename.
+
+    Whatever interrupts the block leaves the old file as it was and no temporary file behind. Text is
+    UTF-8 with the newlines that are written. Raises EufccError where the folder cannot be written.
+    """
+    if "b" not in mode:
+        kwargs = {"encoding": "utf-8", "newline": "", **kwargs}
+    temporary: str | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name[:100]}.", suffix=".part", dir=path.parent)
+        with os.fdopen(handle, mode, **kwargs) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        # mkstemp makes private files; what eufcc writes is as readable as the user's umask says.
+        umask = os.umask(0)
+        os.umask(umask)
+        Path(temporary).chmod(0o666 & ~umask)
+        Path(temporary).replace(path)
+        temporary = None
+    except OSError as error:
+        reason = error.strerror or error
+        raise EufccError(f"{path}: cannot write: {reason}", hint=_write_hint(error)) from error
+    finally:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+
+
+def _write_hint(error: OSError) -> str | None:
+    return {
+        errno.ENOSPC: "free some space and give the same command again; it continues where it stopped",
+        errno.EACCES: "choose a folder you may write to",
+        errno.EROFS: "choose a folder you may write to",
+    }.get(error.errno or 0)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole or not at all."""
+    with atomic_open(path, "w") as file:
+        file.write(text)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a binary file whole or not at all."""
+    with atomic_open(path) as file:
+        file.write(content)
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file, as hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def git_blob_id(path: Path) -> str:
+    """The name git gives a file's content: SHA-1 of `blob <size>\\0<content>`."""
+    digest = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+_PLAIN = frozenset((string.ascii_lowercase + string.digits + "_-").encode())
+_DEVICES = {"con", "prn", "aux", "nul", *(f"{name}{n}" for name in ("com", "lpt") for n in range(10))}
+_LONGEST = 100  # characters of a folder's or file's name; longer ids become nested folders
+_LONGEST_ID = 2000
+
+
+def image_stem(image_id: str) -> PurePosixPath:
+    """Where an image is kept below data/images, without its ending: safe, sharded, reversible.
+
+    Whatever a stranger's id holds (`../`, a slash, NUL, capitals that clash on some file systems, the
+    name of a Windows device) is percent-encoded; two digits of its SHA-256 spread the images over 256
+    folders. Raises DataError for an empty or absurdly long id.
+
+    >>> image_stem("art_025809").as_posix()
+    'f6/art_025809'
+    >>> image_stem("../Etc").as_posix()
+    'de/%2E%2E%2F%45tc'
+    >>> image_stem("con").as_posix()
+    '11/%63on'
+    >>> image_id_of(image_stem("../Etc"))
+    '../Etc'
+    """
+    if not image_id:
+        raise DataError("an image without an id has no place")
+    if len(image_id) > _LONGEST_ID:
+        raise DataError(f"id of {len(image_id)} characters ({image_id[:40]}…) is too long to name a file")
+    raw = image_id.encode("utf-8", "surrogatepass")
+    name = "".join(chr(byte) if byte in _PLAIN else f"%{byte:02X}" for byte in raw)
+    if name in _DEVICES:
+        name = f"%{raw[0]:02X}{name[1:]}"
+    shard = hashlib.sha256(raw).hexdigest()[:2]
+    return PurePosixPath(shard, *(name[i : i + _LONGEST] for i in range(0, len(name), _LONGEST)))
+
+
+def image_id_of(path: PurePosixPath) -> str:
+    """The id whose image is kept at this path below data/images (with or without its ending)."""
+    return unquote("".join(path.with_suffix("").parts[1:]), errors="surrogatepass")
+
+
+@dataclass(frozen=True)
+class Root:
+    """A collection root: the folder that holds data/, labels/ and runs/.
+
+    >>> root = Root(Path("collection"))
+    >>> root.table("train").as_posix(), root.label_file("materials").as_posix()
+    ('collection/data/train.csv', 'collection/labels/materials.txt')
+    """
+
+    path: Path
+
+    @property
+    def data(self) -> Path:
+        return self.path / "data"
+
+    @property
+    def images(self) -> Path:
+        return self.data / "images"
+
+    @property
+    def ledger(self) -> Path:
+        return self.images / "images.sqlite"
+
+    @property
+    def labels(self) -> Path:
+        return self.path / "labels"
+
+    @property
+    def runs(self) -> Path:
+        return self.path / "runs"
+
+    def table(self, split: str) -> Path:
+        return self.data / f"{split}.csv"
+
+    def label_file(self, facet: str) -> Path:
+        return self.labels / f"{facet}.txt"
+
+    def run(self, name: str) -> Path:
+        return self.runs / name
+
+    def splits(self) -> list[str]:
+        """The splits whose tables are there, in the order train, val, test_id, test_ood."""
+        return [split for split in SPLITS if self.table(split).is_file()]

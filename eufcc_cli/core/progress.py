@@ -1,0 +1,31 @@
+"""How the core tells how far it is, without knowing who listens: the console, a notebook, nobody."""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Protocol
+
+
+class Task(Protocol):
+    """One piece of work under way."""
+
+    def advance(self, steps: int = 1, **fields: object) -> None:
+        """Report steps done, and what is worth showing beside the bar (`loss=0.31`, `failed=2`)."""
+
+
+class Progress(Protocol):
+    """Something that shows work under way."""
+
+    def task(self, description: str, total: int | None, unit: str = "images") -> AbstractContextManager[Task]:
+        """Begin a piece of work of `total` steps (None where that is unknown)."""
+
+
+class _Silent:
+    @contextmanager
+    def task(self, description: str, total: int | None, unit: str = "images") -> Iterator[Task]:
+        yield self
+
+    def advance(self, steps: int = 1, **fields: object) -> None:
+        pass
+
+
+SILENT: Progress = _Silent()

@@ -1,0 +1,1 @@
+"""Results people can use: tables, plots, HTML, JSON lines, CSV."""

@@ -1,0 +1,1 @@
+"""What the data says: annotation tables, hierarchies, vocabularies."""
