@@ -1,0 +1,242 @@
+"""A model on disk and in memory: weights, configuration, vocabulary. Loading one never runs its code."""
+
+import hashlib
+import json
+import platform
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+
+from eufcc_cli import __version__
+from eufcc_cli.core.errors import EufccError, ModelError
+from eufcc_cli.core.files import Root, sha256, write_bytes, write_text
+from eufcc_cli.core.model.config import CLIP_METHODS
+from eufcc_cli.core.model.methods import METHODS, FacetMethod
+from eufcc_cli.core.model.network import Network, create_backbone
+from eufcc_cli.core.model.preprocessing import Preprocessing
+from eufcc_cli.core.taxonomy.vocabulary import Vocabulary
+
+CONFIG = "config.json"
+WEIGHTS = "model.safetensors"
+_FORMAT = 1
+
+
+@dataclass
+class TaggingModel:
+    """A network, what its outputs mean, and how it wants its images: all that scores an image."""
+
+    name: str
+    method: str
+    vocabulary: Vocabulary
+    network: nn.Module
+    """Normalised images [B, 3, size, size] -> {facet: logits [B, outputs]}."""
+    methods: dict[str, FacetMethod]
+    preprocessing: Preprocessing
+    config: dict[str, Any] = field(default_factory=dict)
+    folder: Path | None = None
+    precision: torch.dtype = torch.float32
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.network.parameters()).device
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over weights, method, vocabulary and preprocessing: what decides the scores."""
+        content = [self.method, self.vocabulary.digest, self.preprocessing.to_json()]
+        content.append(self.config.get("method_options", {}))
+        if self.folder is not None:
+            content.append(sha256(self.folder / WEIGHTS))
+        else:
+            weights = hashlib.sha256()
+            for name, tensor in sorted(self.network.state_dict().items()):
+                weights.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+            content.append(weights.hexdigest())
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    @torch.inference_mode()
+    def log_scores(self, images: Tensor) -> dict[str, Tensor]:
+        """uint8 squares [B, 3, stored, stored] -> {facet: log-scores float32 [B, tags]}, on the device."""
+        images = self.preprocessing.middle(images.to(self.device, non_blocking=True))
+        images = self.preprocessing.normalise(images).contiguous(memory_format=torch.channels_last)
+        with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
+            logits = self.network(images)
+        return {facet: method.log_scores(logits[facet]) for facet, method in self.methods.items()}
+
+
+def build_methods(
+    method: str, vocabulary: Vocabulary, counts: dict[str, Any] | None = None, **options: Any
+) -> dict[str, FacetMethod]:
+    """The method of every facet of a vocabulary."""
+    made = METHODS[method]
+    return {
+        facet: made.for_facet(tags, None if counts is None else counts[facet], **options)
+        for facet, tags in vocabulary.facets.items()
+    }
+
+
+def versions() -> dict[str, str]:
+    """What a model was made with."""
+    packages = {name: version(name) for name in ("torch", "timm", "pillow")}
+    return {"eufcc": __version__, "python": platform.python_version(), **packages}
+
+
+def save_weights(folder: Path, network: nn.Module) -> None:
+    """Write a network's tensors to model.safetensors, whole or not at all."""
+    tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
+    write_bytes(folder / WEIGHTS, save(tensors, metadata={"format": "pt"}))
+
+
+def save_config(folder: Path, config: dict[str, Any]) -> None:
+    """Write config.json, whole or not at all."""
+    text = json.dumps({"eufcc_format": _FORMAT, **config}, ensure_ascii=False, indent=1)
+    write_text(folder / CONFIG, text + "\n")
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """A model folder's config.json; raises ModelError where it is not there or not eufcc's."""
+    path = folder / CONFIG
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ModelError(
+            f"{path}: {error.strerror}", hint="a model's folder holds config.json and model.safetensors"
+        ) from error
+    except ValueError as error:
+        raise ModelError(
+            f"{path}: not JSON: {error}", hint="train the model again, or restore the file"
+        ) from error
+    if not isinstance(config, dict) or config.get("eufcc_format") != _FORMAT:
+        raise ModelError(f"{path}: not the configuration of an eufcc model", hint="give a folder under runs/")
+    return config
+
+
+def find_model(spec: str, root: Root) -> Path:
+    """The folder a model's name stands for: a run, a folder, a safetensors file, or `hf-hub:ORG/NAME`."""
+    if spec.startswith("hf-hub:"):
+        return _from_hub(spec.removeprefix("hf-hub:"))
+    run = root.run(spec)
+    for folder in (run, Path(spec)):
+        if folder.is_dir():
+            return folder
+    if spec.endswith(".safetensors") and Path(spec).is_file():
+        if Path(spec).name != WEIGHTS:
+            raise ModelError(
+                f"{spec}: a model's weights are called {WEIGHTS}", hint="keep config.json beside it"
+            )
+        return Path(spec).parent
+    runs = sorted(path.parent.name for path in root.runs.glob(f"*/{CONFIG}"))
+    hint = f"there are: {', '.join(runs)}" if runs else "train one: `eufcc train --name NAME`"
+    raise ModelError(f"{spec}: no such model in {root.runs}, and no such folder", hint=hint)
+
+
+def _from_hub(repository: str) -> Path:
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(repository, allow_patterns=[CONFIG, WEIGHTS]))
+    except (OSError, ValueError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ModelError(
+            f"hf-hub:{repository}: {reason}", hint="check the name (ORG/NAME) and the network, then try again"
+        ) from error
+
+
+def select_device(name: str = "auto") -> torch.device:
+    """The device of that name; auto: the GPU if there is one. Raises ModelError where it is not there."""
+    if name == "auto":
+        mps = torch.backends.mps.is_available()
+        return torch.device("cuda" if torch.cuda.is_available() else "mps" if mps else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ModelError(f"--device {name}: no such device", hint="choose auto, cpu, cuda or mps") from error
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not there.get(device.type, False) or (device.index or 0) >= max(1, torch.cuda.device_count()):
+        raise ModelError(f"--device {name}: not on this machine", hint="choose --device auto or cpu")
+    return device
+
+
+def select_precision(name: str, device: torch.device) -> torch.dtype:
+    """The type of the network's arithmetic; auto: bf16 on a GPU that has it, else float32."""
+    if name == "auto":
+        has_bf16 = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+        return torch.bfloat16 if has_bf16 else torch.float32
+    if name == "fp16" and device.type == "cpu":
+        raise ModelError("--precision fp16: not on the CPU", hint="choose fp32 or bf16")
+    return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[name]
+
+
+def load_model(spec: str, root: Root, device: str = "auto", precision: str = "auto") -> TaggingModel:
+    """Load a trained model by its run's name, folder, safetensors file, or `hf-hub:` name.
+
+    Raises ModelError where a file is missing, is not eufcc's, or where weights and vocabulary disagree.
+    """
+    folder = find_model(spec, root)
+    config = read_config(folder)
+    target = select_device(device)
+    try:
+        vocabulary = Vocabulary.from_json(config["vocabulary"])
+        preprocessing = Preprocessing.from_json(config["preprocessing"])
+        method = config["method"]
+        network = _network(config, vocabulary)
+        scored_as = "softmax" if method in CLIP_METHODS else method
+        methods = build_methods(scored_as, vocabulary, **config.get("method_options", {}))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ModelError(
+            f"{folder / CONFIG}: {type(error).__name__}: {error}",
+            hint="the file is incomplete: train the model again",
+        ) from error
+    except EufccError as error:
+        raise ModelError(f"{folder / CONFIG}: {error}", hint=error.hint) from error
+    _load_weights(network, folder / WEIGHTS)
+    network.to(target).to(memory_format=torch.channels_last).eval()
+    return TaggingModel(
+        name=config.get("name", folder.name),
+        method=method,
+        vocabulary=vocabulary,
+        network=network,
+        methods={facet: made.to(target) for facet, made in methods.items()},
+        preprocessing=preprocessing,
+        config=config,
+        folder=folder,
+        precision=select_precision(precision, target),
+    )
+
+
+def _network(config: dict[str, Any], vocabulary: Vocabulary) -> nn.Module:
+    options = config.get("method_options", {})
+    outputs = {
+        facet: METHODS[config["method"]].for_facet(tags, **options).outputs
+        for facet, tags in vocabulary.facets.items()
+    }
+    return Network(create_backbone(config["backbone"]), outputs)
+
+
+def _load_weights(network: nn.Module, path: Path) -> None:
+    try:
+        tensors = load_file(path)
+    except FileNotFoundError as error:
+        raise ModelError(
+            f"{path}: no such file", hint="a model's folder holds config.json and model.safetensors"
+        ) from error
+    except (OSError, SafetensorError) as error:
+        raise ModelError(
+            f"{path}: {error}", hint="the file is damaged: train or copy the model again"
+        ) from error
+    wanted = network.state_dict()
+    for name, value in wanted.items():
+        found = list(tensors[name].shape) if name in tensors else "missing"
+        if found != list(value.shape):
+            raise ModelError(
+                f"{path}: tensor {name} is {found}, its vocabulary and backbone want {list(value.shape)}",
+                hint="weights and config.json belong to different models: copy both again",
+            )
+    network.load_state_dict({name: tensors[name] for name in wanted})

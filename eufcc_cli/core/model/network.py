@@ -1,0 +1,166 @@
+"""A timm backbone with one linear head per facet."""
+
+import re
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import timm
+from safetensors.torch import load_file
+from timm.models import register_model
+from timm.models.convnext import ConvNeXt
+from torch import Tensor, nn
+
+from eufcc_cli.core.errors import ModelError
+
+
+@register_model
+def convnext_mini(pretrained: bool = False, **kwargs: Any) -> ConvNeXt:
+    """A narrow ConvNeXt for small images and few cores, made to be trained from scratch.
+
+    convnext_atto (Liu et al. 2022, Wightman's scaling) with fewer blocks, 3 x 3 depthwise kernels and a
+    layer scale of 0.5, so that every block takes part from the first step.
+    """
+    if pretrained:
+        raise ModelError(
+            "convnext_mini has no published weights", hint="add --no-pretrained, or --weights FILE"
+        )
+    settings: dict[str, Any] = {"depths": (1, 1, 3, 1), "kernel_sizes": 3, "ls_init_value": 0.5}
+    model: ConvNeXt = timm.create_model("convnext_atto", pretrained=False, **(settings | kwargs))
+    model.pretrained_cfg.update(input_size=(3, 64, 64), crop_pct=1.0)
+    return model
+
+
+class Network(nn.Module):
+    """Images to logits: [B, 3, H, W] -> {facet: [B, outputs of the facet]}."""
+
+    def __init__(self, backbone: Any, outputs: Mapping[str, int], dropout: float = 0.0) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.dropout = nn.Dropout(dropout)
+        self.heads = nn.ModuleDict(
+            {facet: nn.Linear(backbone.num_features, n) for facet, n in outputs.items()}
+        )
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        features = self.dropout(self.backbone(images))
+        return {facet: head(features) for facet, head in self.heads.items()}
+
+    def no_weight_decay(self) -> set[str]:
+        names = self.backbone.no_weight_decay() if hasattr(self.backbone, "no_weight_decay") else set()
+        return {f"backbone.{name}" for name in names}
+
+    def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
+        """timm's layers from the stem to the heads, for layer-wise learning rates."""
+        matcher = self.backbone.group_matcher(coarse=coarse)
+        # timm's patterns are anchored to the backbone's own names; the heads come after its last layer.
+        return {
+            group: [_below_backbone(entry) for entry in patterns]
+            if isinstance(patterns, list | tuple)
+            else _below_backbone(patterns)
+            for group, patterns in matcher.items()
+        }
+
+
+def _below_backbone(pattern: Any) -> Any:
+    if isinstance(pattern, str):
+        return re.sub(r"^\^(.*)$", r"^backbone\\.(?:\1)", pattern)
+    if isinstance(pattern, list | tuple) and pattern and isinstance(pattern[0], str):
+        return (_below_backbone(pattern[0]), *pattern[1:])
+    return pattern
+
+
+def create_backbone(
+    name: str, *, pretrained: bool = False, weights: Path | None = None, drop_path: float = 0.0
+) -> nn.Module:
+    """A timm backbone without classifier, with weights from the hub, from a safetensors file, or none.
+
+    Raises ModelError for an unknown name (naming near ones), a hub that cannot be reached, or a file
+    whose tensors are not this backbone's.
+    """
+    build = partial(timm.create_model, num_classes=0)
+    if drop_path:
+        build = partial(build, drop_path_rate=drop_path)
+    try:
+        backbone = build(name, pretrained=pretrained and weights is None)
+    except ModelError:
+        raise
+    except RuntimeError as error:
+        raise _no_backbone(name, error) from error
+    except (OSError, ValueError) as error:  # what huggingface_hub raises where it cannot be reached
+        raise ModelError(
+            f"cannot load the published weights of {name}: {_first_line(error)}",
+            hint="try again with a network, or give --weights FILE (safetensors) or --no-pretrained",
+        ) from error
+    if weights is not None:
+        load_backbone_weights(backbone, weights)
+    return backbone
+
+
+def load_backbone_weights(backbone: nn.Module, path: Path) -> None:
+    """Fill a backbone from a safetensors file; a classifier in the file is left out, all else must fit."""
+    try:
+        tensors = load_file(path)
+    except (OSError, ValueError) as error:
+        raise ModelError(f"--weights {path}: {_first_line(error)}", hint="give a safetensors file") from error
+    except Exception as error:  # SafetensorError derives from Exception alone
+        raise ModelError(f"--weights {path}: {_first_line(error)}", hint="give a safetensors file") from error
+    filter_fn = getattr(__import__(type(backbone).__module__, fromlist=["_"]), "checkpoint_filter_fn", None)
+    if filter_fn is not None:
+        tensors = filter_fn(tensors, backbone)
+    wanted = backbone.state_dict()
+    missing = sorted(wanted.keys() - tensors.keys())
+    if missing:
+        raise ModelError(
+            f"--weights {path}: no tensor {missing[0]} ({len(missing)} of {len(wanted)} missing)",
+            hint="the weights belong to another backbone: give --backbone its name",
+        )
+    for name, value in wanted.items():
+        found = tensors[name].shape
+        if found != value.shape:
+            raise ModelError(
+                f"--weights {path}: {name} is {list(found)}, the backbone's {list(value.shape)}",
+                hint="the weights belong to another backbone: give --backbone its name",
+            )
+    backbone.load_state_dict({name: tensors[name] for name in wanted})
+
+
+def freeze_stages(backbone: nn.Module, stages: int) -> None:
+    """Stop the training of the stem and the first `stages` stages of a backbone."""
+    if not stages:
+        return
+    blocks = getattr(backbone, "stages", None)
+    if blocks is None or stages > len(blocks):
+        count = "no" if blocks is None else len(blocks)
+        raise ModelError(f"--freeze {stages}: the backbone has {count} stages", hint="freeze fewer")
+    for module in (getattr(backbone, "stem", None), *blocks[:stages]):
+        if module is not None:
+            module.requires_grad_(False)
+
+
+def initialise(network: Network) -> None:
+    """Fan-in initialisation of every matrix: from scratch, timm's fixed 0.02 learns several times slower."""
+    for module in network.backbone.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            fan_in = module.weight[0].numel()
+            nn.init.trunc_normal_(module.weight, std=fan_in**-0.5)
+    for head in network.heads.values():
+        nn.init.trunc_normal_(head.get_parameter("weight"), std=0.01)
+
+
+def _no_backbone(name: str, error: Exception) -> ModelError:
+    import difflib
+
+    near = difflib.get_close_matches(name.split(".")[0], timm.list_models(), n=3, cutoff=0.5)
+    hint = f"did you mean {', '.join(near)}?" if near else "`timm.list_models()` names them all"
+    return ModelError(f"--backbone {name}: {_first_line(error)}", hint=hint)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def count_parameters(network: nn.Module) -> int:
+    """How many numbers are learnt."""
+    return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)

@@ -1,0 +1,115 @@
+"""From an image file to the square of pixels a network sees, the same way in training and tagging."""
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from eufcc_cli.core.collect.decode import open_image
+from eufcc_cli.core.errors import ModelError
+
+_FILTERS = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+_CROP_MODES = ("center", "squash", "border")
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How a backbone wants its images (timm's data configuration, or open_clip's)."""
+
+    size: int
+    """Side of the square the network sees, in pixels."""
+    crop_pct: float = 1.0
+    """The square is the middle `crop_pct` of the image scaled to `stored` pixels."""
+    crop_mode: str = "center"
+    """center: the middle of the image is kept; squash: all of it, distorted; border: all, with bars."""
+    interpolation: str = "bicubic"
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+
+    def __post_init__(self) -> None:
+        if self.interpolation not in _FILTERS or self.crop_mode not in _CROP_MODES:
+            raise ModelError(
+                f"preprocessing: interpolation {self.interpolation}, crop mode {self.crop_mode} unknown",
+                hint=f"known: {', '.join(_FILTERS)}; {', '.join(_CROP_MODES)}",
+            )
+        if not 1 <= self.size <= 4096 or not 0 < self.crop_pct <= 1:
+            raise ModelError(f"preprocessing: size {self.size}, crop {self.crop_pct} make no sense")
+
+    @property
+    def stored(self) -> int:
+        """Side in pixels of the square that is decoded; training crops from it, tagging takes its middle."""
+        return math.floor(self.size / self.crop_pct)
+
+    @classmethod
+    def of_backbone(cls, backbone: torch.nn.Module, image_size: int | None) -> "Preprocessing":
+        """timm's data configuration of a backbone, at another image size if one is asked for."""
+        from timm.data import resolve_data_config
+
+        config = resolve_data_config(model=backbone)
+        interpolation = config["interpolation"] if config["interpolation"] in _FILTERS else "bicubic"
+        crop_mode = config["crop_mode"] if config["crop_mode"] in _CROP_MODES else "center"
+        return cls(
+            size=image_size or config["input_size"][-1],
+            crop_pct=config["crop_pct"],
+            crop_mode=crop_mode,
+            interpolation=interpolation,
+            mean=tuple(config["mean"]),
+            std=tuple(config["std"]),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> "Preprocessing":
+        try:
+            return cls(**{**values, "mean": tuple(values["mean"]), "std": tuple(values["std"])})
+        except (KeyError, TypeError) as error:
+            raise ModelError(f"preprocessing in config.json: {error}") from error
+
+    def load(self, path: Path) -> np.ndarray:
+        """The stored square of an image file: uint8 [stored, stored, 3], RGB.
+
+        Raises ImageError with the reason where the file is not a usable image.
+        """
+        return self.square(open_image(path, short_side=self.stored))
+
+    def square(self, image: Image.Image) -> np.ndarray:
+        """The stored square of an opened RGB image: uint8 [stored, stored, 3]."""
+        side, resample = self.stored, _FILTERS[self.interpolation]
+        width, height = image.size
+        if self.crop_mode == "squash":
+            box = (0.0, 0.0, float(width), float(height))
+        elif self.crop_mode == "border":
+            longest = max(width, height)
+            canvas = Image.new("RGB", (longest, longest), tuple(round(255 * value) for value in self.mean))
+            canvas.paste(image, ((longest - width) // 2, (longest - height) // 2))
+            image, box = canvas, (0.0, 0.0, float(longest), float(longest))
+        else:
+            shortest = min(width, height)
+            left, top = (width - shortest) / 2, (height - shortest) / 2
+            box = (left, top, left + shortest, top + shortest)
+        # Cropping and resizing in one call: nothing outside the box is computed.
+        return np.asarray(image.resize((side, side), resample, box=box))
+
+    def middle(self, images: Tensor) -> Tensor:
+        """The squares the network sees in evaluation: [B, 3, stored, stored] -> [B, 3, size, size]."""
+        start = (self.stored - self.size) // 2
+        return images[..., start : start + self.size, start : start + self.size]
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """Images in 0..255, uint8 or float -> float32 with the backbone's mean and deviation."""
+        mean = torch.tensor(self.mean, device=images.device).mul_(255).view(3, 1, 1)
+        scale = torch.tensor(self.std, device=images.device).mul_(255).reciprocal_().view(3, 1, 1)
+        return (images.float() - mean) * scale
