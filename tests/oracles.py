@@ -1,6 +1,7 @@
 """Slow, independent references for metrics, methods and builders: loops and dictionaries, no vectorising."""
 
 import itertools
+import math
 from fractions import Fraction
 
 # --- metrics -----------------------------------------------------------------------------------------
@@ -23,3 +24,174 @@ def rank_metrics_by_orders(scores, true, ks):
             sums[f"acc@{k}"] += any(tag in true for tag in order[:k])
         sums["avg_rp"] += Fraction(sum(order.index(tag) + 1 for tag in true), len(true))
     return {name: float(value / orders) for name, value in sums.items()}
+
+
+def ancestors_of(tag, parents):
+    """The tag and all that stand above it."""
+    chain = []
+    while tag >= 0:
+        chain.append(tag)
+        tag = parents[tag]
+    return chain
+
+
+def average_precision(scores, true):
+    """Area under the precision-recall steps, one threshold per distinct score."""
+    area, recall = Fraction(0), Fraction(0)
+    for threshold in sorted(set(scores), reverse=True):
+        chosen = [t for s, t in zip(scores, true, strict=True) if s >= threshold]
+        new_recall = Fraction(sum(chosen), sum(true))
+        area += (new_recall - recall) * Fraction(sum(chosen), len(chosen))
+        recall = new_recall
+    return float(area)
+
+
+def decision_metrics(probabilities, truth, parents, threshold, bins=15):
+    """All figures of `Decisions.metrics` by loops over images and tags."""
+    images, tags = range(len(truth)), range(len(parents))
+    sets = [
+        ({t for t in tags if probabilities[i][t] >= threshold}, {t for t in tags if truth[i][t]})
+        for i in images
+    ]
+
+    def closed(some):
+        return {a for t in some for a in ancestors_of(t, parents)}
+
+    def f1(pairs):
+        correct = sum(len(p & t) for p, t in pairs)
+        size = sum(len(p) + len(t) for p, t in pairs)
+        return 2 * correct / size if size else float("nan")
+
+    def ratio(a, b):
+        return a / b if b else float("nan")
+
+    both = [(closed(p), closed(t)) for p, t in sets]
+    correct = sum(len(p & t) for p, t in both)
+    supported = [t for t in tags if any(t in true for _, true in sets)]
+    per_tag = [f1([(p & {tag}, t & {tag}) for p, t in sets]) for tag in supported]
+    violations = [
+        any(probabilities[i][t] > probabilities[i][a] for a in ancestors_of(t, parents)[1:])
+        for i in images
+        for t in tags
+        if parents[t] >= 0
+    ]
+    groups = {}
+    for i in images:
+        for t in tags:
+            place = max(0, next(b for b in range(bins) if probabilities[i][t] <= (b + 1) / bins))
+            groups.setdefault(place, []).append((probabilities[i][t], truth[i][t]))
+    ece = sum(abs(sum(p for p, _ in g) - sum(t for _, t in g)) for g in groups.values())
+    return {
+        "f1_micro": f1(sets),
+        "f1_macro": ratio(sum(per_tag), len(per_tag)),
+        "h_precision": ratio(correct, sum(len(p) for p, _ in both)),
+        "h_recall": ratio(correct, sum(len(t) for _, t in both)),
+        "h_f1": f1(both),
+        "deepest": sum(max((len(ancestors_of(tag, parents)) for tag in p & t), default=0) for p, t in sets)
+        / len(sets),
+        "incoherent": ratio(sum(violations), len(violations)),
+        "ece": ece / (len(truth) * len(parents)),
+    }
+
+
+# --- methods -----------------------------------------------------------------------------------------
+
+STOP = "stop"  # stands for "none of these" among a parent's children
+
+
+def method_groups(method, parents, stop):
+    """The groups of an H-Softmax: {name: [outputs]}, where a stop output is (STOP, parent)."""
+    groups = {}
+    for tag, parent in enumerate(parents):
+        name = len(path_of(tag, parents)) if method == "hsoftmax-levels" else parent
+        groups.setdefault(name, []).append(tag)
+    if method == "hsoftmax-nodes" and stop:
+        for parent, outputs in groups.items():
+            if parent != -1:
+                outputs.append((STOP, parent))
+    return groups
+
+
+def path_of(tag, parents):
+    """The tag and its ancestors, from the tag up."""
+    path = []
+    while tag != -1:
+        path.append(tag)
+        tag = parents[tag]
+    return path
+
+
+def descendants_of(tag, parents):
+    """The tag and everything below it."""
+    return [other for other in range(len(parents)) if tag in path_of(other, parents)]
+
+
+def log_softmax_of(output, outputs, z):
+    """One output's log-probability among some, by the definition."""
+    return math.log(math.exp(z[output]) / sum(math.exp(z[other]) for other in outputs))
+
+
+def sigmoid_of(x):
+    return 1 / (1 + math.exp(-x))
+
+
+def method_scores(method, parents, z, stop=True):
+    """The probability of each tag; z is {tag: logit}, with (STOP, parent) for the stop outputs."""
+    tags = range(len(parents))
+    if method in ("multilabel", "asl"):
+        return [sigmoid_of(z[tag]) for tag in tags]
+    if method == "multilabel-coherent":
+        return [max(sigmoid_of(z[below]) for below in descendants_of(tag, parents)) for tag in tags]
+    if method in ("softmax", "softmax-wce"):
+        return [math.exp(log_softmax_of(tag, tags, z)) for tag in tags]
+    groups = method_groups(method, parents, stop)
+    own = {
+        tag: math.exp(log_softmax_of(tag, outputs, z))
+        for outputs in groups.values()
+        for tag in outputs
+        if not isinstance(tag, tuple)
+    }
+    return [math.prod(own[above] for above in path_of(tag, parents)) for tag in tags]
+
+
+def method_loss(method, parents, z, true, counts=None, stop=True, gamma_pos=0.0, gamma_neg=2.0, clip=0.05):
+    """The loss of one image in one facet; `true` is its set of true tags."""
+    tags = range(len(parents))
+    if not true:
+        return 0.0
+    if method.startswith("hsoftmax") or method == "multilabel-coherent":
+        true = {above for tag in true for above in path_of(tag, parents)}
+
+    if method == "multilabel":
+        terms = [-math.log(sigmoid_of(z[tag] if tag in true else -z[tag])) for tag in tags]
+    elif method == "asl":
+        terms = []
+        for tag in tags:
+            p = sigmoid_of(z[tag])
+            q = max(p - clip, 0)
+            positive = (1 - p) ** gamma_pos * math.log(p)
+            terms.append(-positive if tag in true else -(q**gamma_neg) * math.log(1 - q))
+    elif method == "multilabel-coherent":
+        terms = []
+        for tag in tags:
+            below = descendants_of(tag, parents)
+            if tag in true:
+                terms.append(-math.log(max(sigmoid_of(z[other]) for other in below if other in true)))
+            else:
+                terms.append(-math.log(1 - max(sigmoid_of(z[other]) for other in below)))
+    elif method in ("softmax", "softmax-wce"):
+        weights = dict.fromkeys(tags, 1.0)
+        if method == "softmax-wce":
+            seen = [1 / counts[tag] for tag in tags if counts[tag]]
+            mean = sum(seen) / len(seen) if seen else 1.0
+            weights = {tag: 1 / max(counts[tag], 1) / mean for tag in tags}
+        terms = [-sum(weights[tag] * log_softmax_of(tag, tags, z) for tag in true) / len(true)]
+    else:
+        terms = []
+        for name, outputs in method_groups(method, parents, stop).items():
+            hits = [output for output in outputs if output in true]
+            if not hits and (STOP, name) in outputs and name in true:
+                hits = [(STOP, name)]
+            if hits:
+                terms.append(-sum(log_softmax_of(hit, outputs, z) for hit in hits) / len(hits))
+    return sum(terms) / len(terms)
