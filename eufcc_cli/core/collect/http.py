@@ -1,0 +1,258 @@
+"""A polite and safe HTTP client on httpx: turns per host, bounded retries, no private addresses.
+
+One request at a time: `Host.turn` waits until a host may be asked, `Client.attempt` asks once. `Client.get`
+puts both together with retries and redirects, for whoever needs one answer after the other::
+
+    async with Client() as client:
+        answer = await client.get("https://example.org/data.json", headers={"X-Api-Key": key})
+
+Proxies named in the environment are used only with `allow_private_hosts`, since behind a proxy nobody can
+check which address is really connected to.
+"""
+
+import asyncio
+import contextlib
+import io
+import logging
+import random
+import urllib.request
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import BinaryIO, Self
+
+import httpx
+
+from eufcc_cli import __version__
+from eufcc_cli.core.collect.addresses import BlockedAddressError, CheckedTransport, is_public
+from eufcc_cli.core.collect.manners import FetchError, Host, Manners, rate_limit_wait, retry_after
+
+log = logging.getLogger("eufcc")
+
+USER_AGENT = f"eufcc/{__version__} (collects EUFCC-340K, a dataset of cultural heritage images)"
+MAX_REDIRECTS = 8
+_LONGEST_BACKOFF = 60.0
+_ERROR_BYTES = 64 << 10  # of an error's page that are read: its message, and the connection stays usable
+_TEMPORARY_STATUS = {408, 425, 429}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A final answer: any status but the temporary ones. `content` is empty where a file took the body."""
+
+    url: str
+    status: int
+    headers: httpx.Headers
+    content: bytes = b""
+
+    @property
+    def redirect(self) -> str | None:
+        """Where the answer sends us, as an absolute address."""
+        target = self.headers.get("location") if self.status in (301, 302, 303, 307, 308) else None
+        if target is None:
+            return None
+        try:
+            return str(httpx.URL(self.url).join(target))
+        except (httpx.InvalidURL, ValueError):
+            raise FetchError("blocked", f"redirect to an unusable address: {target[:200]}") from None
+
+
+class Client:
+    """Requests that keep the manners; use it as an async context manager."""
+
+    def __init__(
+        self,
+        manners: Manners | None = None,
+        *,
+        connections: int = 32,
+        address_allowed: Callable[[str], bool] = is_public,
+    ) -> None:
+        self.manners = manners or Manners()
+        self._hosts: dict[str, Host] = {}
+        limits = httpx.Limits(
+            max_connections=None, max_keepalive_connections=connections, keepalive_expiry=30
+        )
+        private = self.manners.allow_private_hosts
+        proxied = private and any(
+            scheme in urllib.request.getproxies() for scheme in ("http", "https", "all")
+        )
+        self._client = httpx.AsyncClient(
+            transport=None if proxied else CheckedTransport(limits, None if private else address_allowed),
+            http2=True,
+            limits=limits,
+            trust_env=proxied,
+            timeout=self.manners.timeout,
+            headers={"User-Agent": USER_AGENT, "Accept-Encoding": "gzip"},
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._client.aclose()
+
+    def host(self, url: str) -> Host:
+        """The host of an address, which keeps its turns; FetchError `blocked` for an unusable address."""
+        name = host_of(url)
+        host = self._hosts.get(name)
+        if host is None:
+            host = self._hosts[name] = Host(name, self.manners)
+        return host
+
+    async def get(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        to: BinaryIO | None = None,
+        max_bytes: int = 1 << 30,
+    ) -> Answer:
+        """Ask until there is a final answer (200 or 404, say), following redirects.
+
+        The body of a 2xx answer goes into the file `to`, if one is given (emptied first). `headers` stay
+        with the origin they were given for. Raises FetchError when there is no final answer.
+        """
+        sent = dict(headers or {})
+        redirects = 0
+        tried = 0
+        while True:
+            host = self.host(url)
+            sink = to if to is not None else io.BytesIO()
+            sink.seek(0)
+            sink.truncate()
+            tried += 1
+            began = asyncio.get_running_loop().time()
+            try:
+                async with host.turn():
+                    began = asyncio.get_running_loop().time()
+                    answer = await self.attempt(url, sink, max_bytes=max_bytes, headers=sent)
+            except FetchError as error:
+                if error.again and tried == 1:
+                    host.failed(began, error)
+                if not error.again or tried > self.manners.retries:
+                    raise
+                log.debug("%s: %s; trying again", host.name, error)
+                await asyncio.sleep(self.retry_delay(error, tried))
+                continue
+            target = answer.redirect
+            if target is None:
+                if isinstance(sink, io.BytesIO) and to is None and answer.status < 300:
+                    return Answer(answer.url, answer.status, answer.headers, sink.getvalue())
+                return answer
+            redirects += 1
+            if redirects > MAX_REDIRECTS:
+                raise FetchError("server-error", f"more than {MAX_REDIRECTS} redirects", http=answer.status)
+            if not same_origin(url, target):
+                sent = {}
+            url, tried = target, 0
+
+    def retry_delay(self, error: FetchError, tried: int) -> float:
+        """How long to wait after the `tried`-th failure of an address: exponential, with jitter."""
+        if error.stale and tried == 1:
+            return 0.0
+        delay = min(self.manners.backoff * 2 ** (tried - 1), _LONGEST_BACKOFF)
+        return delay * random.uniform(0.5, 1.5)
+
+    async def attempt(
+        self, url: str, sink: BinaryIO, *, max_bytes: int, headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        """Ask once, in a turn of the host that the caller holds; a 2xx body goes into `sink`.
+
+        Raises FetchError for no answer at all, a body over `max_bytes`, and the answers that say to come
+        back later (408, 425, 429, 5xx), after telling the host.
+        """
+        host = self.host(url)
+        try:
+            async with asyncio.timeout(self.manners.total_timeout):
+                answer = await self._exchange(url, sink, max_bytes, headers)
+        except (TimeoutError, httpx.TimeoutException) as error:
+            silent = (
+                f"no data for {self.manners.timeout:g} s" if isinstance(error, httpx.TimeoutException) else ""
+            )
+            reason = silent or f"not complete after {self.manners.total_timeout:g} s"
+            raise FetchError("timeout", reason, again=True) from error
+        except httpx.DecodingError as error:
+            raise FetchError("server-error", f"broken compression: {error}", again=True) from error
+        except httpx.TransportError as error:
+            stale = isinstance(error, httpx.RemoteProtocolError | httpx.ReadError | httpx.WriteError)
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise FetchError("server-error", reason, again=True, stale=stale) from error
+        except BlockedAddressError as error:
+            raise FetchError("blocked", str(error)) from error
+        if answer.status in _TEMPORARY_STATUS or answer.status >= 500:
+            said = FetchError("server-error", f"HTTP {answer.status}", http=answer.status, again=True)
+            wait = retry_after(answer.headers)
+            if wait is None and answer.status == 429:
+                wait = rate_limit_wait(answer.headers)
+                wait = self.manners.backoff if wait is None else wait
+            if wait is not None:
+                host.wait(wait, said)
+            raise said
+        host.answered(answer.headers)
+        return answer
+
+    async def _exchange(
+        self, url: str, sink: BinaryIO, max_bytes: int, headers: Mapping[str, str] | None
+    ) -> Answer:
+        request = self._client.build_request("GET", url, headers=dict(headers or {}))
+        response = await self._client.send(request, stream=True)
+        try:
+            if response.is_success:
+                await _read(response, sink, max_bytes)
+                return Answer(url, response.status_code, response.headers)
+            page = io.BytesIO()
+            with contextlib.suppress(FetchError):
+                await _read(response, page, _ERROR_BYTES)
+            return Answer(url, response.status_code, response.headers, page.getvalue())
+        finally:
+            await response.aclose()
+            self._client.cookies.clear()  # none is kept, so none can go to another host
+
+
+def host_of(url: str) -> str:
+    """The host (and port, where one is named) of a usable address.
+
+    >>> host_of("https://user:secret@Example.org/a")
+    'example.org'
+    >>> host_of("file:///etc/passwd")
+    Traceback (most recent call last):
+    eufcc_cli.core.collect.manners.FetchError: only http and https are fetched, not file
+    """
+    try:
+        parsed = httpx.URL(url)
+    except (httpx.InvalidURL, ValueError, TypeError) as error:
+        raise FetchError("blocked", f"not an address: {error}") from None
+    if parsed.scheme not in ("http", "https"):
+        raise FetchError("blocked", f"only http and https are fetched, not {parsed.scheme or 'this address'}")
+    if not parsed.host:
+        raise FetchError("blocked", "the address names no host")
+    return parsed.host if parsed.port is None else f"{parsed.host}:{parsed.port}"
+
+
+def same_origin(one: str, other: str) -> bool:
+    """True where both addresses have the same scheme, host and port."""
+    a, b = httpx.URL(one), httpx.URL(other)
+    return (a.scheme, a.host, a.port) == (b.scheme, b.host, b.port)
+
+
+async def _read(response: httpx.Response, sink: BinaryIO, max_bytes: int) -> None:
+    """Write the decoded body, never more than `max_bytes`, however small it was when compressed."""
+    too_large = FetchError("too-large", f"more than {max_bytes:,} bytes", http=response.status_code)
+    length = response.headers.get("content-length", "")
+    if length.isdecimal() and int(length) > max_bytes:
+        raise too_large
+    encoding = response.headers.get("content-encoding", "").lower()
+    inflate = zlib.decompressobj(47) if encoding in ("gzip", "x-gzip", "deflate") else None
+    left = max_bytes
+    async for chunk in response.aiter_raw():
+        if inflate is not None:
+            try:
+                chunk = inflate.decompress(chunk, left + 1)
+            except zlib.error as error:
+                raise httpx.DecodingError(str(error), request=response.request) from error
+        left -= len(chunk)
+        if left < 0:
+            raise too_large
+        sink.write(chunk)
+    if inflate is not None and not inflate.eof:
+        raise httpx.DecodingError("it ends too early", request=response.request)

@@ -1,0 +1,185 @@
+"""When a host may be asked: slots, a rate, the pauses it asks for and those it earns by failing."""
+
+import asyncio
+import contextlib
+import logging
+import re
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from eufcc_cli.core.errors import CollectError
+
+log = logging.getLogger("eufcc")
+
+
+@dataclass(frozen=True)
+class Manners:
+    """How a client behaves; times in seconds."""
+
+    per_host: int = 8
+    """Requests at once to one host."""
+    rate: float = 20.0
+    """Requests a second to one host; 0 for no limit."""
+    retries: int = 4
+    """Further tries after a temporary failure."""
+    timeout: float = 20.0
+    """Longest silence of a server."""
+    total_timeout: float = 120.0
+    """Longest time for one request."""
+    backoff: float = 1.0
+    """Mean wait before the first retry; it doubles with each."""
+    max_wait: float = 600.0
+    """Longest wait that a server may ask for; a host that asks for more is given up for this run."""
+    trip: int = 10
+    """Addresses of one host that fail in a row until it is paused."""
+    pause: float = 10.0
+    """First pause of a host that keeps failing; it doubles each time."""
+    pauses: int = 4
+    """Pauses after which a host that still fails is given up for this run."""
+    allow_private_hosts: bool = False
+
+
+class FetchError(CollectError):
+    """One request that gave no answer, or one that says to come back later.
+
+    `status` is the ledger's word for it (`timeout`, `server-error`, `blocked`, `too-large`), `http` the
+    answer's code if there was one, `again` whether trying again may help, `stale` that a kept connection
+    was closed before it could be used.
+    """
+
+    def __init__(
+        self, status: str, reason: str, *, http: int | None = None, again: bool = False, stale: bool = False
+    ) -> None:
+        super().__init__(reason)
+        self.status, self.http, self.again, self.stale = status, http, again, stale
+
+
+@dataclass
+class Host:
+    """When one host may be asked next: slots, rate, pauses it asked for, and pauses it earned by failing."""
+
+    name: str
+    manners: Manners
+    gone: FetchError | None = None
+    _next: float = 0.0
+    _paused_until: float = 0.0
+    _failed_in_a_row: int = 0
+    _pauses: int = 0
+    _slots: asyncio.Semaphore = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._slots = asyncio.Semaphore(self.manners.per_host)
+
+    @contextlib.asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Wait until the host may be asked, and hold a slot. Raises FetchError if it is given up."""
+        await self.acquire()
+        try:
+            yield
+        finally:
+            self.release()
+
+    async def acquire(self) -> None:
+        """Take a slot (for whoever cannot use `turn`); nothing is held where this raises."""
+        await self._slots.acquire()
+        try:
+            now = asyncio.get_running_loop().time
+            while self.gone is None and (wait := max(self._next, self._paused_until) - now()) > 0:
+                await asyncio.sleep(wait)
+            if self.gone is not None:
+                raise FetchError(self.gone.status, str(self.gone), http=self.gone.http)
+        except BaseException:
+            self._slots.release()
+            raise
+        if self.manners.rate:
+            self._next = max(now(), self._next) + 1 / self.manners.rate
+
+    def release(self) -> None:
+        self._slots.release()
+
+    def answered(self, headers: Mapping[str, str]) -> None:
+        """The host is alive; heed what it says of its limits."""
+        self._failed_in_a_row = self._pauses = 0
+        if (wait := rate_limit_wait(headers)) is not None:
+            self.wait(wait, FetchError("server-error", f"{self.name}: its rate limit is used up"))
+
+    def failed(self, began: float, error: FetchError) -> None:
+        """An address failed at its first try, in a request begun at this time of the event loop."""
+        if began < self._paused_until:
+            return  # it was under way before the pause, and says nothing new
+        self._failed_in_a_row += 1
+        if self._failed_in_a_row >= self.manners.trip:
+            if self._pauses >= self.manners.pauses:
+                self.give_up(error)
+                return
+            pause = self.manners.pause * 2**self._pauses
+            self._pauses += 1
+            self._failed_in_a_row = self.manners.trip - 1  # the next failure is enough
+            log.warning("%s keeps failing (%s); paused for %.0f s", self.name, error, pause)
+            self._pause(pause)
+
+    def wait(self, seconds: float, error: FetchError) -> None:
+        """The host asks to be left alone for a while; `error` tells why if that is too long."""
+        if seconds > self.manners.max_wait:
+            self.give_up(
+                FetchError(error.status, f"{error}; it asks to wait {seconds:.0f} s", http=error.http)
+            )
+            return
+        if seconds > 10:
+            log.warning("%s asks to wait %.0f s", self.name, seconds)
+        self._pause(seconds)
+
+    def give_up(self, error: FetchError) -> None:
+        """Ask this host no more: whoever waits for a turn gets this error."""
+        if self.gone is None:
+            log.warning("%s is given up: %s", self.name, error)
+            reason = f"{self.name} is given up for now: {error}"
+            self.gone = FetchError(error.status, reason, http=error.http)
+
+    def _pause(self, seconds: float) -> None:
+        self._paused_until = max(self._paused_until, asyncio.get_running_loop().time() + seconds)
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """The seconds of a Retry-After header (RFC 9110, 10.2.3), given as a number or a date.
+
+    >>> retry_after({"retry-after": "120"})
+    120.0
+    """
+    value = headers.get("retry-after", "").strip()
+    if value.isdecimal():
+        return float(value)
+    try:
+        wait = parsedate_to_datetime(value) - datetime.now(UTC)
+    except (ValueError, TypeError):
+        return None
+    return max(0.0, wait.total_seconds())
+
+
+_LIMIT = re.compile(r'(?:^|[;,\s])(r|remaining|t|reset)\s*=\s*"?(\d+)')
+
+
+def rate_limit_wait(headers: Mapping[str, str]) -> float | None:
+    """The seconds until a used-up rate limit is renewed; None while some of it is left.
+
+    Understands `RateLimit` as the IETF drafts write it, and the separate headers before them.
+
+    >>> rate_limit_wait({"ratelimit": '"personal";r=0;t=1234'})
+    1234.0
+    >>> rate_limit_wait({"ratelimit": '"personal";r=7;t=1234'}) is None
+    True
+    >>> rate_limit_wait({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "30"})
+    30.0
+    """
+    told = {name[0]: value for name, value in _LIMIT.findall(headers.get("ratelimit", ""))}
+    for prefix in ("ratelimit-", "x-ratelimit-"):
+        if not told:
+            pair = (headers.get(f"{prefix}remaining", ""), headers.get(f"{prefix}reset", ""))
+            told = dict(zip("rt", pair, strict=True)) if all(value.isdecimal() for value in pair) else {}
+    if len(told) < 2 or "r" not in told or int(told["r"]) > 0:
+        return None
+    wait = float(next(value for name, value in told.items() if name != "r"))
+    # Some servers send the time of the renewal instead of the seconds until then.
+    return max(0.0, wait - datetime.now(UTC).timestamp()) if wait > 1e9 else wait
