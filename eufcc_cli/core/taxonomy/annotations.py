@@ -1,11 +1,17 @@
-"""Annotation tables in the published format: reading, splitting annotations into paths, writing."""
+"""Annotation tables in the published format: reading, writing, and the text of an annotation.
+
+A row is an image, a cell `metall | bronze $ paper` is a facet's annotation: paths separated by `$`, each
+from the general to the specific name, separated by `|`. An empty cell means "not annotated".
+"""
 
 import csv
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.csv as pacsv
@@ -13,12 +19,14 @@ import pyarrow.parquet as pq
 
 from eufcc_cli.core.errors import DataError
 from eufcc_cli.core.files import atomic_open
+from eufcc_cli.core.taxonomy import source
 
 FACETS = ("objectTypes", "materials", "classifications", "subjects")
 ID = "idInSource"
 IMAGE_URL = "#portraitMedia.original"
 DATABASE = "database"
 PROVIDER = "repository.keeper"
+FORMAT_HINT = "data/README.md tells the format, column by column"
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
@@ -33,14 +41,38 @@ def facet_column(facet: str) -> str:
 
 
 FACET_COLUMNS = tuple(map(facet_column, FACETS))
-_OPTIONAL = (*FACET_COLUMNS, DATABASE, PROVIDER)
+_OPTIONAL = frozenset((*FACET_COLUMNS, DATABASE, PROVIDER))
+
+
+def check_facets(names: Iterable[str]) -> tuple[str, ...]:
+    """The facets of these names in the usual order (all where there are none); DataError for others."""
+    asked = set(names)
+    for name in asked:
+        if name not in FACETS:
+            raise DataError(f"unknown facet {name!r}", hint=f"the facets are {', '.join(FACETS)}")
+    return tuple(facet for facet in FACETS if not asked or facet in asked)
+
+
+def canonical(name: str) -> str:
+    """A tag name as it is compared and drawn: NFC, one space between words, no control characters.
+
+    >>> canonical("  teixit\\u0301  de pe\\u0300l\\x1b ")
+    'teixit́ de pèl'
+    """
+    name = unicodedata.normalize("NFC", name)
+    return " ".join((name if name.isprintable() else _CONTROL.sub(" ", name)).split())
+
+
+@lru_cache(maxsize=1 << 16)
+def _path(text: str) -> tuple[str, ...]:
+    return tuple(name for part in text.split("|") if (name := canonical(part)))
 
 
 def paths(annotation: str) -> list[tuple[str, ...]]:
-    """Split an annotation into its paths: tags are separated by `$`, levels by `|`, general to specific.
+    """Split an annotation into its paths, each from the general to the specific name.
 
-    Names are NFC-normalised, and spaces around them, doubled or replaced by control characters, do not
-    count. Empty segments are left out here; `problems` reports them.
+    Names come out as `canonical` makes them; empty ones are left out here and reported by
+    `eufcc_cli.core.taxonomy.validation`.
 
     >>> paths("metall | bronze $ paper")
     [('metall', 'bronze'), ('paper',)]
@@ -49,61 +81,68 @@ def paths(annotation: str) -> list[tuple[str, ...]]:
     >>> paths("")
     []
     """
-    text = unicodedata.normalize("NFC", annotation)
-    if not text.isprintable():
-        text = _CONTROL.sub(" ", text)
-    split = (
-        tuple(name for part in tag.split("|") if (name := " ".join(part.split()))) for tag in text.split("$")
-    )
-    return [path for path in split if path]
+    return [path for text in annotation.split("$") if (path := _path(text))]
 
 
-def read_table(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """Read an annotation table, CSV or Parquet: one row per image, text only, missing values "".
+def names(annotation: str) -> set[str]:
+    """An image's tags in a facet: all the names on its annotated paths.
 
-    `columns` (default all) chooses what is kept in memory; optional ones that the file lacks are "".
-    Raises DataError, naming file and line, for a missing or empty file, a missing column, a row without
-    id, a row with more or fewer fields than the header, text that is not UTF-8.
+    >>> sorted(names("metall | bronze $ metall | or"))
+    ['bronze', 'metall', 'or']
+    """
+    return {name for path in paths(annotation) for name in path}
+
+
+def read_table(path: Path, columns: Sequence[str] | None = None, *, need_ids: bool = True) -> pd.DataFrame:
+    """Read an annotation table, CSV or Parquet: one row per image, as text, missing values "".
+
+    `columns` (default: all that the file has, in its order) chooses what is kept, in the order given;
+    facets, database and provider that the file lacks are then filled with "". Raises DataError, naming
+    file and line, for a missing or empty file, a missing column, a row with more or fewer fields than the
+    header, a quote that does not end, text that is not UTF-8 and (with `need_ids`) a row without an id.
     """
     if not path.is_file():
         raise DataError(f"{path}: no such file", hint="run `eufcc fetch` first, or give another --root")
     parquet = path.suffix.lower() == ".parquet"
-    header = _parquet_header(path) if parquet else _csv_header(path)
-    wanted = _wanted(path, header, columns)
     try:
-        table = pq.read_table(path, columns=wanted) if parquet else _read_csv(path, wanted)
+        header = pq.read_schema(path).names if parquet else source.read_header(path)
+        wanted = _wanted(path, header, columns)
+        reading = list(dict.fromkeys([ID, *wanted]))
+        table = _read_parquet(path, reading) if parquet else _read_csv(path, reading)
     except pa.ArrowInvalid as error:
-        raise DataError(f"{path}: {error}", hint="see data/README.md for the format") from error
+        if parquet:
+            raise DataError(f"{path}: not a whole Parquet file", hint="fetch or export it again") from error
+        raise source.explain(path, str(error)) from error
+    except OSError as error:
+        raise DataError(f"{path}: cannot read: {error.strerror or error}") from error
+    if not table.num_rows:
+        raise DataError(f"{path}: no rows below the header", hint="fetch or export it again")
     frame: pd.DataFrame = table.to_pandas()
-    if ID in frame and (frame[ID] == "").any():
-        row = int((frame[ID] == "").to_numpy().argmax())
-        raise DataError(f"{path}: line {row + 2} has no id", hint=f"fill the column {ID}")
-    return frame
-
-
-def _parquet_header(path: Path) -> list[str]:
-    try:
-        return pq.read_schema(path).names
-    except (pa.ArrowInvalid, OSError) as error:
-        raise DataError(f"{path}: not a Parquet file", hint="give a table in the published format") from error
-
-
-def _csv_header(path: Path) -> list[str]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            return next(csv.reader(file), [])
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: line 1 is not UTF-8 text", hint="save the table as CSV in UTF-8") from error
+    if need_ids:
+        _refuse_missing_ids(path, frame[ID])
+    if columns is None:
+        return frame[wanted]
+    for column in set(columns) - set(frame):
+        frame[column] = ""
+    return frame[list(columns)]
 
 
 def _wanted(path: Path, header: list[str], columns: Sequence[str] | None) -> list[str]:
-    if not header:
+    """The columns to read, checked against the file's header."""
+    if not any(header):
         raise DataError(f"{path}: the file is empty", hint="fetch or export it again")
-    if ID not in header:
-        raise DataError(f"{path}: column {ID} is missing", hint="see data/README.md for the format")
+    if len(header) == 1 and (separator := next((c for c in ";\t" if c in header[0]), None)):
+        raise DataError(
+            f"{path}: the columns are separated by {separator!r}", hint="save the table with commas, in UTF-8"
+        )
+    if twice := next((name for name in header if header.count(name) > 1), None):
+        raise DataError(f"{path}: column {twice!r} stands there twice", hint=FORMAT_HINT)
+    must = [ID, *(column for column in columns or () if column not in _OPTIONAL)]
+    if missing := next((column for column in must if column not in header), None):
+        raise DataError(f"{path}: column {missing} is missing", hint=FORMAT_HINT)
     if not any(column in header for column in FACET_COLUMNS):
-        raise DataError(f"{path}: no facet column ({', '.join(FACET_COLUMNS)})", hint="see data/README.md")
-    return header if columns is None else [column for column in header if column in columns]
+        raise DataError(f"{path}: no facet column ({', '.join(FACET_COLUMNS)})", hint=FORMAT_HINT)
+    return [column for column in header if columns is None or column in columns]
 
 
 def _read_csv(path: Path, columns: list[str]) -> pa.Table:
@@ -116,29 +155,63 @@ def _read_csv(path: Path, columns: list[str]) -> pa.Table:
     )
 
 
+def _read_parquet(path: Path, columns: list[str]) -> pa.Table:
+    """The columns of the published format as text; extra ones keep their type."""
+    table = pq.read_table(path, columns=columns)
+    for i, field in enumerate(table.schema):
+        if field.name in _OPTIONAL | {ID, IMAGE_URL} or pa.types.is_string(field.type):
+            text = table.column(i).cast(pa.large_string()).fill_null("")
+            table = table.set_column(i, field.name, text)
+    return table.replace_schema_metadata(None)
+
+
+def _refuse_missing_ids(path: Path, ids: pd.Series) -> None:
+    missing = np.flatnonzero((ids.str.strip() == "").to_numpy())
+    if len(missing):
+        places = source.places(path, missing[:5].tolist())
+        more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
+        raise DataError(f"{path}: no {ID} in {', '.join(places)}{more}", hint="give every row an id")
+
+
 def write_table(frame: pd.DataFrame, path: Path) -> None:
     """Write an annotation table, CSV or Parquet by the file's ending, whole or not at all."""
     with atomic_open(path) as file:
         if path.suffix.lower() == ".parquet":
             frame.to_parquet(file, index=False)
+        elif _holds_carriage_return(frame):
+            # It ends a line for some readers, yet Python's writer leaves it unquoted: quote everything.
+            frame.to_csv(file, index=False, lineterminator="\n", quoting=csv.QUOTE_ALL)
         else:
-            frame.to_csv(file, index=False, lineterminator="\n", encoding="utf-8")
+            frame.to_csv(file, index=False, lineterminator="\n")
 
 
-def distinct(frames: Iterable[pd.DataFrame], facets: Iterable[str] = FACETS) -> dict[str, dict[str, int]]:
+def _holds_carriage_return(frame: pd.DataFrame) -> bool:
+    texts = frame.select_dtypes(include=["object", "string"])
+    return any(texts[name].str.contains("\r", regex=False).any() or "\r" in str(name) for name in texts)
+
+
+def factorize(column: pd.Series) -> tuple[np.ndarray, list[str]]:
+    """The distinct texts of a column in order of appearance, and for each row the number of its text."""
+    codes, texts = pd.factorize(column.fillna("") if column.hasnans else column)
+    return codes, [str(text) for text in texts]
+
+
+def distinct(tables: Iterable[pd.DataFrame], facets: Iterable[str] = FACETS) -> dict[str, dict[str, int]]:
     """Per facet, the distinct annotations in reading order, with the number of rows that hold each.
 
-    >>> frame = pd.DataFrame({"idInSource": ["1", "2", "3"], "materials.hierarchy": ["b", "a", "b"]})
-    >>> distinct([frame], ["materials"])
-    {'materials': {'b': 2, 'a': 1}}
+    >>> table = pd.DataFrame({"idInSource": ["1", "2", "3"], "materials.hierarchy": ["or", "", "or"]})
+    >>> distinct([table], ["materials"])
+    {'materials': {'or': 2}}
     """
     counts: dict[str, dict[str, int]] = {facet: {} for facet in facets}
-    for frame in frames:
+    for table in tables:
         for facet, known in counts.items():
             column = facet_column(facet)
-            if column in frame:
-                for text, count in frame[column].value_counts(sort=False).items():
-                    known[str(text)] = known.get(str(text), 0) + int(count)
+            if column in table:
+                codes, texts = factorize(table[column])
+                rows = np.bincount(codes, minlength=len(texts)).tolist()
+                for text, count in zip(texts, rows, strict=True):
+                    known[text] = known.get(text, 0) + count
     for known in counts.values():
         known.pop("", None)
     return counts

@@ -1,12 +1,53 @@
-"""Annotations -> one tree of tags per facet: counts, pruning, label files.
+"""Annotations -> one tree of tags per facet: relations, counts, pruning, label files.
 
-A tag is its name: it stands once in the tree of its facet, under the first parent met in reading order
-(as in the published label files); every other parent is kept in `Tag.parents`.
+The published convention: a tag is its name. It stands once in the tree of its facet, under the first
+parent met in reading order; every other parent is kept in `Counts.parents`. What follows from it:
+
+>>> def drawn(*annotations):
+...     print(Hierarchy.from_annotations("materials", dict.fromkeys(annotations, 1)).render())
+
+A name under two parents stays under the first, and what is annotated below it comes there too:
+
+>>> drawn("textile | silk", "animal material | silk | raw silk")
+Root
+├── textile
+│   └── silk
+│       └── raw silk
+└── animal material
+
+A name that is both at the top and nested stays where it was met first:
+
+>>> drawn("bronze $ metal | bronze")
+Root
+├── bronze
+└── metal
+>>> drawn("metal | bronze", "bronze")
+Root
+└── metal
+    └── bronze
+
+A cycle breaks by itself, since a new tag is only ever placed under one that already stands:
+
+>>> drawn("a | b", "b | a")
+Root
+└── a
+    └── b
+
+A name repeated on a path stands once; stray spaces do not count:
+
+>>> drawn("hat | cap | cap", " hat |cap  | beret")
+Root
+└── hat
+    └── cap
+        └── beret
 """
 
+import difflib
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
@@ -14,97 +55,241 @@ from anytree import ContStyle, NodeMixin, PreOrderIter, RenderTree
 
 from eufcc_cli.core.errors import DataError
 from eufcc_cli.core.files import write_text
-from eufcc_cli.core.taxonomy.annotations import FACETS, distinct, paths
+from eufcc_cli.core.taxonomy.annotations import FACETS, canonical, distinct, paths
 
-_LINE = re.compile(r"((?:│   |    )*)(?:├── |└── )(.+)")
 ROOT = "Root"
+# Far above any thesaurus; keeps a hostile table from exhausting the stack of whoever walks the tree.
+MAX_DEPTH = 100
+_LINE = re.compile(r"(?P<indent>(?:│   |    )*)(?:├── |└── )(?P<name>.+)")
 
 
 class Tag(NodeMixin):
-    """A tag in its tree.
-
-    `images`: rows that hold the tag or a descendant; `tagged`: rows whose annotation names the tag;
-    `parents`: every parent met with the number of rows, None for "at the top".
-    """
+    """A tag in its tree, an anytree node; the nameless root of the tree is called Root."""
 
     def __init__(self, name: str, parent: "Tag | None" = None) -> None:
         self.name = name
-        self.images = 0
-        self.tagged = 0
-        self.parents: Counter[str | None] = Counter()
         self.parent = parent
+
+    def __repr__(self) -> str:
+        return f"Tag({self.name!r})"
+
+
+@dataclass
+class Counts:
+    """How often each tag of a tree occurs.
+
+    images: rows that have the tag or a descendant in the tree, each once; named: rows whose annotation
+    names the tag (an image's tags are all the names on its paths); ends: paths that end at the tag;
+    parents: for each tag the parents it was met under, in reading order (None: at the top), with the
+    paths that say so; repeated: paths that name a tag twice; unknown: names that the tree lacks, with
+    their rows; annotated: rows with an annotation.
+    """
+
+    images: Counter[str] = field(default_factory=Counter)
+    named: Counter[str] = field(default_factory=Counter)
+    ends: Counter[str] = field(default_factory=Counter)
+    parents: dict[str, Counter[str | None]] = field(default_factory=dict)
+    repeated: Counter[tuple[str, ...]] = field(default_factory=Counter)
+    unknown: Counter[str] = field(default_factory=Counter)
+    annotated: int = 0
 
 
 class Hierarchy:
-    """The tree of a facet's tags.
+    """The tree of a facet's tags, with the distinct annotations that its counts come from.
 
-    >>> tree = Hierarchy.from_annotations("materials", {"metall | bronze $ paper": 3, "art | bronze": 1})
-    >>> print(tree.render())
-    Root
-    ├── metall
-    │   └── bronze
-    ├── paper
-    └── art
+    >>> tree = Hierarchy.from_annotations("materials", {"metal | bronze $ paper": 3, "art | bronze": 1})
+    >>> tree.path("bronze"), tree.counts.images["metal"], dict(tree.counts.parents["bronze"])
+    (('metal', 'bronze'), 4, {'metal': 3, 'art': 1})
     """
 
     def __init__(self, facet: str) -> None:
         self.facet = facet
         self.root = Tag(ROOT)
-        self.tags: dict[str, Tag] = {}
+        self.annotations: Mapping[str, int] = {}
+        self._tags: dict[str, Tag] = {}
 
     @classmethod
     def from_annotations(cls, facet: str, annotations: Mapping[str, int]) -> "Hierarchy":
-        """Build the tree of distinct annotations (in reading order, with the number of rows of each)."""
+        """Build the tree of distinct annotations (in reading order, with the number of rows of each).
+
+        Raises DataError for a path of more than 100 levels.
+        """
         tree = cls(facet)
-        for annotation, rows in annotations.items():
-            for path in paths(annotation):
-                parent = None
-                for name in path:
-                    if name != parent:
-                        tree.add(name, parent).parents[parent] += rows
-                    parent = name
+        for path in dict.fromkeys(path for annotation in annotations for path in paths(annotation)):
+            parent = None
+            for name in path:
+                if name not in tree._tags:
+                    tree.add(name, parent)
+                parent = name
+        tree.annotations = annotations
         return tree
 
     def add(self, name: str, parent: str | None = None) -> Tag:
-        """The tag of that name, placed under `parent` (None: at the top) if it is new."""
-        tag = self.tags.get(name)
-        if tag is None:
-            tag = self.tags[name] = Tag(name, self.root if parent is None else self.tags[parent])
+        """Place a new tag under a parent, None: at the top."""
+        above = self.root if parent is None else self._tags[parent]
+        if above.depth >= MAX_DEPTH:
+            raise DataError(
+                f"{self.facet}: {name!r} lies deeper than {MAX_DEPTH} levels",
+                hint="look for a separator `|` too many in the annotations",
+            )
+        tag = self._tags[name] = Tag(name, above)
         return tag
 
-    def parent(self, name: str) -> str | None:
-        """The name of the tag's parent, None at the top."""
-        parent = self.tags[name].parent
-        return None if parent is None or parent.is_root else parent.name
-
     def __len__(self) -> int:
-        return len(self.tags)
+        return len(self._tags)
 
-    def __iter__(self) -> Iterator[Tag]:
-        """All tags in the order of the drawing."""
-        nodes = PreOrderIter(self.root)
-        next(nodes)
-        return nodes
+    def __iter__(self) -> Iterator[str]:
+        """The names in the order of the drawing: every tag before its descendants."""
+        return (tag.name for tag in PreOrderIter(self.root) if tag is not self.root)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._tags
+
+    def __getitem__(self, name: str) -> Tag:
+        """The tag of that name; DataError, with the nearest names, where there is none."""
+        if name not in self._tags:
+            near = difflib.get_close_matches(name, self._tags, n=3)
+            raise DataError(
+                f"{self.facet} has no tag {name!r}", hint=f"did you mean {', '.join(near)}?" if near else None
+            )
+        return self._tags[name]
+
+    def parent(self, name: str) -> str | None:
+        """The parent of a tag in the tree, None at the top."""
+        parent = self[name].parent
+        return None if parent is None or parent is self.root else parent.name
+
+    def path(self, name: str) -> tuple[str, ...]:
+        """The names from the top down to the tag."""
+        return tuple(tag.name for tag in self[name].path[1:])
+
+    def depth(self, name: str) -> int:
+        """The depth of a tag, 1 at the top."""
+        return self[name].depth
+
+    def ancestors(self, name: str) -> tuple[str, ...]:
+        """The names above a tag, from the top down."""
+        return self.path(name)[:-1]
+
+    def children(self, name: str | None = None) -> tuple[str, ...]:
+        """The names right below a tag, None: the tags at the top."""
+        return tuple(tag.name for tag in (self.root if name is None else self[name]).children)
+
+    def descendants(self, name: str) -> tuple[str, ...]:
+        """The names below a tag, in the order of the drawing."""
+        return tuple(tag.name for tag in self[name].descendants)
+
+    def leaves(self, name: str | None = None) -> tuple[str, ...]:
+        """The tags without children, of the whole tree or below (or at) a tag."""
+        leaves = () if not self else (self.root if name is None else self[name]).leaves
+        return tuple(tag.name for tag in leaves)
+
+    def lowest_common_ancestor(self, *names: str) -> str | None:
+        """The deepest tag that each of these is or lies below, None where there is none.
+
+        >>> tree = Hierarchy.from_annotations("materials", {"metal | bronze": 1, "metal | gold | foil": 1})
+        >>> tree.lowest_common_ancestor("foil", "bronze"), tree.lowest_common_ancestor("gold", "foil")
+        ('metal', 'gold')
+        """
+        # Not anytree's commonancestors: it leaves out the nodes themselves.
+        common = None
+        for level in zip(*(self.path(name) for name in names), strict=False):
+            if len(set(level)) > 1:
+                break
+            common = level[0]
+        return common
+
+    def subtree(self, name: str) -> "Hierarchy":
+        """The tree of a tag and its descendants, the tag at its top."""
+        kept = {name, *self.descendants(name)}
+        return self._only(kept)
+
+    def cut(self, depth: int) -> "Hierarchy":
+        """The tree without what lies deeper than `depth`."""
+        return self._only({name for name in self if self.depth(name) <= depth})
+
+    def prune(self, minimum: int) -> tuple["Hierarchy", dict[str, int]]:
+        """The tree without the tags that fewer than `minimum` rows name, and those tags with their rows.
+
+        Children of a tag that goes come, in its place, to its nearest ancestor that stays.
+
+        >>> rows = {"metal | alloy | bronze": 1, "metal | bronze": 5}
+        >>> pruned, gone = Hierarchy.from_annotations("materials", rows).prune(2)
+        >>> print(pruned.render(), gone)
+        Root
+        └── metal
+            └── bronze {'alloy': 1}
+        """
+        named = self.counts.named
+        gone = {name: named[name] for name in self if named[name] < minimum}
+        return self._only({name for name in self if name not in gone}), gone
+
+    def _only(self, kept: set[str]) -> "Hierarchy":
+        tree = Hierarchy(self.facet)
+        tree.annotations = self.annotations
+        for name in self:
+            if name in kept:
+                above = (ancestor for ancestor in reversed(self.ancestors(name)) if ancestor in kept)
+                tree.add(name, next(above, None))
+        return tree
+
+    @cached_property
+    def counts(self) -> Counts:
+        """How often each tag occurs in `annotations`; time grows with the distinct ones, not with rows."""
+        counts = Counts()
+        closed: dict[str, tuple[str, ...]] = {name: self.path(name) for name in self}
+        ways: Counter[tuple[str, ...]] = Counter()
+        for annotation, rows in self.annotations.items():
+            found = paths(annotation)
+            for path in found:
+                ways[path] += rows
+            named = {name for path in found for name in path}
+            counts.annotated += rows if named else 0
+            for name in named:
+                (counts.named if name in closed else counts.unknown)[name] += rows
+            for above in {above for name in named for above in closed.get(name, ())}:
+                counts.images[above] += rows
+        for path, times in ways.items():
+            if path[-1] in closed:
+                counts.ends[path[-1]] += times
+            if len(set(path)) < len(path):
+                counts.repeated[path] += times
+            for parent, name in zip((None, *path), path, strict=False):
+                if name != parent:
+                    counts.parents.setdefault(name, Counter())[parent] += times
+        return counts
 
     @classmethod
     def read(cls, path: Path, facet: str) -> "Hierarchy":
-        """Read a label file in the published format."""
+        """Read a label file in the published format; DataError, naming file and line, where it is not."""
         if not path.is_file():
             raise DataError(f"{path}: no such file", hint="run `eufcc fetch` or `eufcc trees --write labels`")
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
+        try:
+            lines = path.read_text(encoding="utf-8-sig").split("\n")
+        except UnicodeDecodeError as error:
+            raise DataError(f"{path}: not UTF-8 text", hint="save the label file in UTF-8") from error
+        except OSError as error:
+            raise DataError(f"{path}: cannot read: {error.strerror or error}") from error
+        if lines[0].strip() != ROOT:
+            raise DataError(f"{path}: line 1 is not {ROOT!r}", hint="labels/README.md tells the format")
         tree = cls(facet)
         branch: list[str] = []
         for number, line in enumerate(lines[1:], start=2):
-            if not line:
+            if not line.strip():
                 continue
-            match = _LINE.fullmatch(line.rstrip("\r"))
-            if not match:
-                raise DataError(f"{path}: line {number} is not a line of a label tree")
-            depth, name = len(match[1]) // 4, match[2]
-            if depth > len(branch):
-                raise DataError(f"{path}: line {number} has no parent")
-            if name in tree.tags:
-                raise DataError(f"{path}: line {number}: {name} stands there twice")
+            match = _LINE.fullmatch(line)
+            name = canonical(match["name"]) if match else ""
+            depth = len(match["indent"]) // 4 if match else 0
+            if not name:
+                problem = f"{line.strip()!r} is not a line of a label tree"
+            elif depth > len(branch):
+                problem = f"{name!r} has no parent"
+            elif name in tree:
+                problem = f"{name!r} already stands at {' | '.join(tree.path(name))}"
+            else:
+                problem = ""
+            if problem:
+                raise DataError(f"{path}: line {number}: {problem}", hint="labels/README.md tells the format")
             tree.add(name, branch[depth - 1] if depth else None)
             branch[depth:] = [name]
         return tree
@@ -114,11 +299,13 @@ class Hierarchy:
         return "\n".join(f"{row.pre}{row.node.name}" for row in RenderTree(self.root, style=ContStyle()))
 
     def write(self, path: Path) -> None:
-        """Write the label file."""
+        """Write the label file, whole or not at all."""
         write_text(path, self.render())
 
 
 def build_trees(tables: Iterable[pd.DataFrame], facets: Iterable[str] = FACETS) -> dict[str, Hierarchy]:
-    """One tree per facet from annotation tables, the union in the order given."""
-    counts = distinct(tables, facets)
-    return {facet: Hierarchy.from_annotations(facet, annotations) for facet, annotations in counts.items()}
+    """One tree per facet from annotation tables, their union in the order given."""
+    return {
+        facet: Hierarchy.from_annotations(facet, annotations)
+        for facet, annotations in distinct(tables, facets).items()
+    }

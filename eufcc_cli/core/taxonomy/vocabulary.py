@@ -12,18 +12,18 @@ import numpy as np
 import pandas as pd
 
 from eufcc_cli.core.errors import DataError
-from eufcc_cli.core.taxonomy.annotations import facet_column, paths
+from eufcc_cli.core.taxonomy.annotations import facet_column, factorize, names
 from eufcc_cli.core.taxonomy.hierarchy import Hierarchy
 
 
 @dataclass(frozen=True)
 class Targets:
-    """Which tags of one facet each of N images has, as sparse rows (CSR).
+    """Which of a facet's n tags each of N images has, as sparse rows (CSR).
 
-    indptr: [N + 1] int64; indices: sorted tag numbers of row i at indptr[i]:indptr[i + 1];
+    indptr: [N + 1] int64; indices: int64, the sorted tag numbers of row i at indptr[i]:indptr[i + 1];
     annotated: [N] bool, True where the row has at least one tag of the vocabulary (the others take no
-    part in training or evaluation); unknown: tags outside the vocabulary, with the images that name them;
-    size: the number n of tags in the vocabulary.
+    part in training or evaluation); unknown: names outside the vocabulary, with the rows that name them;
+    size: n.
     """
 
     indptr: np.ndarray
@@ -40,36 +40,58 @@ class Targets:
         return self.indices[self.indptr[i] : self.indptr[i + 1]]
 
     def dense(self, rows: np.ndarray | slice) -> np.ndarray:
-        """[B, n] bool: the targets of some rows (numbers or a slice), side by side."""
+        """[B, n] bool: the targets of B rows, given as numbers or as a slice."""
         rows = np.arange(len(self))[rows]
-        out = np.zeros((len(rows), self.size), dtype=bool)
         lengths, flat = _gather(self.indptr, self.indices, rows)
+        out = np.zeros((len(rows), self.size), dtype=bool)
         out[np.repeat(np.arange(len(rows)), lengths), flat] = True
         return out
 
+    def counts(self) -> np.ndarray:
+        """[n] int64: the rows that have each tag."""
+        return np.bincount(self.indices, minlength=self.size)
+
     def closed(self, vocabulary: "FacetVocabulary") -> "Targets":
-        """The same targets closed under ancestors: who has a tag has all that stand above it."""
-        lengths = np.diff(self.indptr)
-        above = vocabulary.ancestors[self.indices]
-        rows = np.repeat(np.arange(len(self)), lengths)
-        keys = (rows[:, None] * self.size + above)[above >= 0]
-        keys = np.unique(keys)
+        """The same targets closed under ancestors in the published tree, as the hierarchical methods need.
+
+        A name whose published parent differs from the annotated one gets the published parent too.
+        """
+        parents = np.array(vocabulary.parents, dtype=np.int64)
+        rows = np.repeat(np.arange(len(self)), np.diff(self.indptr))
+        keys = frontier = rows * self.size + self.indices  # sorted and unique, as CSR rows are
+        while len(frontier):
+            row, tag = np.divmod(frontier, self.size)
+            above = parents[tag]
+            wanted = (row * self.size + above)[above >= 0]
+            place = np.searchsorted(keys, wanted)
+            frontier = np.unique(wanted[keys[np.minimum(place, len(keys) - 1)] != wanted])
+            # Two sorted runs: the stable sort only merges them.
+            keys = np.sort(np.concatenate([keys, frontier]), kind="stable")
         rows, indices = np.divmod(keys, max(self.size, 1))
-        indptr = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=len(self)))])
-        return Targets(indptr, indices, self.annotated, self.unknown, self.size)
+        return Targets(
+            _indptr(np.bincount(rows, minlength=len(self))), indices, self.annotated, self.unknown, self.size
+        )
+
+
+def _indptr(lengths: np.ndarray) -> np.ndarray:
+    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
 
 
 def _gather(indptr: np.ndarray, indices: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Lengths and concatenated content of some rows of a CSR structure."""
     lengths = indptr[rows + 1] - indptr[rows]
-    ends = np.cumsum(lengths)
-    starts = np.repeat(indptr[rows] - (ends - lengths), lengths)
-    return lengths, indices[starts + np.arange(ends[-1] if len(ends) else 0)]
+    begin = np.repeat(indptr[rows] - _indptr(lengths)[:-1], lengths)
+    return lengths, indices[begin + np.arange(len(begin))]
 
 
 @dataclass(frozen=True)
 class FacetVocabulary:
-    """The n ordered tags of a facet; `parents[i]` is the number of tag i's parent, -1 at the top."""
+    """The n ordered tags of a facet; `parents[i] < i` is the number of tag i's parent, -1 at the top.
+
+    >>> metals = FacetVocabulary(("metal", "bronze", "paper"), (-1, 0, -1))
+    >>> metals.path(1), metals.depths.tolist(), metals.ancestors.tolist()
+    (('metal', 'bronze'), [1, 2, 1], [[0, -1], [1, 0], [2, -1]])
+    """
 
     tags: tuple[str, ...]
     parents: tuple[int, ...]
@@ -87,7 +109,7 @@ class FacetVocabulary:
         """[n, max_depth] int64: row i holds i, its parent, its grandparent, …, padded with -1."""
         chains: list[list[int]] = []
         for i, parent in enumerate(self.parents):
-            chains.append([i, *(chains[parent] if parent >= 0 else [])])
+            chains.append([i, *(chains[parent] if parent >= 0 else ())])
         out = np.full((len(chains), max(map(len, chains), default=0)), -1, dtype=np.int64)
         for i, chain in enumerate(chains):
             out[i, : len(chain)] = chain
@@ -100,25 +122,22 @@ class FacetVocabulary:
 
     def path(self, i: int) -> tuple[str, ...]:
         """The names from the top down to tag i."""
-        return tuple(self.tags[j] for j in reversed(self.ancestors[i][: self.depths[i]]))
+        return tuple(self.tags[j] for j in self.ancestors[i][::-1] if j >= 0)
 
     def encode(self, annotations: pd.Series) -> Targets:
-        """Encode N annotations of this facet."""
-        codes, texts = pd.factorize(annotations)
-        rows_of = np.bincount(codes, minlength=len(texts))
+        """Encode N annotations of this facet; the work in Python grows with the distinct ones only."""
+        codes, texts = factorize(annotations)
+        rows_of = np.bincount(codes, minlength=len(texts)).tolist()
         index, unknown = self.index, Counter[str]()
         known: list[list[int]] = []
-        for text, rows in zip(texts, rows_of.tolist(), strict=True):
-            names = {name for path in paths(text) for name in path}
-            known.append(sorted(index[name] for name in names if name in index))
-            for name in names:
-                if name not in index:
-                    unknown[name] += rows
-        pointers = np.cumsum([0, *map(len, known)])
-        flat = np.array([i for indices in known for i in indices], dtype=np.int64)
-        lengths, indices = _gather(pointers, flat, codes)
-        indptr = np.concatenate([[0], np.cumsum(lengths)])
-        return Targets(indptr, indices, lengths > 0, unknown, len(self))
+        for text, rows in zip(texts, rows_of, strict=True):
+            named = names(text)
+            known.append(sorted(index[name] for name in named if name in index))
+            if len(known[-1]) < len(named):
+                unknown.update({name: rows for name in named if name not in index})
+        flat = np.array([i for tags in known for i in tags], dtype=np.int64)
+        lengths, indices = _gather(_indptr(np.array([len(tags) for tags in known], int)), flat, codes)
+        return Targets(_indptr(lengths), indices, lengths > 0, unknown, len(self))
 
 
 @dataclass(frozen=True)
@@ -129,19 +148,25 @@ class Vocabulary:
 
     @classmethod
     def from_trees(cls, trees: Mapping[str, Hierarchy]) -> "Vocabulary":
-        """The tags of each tree in the order of its drawing; facets without tags are left out."""
+        """The tags of each tree in the order of its drawing; facets without tags are left out.
+
+        >>> tree = Hierarchy.from_annotations("materials", {"metal | bronze $ paper": 1, "metal | gold": 1})
+        >>> Vocabulary.from_trees({"materials": tree}).facets["materials"]
+        FacetVocabulary(tags=('metal', 'bronze', 'gold', 'paper'), parents=(-1, 0, 0, -1))
+        """
         facets = {}
         for facet, tree in trees.items():
-            if len(tree):
-                number = {tag.name: i for i, tag in enumerate(tree)}
-                parents = (-1 if (parent := tree.parent(name)) is None else number[parent] for name in number)
-                facets[facet] = FacetVocabulary(tuple(number), tuple(parents))
+            number = {name: i for i, name in enumerate(tree)}
+            above = (tree.parent(name) for name in number)
+            parents = tuple(-1 if name is None else number[name] for name in above)
+            if number:
+                facets[facet] = FacetVocabulary(tuple(number), parents)
         return cls(facets)
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over facets, names, order and parents."""
-        return hashlib.sha256(json.dumps(self._content(), ensure_ascii=True).encode()).hexdigest()
+        """SHA-256 of the facets, names and parents in their order: it changes whenever one of them does."""
+        return hashlib.sha256(json.dumps(list(self._content().items())).encode()).hexdigest()
 
     def _content(self) -> dict[str, Any]:
         return {
@@ -150,32 +175,51 @@ class Vocabulary:
         }
 
     def to_json(self) -> dict[str, Any]:
-        """The vocabulary for a model's config.json."""
+        """The vocabulary as it stands in a model's config.json."""
         return {"digest": self.digest, "facets": self._content()}
 
     @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> "Vocabulary":
-        """The vocabulary of a model's config.json; raises DataError where it does not match its digest."""
-        facets = {
-            facet: FacetVocabulary(tuple(entry["tags"]), tuple(entry["parents"]))
-            for facet, entry in content["facets"].items()
-        }
+    def from_json(cls, content: Any) -> "Vocabulary":
+        """The vocabulary of a model's config.json; DataError where it is none or not that of its digest."""
+        try:
+            facets = {facet: _checked(facet, entry) for facet, entry in content["facets"].items()}
+            digest = content["digest"]
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise DataError(
+                f"not a vocabulary: {error}", hint="the model's config.json is damaged"
+            ) from error
         vocabulary = cls(facets)
-        if vocabulary.digest != content["digest"]:
-            raise DataError("the vocabulary does not match its digest")
+        if vocabulary.digest != digest:
+            raise DataError(
+                "the vocabulary is not the one that its digest names",
+                hint="config.json was changed after training; train again or restore it",
+            )
         return vocabulary
 
     def subset(self, facets: Iterable[str]) -> "Vocabulary":
-        """Only some facets, in the vocabulary's order."""
-        wanted = set(facets)
-        if missing := wanted - set(self.facets):
-            raise DataError(f"facet {sorted(missing)[0]} is not in the vocabulary ({', '.join(self.facets)})")
-        return Vocabulary({facet: v for facet, v in self.facets.items() if facet in wanted})
+        """Only these facets, in the vocabulary's order; DataError for one that it lacks."""
+        wanted = list(facets)
+        for facet in wanted:
+            if facet not in self.facets:
+                raise DataError(
+                    f"facet {facet!r} is not in the vocabulary", hint=f"it has {', '.join(self.facets)}"
+                )
+        return Vocabulary({facet: tags for facet, tags in self.facets.items() if facet in wanted})
 
-    def encode(self, frame: pd.DataFrame) -> dict[str, Targets]:
+    def encode(self, table: pd.DataFrame) -> dict[str, Targets]:
         """Encode a table of N rows: one Targets per facet; a facet without a column is unannotated."""
-        empty = pd.Series([""] * len(frame), dtype="str")
+        nothing = pd.Series([""] * len(table), dtype="str")
         return {
-            facet: vocabulary.encode(frame.get(facet_column(facet), empty))
+            facet: vocabulary.encode(table.get(facet_column(facet), nothing))
             for facet, vocabulary in self.facets.items()
         }
+
+
+def _checked(facet: str, entry: Mapping[str, Any]) -> FacetVocabulary:
+    """A facet's vocabulary from JSON; ValueError where it cannot be one."""
+    tags, parents = tuple(entry["tags"]), tuple(entry["parents"])
+    if not (all(type(tag) is str and tag for tag in tags) and len(set(tags)) == len(tags) == len(parents)):
+        raise ValueError(f"the tags of {facet} are not different names with a parent each")
+    if not all(type(parent) is int and -1 <= parent < i for i, parent in enumerate(parents)):
+        raise ValueError(f"the parents of {facet} do not all stand before their children")
+    return FacetVocabulary(tags, parents)

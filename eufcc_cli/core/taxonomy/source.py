@@ -1,0 +1,84 @@
+"""The text behind a table: its header, the lines where rows begin, and what is wrong with a broken one.
+
+Tables are read by pyarrow, which is fast but does not say where a row stands. Only when something has to
+be told to a person is the file walked again, with Python's csv module.
+"""
+
+import csv
+import io
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from eufcc_cli.core.errors import DataError
+
+_LONGEST_FIELD = 1 << 30
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+_ENCODING_HINT = "save the table as CSV in UTF-8"
+
+
+def _rows(path: Path, *, strict: bool = False) -> Iterator[tuple[int, list[str]]]:
+    """The rows of a CSV file with the line on which each begins; empty lines are no rows."""
+    limit = csv.field_size_limit(_LONGEST_FIELD)
+    try:
+        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+            reader = csv.reader(file, strict=strict)
+            begin = 1
+            for row in reader:
+                if row:
+                    yield begin, row
+                begin = reader.line_num + 1
+    finally:
+        csv.field_size_limit(limit)
+
+
+def read_header(path: Path) -> list[str]:
+    """The column names of a CSV file; [] where it is empty. Raises DataError where it is not UTF-8."""
+    with path.open("rb") as file:
+        if file.read(2) in _UTF16:
+            raise DataError(f"{path}: the text is UTF-16", hint=_ENCODING_HINT)
+    try:
+        _, header = next(_rows(path), (1, []))
+        for name in header:
+            name.encode()
+    except (csv.Error, UnicodeEncodeError) as error:
+        raise explain(path, str(error)) from error
+    return header
+
+
+def places(path: Path, rows: Iterable[int]) -> list[str]:
+    """Where rows (0 is the first below the header) stand: `line 12` of a CSV file, `row 11` of others."""
+    rows = list(rows)
+    if path.suffix.lower() == ".parquet":
+        return [f"row {row + 1}" for row in rows]
+    lines = [line for line, _ in _rows(path)][1:]
+    return [f"line {lines[row]}" for row in rows]
+
+
+def explain(path: Path, reason: str) -> DataError:
+    """Why a CSV file cannot be read, with the lines at fault; `reason` is what the reader said."""
+    header: list[str] = []
+    ragged: list[str] = []
+    last = 0
+    try:
+        for last, row in _rows(path, strict=True):
+            header = header or row
+            if len(row) != len(header):
+                ragged.append(f"line {last} has {len(row)} fields")
+    except csv.Error as error:
+        return DataError(
+            f"{path}: the row below that of line {last} cannot be read: {error}",
+            hint="look there for a quote that does not end",
+        )
+    if ragged:
+        shown = ", ".join(ragged[:5]) + (f" and {len(ragged) - 5} more lines" if len(ragged) > 5 else "")
+        return DataError(
+            f"{path}: {shown}, the header {len(header)}",
+            hint='put a field that holds commas in quotes: "a, b"',
+        )
+    with path.open("rb") as file:
+        for number, raw in enumerate(file, start=1):
+            try:
+                raw.decode()
+            except UnicodeDecodeError:
+                return DataError(f"{path}: line {number} is not UTF-8 text", hint=_ENCODING_HINT)
+    return DataError(f"{path}: {io.StringIO(reason).readline().strip()}")
