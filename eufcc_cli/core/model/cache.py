@@ -37,8 +37,8 @@ class CachedSquares:
 
     def batches(self, order: Iterable[np.ndarray]) -> Iterator[tuple[Tensor, np.ndarray]]:
         for rows in order:
-            good = rows[~np.isin(rows, list(self.bad))] if self.bad else rows
-            yield as_images(self.array[good]), good
+            kept = np.flatnonzero(~np.isin(rows, list(self.bad)))
+            yield as_images(self.array[rows[kept]]), kept
 
 
 def build_cache(

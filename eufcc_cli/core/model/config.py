@@ -96,8 +96,8 @@ class TrainConfig:
     """auto, cpu, cuda, cuda:1, mps."""
     workers: int | None = None
     """Processes that decode images; None: one per core, up to 16."""
-    cache: bool = False
-    """Decode every image once into a packed file under data/cache, and train from that."""
+    cache: bool | None = None
+    """Decode every image once into a packed file under data/cache; None: if that takes at most 4 GB."""
     max_bad: float = 0.01
     """Share of unreadable images above which training refuses to start."""
     patience: int | None = None
@@ -159,7 +159,9 @@ class TrainConfig:
 
         Raises ModelError, naming `source`, for an unknown key or a value of the wrong type.
         """
-        types = {field.name: str(field.type) for field in dataclasses.fields(cls)}
+        types = {
+            field.name: getattr(field.type, "__name__", str(field.type)) for field in dataclasses.fields(cls)
+        }
         settings: dict[str, Any] = {}
         for key, value in values.items():
             name = key.replace("-", "_")

@@ -79,7 +79,8 @@ class Squares(Protocol):
     """Where stored squares come from, by row: a packed cache, or the files themselves."""
 
     def batches(self, order: Iterable[np.ndarray]) -> Iterator[tuple[Tensor, np.ndarray]]:
-        """For each array of rows: uint8 images [b, 3, stored, stored] and the rows that were readable."""
+        """For each array of rows: uint8 images [b, 3, stored, stored] of those that were readable, and
+        their positions in the array."""
 
 
 def check_files(split: Split, progress: Progress = SILENT, workers: int | None = None) -> dict[int, str]:
@@ -143,9 +144,9 @@ class FileSquares:
             # Workers must not inherit a parent that has begun computing in threads or on a GPU.
             multiprocessing_context="forkserver" if self.workers else None,
         )
-        for images, rows, failures in loader:
+        for images, kept, failures in loader:
             self.bad |= failures
-            yield images, rows
+            yield images, kept
 
 
 class _Files(Dataset[tuple[int, np.ndarray | str]]):
@@ -169,11 +170,13 @@ class _Files(Dataset[tuple[int, np.ndarray | str]]):
 
 def _collate(items: list[tuple[int, np.ndarray | str]]) -> tuple[Tensor, np.ndarray, dict[int, str]]:
     failures = {int(row): value for row, value in items if isinstance(value, str)}
-    good = [(row, value) for row, value in items if not isinstance(value, str)]
-    rows = np.array([row for row, _ in good], dtype=np.int64)
-    if not good:
-        return torch.empty(0, 3, 1, 1, dtype=torch.uint8), rows, failures
-    return as_images(np.stack([value for _, value in good])), rows, failures
+    squares = [value for _, value in items if isinstance(value, np.ndarray)]
+    kept = np.array(
+        [i for i, (_, value) in enumerate(items) if isinstance(value, np.ndarray)], dtype=np.int64
+    )
+    if not squares:
+        return torch.empty(0, 3, 1, 1, dtype=torch.uint8), kept, failures
+    return as_images(np.stack(squares)), kept, failures
 
 
 def as_images(squares: np.ndarray) -> Tensor:

@@ -25,7 +25,7 @@ faster than adding single elements, and needs no loop over groups.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,9 +33,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from eufcc_cli.core.errors import ModelError
-
-if TYPE_CHECKING:
-    from eufcc_cli.core.taxonomy.vocabulary import FacetVocabulary
+from eufcc_cli.core.model.tree import Tree
+from eufcc_cli.core.taxonomy.vocabulary import FacetVocabulary
 
 
 class FacetMethod(nn.Module):
@@ -72,9 +71,9 @@ class FacetMethod(nn.Module):
 class Independent(FacetMethod):
     """Every tag is a question of its own: sigmoid and binary cross-entropy, the mean over the tags."""
 
-    def __init__(self, vocabulary: "FacetVocabulary", counts: np.ndarray | None) -> None:
+    def __init__(self, vocabulary: FacetVocabulary, counts: np.ndarray | None) -> None:
         super().__init__()
-        self.outputs = len(vocabulary.tags)
+        self.outputs = len(vocabulary)
 
     def loss(self, logits: Tensor, truth: Tensor) -> Tensor:
         return self.tag_losses(full_precision(logits), truth).mean(-1) * truth.any(-1)
@@ -98,7 +97,7 @@ class Asymmetric(Independent):
 
     def __init__(
         self,
-        vocabulary: "FacetVocabulary",
+        vocabulary: FacetVocabulary,
         counts: np.ndarray | None,
         *,
         gamma_pos: float,
@@ -133,19 +132,19 @@ class Coherent(Independent):
     deepest tags, depth by depth; the sigmoid grows with z, so that they are taken of the logits.
     """
 
-    def __init__(self, vocabulary: "FacetVocabulary", counts: np.ndarray | None) -> None:
+    def __init__(self, vocabulary: FacetVocabulary, counts: np.ndarray | None) -> None:
         super().__init__(vocabulary, counts)
         self.tree = Tree(vocabulary)
 
     def loss(self, logits: Tensor, truth: Tensor) -> Tensor:
-        z, closed = full_precision(logits).T, self.tree.closed(truth.T)
+        z, closed = full_precision(logits).T.contiguous(), self.tree.closed(truth.T.contiguous())
         largest = self.tree.largest_below(z)
         largest_true = self.tree.largest_below(torch.where(closed, z, -torch.inf))
         constrained = torch.where(closed, largest_true, largest)
         return self.tag_losses(constrained, closed).mean(0) * truth.any(-1)
 
     def log_scores(self, logits: Tensor) -> Tensor:
-        return F.logsigmoid(self.tree.largest_below(logits.float().T)).T
+        return F.logsigmoid(self.tree.largest_below(logits.float().T.contiguous())).T
 
 
 class Grouped(FacetMethod):
@@ -184,11 +183,11 @@ class Grouped(FacetMethod):
         return true * (in_group * groups).clamp_min(1).reciprocal().index_select(0, self.group)
 
     def loss(self, logits: Tensor, truth: Tensor) -> Tensor:
-        z = full_precision(logits).T
-        return -(self.targets(truth.T, z.dtype) * self.log_probabilities(z)).sum(0)
+        z = full_precision(logits).T.contiguous()
+        return -(self.targets(truth.T.contiguous(), z.dtype) * self.log_probabilities(z)).sum(0)
 
     def log_scores(self, logits: Tensor) -> Tensor:
-        return self.log_probabilities(logits.float().T).T
+        return self.log_probabilities(logits.float().T.contiguous()).T
 
     def prior_bias(self, counts: np.ndarray, images: int) -> Tensor:
         return torch.from_numpy(np.log(counts + 0.5)).float()
@@ -197,8 +196,8 @@ class Grouped(FacetMethod):
 class Softmax(Grouped):
     """One softmax over all tags of the facet."""
 
-    def __init__(self, vocabulary: "FacetVocabulary", counts: np.ndarray | None) -> None:
-        super().__init__(np.zeros(len(vocabulary.tags), np.int64))
+    def __init__(self, vocabulary: FacetVocabulary, counts: np.ndarray | None) -> None:
+        super().__init__(np.zeros(len(vocabulary), np.int64))
 
 
 class WeightedSoftmax(Softmax):
@@ -206,7 +205,7 @@ class WeightedSoftmax(Softmax):
 
     weights: Tensor | None
 
-    def __init__(self, vocabulary: "FacetVocabulary", counts: np.ndarray | None) -> None:
+    def __init__(self, vocabulary: FacetVocabulary, counts: np.ndarray | None) -> None:
         super().__init__(vocabulary, counts)
         weights = None
         if counts is not None:
@@ -225,7 +224,7 @@ class WeightedSoftmax(Softmax):
 class Hierarchical(Grouped):
     """Softmax inside groups along a tree; a tag's score is the product over it and its ancestors."""
 
-    def __init__(self, vocabulary: "FacetVocabulary", group: np.ndarray) -> None:
+    def __init__(self, vocabulary: FacetVocabulary, group: np.ndarray) -> None:
         super().__init__(group)
         self.tree = Tree(vocabulary)
 
@@ -233,14 +232,14 @@ class Hierarchical(Grouped):
         return self.tree.closed(truth)
 
     def log_scores(self, logits: Tensor) -> Tensor:
-        return self.tree.sum_above(self.log_probabilities(logits.float().T)[: self.tree.tags]).T
+        return self.tree.sum_above(self.log_probabilities(logits.float().T.contiguous())[: self.tree.tags]).T
 
 
 class Levels(Hierarchical):
     """H-Softmax over levels: one group for each depth of the tree."""
 
-    def __init__(self, vocabulary: "FacetVocabulary", counts: np.ndarray | None) -> None:
-        super().__init__(vocabulary, np.asarray(vocabulary.depths, np.int64) - 1)
+    def __init__(self, vocabulary: FacetVocabulary, counts: np.ndarray | None) -> None:
+        super().__init__(vocabulary, vocabulary.depths - 1)
 
 
 class Nodes(Hierarchical):
@@ -253,7 +252,7 @@ class Nodes(Hierarchical):
 
     inner: Tensor
 
-    def __init__(self, vocabulary: "FacetVocabulary", counts: np.ndarray | None, *, stop: bool) -> None:
+    def __init__(self, vocabulary: FacetVocabulary, counts: np.ndarray | None, *, stop: bool) -> None:
         parents = np.asarray(vocabulary.parents, np.int64)
         # Group 0 holds the top-level tags, group k the children of the k-th inner tag.
         inner = np.unique(parents[parents >= 0])
@@ -279,60 +278,6 @@ class Nodes(Hierarchical):
         return super().prior_bias(counts, images)
 
 
-class Tree(nn.Module):
-    """The tree of a facet's tags as index arrays; everything here is laid out tags x batch."""
-
-    above: Tensor
-    below: Tensor
-    by_depth: Tensor
-    parents: Tensor
-    place: Tensor
-
-    def __init__(self, vocabulary: "FacetVocabulary") -> None:
-        super().__init__()
-        self.tags = len(vocabulary.tags)
-        ancestors = np.asarray(vocabulary.ancestors, np.int64)
-        # All pairs of a tag and one of its ancestors, itself included.
-        below, column = np.nonzero(ancestors >= 0)
-        # The tags in the order of their depths, and where among the tags one depth higher each parent is.
-        depths = np.asarray(vocabulary.depths)
-        by_depth = np.argsort(depths, kind="stable")
-        place = np.empty(self.tags, np.int64)
-        place[by_depth] = np.arange(self.tags)
-        self.sizes = np.bincount(depths)[1:].tolist()
-        starts = np.cumsum([0, *self.sizes])
-        parents = np.asarray(vocabulary.parents, np.int64)[by_depth]
-        for depth, size in enumerate(self.sizes[1:], start=1):
-            rows = slice(starts[depth], starts[depth] + size)
-            parents[rows] = place[parents[rows]] - starts[depth - 1]
-        for name, index in {
-            "below": below,
-            "above": ancestors[below, column],
-            "by_depth": by_depth,
-            "parents": parents,
-            "place": place,
-        }.items():
-            self.register_buffer(name, torch.from_numpy(index), persistent=False)
-
-    def closed(self, truth: Tensor) -> Tensor:
-        """The true tags bool [n, B] and all their ancestors."""
-        true = truth.float()
-        return torch.zeros_like(true).index_add(0, self.above, true.index_select(0, self.below)) > 0
-
-    def sum_above(self, x: Tensor) -> Tensor:
-        """The sum of x [n, B] over each tag and its ancestors."""
-        return torch.zeros_like(x).index_add(0, self.below, x.index_select(0, self.above))
-
-    def largest_below(self, x: Tensor) -> Tensor:
-        """The maximum of x [n, B] over each tag and its descendants, depth by depth from the deepest."""
-        levels = list(x.index_select(0, self.by_depth).split(self.sizes))
-        parents = self.parents.split(self.sizes)
-        for depth in range(len(levels) - 1, 0, -1):
-            where = parents[depth][:, None].expand_as(levels[depth])
-            levels[depth - 1] = levels[depth - 1].scatter_reduce(0, where, levels[depth], "amax")
-        return torch.cat(levels).index_select(0, self.place)
-
-
 def full_precision(logits: Tensor) -> Tensor:
     """Logits in float32, or in float64 where they are so already."""
     return logits.to(torch.promote_types(logits.dtype, torch.float32))
@@ -348,7 +293,7 @@ class Method:
     options: Mapping[str, float] = field(default_factory=dict)
 
     def for_facet(
-        self, vocabulary: "FacetVocabulary", tag_counts: np.ndarray | None = None, **options: Any
+        self, vocabulary: FacetVocabulary, tag_counts: np.ndarray | None = None, **options: Any
     ) -> FacetMethod:
         """Build the method for one facet's tags.
 
@@ -359,7 +304,7 @@ class Method:
         if unknown:
             has = ", ".join(self.options) or "none"
             raise ModelError(f"{self.name}: no option {unknown[0]}", hint=f"options of this method: {has}")
-        if not len(vocabulary.tags):
+        if not vocabulary.tags:
             raise ModelError(f"{self.name}: a facet without tags cannot be learnt")
         return self.module(vocabulary, tag_counts, **{**self.options, **options})
 
@@ -377,7 +322,7 @@ METHODS: Mapping[str, Method] = MappingProxyType(
                 "asl",
                 "multilabel with asymmetric focus on rare positives",
                 Asymmetric,
-                {"gamma_pos": 1.0, "gamma_neg": 4.0, "clip": 0.05},
+                {"gamma_pos": 0.0, "gamma_neg": 2.0, "clip": 0.05},
             ),
             Method("multilabel-coherent", "multilabel, no tag above its ancestors", Coherent),
         )

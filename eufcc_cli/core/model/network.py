@@ -27,7 +27,7 @@ def convnext_mini(pretrained: bool = False, **kwargs: Any) -> ConvNeXt:
             "convnext_mini has no published weights", hint="add --no-pretrained, or --weights FILE"
         )
     settings: dict[str, Any] = {"depths": (1, 1, 3, 1), "kernel_sizes": 3, "ls_init_value": 0.5}
-    model: ConvNeXt = timm.create_model("convnext_atto", pretrained=False, **(settings | kwargs))
+    model: Any = timm.create_model("convnext_atto", pretrained=False, **(settings | kwargs))
     model.pretrained_cfg.update(input_size=(3, 64, 64), crop_pct=1.0)
     return model
 

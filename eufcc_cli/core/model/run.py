@@ -1,0 +1,367 @@
+"""One training from settings to a model on disk: what `eufcc train` calls."""
+
+import os
+import resource
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from accelerate import Accelerator
+from torch import nn
+
+from eufcc_cli.core.errors import DataError, ModelError
+from eufcc_cli.core.files import Root, sha256
+from eufcc_cli.core.model.cache import AUTO_LIMIT, build_cache, cache_bytes
+from eufcc_cli.core.model.checkpoint import (
+    CONFIG,
+    TaggingModel,
+    build_methods,
+    read_config,
+    save_config,
+    select_device,
+    select_precision,
+    versions,
+)
+from eufcc_cli.core.model.config import TrainConfig
+from eufcc_cli.core.model.dataset import (
+    FileSquares,
+    Split,
+    Squares,
+    check_files,
+    load_split,
+    refuse_too_many,
+)
+from eufcc_cli.core.model.methods import METHODS
+from eufcc_cli.core.model.network import (
+    Network,
+    count_parameters,
+    create_backbone,
+    freeze_stages,
+    initialise,
+)
+from eufcc_cli.core.model.preprocessing import Preprocessing
+from eufcc_cli.core.model.training import HISTORY, STATE, Position, Trainer, git_revision
+from eufcc_cli.core.progress import SILENT, Progress
+from eufcc_cli.core.taxonomy.annotations import FACETS, facet_column, read_table
+from eufcc_cli.core.taxonomy.hierarchy import Hierarchy, build_trees
+from eufcc_cli.core.taxonomy.vocabulary import Vocabulary
+
+_MAY_CHANGE = ("epochs", "time_budget", "device", "workers", "cache", "patience", "save_every", "max_bad")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is about to be trained, told before the first step."""
+
+    name: str
+    config: TrainConfig
+    images: int
+    validation_images: int
+    missing: int
+    unreadable: int
+    facets: dict[str, tuple[int, int]]
+    """For each facet its tags, and the training images annotated in it."""
+    parameters: int
+    device: str
+    precision: str
+    memory: int
+    """Bytes: the process's peak so far on a CPU, the card's on a GPU, after one trial step."""
+    seconds: float | None
+    """Expected time of the whole training, from one trial step."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training has left."""
+
+    folder: Path
+    position: Position
+    validation: dict[str, Any]
+    unreadable: dict[str, str]
+    """Images that could not be read, with the reason."""
+
+
+def train_run(
+    config: TrainConfig,
+    root: Root,
+    name: str,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: Progress = SILENT,
+    on_plan: Callable[[Plan], None] | None = None,
+    on_epoch: Callable[[dict[str, float]], None] | None = None,
+) -> Trained:
+    """Train a model on a root's train split, validate on val, and leave it in runs/NAME.
+
+    Raises DataError or ModelError before any work where the data, the settings or the name cannot do;
+    a name that exists wants `resume` or `overwrite`.
+    """
+    folder = root.run(name)
+    config = _settled(config, folder, name, resume, overwrite).resolved()
+    train_frame, validation_frame = _tables(root)
+    vocabulary = training_vocabulary(root, train_frame)
+    device = select_device(config.device)
+    accelerator = _accelerator(config, device)
+    torch.manual_seed(config.seed)
+    split = load_split(root, "train", vocabulary, train_frame)
+    validation = load_split(root, "val", vocabulary, validation_frame)
+    options = method_options(config)
+    counts = {facet: np.bincount(t.indices, minlength=t.size) for facet, t in split.targets.items()}
+    model = _new_model(config, name, vocabulary, counts, options)
+    with accelerator.main_process_first():  # one process builds the cache, the others find it
+        pictures = [
+            _squares(root, part, model.preprocessing, config, device, progress)
+            for part in (split, validation)
+        ]
+    (split, squares, bad), (validation, validation_squares, _) = pictures
+    _start_from_priors(model, split, counts)
+    model.network.to(accelerator.device).to(memory_format=torch.channels_last)
+    for method in model.methods.values():
+        method.to(accelerator.device)
+    main = accelerator.is_main_process
+    trainer = Trainer(
+        model,
+        config,
+        folder,
+        (split, squares),
+        (validation, validation_squares),
+        accelerator=accelerator,
+        progress=progress,
+        on_epoch=on_epoch,
+    )
+    resumed = resume and (folder / STATE).is_file()
+    if resumed:
+        trainer.resume()
+    if main:
+        if not resumed:
+            _clear(folder)
+        record = _record(config, name, model, options, root, split)
+        save_config(folder, {**record, "finished": False})
+        if on_plan is not None:
+            on_plan(_plan(config, name, trainer, split, validation, bad))
+    accelerator.wait_for_everyone()
+    position = trainer.run()
+    validated = trainer.measure()
+    if main:
+        save_config(folder, {**record, "finished": True, "epochs": position.epoch, "validation": validated})
+        (folder / STATE).unlink(missing_ok=True)
+    accelerator.wait_for_everyone()
+    late = squares.bad if isinstance(squares, FileSquares) else {}
+    unreadable = {str(file): reason for file, reason in bad.items()}
+    unreadable |= {str(split.files[row]): reason for row, reason in late.items()}
+    return Trained(folder, position, validated, unreadable)
+
+
+def _settled(config: TrainConfig, folder: Path, name: str, resume: bool, overwrite: bool) -> TrainConfig:
+    """The settings to train with; a name that is taken wants --resume, and the settings it began with."""
+    if not name or Path(name).name != name or name.startswith("."):
+        raise ModelError(f"--name {name}: not a name for a folder", hint="use letters, digits, - and _")
+    if not folder.exists() or overwrite:
+        return config
+    if not resume:
+        raise ModelError(
+            f"{folder} exists", hint="--resume continues it, --overwrite replaces it, --name makes another"
+        )
+    before = read_config(folder)
+    if before.get("finished"):
+        raise ModelError(f"{folder} is finished", hint="--overwrite trains it again, --name makes another")
+    saved = TrainConfig.from_mapping(before.get("training", {}), str(folder / CONFIG))
+    changed = {key: getattr(config, key) for key in _MAY_CHANGE}
+    if replace(saved, **changed).resolved() != config.resolved():
+        differs = next(
+            key
+            for key, value in asdict(config.resolved()).items()
+            if value != getattr(saved.resolved(), key) and key not in _MAY_CHANGE
+        )
+        raise ModelError(
+            f"--resume: --{differs.replace('_', '-')} is {getattr(config, differs)}, the run's is "
+            f"{getattr(saved, differs)}",
+            hint=f"give the settings it began with: `--config {folder}`",
+        )
+    return config
+
+
+def _tables(root: Root) -> tuple[pd.DataFrame, pd.DataFrame]:
+    for split in ("train", "val"):
+        if not root.table(split).is_file():
+            raise DataError(
+                f"{root.table(split)}: no such file",
+                hint="training needs train.csv and val.csv: `eufcc fetch`, or `eufcc fetch splits FILE`",
+            )
+    return read_table(root.table("train")), read_table(root.table("val"))
+
+
+def training_vocabulary(root: Root, train: pd.DataFrame) -> Vocabulary:
+    """The tags a model learns: the root's label files, or the training annotations' own trees.
+
+    Only facets that the training split annotates take part.
+    """
+    annotated = [
+        facet for facet in FACETS if facet_column(facet) in train and (train[facet_column(facet)] != "").any()
+    ]
+    if not annotated:
+        raise DataError(
+            f"{root.table('train')}: no facet is annotated", hint="there is nothing to learn from"
+        )
+    built = build_trees([train], annotated)
+    trees = {
+        facet: Hierarchy.read(root.label_file(facet), facet)
+        if root.label_file(facet).is_file()
+        else built[facet]
+        for facet in annotated
+    }
+    return Vocabulary.from_trees(trees)
+
+
+def method_options(config: TrainConfig) -> dict[str, Any]:
+    """The options that a method takes, from the settings."""
+    known = {
+        "stop": config.stop,
+        "gamma_pos": config.gamma_pos,
+        "gamma_neg": config.gamma_neg,
+        "clip": config.asl_clip,
+    }
+    return {name: known[name] for name in METHODS[config.method].options}
+
+
+def _accelerator(config: TrainConfig, device: torch.device) -> Accelerator:
+    if config.precision == "fp16" and device.type == "cpu":
+        raise ModelError("--precision fp16: not on the CPU", hint="choose fp32 or bf16")
+    precision = select_precision(config.precision, device)
+    if device.type == "cuda" and device.index is not None:
+        torch.cuda.set_device(device)
+    if device.type == "cuda":
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+    mixed = {torch.bfloat16: "bf16", torch.float16: "fp16"}.get(precision, "no")
+    return Accelerator(cpu=device.type == "cpu", mixed_precision=mixed)
+
+
+def _new_model(
+    config: TrainConfig,
+    name: str,
+    vocabulary: Vocabulary,
+    counts: dict[str, np.ndarray],
+    options: dict[str, Any],
+) -> TaggingModel:
+    weights = Path(config.weights) if config.weights else None
+    backbone = create_backbone(
+        config.backbone, pretrained=config.pretrained, weights=weights, drop_path=config.drop_path
+    )
+    methods = build_methods(config.method, vocabulary, counts, **options)
+    network = Network(backbone, {facet: m.outputs for facet, m in methods.items()}, config.dropout)
+    if config.from_scratch:
+        initialise(network)
+    freeze_stages(backbone, config.freeze)
+    preprocessing = Preprocessing.of_backbone(backbone, config.image_size)
+    return TaggingModel(name, config.method, vocabulary, network, methods, preprocessing)
+
+
+def _start_from_priors(model: TaggingModel, split: Split, counts: dict[str, np.ndarray]) -> None:
+    """Let every head begin at its tags' frequencies, so that the first steps need not find them."""
+    network = model.network
+    assert isinstance(network, Network)
+    with torch.no_grad():
+        for facet, method in model.methods.items():
+            images = int(split.targets[facet].annotated.sum())
+            bias: nn.Parameter = network.heads[facet].get_parameter("bias")
+            bias.copy_(method.prior_bias(counts[facet], images))
+
+
+def _squares(
+    root: Root,
+    split: Split,
+    preprocessing: Preprocessing,
+    config: TrainConfig,
+    device: torch.device,
+    progress: Progress,
+) -> tuple[Split, Squares, dict[Path, str]]:
+    """Where a split's squares come from, the split without unreadable images, and those."""
+    wanted = cache_bytes(split, preprocessing)
+    cached = config.cache
+    if cached is None:
+        free = shutil.disk_usage(root.data).free
+        cached = config.augment != "strong" and wanted <= min(AUTO_LIMIT, free // 2)
+    if cached and config.augment == "strong":
+        raise ModelError("--cache: RandAugment needs the files", hint="choose --augment light or --no-cache")
+    if cached:
+        squares = build_cache(root, split, preprocessing, progress, config.workers)
+        refuse_too_many(split, squares.bad, config.max_bad)
+        return split, squares, {split.files[row]: reason for row, reason in squares.bad.items()}
+    bad: dict[int, str] = {}
+    if not root.ledger.is_file():  # what the ledger calls ok has been decoded before
+        bad = check_files(split, progress, config.workers)
+        refuse_too_many(split, bad, config.max_bad)
+    files = FileSquares(
+        split.files,
+        preprocessing,
+        workers=min(os.cpu_count() or 1, 16) if config.workers is None else config.workers,
+        randaugment_seed=config.seed if config.augment == "strong" and split.name == "train" else None,
+        pin_memory=device.type == "cuda",
+    )
+    files.bad |= bad
+    return split, files, {split.files[row]: reason for row, reason in bad.items()}
+
+
+def _clear(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in (STATE, HISTORY, "history.png"):
+        (folder / old).unlink(missing_ok=True)
+
+
+def _record(
+    config: TrainConfig, name: str, model: TaggingModel, options: dict[str, Any], root: Root, split: Split
+) -> dict[str, Any]:
+    """What config.json says: all that scoring needs, and where the model comes from."""
+    return {
+        "name": name,
+        "method": config.method,
+        "method_options": options,
+        "backbone": config.backbone,
+        "preprocessing": model.preprocessing.to_json(),
+        "vocabulary": model.vocabulary.to_json(),
+        "training": asdict(config),
+        "data": {f"{name}.csv": sha256(root.table(name)) for name in ("train", "val")},
+        "images": len(split),
+        "versions": versions(),
+        "revision": git_revision(),
+    }
+
+
+def _plan(
+    config: TrainConfig,
+    name: str,
+    trainer: Trainer,
+    split: Split,
+    validation: Split,
+    bad: dict[Path, str],
+) -> Plan:
+    seconds = trainer.trial_seconds() * trainer.batches * config.epochs if config.epochs else None
+    if config.time_budget:
+        seconds = min(seconds or config.time_budget, config.time_budget)
+    device = trainer.accelerator.device
+    if device.type == "cuda":
+        memory, shown = torch.cuda.max_memory_allocated(device), torch.cuda.get_device_name(device)
+    else:
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        shown = f"{device.type}, {torch.get_num_threads()} threads"
+    facets = {facet: (targets.size, int(targets.annotated.sum())) for facet, targets in split.targets.items()}
+    return Plan(
+        name=name,
+        config=config,
+        images=len(split),
+        validation_images=len(validation),
+        missing=split.missing + validation.missing,
+        unreadable=len(bad),
+        facets=facets,
+        parameters=count_parameters(trainer.plain),
+        device=shown,
+        precision=trainer.accelerator.mixed_precision.replace("no", "fp32"),
+        memory=memory,
+        seconds=seconds,
+    )
