@@ -40,30 +40,33 @@ class Standings:
         """Mid-ranks [T] float64: 1 for the best tag, the middle of its group for a tied one."""
         return 1 + self.better + (self.tied - 1).double() / 2
 
+    def among_best(self, cut: Tensor) -> Tensor:
+        """The chance [T] float64 that each true tag is among the `cut` [T] best tags of its row."""
+        return ((cut - self.better) / self.tied.double()).clamp(0, 1)
 
-def standings(scores: Tensor, truth: BoolTensor | Tensor) -> Standings:
+
+def standings(scores: Tensor, row: Tensor, column: Tensor) -> Standings:
     """Count, for every true tag, the tags of its row that score above it and those that tie with it.
 
-    `scores` [B, n] floating, `truth` [B, n] bool. Each true tag costs one comparison with its row, in
-    blocks that stay in the cache: no sorting, and no memory beyond the scores. Raises ModelError for NaN.
+    `scores` [B, n] floating; the true tags are at `row` and `column`, int64 [T], sorted by row. Each costs
+    one comparison with its row, in blocks that stay in the cache: no sorting, and next to no memory beyond
+    the scores. Raises ModelError for NaN.
     """
-    if scores.shape != truth.shape or scores.ndim != 2:
-        raise ValueError(f"scores {tuple(scores.shape)} and truth {tuple(truth.shape)} must be one [B, n]")
     refuse_nan(scores)
-    row, column = truth.nonzero(as_tuple=True)
     own = scores[row, column]
-    # Comparing into a float buffer keeps comparison and sum vectorised; counts to 2**24 are exact.
-    better = torch.empty(len(row), dtype=torch.float32, device=scores.device)
+    # Comparing into a buffer of numbers keeps comparison and sum vectorised; counts are exact to 2**24.
+    counting = torch.float64 if scores.dtype == torch.float64 else torch.float32
+    better = torch.empty(len(row), dtype=counting, device=scores.device)
     at_least = torch.empty_like(better)
     tags = max(1, scores.shape[1])
     step = max(1, (_CPU_BLOCK if scores.device.type == "cpu" else _GPU_BLOCK) // tags)
-    buffer = torch.empty(min(step, len(row)), tags, dtype=torch.float32, device=scores.device)
+    buffer = torch.empty(min(step, len(row)), tags, dtype=counting, device=scores.device)
     for start in range(0, len(row), step):
         part = slice(start, start + step)
-        block = scores.index_select(0, row[part])
-        mark = buffer[: len(block)]
-        better[part] = torch.gt(block, own[part, None], out=mark).sum(1)
-        at_least[part] = torch.ge(block, own[part, None], out=mark).sum(1)
+        block = scores.index_select(0, row[part]).to(counting)
+        mark, least = buffer[: len(block)], own[part, None].to(counting)
+        better[part] = torch.gt(block, least, out=mark).sum(1)
+        at_least[part] = torch.ge(block, least, out=mark).sum(1)
     return Standings(row, better.long(), (at_least - better).long())
 
 
@@ -92,8 +95,10 @@ def rank_metrics(
     >>> {name: value.item() for name, value in rank_metrics(scores, truth, ks=[1, 2]).items()}
     {'r_precision': 0.75, 'acc@1': 1.0, 'acc@2': 1.0, 'avg_rp': 1.75}
     """
-    found = standings(log_scores, truth)
-    return rank_metrics_of(found, len(log_scores), ks)
+    if log_scores.shape != truth.shape or log_scores.ndim != 2:
+        raise ValueError(f"scores {[*log_scores.shape]} and truth {[*truth.shape]} must be one [B, n]")
+    row, column = truth.nonzero(as_tuple=True)
+    return rank_metrics_of(standings(log_scores, row, column), len(log_scores), ks)
 
 
 def rank_metrics_of(found: Standings, rows: int, ks: Sequence[int] = (1, 10)) -> dict[str, Tensor]:

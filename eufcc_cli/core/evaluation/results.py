@@ -1,0 +1,183 @@
+"""What one model's scores of one split amount to: the figures, and the pairs they are made of."""
+
+import math
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from eufcc_cli.core.decisions import average_precisions, decisions_in_parts, micro_average_precision
+from eufcc_cli.core.errors import DataError, ModelError
+from eufcc_cli.core.evaluation.splits import Scores, Source, TestSplit, out_of_vocabulary
+from eufcc_cli.core.metrics import RankMeans, Standings, rank_metrics_of, standings
+from eufcc_cli.core.taxonomy.annotations import FACETS
+from eufcc_cli.core.taxonomy.vocabulary import FacetVocabulary, Targets
+
+_LISTED = 10  # best-ranked tags kept of every image, or as many as its facet has true tags at most
+
+
+@dataclass(frozen=True)
+class Measures:
+    """Which figures are wanted beside R-Precision and the average ranking position."""
+
+    ks: tuple[int, ...] = (1, 10)
+    threshold: float | None = None
+    """Probability from which a tag counts as decided; None leaves out all figures that need it."""
+    details: bool = False
+    """Average precision of every tag, and the best-ranked tags of every image."""
+
+
+@dataclass(frozen=True)
+class FacetResult:
+    """One facet's p pairs: the images with at least one true tag in the vocabulary.
+
+    rows: [p] rows of the split's table; values: {metric: float64 [p]}. Of each of the T true tags:
+    true_pair [T] its pair, true_tag [T] its number, rank [T] float64, found [T] float64 its (expected)
+    presence among the R best of its image. With `details`: best [p, m] the numbers of the best-ranked tags,
+    best_scores [p, m] their log-scores, average_precision [n].
+    """
+
+    tags: FacetVocabulary
+    rows: np.ndarray
+    values: dict[str, np.ndarray]
+    true_pair: np.ndarray
+    true_tag: np.ndarray
+    rank: np.ndarray
+    found: np.ndarray
+    figures: dict[str, float] = field(default_factory=dict)
+    """Figures that are no means over pairs: those of `decisions`."""
+    best: np.ndarray | None = None
+    best_scores: np.ndarray | None = None
+    average_precision: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """One row of the table: a model on a split."""
+
+    model: str
+    method: str
+    split: TestSplit
+    scored: np.ndarray
+    """Rows of the split's table that have scores."""
+    facets: dict[str, FacetResult]
+    missing: tuple[str, ...]
+    failed: dict[str, str]
+    unknown: Counter[str]
+    """Annotated tags outside the vocabulary, with the images that name them."""
+    not_scored: tuple[str, ...]
+    """Facets that the split annotates and the model does not know."""
+
+    @cached_property
+    def images(self) -> int:
+        """Images that take part: scored, with a true tag in the vocabulary."""
+        return len(np.unique(np.concatenate([facet.rows for facet in self.facets.values()])))
+
+    @property
+    def unannotated(self) -> int:
+        """Images that are scored and have no true tag in the vocabulary."""
+        return len(self.scored) - self.images
+
+    @cached_property
+    def figures(self) -> dict[str, Any]:
+        """`{"overall": {metric: mean, "pairs"}, "macro": {…}, "facets": {facet: {…, "images", "tags"}}}`."""
+        means = RankMeans({name: {m: [v] for m, v in f.values.items()} for name, f in self.facets.items()})
+        figures = means.compute()
+        for name, facet in self.facets.items():
+            figures["facets"][name] |= {"tags": len(facet.tags)} | facet.figures
+        _add_extra(figures)
+        return figures
+
+
+def _add_extra(figures: dict[str, Any]) -> None:
+    """Macro means of what is no mean over pairs; overall it has no meaning of its own but this."""
+    facets = [facet for facet in figures["facets"].values() if facet["images"]]
+    ranked = set(figures["macro"]) | {"images", "tags"}
+    for name in facets[0] if facets else []:
+        if name not in ranked:
+            values = [facet[name] for facet in facets if not math.isnan(facet[name])]
+            figures["macro"][name] = math.fsum(values) / len(values) if values else math.nan
+
+
+def measure(source: Source, split: TestSplit, scores: Scores, measures: Measures) -> Result:
+    """All figures of one model on one split.
+
+    Raises DataError where no scored image has a true tag in the vocabulary, ModelError for NaN scores.
+    """
+    targets = split.targets(source.vocabulary)
+    try:
+        facets = {
+            name: _measure_facet(tags, targets[name], scores.rows, scores.facets[name], measures)
+            for name, tags in source.vocabulary.facets.items()
+        }
+    except ModelError as error:
+        raise ModelError(f"{source.name} on {split.name}: {error}", hint=error.hint) from error
+    if not any(len(facet.rows) for facet in facets.values()):
+        raise DataError(
+            f"{split.table}: no image has a true tag that {source.name} knows",
+            hint="the model was trained on other facets or other tags than this table holds",
+        )
+    annotated = split.annotated_facets(FACETS)
+    return Result(
+        model=source.name,
+        method=source.method,
+        split=split,
+        scored=scores.rows,
+        facets=facets,
+        missing=scores.missing,
+        failed=scores.failed,
+        unknown=out_of_vocabulary(targets),
+        not_scored=tuple(facet for facet in annotated if facet not in source.vocabulary.facets),
+    )
+
+
+def _measure_facet(
+    tags: FacetVocabulary, targets: Targets, scored: np.ndarray, table: np.ndarray, measures: Measures
+) -> FacetResult:
+    chosen = np.flatnonzero(targets.annotated[scored])
+    rows = scored[chosen]
+    true = [targets.row(row) for row in rows]
+    relevant = np.array([len(tags) for tags in true], dtype=np.int64)
+    pair = np.repeat(np.arange(len(rows)), relevant)
+    tag = np.concatenate([np.empty(0, dtype=np.int64), *true])
+    scores = torch.from_numpy(table)
+    place = standings(scores, torch.from_numpy(chosen[pair]), torch.from_numpy(tag))
+    place = Standings(torch.from_numpy(pair), place.better, place.tied)
+    values = rank_metrics_of(place, len(rows), measures.ks)
+    result = FacetResult(
+        tags=tags,
+        rows=rows,
+        values={name: value.numpy() for name, value in values.items()},
+        true_pair=pair,
+        true_tag=tag,
+        rank=place.rank.numpy(),
+        found=place.among_best(torch.from_numpy(relevant)[place.row]).numpy(),
+    )
+    if len(rows) and (measures.details or measures.threshold is not None):
+        truth = targets.dense(rows)
+        result = replace(result, **_beyond_ranking(result, scores[chosen], truth, measures))
+    return result
+
+
+def _beyond_ranking(
+    result: FacetResult, scores: Tensor, truth: np.ndarray, measures: Measures
+) -> dict[str, Any]:
+    """The fields of a FacetResult that need more than the ranks of the true tags."""
+    fields: dict[str, Any] = {}
+    figures: dict[str, float] = {}
+    if measures.details:
+        precision = average_precisions(scores.numpy(), truth)
+        known = precision[~np.isnan(precision)]
+        figures["map"] = math.fsum(known.tolist()) / len(known)
+        figures["map_micro"] = micro_average_precision(scores.numpy(), truth)
+        most = max(_LISTED, int(np.bincount(result.true_pair).max()))
+        best_scores, best = scores.topk(min(most, scores.shape[1]))
+        fields |= {"average_precision": precision, "best": best.numpy(), "best_scores": best_scores.numpy()}
+    if measures.threshold is not None:
+        ancestors, true = result.tags.ancestors, torch.from_numpy(truth)
+        figures |= decisions_in_parts(scores, true, ancestors, measures.threshold).metrics()
+    return {**fields, "figures": figures}

@@ -1,0 +1,138 @@
+"""A trained model as a source of scores: kept scores first, the rest batch by batch on every process."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from eufcc_cli.core.collect.ledger import find_images
+from eufcc_cli.core.errors import DataError
+from eufcc_cli.core.evaluation import processes
+from eufcc_cli.core.evaluation.splits import Scores, TestSplit
+from eufcc_cli.core.evaluation.store import ScoreStore, image_digests
+from eufcc_cli.core.files import Root
+from eufcc_cli.core.model.checkpoint import TaggingModel
+from eufcc_cli.core.model.prediction import Prediction, predict
+from eufcc_cli.core.progress import SILENT, Progress
+from eufcc_cli.core.taxonomy.vocabulary import Vocabulary
+
+_ROUND = 8  # batches of each process between two writes to the store
+
+
+@dataclass
+class ModelScorer:
+    """Scores the images of a collection root with a model."""
+
+    model: TaggingModel
+    root: Root
+    batch_size: int = 64
+    workers: int | None = None
+    keep: bool = True
+    """Keep scores in ROOT/runs/.scores, and use those that are kept."""
+
+    @property
+    def name(self) -> str:
+        return self.model.name
+
+    @property
+    def method(self) -> str:
+        return self.model.method
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        return self.model.vocabulary
+
+    def scores(self, split: TestSplit, progress: Progress = SILENT) -> Scores:
+        """Score a split's images that are on disk; complete on the first process, without rows elsewhere.
+
+        Every batch holds the same images however many processes share them, so that all of them together
+        find the very scores that one finds.
+        """
+        files = find_images(self.root, split.ids)
+        rows = np.array([row for row, image_id in enumerate(split.ids) if image_id in files], dtype=np.int64)
+        paths = [files[split.ids[row]] for row in rows]
+        if not paths:
+            raise DataError(
+                f"{split.table}: none of its {len(split):,} images is in {self.root.images}",
+                hint=f"run `eufcc --root {self.root.path} download --split {split.name}` first",
+            )
+        rank, _ = processes.join()
+        tables = {
+            facet: np.empty((len(rows) if rank == 0 else 0, len(tags)), dtype=np.float32)
+            for facet, tags in self.vocabulary.facets.items()
+        }
+        failed = self._fill(tables, paths, split.name, progress)
+        if rank != 0:
+            return Scores(np.empty(0, dtype=np.int64), tables)
+        if len(failed) == len(paths):
+            raise DataError(
+                f"{split.table}: none of its {len(paths):,} images can be read, the first: {failed[0]}",
+                hint="`eufcc download --verify` tells what is wrong with each",
+            )
+        reasons = {split.ids[rows[i]]: reason for i, reason in failed.items()}
+        if failed:
+            good = np.delete(np.arange(len(rows)), list(failed))
+            rows, tables = rows[good], {facet: table[good] for facet, table in tables.items()}
+        missing = tuple(image_id for image_id in split.ids if image_id not in files)
+        return Scores(rows, tables, missing, reasons)
+
+    def _fill(
+        self, tables: dict[str, np.ndarray], paths: list[Path], name: str, progress: Progress
+    ) -> dict[int, str]:
+        """Write the scores of all images into the tables (on the first process); the reasons of failures."""
+        rank, size = processes.join()
+        store, digests = None, [b""] * len(paths)
+        if self.keep and rank == 0:
+            store = ScoreStore.of(self.root, self.model)
+            digests = image_digests(paths, self.workers)
+        with progress.task(f"scoring {name} with {self.name}", len(paths)) as task:
+            todo = list(range(len(paths)))
+            if store is not None:
+                todo = []
+                for i, kept in enumerate(store.get(digests)):
+                    if kept is None:
+                        todo.append(i)
+                    else:
+                        _put(tables, i, kept)
+                task.advance(len(paths) - len(todo))
+            todo = processes.share(todo)
+            batches = [todo[i : i + self.batch_size] for i in range(0, len(todo), self.batch_size)]
+            mine = iter(
+                predict(
+                    self.model,
+                    ((str(i), paths[i]) for batch in batches[rank::size] for i in batch),
+                    batch_size=self.batch_size,
+                    workers=self.workers,
+                )
+            )
+            failed: dict[int, str] = {}
+            for _ in range(0, len(batches), _ROUND * size):
+                done = list(islice(mine, _ROUND * self.batch_size))
+                fresh = [prediction for part in processes.gather(done) for prediction in part]
+                for prediction in fresh:
+                    if prediction.scores is None:
+                        failed[int(prediction.key)] = f"{prediction.path}: {prediction.error}"
+                    else:
+                        _put(tables, int(prediction.key), prediction.scores)
+                if store is not None:
+                    store.put(_with_digests(fresh, digests))
+                task.advance(len(fresh) if rank == 0 else len(done))
+        if store is not None:
+            store.close()
+        return failed
+
+
+def _put(tables: dict[str, np.ndarray], row: int, scores: dict[str, np.ndarray]) -> None:
+    for facet, table in tables.items():
+        table[row] = scores[facet]
+
+
+def _with_digests(
+    fresh: list[Prediction], digests: list[bytes]
+) -> Iterator[tuple[bytes, dict[str, np.ndarray]]]:
+    for prediction in fresh:
+        digest = digests[int(prediction.key)]
+        if digest and prediction.scores is not None:
+            yield digest, prediction.scores
