@@ -28,7 +28,7 @@ DATABASE = "database"
 PROVIDER = "repository.keeper"
 FORMAT_HINT = "data/README.md tells the format, column by column"
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def facet_column(facet: str) -> str:
@@ -60,7 +60,7 @@ def canonical(name: str) -> str:
     'teixit́ de pèl'
     """
     name = unicodedata.normalize("NFC", name)
-    return " ".join((name if name.isprintable() else _CONTROL.sub(" ", name)).split())
+    return " ".join((name if name.isprintable() else CONTROL.sub(" ", name)).split())
 
 
 @lru_cache(maxsize=1 << 16)
@@ -168,7 +168,8 @@ def _read_parquet(path: Path, columns: list[str]) -> pa.Table:
 def _refuse_missing_ids(path: Path, ids: pd.Series) -> None:
     missing = np.flatnonzero((ids.str.strip() == "").to_numpy())
     if len(missing):
-        places = source.places(path, missing[:5].tolist())
+        place = source.Places()
+        places = [place(path, row) for row in missing[:5].tolist()]
         more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
         raise DataError(f"{path}: no {ID} in {', '.join(places)}{more}", hint="give every row an id")
 

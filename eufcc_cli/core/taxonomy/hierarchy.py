@@ -80,9 +80,9 @@ class Counts:
 
     images: rows that have the tag or a descendant in the tree, each once; named: rows whose annotation
     names the tag (an image's tags are all the names on its paths); ends: paths that end at the tag;
-    parents: for each tag the parents it was met under, in reading order (None: at the top), with the
-    paths that say so; repeated: paths that name a tag twice; unknown: names that the tree lacks, with
-    their rows; annotated: rows with an annotation.
+    parents: for each tag the parents it was met under, in reading order (None: at the top; itself where
+    a path repeats it), with the paths that say so; repeated: paths that name a tag twice; unknown: names
+    that the tree lacks, with their rows; annotated: rows with an annotation.
     """
 
     images: Counter[str] = field(default_factory=Counter)
@@ -255,8 +255,7 @@ class Hierarchy:
             if len(set(path)) < len(path):
                 counts.repeated[path] += times
             for parent, name in zip((None, *path), path, strict=False):
-                if name != parent:
-                    counts.parents.setdefault(name, Counter())[parent] += times
+                counts.parents.setdefault(name, Counter())[parent] += times
         return counts
 
     @classmethod

@@ -6,7 +6,7 @@ be told to a person is the file walked again, with Python's csv module.
 
 import csv
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from eufcc_cli.core.errors import DataError
@@ -45,13 +45,21 @@ def read_header(path: Path) -> list[str]:
     return header
 
 
-def places(path: Path, rows: Iterable[int]) -> list[str]:
-    """Where rows (0 is the first below the header) stand: `line 12` of a CSV file, `row 11` of others."""
-    rows = list(rows)
-    if path.suffix.lower() == ".parquet":
-        return [f"row {row + 1}" for row in rows]
-    lines = [line for line, _ in _rows(path)][1:]
-    return [f"line {lines[row]}" for row in rows]
+class Places:
+    """Where a table's rows stand: `line 12` of a CSV file, `row 11` of others (0 is the first row).
+
+    A file is walked once, when it is first asked about.
+    """
+
+    def __init__(self) -> None:
+        self._lines: dict[Path, list[int]] = {}
+
+    def __call__(self, path: Path, row: int) -> str:
+        if path.suffix.lower() == ".parquet":
+            return f"row {row + 1}"
+        if path not in self._lines:
+            self._lines[path] = [line for line, _ in _rows(path)]
+        return f"line {self._lines[path][row + 1]}"
 
 
 def explain(path: Path, reason: str) -> DataError:

@@ -1,0 +1,149 @@
+"""What a curator would like to know about tables and trees: ambiguity, near-duplicates, leakage.
+
+Every check is a function that yields findings; `lint` runs them all.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from eufcc_cli.core.taxonomy.annotations import ID, IMAGE_URL
+from eufcc_cli.core.taxonomy.hierarchy import Hierarchy
+from eufcc_cli.core.taxonomy.source import Places
+from eufcc_cli.core.taxonomy.spelling import fold, singulars
+from eufcc_cli.core.taxonomy.validation import repeats, validate
+
+# In the order in which they are told, each with what it means.
+KINDS = {
+    "missing-id": "rows without an id",
+    "duplicate-id": "ids that stand twice in a table",
+    "shared-id": "ids that stand in two tables: leakage between splits",
+    "shared-url": "image addresses in two tables or under two ids: leakage",
+    "bad-url": "image addresses that are not http(s)",
+    "missing-url": "rows without an image address",
+    "empty-segment": "paths with an empty segment",
+    "empty-tag": "annotations with an empty tag",
+    "control-character": "cells with a control character",
+    "stray-space": "annotations with stray spaces",
+    "slash": "a / that looks like a separator",
+    "ambiguous": "tags under several parents (the first one counts)",
+    "cycle": "tags that stand above and below each other",
+    "repeated": "paths that name a tag twice",
+    "near-duplicate": "names that differ in case, accents, spaces or plural",
+    "two-facets": "tags that occur in two facets",
+    "singleton": "tags that one image has",
+    "outside-labels": "tags outside the label files",
+    "inner": "annotations that stop at an inner node",
+}
+TOP = "(top level)"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing found: `facet` and `tags` say what it is about, `message` tells it."""
+
+    kind: str
+    message: str
+    facet: str | None = None
+    tags: tuple[str, ...] = ()
+
+
+def lint(
+    tables: Mapping[Path, pd.DataFrame], trees: Mapping[str, Hierarchy], labels: Mapping[str, Hierarchy]
+) -> list[Finding]:
+    """Everything found in tables (read with `need_ids=False`), their trees and against the label files.
+
+    The findings come in the order of `KINDS`; those about tables are what `validate` reports, and images
+    that stand in two tables or under two ids.
+    """
+    findings = [Finding(problem.kind, str(problem)) for problem in validate(tables)]
+    findings += _shared_urls(tables)
+    findings += _two_facets(trees)
+    for facet, tree in trees.items():
+        findings += [
+            *_ambiguous(tree),
+            *_repeated(tree),
+            *_near_duplicates(tree),
+            *_singletons(tree),
+            *_inner(tree),
+        ]
+        if facet in labels:
+            findings += _outside(tree, labels[facet])
+    order = list(KINDS)
+    return sorted(findings, key=lambda finding: order.index(finding.kind))
+
+
+def _shared_urls(tables: Mapping[Path, pd.DataFrame]) -> Iterator[Finding]:
+    place = Places()
+    for rows, url in repeats(tables, IMAGE_URL):
+        ids = dict.fromkeys(str(tables[path][ID].iloc[row]) for path, row in rows)
+        where = ", ".join(f"{path} {place(path, row)}" for path, row in rows)
+        yield Finding("shared-url", f"{url} is the image of {', '.join(ids)} ({where})")
+
+
+def _ambiguous(tree: Hierarchy) -> Iterator[Finding]:
+    for name in tree:
+        parents = tree.counts.parents.get(name, Counter())
+        if len(parents) > 1:
+            told = ", ".join(f"{parent or TOP} ({times})" for parent, times in parents.items())
+            yield Finding("ambiguous", f"{name}: {told}", tree.facet, (name,))
+        below = set(tree.descendants(name)) if len(parents) > 1 else ()
+        for parent in parents:
+            if parent in below:
+                message = f"{name} stands above {parent} and, in other annotations, below it"
+                yield Finding("cycle", message, tree.facet, (name, str(parent)))
+
+
+def _repeated(tree: Hierarchy) -> Iterator[Finding]:
+    for path, times in tree.counts.repeated.items():
+        name = Counter(path).most_common(1)[0][0]
+        yield Finding("repeated", f"{' | '.join(path)} ({times})", tree.facet, (name,))
+
+
+def _near_duplicates(tree: Hierarchy) -> Iterator[Finding]:
+    written: dict[str, list[str]] = defaultdict(list)
+    for name in tree:
+        written[fold(name)].append(name)
+    alike = [names for names in written.values() if len(names) > 1]
+    for key, names in written.items():
+        singular = {form for form in singulars(names[0]) if form != key and form in written}
+        alike += [[*written[form], *names] for form in sorted(singular)]
+    for names in alike:
+        told = ", ".join(f"{name} ({tree.counts.named[name]})" for name in names)
+        yield Finding("near-duplicate", told, tree.facet, tuple(names))
+
+
+def _two_facets(trees: Mapping[str, Hierarchy]) -> Iterator[Finding]:
+    facets: dict[str, list[str]] = defaultdict(list)
+    for facet, tree in trees.items():
+        for name in tree:
+            facets[name].append(facet)
+    for name, having in facets.items():
+        if len(having) > 1:
+            told = ", ".join(f"{facet} ({trees[facet].counts.named[name]})" for facet in having)
+            yield Finding("two-facets", f"{name}: {told}", None, (name,))
+
+
+def _singletons(tree: Hierarchy) -> Iterator[Finding]:
+    for name in tree:
+        if tree.counts.named[name] == 1:
+            yield Finding("singleton", " | ".join(tree.path(name)), tree.facet, (name,))
+
+
+def _outside(tree: Hierarchy, labels: Hierarchy) -> Iterator[Finding]:
+    for name in tree:
+        if name not in labels:
+            told = f"{' | '.join(tree.path(name))} ({tree.counts.named[name]})"
+            yield Finding("outside-labels", told, tree.facet, (name,))
+
+
+def _inner(tree: Hierarchy) -> Iterator[Finding]:
+    ends = tree.counts.ends
+    inner = {name: times for name, times in ends.items() if tree.children(name)}
+    if inner:
+        stop, all_paths = sum(inner.values()), ends.total()
+        message = f"{stop:,} of {all_paths:,} paths ({stop / all_paths:.1%}) stop at {len(inner)} inner nodes"
+        yield Finding("inner", message, tree.facet, tuple(inner))

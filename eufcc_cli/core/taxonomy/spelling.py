@@ -1,0 +1,72 @@
+"""When two tag names are the same word to a person: case, accents, spaces, plurals, near misses."""
+
+import difflib
+import itertools
+import unicodedata
+from collections.abc import Iterable, Iterator
+
+# Plural ending -> the singular endings it may stand for (Catalan, Spanish, English), on folded words.
+_SINGULARS = (
+    ("s", ("",)),
+    ("es", ("", "a")),
+    ("ns", ("",)),
+    ("ques", ("ca",)),
+    ("gues", ("ga",)),
+    ("ges", ("ja",)),
+    ("ces", ("ca", "z")),
+    ("ies", ("y",)),
+)
+_SHORTEST = 3  # letters that have to remain of a word; shorter ones mean something else without their s
+
+
+def fold(text: str) -> str:
+    """What remains of a name without case, accents, spaces and punctuation.
+
+    >>> fold("Teixit de pèl"), fold("*dance"), fold("FRANEL·LA")
+    ('teixitdepel', 'dance', 'franella')
+    >>> fold("***")
+    '***'
+    """
+    plain = unicodedata.normalize("NFKD", text.casefold())
+    return (
+        "".join(c for c in plain if not unicodedata.combining(c) and unicodedata.category(c)[0] not in "ZPC")
+        or text
+    )
+
+
+def singulars(name: str) -> Iterator[str]:
+    """The folded names that this one may be a plural of.
+
+    >>> list(singulars("camises")), list(singulars("vestits de nit"))
+    (['camise', 'camis', 'camisa'], ['vestitdenit'])
+    >>> list(singulars("plat"))
+    []
+    """
+    words = [fold(word) for word in name.split()]
+    choices = [(word, *_singular_words(word)) for word in words[:6]]
+    forms = ("".join((*chosen, *words[6:])) for chosen in itertools.product(*choices))
+    return itertools.islice(forms, 1, None)
+
+
+def _singular_words(word: str) -> Iterator[str]:
+    for plural, endings in _SINGULARS:
+        stem = word.removesuffix(plural)
+        if stem != word and len(stem) >= _SHORTEST:
+            yield from (stem + ending for ending in endings)
+
+
+def near_misses(text: str, names: Iterable[str], most: int = 5) -> list[str]:
+    """Names that a person may have meant: those that hold the text, shortest first, then similar ones.
+
+    >>> near_misses("bronce", ["bronze", "bronze daurat", "fusta"])
+    ['bronze']
+    >>> near_misses("brònze", ["bronze", "bronze daurat", "fusta"])
+    ['bronze', 'bronze daurat']
+    """
+    folded: dict[str, list[str]] = {}
+    for name in names:
+        folded.setdefault(fold(name), []).append(name)
+    wanted = fold(text)
+    holding = sorted((key for key in folded if wanted in key), key=len)
+    similar = difflib.get_close_matches(wanted, folded, n=most, cutoff=0.7)
+    return [name for key in dict.fromkeys([*holding, *similar]) for name in folded[key]][:most]
