@@ -1,0 +1,311 @@
+"""A harvest of Europeana from keywords to an annotation table, going on wherever it was interrupted."""
+
+import asyncio
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from eufcc_cli.core.collect import aat, europeana, provenance
+from eufcc_cli.core.collect.api import MANNERS, Api, Refused, for_each
+from eufcc_cli.core.collect.concepts import Concepts
+from eufcc_cli.core.collect.europeana import Search
+from eufcc_cli.core.collect.http import Client
+from eufcc_cli.core.collect.mapping import Mapper, Unmapped, europeana_concepts, linked_aat_ids, said
+from eufcc_cli.core.collect.records import Keyword, Records
+from eufcc_cli.core.errors import CollectError
+from eufcc_cli.core.files import Root, atomic_open
+from eufcc_cli.core.progress import SILENT, Progress
+from eufcc_cli.core.taxonomy.annotations import (
+    DATABASE,
+    FACETS,
+    ID,
+    IMAGE_URL,
+    PROVIDER,
+    facet_column,
+    paths,
+    write_table,
+)
+
+logger = logging.getLogger("eufcc")
+
+COLUMNS = (
+    ID,
+    *(facet_column(facet) for facet in ("objectTypes", "subjects", "materials")),
+    IMAGE_URL,
+    DATABASE,
+    PROVIDER,
+    facet_column("classifications"),
+    *("europeanaId", "title", "rights", "attribution", "keyword"),
+)
+_AT_ONCE = 4
+_RESTARTS = 3
+
+
+@dataclass(frozen=True)
+class Servers:
+    """The base addresses of everything a harvest asks."""
+
+    record: str = europeana.RECORD_URL
+    entity: str = europeana.ENTITY_URL
+    sparql: str = aat.SPARQL_URL
+    thumbnail: str = europeana.THUMBNAIL_URL
+
+
+@dataclass(frozen=True)
+class Harvest:
+    """What became of a harvest: the table, images and tags per facet, concepts without a tag, records
+    without a row (id and reason)."""
+
+    output: Path
+    images: int
+    untagged: int
+    facets: Mapping[str, tuple[int, int]]
+    unmapped: Mapping[Unmapped, int]
+    literals: int
+    failed: Mapping[str, str]
+
+
+def harvest(
+    root: Root,
+    search: Search,
+    key: str,
+    output: Path,
+    *,
+    limit: int | None = None,
+    language: str = "en",
+    shallow: bool = False,
+    match_labels: bool = False,
+    roots: Path | None = None,
+    unmapped: Path | None = None,
+    servers: Servers = Servers(),
+    force: bool = False,
+    progress: Progress = SILENT,
+) -> Harvest:
+    """Harvest Europeana into an annotation table.
+
+    At most `limit` records are kept, in the order found (keywords take turns, page by page). Everything
+    learnt is kept beside the output (OUTPUT.harvest.sqlite) and in data/concepts.sqlite, so that the same
+    call continues where it was interrupted, and another language or another list of roots costs no request.
+    """
+    placing = aat.Roots.read(roots)
+    if not key.strip():
+        raise CollectError(
+            "no Europeana API key",
+            hint=f"get one at {europeana.WHERE_TO_GET_A_KEY} and set EUROPEANA_API_KEY",
+        )
+    store = output.with_name(f"{output.stem}.harvest.sqlite")
+    if output.exists() and not store.exists() and not force:
+        raise CollectError(f"{output}: is there, and is no harvest", hint="another --output, or --force")
+    with (
+        Records(store, search, anew=force) as records,
+        Concepts(root.data / "concepts.sqlite") as concepts,
+    ):
+        asyncio.run(_ask(search, key, limit, shallow, servers, records, concepts, progress))
+        mapper = Mapper(concepts, placing, language, match_labels=match_labels)
+        rows, failed = _rows(records, limit, shallow, servers, mapper)
+    if not rows:
+        raise CollectError(
+            f"Europeana has no picture for {' or '.join(search.keywords)}", hint="check keywords and filters"
+        )
+    frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    write_table(frame, output)
+    if unmapped is not None:
+        _write_unmapped(mapper.unmapped, unmapped)
+    _credit(root, frame, output, search)
+    tagged = {facet: frame[facet_column(facet)] != "" for facet in FACETS}
+    return Harvest(
+        output,
+        len(frame),
+        int((~pd.DataFrame(tagged).any(axis=1)).sum()),
+        {facet: (int(tagged[facet].sum()), _count_tags(frame[facet_column(facet)])) for facet in FACETS},
+        mapper.unmapped,
+        mapper.literals,
+        failed,
+    )
+
+
+async def _ask(
+    search: Search,
+    key: str,
+    limit: int | None,
+    shallow: bool,
+    servers: Servers,
+    records: Records,
+    concepts: Concepts,
+    progress: Progress,
+) -> None:
+    """Everything that needs the network, each step only as far as it is not done yet."""
+    async with Client(MANNERS) as client:
+        api = Api(client, "Europeana", key)
+        try:
+            await _search(api, search, limit, servers, records, progress)
+            if not shallow:
+                await _read(api, limit, servers, records, progress)
+            uris, direct = _mentioned(records, limit, shallow)
+            await concepts.learn_entities(api, servers.entity, uris, progress)
+        except Refused as error:
+            raise _explained(error) from error
+        _, ids = _mentioned(records, limit, shallow, concepts)
+        await concepts.learn_nodes(Api(client, "AAT"), servers.sparql, direct | ids, progress)
+
+
+def _explained(error: Refused) -> CollectError:
+    if error.status in (401, 403):
+        return CollectError(
+            f"the API key is not accepted: {error}",
+            hint=f"check EUROPEANA_API_KEY; a key is free at {europeana.WHERE_TO_GET_A_KEY}",
+        )
+    return error
+
+
+async def _search(
+    api: Api, search: Search, limit: int | None, servers: Servers, records: Records, progress: Progress
+) -> None:
+    url = f"{servers.record}/search.json"
+    with progress.task("Searching Europeana", limit, "records") as task:
+        task.advance(records.count())
+        while (limit is None or records.count() < limit) and (keyword := records.next_keyword()):
+            try:
+                answer = await api.get(url, search.parameters(keyword.keyword, keyword.cursor))
+            except Refused as error:
+                if error.status != 400:
+                    raise
+                _start_again(error, keyword, records)
+                continue
+            task.advance(records.keep_page(keyword, europeana.read_page(answer)))
+    for keyword in records.keywords():
+        if keyword.done and keyword.results < (keyword.total or 0):
+            logger.warning(
+                "%s: Europeana repeated a page; %d of %d results could be read",
+                keyword.keyword,
+                keyword.results,
+                keyword.total,
+            )
+
+
+def _start_again(error: Refused, keyword: Keyword, records: Records) -> None:
+    """A search that was accepted before and is not now: its cursor has expired."""
+    if keyword.cursor == europeana.FIRST_CURSOR or keyword.restarts >= _RESTARTS:
+        raise CollectError(
+            f"Europeana refuses the search for {keyword.keyword}: {error}",
+            hint="check the keyword's syntax and the filters (--theme takes one theme)",
+        ) from error
+    logger.warning("%s: the place in the results has expired; searching from the first page", keyword.keyword)
+    records.restart(keyword)
+
+
+async def _read(api: Api, limit: int | None, servers: Servers, records: Records, progress: Progress) -> None:
+    async def read(record_id: str) -> None:
+        try:
+            answer = await api.get(f"{servers.record}{europeana.record_path(record_id)}")
+        except Refused as error:
+            if error.status not in (404, 410):
+                raise
+            records.keep_record(record_id, None, f"Europeana has it no more ({error.status})")
+        else:
+            records.keep_record(record_id, europeana.read_record(answer))
+        task.advance()
+
+    unread = records.unread(limit or records.count())
+    with progress.task("Reading records", len(unread), "records") as task:
+        await for_each(unread, read, _AT_ONCE)
+
+
+def _mentioned(
+    records: Records, limit: int | None, shallow: bool, concepts: Concepts | None = None
+) -> tuple[set[str], set[str]]:
+    """The Europeana concepts and the AAT ids that the records speak of."""
+    uris: set[str] = set()
+    ids: set[str] = set()
+    for _, item, record in _usable(records, limit, shallow):
+        described = record["concepts"] if record else {}
+        for value in said(item, record):
+            if value.is_concept:
+                uris.update(europeana_concepts(value.value, described))
+                ids.update(linked_aat_ids(value.value, described, concepts.entities if concepts else {}))
+    return uris, ids
+
+
+def _usable(
+    records: Records, limit: int | None, shallow: bool
+) -> Iterator[tuple[str, dict[str, Any], dict[str, Any] | None]]:
+    """Keyword, search result and record (None if shallow) of the records that may become rows."""
+    for number, keyword, item, record, _ in records:
+        if limit is not None and number > limit:
+            return
+        if shallow or record is not None:
+            yield keyword, item, None if shallow else record
+
+
+def _rows(
+    records: Records, limit: int | None, shallow: bool, servers: Servers, mapper: Mapper
+) -> tuple[list[dict[str, str]], dict[str, str]]:
+    failed = {}
+    for number, _, item, record, problem in records:
+        if limit is not None and number > limit:
+            break
+        if problem and record is None and not shallow:
+            failed[item["id"]] = problem
+    rows = []
+    for keyword, item, record in _usable(records, limit, shallow):
+        if not europeana.image_url(item, record or {}, servers.thumbnail):
+            failed[item["id"]] = "it names no picture"
+            continue
+        mapper.add(item, record)
+        rows.append(_row(keyword, item, record or {}, servers.thumbnail))
+    for row, annotation in zip(rows, mapper.annotations(), strict=True):
+        row |= {
+            facet_column(facet): " $ ".join(" | ".join(path) for path in annotation.get(facet, ()))
+            for facet in FACETS
+        }
+    return rows, failed
+
+
+def _row(keyword: str, item: Mapping[str, Any], record: Mapping[str, Any], thumbnail: str) -> dict[str, str]:
+    named = item["provider"] and not item["provider"].startswith(("http://", "https://"))
+    provider = item["provider"] if named else record.get("provider") or item["provider"]
+    rights = item["rights"] or record.get("rights", "")
+    title = item["title"]
+    credit = record.get("attribution") or ". ".join(text for text in (title, provider, rights) if text)
+    row = {
+        ID: europeana.image_id(item["id"]),
+        IMAGE_URL: europeana.image_url(item, record, thumbnail),
+        DATABASE: "EUROPEANA",
+        PROVIDER: provider,
+        "europeanaId": item["id"],
+        "title": title,
+        "rights": rights,
+        "attribution": credit,
+        "keyword": keyword,
+    }
+    return {column: " ".join(text.split()) for column, text in row.items()}
+
+
+def _count_tags(annotations: pd.Series) -> int:
+    return len({name for text in annotations.unique() for path in paths(text) for name in path})
+
+
+def _write_unmapped(unmapped: Mapping[Unmapped, int], path: Path) -> None:
+    """Write the list of concepts that became no tag, the most frequent first."""
+    ordered = sorted(unmapped.items(), key=lambda entry: (-entry[1], entry[0]))
+    columns = ["field", "concept", "label", "reason", "records"]
+    rows = [[each.field, each.value, each.label, each.reason, count] for each, count in ordered]
+    with atomic_open(path) as file:
+        pd.DataFrame(rows, columns=columns).to_csv(file, index=False, lineterminator="\n")
+
+
+def _credit(root: Root, frame: pd.DataFrame, output: Path, search: Search) -> None:
+    """Write the attribution beside the table, and where the table came from."""
+    providers = {
+        str(name): (len(rows), ", ".join(sorted(set(rows["rights"]) - {""})))
+        for name, rows in frame.groupby(PROVIDER)
+    }
+    attribution = output.with_name(f"{output.stem}.attribution.md")
+    sources = [provenance.EUROPEANA_ATTRIBUTION, provenance.AAT_ATTRIBUTION]
+    provenance.write_attribution(attribution, sources, providers)
+    facts = {"source": "Europeana", "search": asdict(search), "images": len(frame)}
+    provenance.record(root, {output: facts})
