@@ -18,7 +18,7 @@ import random
 import urllib.request
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO, Self
 
 import httpx
@@ -30,6 +30,7 @@ from eufcc_cli.core.collect.manners import FetchError, Host, Manners, rate_limit
 log = logging.getLogger("eufcc")
 
 USER_AGENT = f"eufcc/{__version__} (collects EUFCC-340K, a dataset of cultural heritage images)"
+_HEADERS = {"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "gzip"}
 MAX_REDIRECTS = 8
 _LONGEST_BACKOFF = 60.0
 _ERROR_BYTES = 64 << 10  # of an error's page that are read: its message, and the connection stays usable
@@ -40,25 +41,31 @@ _TEMPORARY_STATUS = {408, 425, 429}
 class Answer:
     """A final answer: any status but the temporary ones. `content` is empty where a file took the body."""
 
-    url: str
+    url: httpx.URL
     status: int
     headers: httpx.Headers
     content: bytes = b""
 
     @property
-    def redirect(self) -> str | None:
-        """Where the answer sends us, as an absolute address."""
+    def redirect(self) -> httpx.URL | None:
+        """Where the answer sends us; FetchError `blocked` if that is no address of the web."""
         target = self.headers.get("location") if self.status in (301, 302, 303, 307, 308) else None
         if target is None:
             return None
         try:
-            return str(httpx.URL(self.url).join(target))
-        except (httpx.InvalidURL, ValueError):
-            raise FetchError("blocked", f"redirect to an unusable address: {target[:200]}") from None
+            return web_address(str(self.url.join(target)))
+        except httpx.InvalidURL as error:
+            raise FetchError("blocked", f"redirect to no address: {error}", http=self.status) from None
+        except FetchError as error:
+            raise FetchError("blocked", f"redirect: {error}", http=self.status) from None
 
 
 class Client:
-    """Requests that keep the manners; use it as an async context manager."""
+    """Requests that keep the manners; use it as an async context manager.
+
+    It speaks to httpx's transports directly: without a cookie jar, without a user's netrc or the name and
+    password of a URL, and one redirect at a time, nothing can travel to a host it is not meant for.
+    """
 
     def __init__(
         self,
@@ -69,31 +76,25 @@ class Client:
     ) -> None:
         self.manners = manners or Manners()
         self._hosts: dict[str, Host] = {}
-        limits = httpx.Limits(
-            max_connections=None, max_keepalive_connections=connections, keepalive_expiry=30
-        )
+        limits = httpx.Limits(max_keepalive_connections=connections, keepalive_expiry=30)
         private = self.manners.allow_private_hosts
-        proxied = private and any(
-            scheme in urllib.request.getproxies() for scheme in ("http", "https", "all")
-        )
-        self._client = httpx.AsyncClient(
-            transport=None if proxied else CheckedTransport(limits, None if private else address_allowed),
-            http2=True,
-            limits=limits,
-            trust_env=proxied,
-            timeout=self.manners.timeout,
-            headers={"User-Agent": USER_AGENT, "Accept-Encoding": "gzip"},
-        )
+        self._direct = CheckedTransport(limits, None if private else address_allowed)
+        self._proxies: dict[str, httpx.AsyncBaseTransport] = {}
+        for scheme, proxy in urllib.request.getproxies().items() if private else ():
+            if scheme in ("http", "https"):
+                self._proxies[scheme] = httpx.AsyncHTTPTransport(http2=True, limits=limits, proxy=proxy)
+        self._timeout = {"timeout": httpx.Timeout(self.manners.timeout).as_dict()}
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._client.aclose()
+        for transport in (self._direct, *self._proxies.values()):
+            await transport.aclose()
 
-    def host(self, url: str) -> Host:
-        """The host of an address, which keeps its turns; FetchError `blocked` for an unusable address."""
-        name = host_of(url)
+    def host(self, url: httpx.URL) -> Host:
+        """The host of an address, which keeps its turns."""
+        name = url.host if url.port is None else f"{url.host}:{url.port}"
         host = self._hosts.get(name)
         if host is None:
             host = self._hosts[name] = Host(name, self.manners)
@@ -112,11 +113,10 @@ class Client:
         The body of a 2xx answer goes into the file `to`, if one is given (emptied first). `headers` stay
         with the origin they were given for. Raises FetchError when there is no final answer.
         """
-        sent = dict(headers or {})
-        redirects = 0
-        tried = 0
+        address, sent = web_address(url), dict(headers or {})
+        redirects = tried = 0
         while True:
-            host = self.host(url)
+            host = self.host(address)
             sink = to if to is not None else io.BytesIO()
             sink.seek(0)
             sink.truncate()
@@ -125,7 +125,7 @@ class Client:
             try:
                 async with host.turn():
                     began = asyncio.get_running_loop().time()
-                    answer = await self.attempt(url, sink, max_bytes=max_bytes, headers=sent)
+                    answer = await self.attempt(address, sink, max_bytes=max_bytes, headers=sent)
             except FetchError as error:
                 if error.again and tried == 1:
                     host.failed(began, error)
@@ -136,15 +136,15 @@ class Client:
                 continue
             target = answer.redirect
             if target is None:
-                if isinstance(sink, io.BytesIO) and to is None and answer.status < 300:
-                    return Answer(answer.url, answer.status, answer.headers, sink.getvalue())
+                if isinstance(sink, io.BytesIO) and answer.status < 300:
+                    return replace(answer, content=sink.getvalue())
                 return answer
             redirects += 1
             if redirects > MAX_REDIRECTS:
                 raise FetchError("server-error", f"more than {MAX_REDIRECTS} redirects", http=answer.status)
-            if not same_origin(url, target):
+            if origin(address) != origin(target):
                 sent = {}
-            url, tried = target, 0
+            address, tried = target, 0
 
     def retry_delay(self, error: FetchError, tried: int) -> float:
         """How long to wait after the `tried`-th failure of an address: exponential, with jitter."""
@@ -154,7 +154,7 @@ class Client:
         return delay * random.uniform(0.5, 1.5)
 
     async def attempt(
-        self, url: str, sink: BinaryIO, *, max_bytes: int, headers: Mapping[str, str] | None = None
+        self, url: httpx.URL, sink: BinaryIO, *, max_bytes: int, headers: Mapping[str, str] | None = None
     ) -> Answer:
         """Ask once, in a turn of the host that the caller holds; a 2xx body goes into `sink`.
 
@@ -192,10 +192,16 @@ class Client:
         return answer
 
     async def _exchange(
-        self, url: str, sink: BinaryIO, max_bytes: int, headers: Mapping[str, str] | None
+        self, url: httpx.URL, sink: BinaryIO, max_bytes: int, headers: Mapping[str, str] | None
     ) -> Answer:
-        request = self._client.build_request("GET", url, headers=dict(headers or {}))
-        response = await self._client.send(request, stream=True)
+        request = httpx.Request(
+            "GET", url, headers=_HEADERS | dict(headers) if headers else _HEADERS, extensions=self._timeout
+        )
+        transport: httpx.AsyncBaseTransport = self._direct
+        if url.scheme in self._proxies and not urllib.request.proxy_bypass(url.host):
+            transport = self._proxies[url.scheme]
+        response = await transport.handle_async_request(request)
+        response.request = request
         try:
             if response.is_success:
                 await _read(response, sink, max_bytes)
@@ -206,15 +212,14 @@ class Client:
             return Answer(url, response.status_code, response.headers, page.getvalue())
         finally:
             await response.aclose()
-            self._client.cookies.clear()  # none is kept, so none can go to another host
 
 
-def host_of(url: str) -> str:
-    """The host (and port, where one is named) of a usable address.
+def web_address(url: str) -> httpx.URL:
+    """An address of the web, parsed. Raises FetchError `blocked` for anything else.
 
-    >>> host_of("https://user:secret@Example.org/a")
+    >>> web_address("https://Example.org/a b").host
     'example.org'
-    >>> host_of("file:///etc/passwd")
+    >>> web_address("file:///etc/passwd")
     Traceback (most recent call last):
     eufcc_cli.core.collect.manners.FetchError: only http and https are fetched, not file
     """
@@ -223,16 +228,15 @@ def host_of(url: str) -> str:
     except (httpx.InvalidURL, ValueError, TypeError) as error:
         raise FetchError("blocked", f"not an address: {error}") from None
     if parsed.scheme not in ("http", "https"):
-        raise FetchError("blocked", f"only http and https are fetched, not {parsed.scheme or 'this address'}")
+        raise FetchError("blocked", f"only http and https are fetched, not {parsed.scheme or 'this'}")
     if not parsed.host:
         raise FetchError("blocked", "the address names no host")
-    return parsed.host if parsed.port is None else f"{parsed.host}:{parsed.port}"
+    return parsed
 
 
-def same_origin(one: str, other: str) -> bool:
-    """True where both addresses have the same scheme, host and port."""
-    a, b = httpx.URL(one), httpx.URL(other)
-    return (a.scheme, a.host, a.port) == (b.scheme, b.host, b.port)
+def origin(url: httpx.URL) -> tuple[str, str, int | None]:
+    """Scheme, host and port: what credentials are bound to."""
+    return url.scheme, url.host, url.port
 
 
 async def _read(response: httpx.Response, sink: BinaryIO, max_bytes: int) -> None:
