@@ -32,6 +32,11 @@ def train(
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run of that name.")] = False,
+    export: Annotated[
+        Path | None,
+        typer.Option(help="Write the finished model here in the Hugging Face layout, with a model card."),
+    ] = None,
+    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write TensorBoard events.")] = False,
     backbone: Annotated[
         str, typer.Option(help="Any timm model, or convnext_mini for few cores and small images.")
     ] = "convnext_base.fb_in22k",
@@ -136,29 +141,49 @@ def train(
     torchrun --nproc-per-node N -m eufcc_cli train …
     """
     from eufcc_cli.core.model.config import TrainConfig, read_settings
-    from eufcc_cli.core.model.run import train_run
+    from eufcc_cli.core.model.run import is_finished, train_run
+    from eufcc_cli.core.report.history import TensorBoard, plot_history
+    from eufcc_cli.core.report.model_card import export_model
 
     root = existing_root(ctx)
-    given = {
-        key.rstrip("_"): value
-        for key, value in ctx.params.items()
-        if key not in ("name", "config", "resume", "overwrite") and _is_given(ctx, key)
-    }
+    given = {key.rstrip("_"): ctx.params[key] for key in ctx.params if _is_setting(ctx, key)}
     base = read_settings(config) if config else {}
     settings = TrainConfig.from_mapping({**base, **given}, str(config or "options"))
+    folder = root.run(name or settings.method)
+    if export and is_finished(folder) and not overwrite:
+        export_model(folder, export)
+        console.note(f"{folder} was finished before; exported to {export}")
+        return
     main = int(os.environ.get("RANK", "0")) == 0
+    events = TensorBoard(folder) if tensorboard and main else None
+
+    def on_epoch(row: dict[str, float]) -> None:
+        _show_epoch(row)
+        if events:
+            events.write(row)
+
     trained = train_run(
         settings,
         root,
-        name or settings.method,
+        folder.name,
         resume=resume,
         overwrite=overwrite,
         progress=console.progress(main),
         on_plan=_show_plan,
-        on_epoch=_show_epoch,
+        on_epoch=on_epoch,
     )
     if main:
+        plot_history(folder / "history.csv", folder / "history.png")
         _show_result(trained, root.path)
+        if export:
+            export_model(folder, export)
+            console.note(f"Exported to {export}")
+
+
+def _is_setting(ctx: typer.Context, key: str) -> bool:
+    return key not in ("name", "config", "resume", "overwrite", "export", "tensorboard") and _is_given(
+        ctx, key
+    )
 
 
 def _is_given(ctx: typer.Context, name: str) -> bool:

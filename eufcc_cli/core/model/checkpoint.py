@@ -196,7 +196,7 @@ def load_model(spec: str, root: Root, device: str = "auto", precision: str = "au
         ) from error
     except EufccError as error:
         raise ModelError(f"{folder / CONFIG}: {error}", hint=error.hint) from error
-    _load_weights(network, folder / WEIGHTS)
+    load_weights(network, folder)
     network.to(target).to(memory_format=torch.channels_last).eval()
     return TaggingModel(
         name=config.get("name", folder.name),
@@ -220,7 +220,9 @@ def _network(config: dict[str, Any], vocabulary: Vocabulary) -> nn.Module:
     return Network(create_backbone(config["backbone"]), outputs)
 
 
-def _load_weights(network: nn.Module, path: Path) -> None:
+def load_weights(network: nn.Module, folder: Path) -> None:
+    """Fill a network from a folder's model.safetensors; raises ModelError where they do not fit."""
+    path = folder / WEIGHTS
     try:
         tensors = load_file(path)
     except FileNotFoundError as error:

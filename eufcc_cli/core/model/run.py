@@ -147,15 +147,22 @@ def train_run(
             on_plan(_plan(config, name, trainer, split, validation, bad))
     accelerator.wait_for_everyone()
     position = trainer.run()
-    validated = trainer.measure()
+    trainer.restore_best()
+    validated, calibration = trainer.measure(), trainer.calibrate()
     if main:
-        save_config(folder, {**record, "finished": True, "epochs": position.epoch, "validation": validated})
+        results = {"epochs": position.epoch, "validation": validated, "calibration": calibration.to_json()}
+        save_config(folder, {**record, **results, "finished": True})
         (folder / STATE).unlink(missing_ok=True)
     accelerator.wait_for_everyone()
     late = squares.bad if isinstance(squares, FileSquares) else {}
     unreadable = {str(file): reason for file, reason in bad.items()}
     unreadable |= {str(split.files[row]): reason for row, reason in late.items()}
     return Trained(folder, position, validated, unreadable)
+
+
+def is_finished(folder: Path) -> bool:
+    """True for a run's folder whose training has come to its end."""
+    return (folder / CONFIG).is_file() and bool(read_config(folder).get("finished"))
 
 
 def _settled(config: TrainConfig, folder: Path, name: str, resume: bool, overwrite: bool) -> TrainConfig:
@@ -169,7 +176,7 @@ def _settled(config: TrainConfig, folder: Path, name: str, resume: bool, overwri
             f"{folder} exists", hint="--resume continues it, --overwrite replaces it, --name makes another"
         )
     before = read_config(folder)
-    if before.get("finished"):
+    if is_finished(folder):
         raise ModelError(f"{folder} is finished", hint="--overwrite trains it again, --name makes another")
     saved = TrainConfig.from_mapping(before.get("training", {}), str(folder / CONFIG))
     changed = {key: getattr(config, key) for key in _MAY_CHANGE}

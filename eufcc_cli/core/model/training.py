@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import dataclasses
 import io
 import logging
 import math
@@ -16,14 +17,16 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.utils import gather_object
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
+from eufcc_cli.core.calibration import Calibration, fit_calibration
 from eufcc_cli.core.errors import ModelError
 from eufcc_cli.core.files import write_text
 from eufcc_cli.core.metrics import RankMeans, rank_metrics
 from eufcc_cli.core.model.augmentation import AUGMENTATIONS
-from eufcc_cli.core.model.checkpoint import TaggingModel, save_weights
+from eufcc_cli.core.model.checkpoint import TaggingModel, load_weights, save_weights
 from eufcc_cli.core.model.config import TrainConfig
 from eufcc_cli.core.model.dataset import Split, Squares, epoch_order, rarity_weights
 from eufcc_cli.core.model.optimization import create_optimizer, schedule, set_learning_rate
@@ -232,24 +235,40 @@ class Trainer:
 
     def measure(self) -> dict[str, Any]:
         """The rank metrics of the kept weights on the validation split, over all processes."""
+        means = RankMeans()
+        for scores, truths in self._validated():
+            for facet, truth in truths.items():
+                annotated = truth.any(1)
+                if annotated.any():
+                    means.update(facet, rank_metrics(scores[facet][annotated], truth[annotated]))
+        return RankMeans().merge(self._gathered([means])).compute()
+
+    def calibrate(self) -> Calibration:
+        """Fit the kept weights' scores to probabilities and coverage, on the validation split."""
+        parts = self._gathered(list(self._validated()))
+        facets = self.model.vocabulary.facets
+        log_scores = {facet: torch.cat([scores[facet] for scores, _ in parts]).numpy() for facet in facets}
+        truth = {facet: torch.cat([truths[facet] for _, truths in parts]).numpy() for facet in facets}
+        return fit_calibration(log_scores, truth, self.model.vocabulary)
+
+    def _validated(self) -> Iterator[tuple[dict[str, Tensor], dict[str, Tensor]]]:
+        """Log-scores and true tags of this process's share of the validation images, batch by batch."""
         network = self._kept()
         network.eval()
-        model = TaggingModel(**{**self.model.__dict__, "network": network})
+        model = dataclasses.replace(self.model, network=network)
         rank, world = self.accelerator.process_index, self.accelerator.num_processes
         rows = np.arange(len(self.validation_split))[rank::world]
         shares = [rows[i : i + self.config.batch_size] for i in range(0, len(rows), self.config.batch_size)]
-        means = RankMeans()
         for share, (images, kept) in zip(shares, self.validation_squares.batches(iter(shares)), strict=True):
-            scores = model.log_scores(images)
-            for facet, truth in self.validation_split.truth(share[kept]).items():
-                annotated = truth.any(1)
-                if annotated.any():
-                    means.update(facet, rank_metrics(scores[facet][annotated].cpu(), truth[annotated]))
-        if world > 1:
-            from accelerate.utils import gather_object
+            scores = {facet: table.cpu() for facet, table in model.log_scores(images).items()}
+            yield scores, self.validation_split.truth(share[kept])
 
-            means = RankMeans().merge(gather_object([means]))
-        return means.compute()
+    def _gathered(self, parts: list[Any]) -> list[Any]:
+        return parts if self.accelerator.num_processes == 1 else gather_object(parts)
+
+    def restore_best(self) -> None:
+        """Take the weights of the best epoch back into the network."""
+        load_weights(self._kept(), self.folder)
 
     def _kept(self) -> nn.Module:
         """The weights that are measured and saved: the moving average where there is one."""
@@ -324,11 +343,7 @@ class Trainer:
         own = {"cpu": torch.get_rng_state()}
         if self.accelerator.device.type == "cuda":
             own["cuda"] = torch.cuda.get_rng_state(self.accelerator.device)
-        if self.accelerator.num_processes == 1:
-            return [own]
-        from accelerate.utils import gather_object
-
-        return gather_object([own])
+        return self._gathered([own])
 
     def resume(self) -> None:
         """Take up the state that an interrupted run of the same settings left."""

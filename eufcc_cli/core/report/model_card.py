@@ -1,0 +1,94 @@
+"""A trained model in the layout of the Hugging Face hub: config.json, model.safetensors, README.md."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from eufcc_cli.core.errors import ModelError
+from eufcc_cli.core.files import atomic_open, write_text
+from eufcc_cli.core.model.checkpoint import CONFIG, WEIGHTS, read_config
+
+_FIGURES = {"r_precision": "R-Precision", "acc@1": "Acc@1", "acc@10": "Acc@10", "avg_rp": "AvgRP"}
+
+_CARD = """\
+---
+library_name: eufcc
+pipeline_tag: image-classification
+tags: [cultural-heritage, glam, multi-label, hierarchical, aat, timm]
+---
+
+# {name}
+
+A model that suggests tags in {facets} for images of cultural heritage objects, trained with
+eufcc {eufcc} by the method `{method}` on the backbone `{backbone}` ({images:,} images).
+
+## Use
+
+```
+eufcc tag image.jpg --model hf-hub:ORGANISATION/{name}
+```
+
+## Results
+
+On the {pairs:,} pairs of image and facet of the validation split:
+
+| | {columns} |
+|---|{rule}|
+{rows}
+
+The mean over all pairs of an image and a facet that the image annotates. What to expect from images of
+institutions that the model has not seen is measured by `eufcc evaluate --split test_ood`: less.
+
+## What it cannot do
+
+It suggests, a cataloguer decides. It knows only the tags of its vocabulary ({tags:,}), and takes on the
+habits of the institutions whose annotations it learnt from. A facet without suggestions says nothing
+about the object.
+
+## Vocabulary and licences
+
+The tags follow the Getty Art & Architecture Thesaurus (AAT), which the J. Paul Getty Trust publishes
+under the Open Data Commons Attribution License (ODC-By) 1.0. Annotations collected through Europeana are
+CC0; the images that were learnt from have licences of their own, named in their records. The licence of
+these weights is for whoever publishes them to choose: add `license:` above.
+
+Made with {versions}; training data {data}.
+"""
+
+
+def export_model(run: Path, target: Path) -> None:
+    """Copy a finished run to a folder in the hub's layout, with a model card.
+
+    Raises ModelError where the run is not finished.
+    """
+    config = read_config(run)
+    if not config.get("finished") or not (run / WEIGHTS).is_file():
+        raise ModelError(f"{run}: not a finished run", hint="finish it with `eufcc train --resume`")
+    for name in (WEIGHTS, CONFIG):
+        with (run / name).open("rb") as source, atomic_open(target / name) as file:
+            shutil.copyfileobj(source, file)
+    write_text(target / "README.md", model_card(config))
+
+
+def model_card(config: dict[str, Any]) -> str:
+    """The README of a model, from its config.json."""
+    measured = config["validation"]
+    rows = {"**overall**": measured["overall"], **measured["facets"]}
+    return _CARD.format(
+        name=config["name"],
+        method=config["method"],
+        backbone=config["backbone"],
+        images=config["images"],
+        eufcc=config["versions"]["eufcc"],
+        facets=", ".join(config["vocabulary"]["facets"]),
+        pairs=measured["overall"]["pairs"],
+        columns=" | ".join(_FIGURES.values()),
+        rule="|".join("---:" for _ in _FIGURES),
+        rows="\n".join(
+            f"| {facet} | " + " | ".join(f"{values[figure]:.3f}" for figure in _FIGURES) + " |"
+            for facet, values in rows.items()
+        ),
+        tags=sum(len(facet["tags"]) for facet in config["vocabulary"]["facets"].values()),
+        versions=", ".join(f"{name} {number}" for name, number in config["versions"].items()),
+        data=", ".join(f"{name} (SHA-256 {digest[:12]}…)" for name, digest in config["data"].items()),
+    )
