@@ -15,7 +15,7 @@ from eufcc_cli.core.errors import DataError, ModelError
 from eufcc_cli.core.evaluation.splits import Scores, Source, TestSplit, out_of_vocabulary
 from eufcc_cli.core.metrics import RankMeans, Standings, rank_metrics_of, standings
 from eufcc_cli.core.taxonomy.annotations import FACETS
-from eufcc_cli.core.taxonomy.vocabulary import FacetVocabulary, Targets
+from eufcc_cli.core.taxonomy.vocabulary import FacetVocabulary, Targets, Vocabulary
 
 _LISTED = 10  # best-ranked tags kept of every image, or as many as its facet has true tags at most
 
@@ -71,6 +71,9 @@ class Result:
     """Annotated tags outside the vocabulary, with the images that name them."""
     not_scored: tuple[str, ...]
     """Facets that the split annotates and the model does not know."""
+    vocabulary: Vocabulary
+    intervals: dict[tuple[str, str], tuple[float, float]] = field(default_factory=dict)
+    """{(overall, macro or facet, metric): (low, high)}, of the bootstrap."""
 
     @cached_property
     def images(self) -> int:
@@ -132,6 +135,7 @@ def measure(source: Source, split: TestSplit, scores: Scores, measures: Measures
         failed=scores.failed,
         unknown=out_of_vocabulary(targets),
         not_scored=tuple(facet for facet in annotated if facet not in source.vocabulary.facets),
+        vocabulary=source.vocabulary,
     )
 
 

@@ -94,9 +94,14 @@ class Scores:
 class Source(Protocol):
     """Whatever scores images: a model, a predictions file, an ensemble of both."""
 
-    name: str
-    method: str
-    vocabulary: Vocabulary
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def method(self) -> str: ...
+
+    @property
+    def vocabulary(self) -> Vocabulary: ...
 
     def scores(self, split: TestSplit, progress: Progress = SILENT) -> Scores:
         """Score a split. Raises EufccError where none of its images can be scored."""

@@ -1,0 +1,168 @@
+"""Sources x splits -> one result object that every table, file and page is drawn from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from eufcc_cli.core.errors import EufccError
+from eufcc_cli.core.evaluation import processes
+from eufcc_cli.core.evaluation.bootstrap import Bootstrap, Difference, difference
+from eufcc_cli.core.evaluation.ensembles import Ensemble, fit_weights
+from eufcc_cli.core.evaluation.paper import revision_of
+from eufcc_cli.core.evaluation.predictions import Predictions
+from eufcc_cli.core.evaluation.results import Measures, Result, measure
+from eufcc_cli.core.evaluation.saving import save_predictions
+from eufcc_cli.core.evaluation.splits import Scores, Source, TestSplit, read_split
+from eufcc_cli.core.files import Root
+from eufcc_cli.core.progress import SILENT, Progress
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All results, in the order splits x sources, and what was asked for beside them."""
+
+    results: list[Result]
+    root: Root
+    measures: Measures
+    bootstrap: Bootstrap | None = None
+    differences: list[Difference] = field(default_factory=list)
+    weights: dict[str, dict[str, float]] = field(default_factory=dict)
+    """{ensemble: {member: weight}}."""
+
+    @property
+    def incomplete(self) -> bool:
+        """True where an annotated image could not be scored."""
+        return any(result.missing or result.failed for result in self.results)
+
+    @property
+    def splits(self) -> list[str]:
+        return list(dict.fromkeys(result.split.name for result in self.results))
+
+    @property
+    def revision(self) -> str:
+        """Which published revision the root's splits are."""
+        return revision_of(self.root)
+
+    @cached_property
+    def counted(self) -> TestSplit:
+        """The split whose images decide which tags are head, middle and tail: train, where there is one."""
+        there = self.root.table("train").is_file()
+        return read_split(self.root, "train") if there else self.results[0].split
+
+    def tag_counts(self, result: Result) -> dict[str, np.ndarray]:
+        """{facet: [n] images of each tag} in that split."""
+        targets = self.counted.targets(result.vocabulary)
+        return {facet: np.bincount(found.indices, minlength=found.size) for facet, found in targets.items()}
+
+    def of_split(self, split: str) -> list[Result]:
+        return [result for result in self.results if result.split.name == split]
+
+
+def compare(
+    sources: Sequence[Source],
+    splits: Sequence[TestSplit],
+    root: Root,
+    *,
+    measures: Measures = Measures(),
+    bootstrap: Bootstrap | None = None,
+    weights_from: TestSplit | None = None,
+    save: Path | None = None,
+    progress: Progress = SILENT,
+) -> Comparison | None:
+    """Measure every source on every split; None on all processes of a torchrun but the first.
+
+    Whatever can be refused is refused before the first image is scored. With `bootstrap`, every result has
+    intervals, and every source a paired difference to the first one. `weights_from` is the split on which
+    the weights of ensembles are fitted (None: equal). `save` takes every source's scores, see
+    `save_predictions`; with several sources its name holds `{model}`.
+    """
+    _refuse(sources, splits, bootstrap, save)
+    first = processes.join()[0] == 0
+    weights: dict[str, dict[str, float]] = {}
+    if weights_from is not None:
+        sources = [_weighted(source, weights_from, progress, weights) for source in sources]
+    results: list[Result] = []
+    kept: dict[int, list[tuple[TestSplit, Scores]]] = {}
+    for split in splits:
+        memo: dict[int, Scores] = {}
+        for number, source in enumerate(sources):
+            scores = _scores(source, split, memo, progress)
+            if first:
+                results.append(measure(source, split, scores, measures))
+                if save is not None:
+                    kept.setdefault(number, []).append((split, scores))
+    if not first:
+        return None
+    for number, scored in kept.items():
+        source = sources[number]
+        save_predictions(_named(save, source.name), source, scored)  # type: ignore[arg-type]
+    differences = []
+    if bootstrap is not None:
+        results = [replace(result, intervals=_intervals(bootstrap, result)) for result in results]
+        for split in splits:
+            baseline, *others = [result for result in results if result.split is split]
+            differences += [difference(bootstrap, other, baseline) for other in others]
+    return Comparison(results, root, measures, bootstrap, differences, weights)
+
+
+def _refuse(
+    sources: Sequence[Source], splits: Sequence[TestSplit], bootstrap: Bootstrap | None, save: Path | None
+) -> None:
+    if not sources or not splits:
+        raise EufccError("nothing to evaluate", hint="name at least one run and one split")
+    names = [source.name for source in sources]
+    if repeated := next((name for name in names if names.count(name) > 1), None):
+        raise EufccError(f"two models are called {repeated}", hint="name each model once")
+    for source in sources:
+        for member in source.members if isinstance(source, Ensemble) else [source]:
+            if isinstance(member, Predictions):
+                member.refuse_unknown(splits)
+    if bootstrap is not None:
+        for split in splits:
+            bootstrap.clusters(split)
+    if save is not None:
+        if len(sources) > 1 and "{model}" not in save.name:
+            raise EufccError(
+                f"--save-predictions {save}: one file for {len(sources)} models",
+                hint="put {model} into the file's name",
+            )
+        if save.suffix.lower() not in (".parquet", ".jsonl"):
+            raise EufccError(f"--save-predictions {save}: unknown ending", hint="choose .parquet or .jsonl")
+
+
+def _named(path: Path, model: str) -> Path:
+    """The file of one model: its name takes the place of {model}, without what would leave the folder."""
+    safe = "".join(sign if sign.isalnum() or sign in "+-_." else "-" for sign in model)
+    return path.with_name(path.name.replace("{model}", safe))
+
+
+def _scores(source: Source, split: TestSplit, memo: dict[int, Scores], progress: Progress) -> Scores:
+    """A source's scores, of which those of an ensemble's members are computed once."""
+    if id(source) not in memo:
+        if isinstance(source, Ensemble):
+            parts = [_scores(member, split, memo, progress) for member in source.members]
+            return source.combine(parts, split)
+        memo[id(source)] = source.scores(split, progress)
+    return memo[id(source)]
+
+
+def _weighted(
+    source: Source, split: TestSplit, progress: Progress, weights: dict[str, dict[str, float]]
+) -> Source:
+    """An ensemble with weights fitted on a split; any other source as it is."""
+    if not isinstance(source, Ensemble):
+        return source
+    memo: dict[int, Scores] = {}
+    parts = [_scores(member, split, memo, progress) for member in source.members]
+    fitted = processes.share(fit_weights(source.members, parts, split) if processes.join()[0] == 0 else [])
+    names = [member.name for member in source.members]
+    weights[source.name] = dict(zip(names, fitted, strict=True))
+    return Ensemble(source.members, fitted)
+
+
+def _intervals(bootstrap: Bootstrap, result: Result) -> dict[tuple[str, str], tuple[float, float]]:
+    replicates = bootstrap.replicates(result)
+    return {figure: bootstrap.interval(values) for figure, values in replicates.items()}
