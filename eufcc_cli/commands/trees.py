@@ -1,7 +1,268 @@
-"""`eufcc trees`."""
+"""`eufcc trees`: the label trees of a collection, and what is to be known about them."""
+
+from collections.abc import Iterable
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from eufcc_cli import console
+from eufcc_cli.commands import trees_output as output
+from eufcc_cli.commands.common import SOME_FAILED, existing_root
+from eufcc_cli.core.errors import DataError
 
-def trees(ctx: typer.Context) -> None:
-    """trees."""
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from eufcc_cli.core.taxonomy.hierarchy import Hierarchy
+
+    Trees = dict[str, Hierarchy]
+    Tables = dict[Path, pd.DataFrame]
+
+_WHAT, _SKOS = "What to do", "SKOS"
+
+
+class Format(StrEnum):
+    """How results are printed."""
+
+    text = "text"
+    json = "json"
+    dot = "dot"
+    skos = "skos"
+
+
+def trees(
+    ctx: typer.Context,
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Annotation tables, CSV or Parquet.", show_default="the root's splits"),
+    ] = None,
+    print_: Annotated[
+        bool, typer.Option("--print", help="Draw the trees: the default.", rich_help_panel=_WHAT)
+    ] = False,
+    write: Annotated[
+        Path | None,
+        typer.Option(help="Write a label file per facet into this folder.", rich_help_panel=_WHAT),
+    ] = None,
+    find: Annotated[
+        str | None,
+        typer.Option(help="Where this tag stands; case and accents do not matter.", rich_help_panel=_WHAT),
+    ] = None,
+    lint: Annotated[
+        bool,
+        typer.Option(
+            "--lint",
+            help="Tell what is doubtful: names under several parents, near-duplicates, leakage …",
+            rich_help_panel=_WHAT,
+        ),
+    ] = False,
+    stats: Annotated[
+        bool,
+        typer.Option(
+            "--stats",
+            help="Images, providers, coverage, tags per image, tags per depth.",
+            rich_help_panel=_WHAT,
+        ),
+    ] = False,
+    plot: Annotated[
+        Path | None,
+        typer.Option(help="Draw the statistics into a .png, .svg or .pdf file.", rich_help_panel=_WHAT),
+    ] = None,
+    counts: Annotated[
+        bool,
+        typer.Option(
+            "--counts", help="Add each tag's images, over its descendants, and their share of the annotated."
+        ),
+    ] = False,
+    facet: Annotated[
+        list[str] | None, typer.Option(help="Only this facet; repeatable.", show_default="all")
+    ] = None,
+    min_count: Annotated[
+        int, typer.Option(min=0, help="Leave out tags that fewer images are annotated with.")
+    ] = 0,
+    depth: Annotated[
+        int | None, typer.Option(min=1, help="Draw this many levels.", show_default="all")
+    ] = None,
+    labels: Annotated[
+        bool, typer.Option("--labels", help="Draw label files, FILES or the root's, instead of tables.")
+    ] = False,
+    format: Annotated[Format, typer.Option(help="How to print.")] = Format.text,
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", help="Stop at errors in the tables; with --lint: exit code 3 for findings."),
+    ] = False,
+    language: Annotated[
+        str | None, typer.Option(help="The language of the tags, such as ca.", rich_help_panel=_SKOS)
+    ] = None,
+    base_iri: Annotated[
+        str, typer.Option(help="What every concept's address begins with.", rich_help_panel=_SKOS)
+    ] = "urn:eufcc:",
+) -> None:
+    """Draw, count, check and export the label trees of annotation tables.
+
+    A tag stands under the first parent met in reading order; --lint shows all the others.
+    """
+    from eufcc_cli.core.taxonomy import search
+    from eufcc_cli.core.taxonomy.annotations import check_facets, facet_column, read_table
+    from eufcc_cli.core.taxonomy.hierarchy import build_trees
+
+    draw = print_ or counts or depth is not None
+    draw = draw or not (write or plot or lint or stats or find is not None)
+    if format is not Format.text and sum((draw, find is not None, lint, stats)) > 1:
+        raise typer.BadParameter(f"--format {format.value} prints one thing at a time")
+    if format in (Format.dot, Format.skos) and not draw:
+        raise typer.BadParameter(f"--format {format.value} is for trees")
+    if labels and (lint or stats or plot or strict):
+        raise typer.BadParameter("--lint, --stats, --plot and --strict read tables, not label files")
+    facets = check_facets(facet or ())
+    if plot:
+        from eufcc_cli.core.report.statistics import check_plot_file
+
+        check_plot_file(plot)
+
+    tables: dict[Path, pd.DataFrame] = {}
+    if labels:
+        trees = _label_trees(ctx, files, facets, counted=counts or min_count > 0)
+    elif lint or stats or plot or strict:
+        tables = {path: read_table(path, need_ids=not (lint or strict)) for path in files or _splits(ctx)}
+        trees = build_trees(tables.values(), facets)
+    else:
+        columns = [facet_column(name) for name in facets]
+        sources = dict.fromkeys(files or _splits(ctx))
+        trees = build_trees((read_table(path, columns) for path in sources), facets)
+    if strict and not lint:
+        _refuse_errors(tables)
+    elif not lint:
+        _warn_of_errors(trees)
+
+    found = lint and _lint(ctx, tables, trees, format)
+    if stats or plot:
+        _statistics(tables, trees, format if stats else None, plot)
+    if min_count:
+        trees = _pruned(trees, min_count)
+    if write:
+        for name, tree in trees.items():
+            tree.write(write / f"{name}.txt")
+            console.note(f"{write / name}.txt: {len(tree):,} tags")
+    if find is not None:
+        output.tell_places(search.find(trees, find), as_document=format is Format.json)
+    if draw:
+        cut = {name: tree.cut(depth) for name, tree in trees.items()} if depth else trees
+        _draw(cut, format, counts, base_iri, language)
+    if found and strict:
+        raise typer.Exit(SOME_FAILED)
+
+
+def _splits(ctx: typer.Context) -> list[Path]:
+    """The tables of the root's splits."""
+    root = existing_root(ctx)
+    tables = [root.table(split) for split in root.splits()]
+    if not tables:
+        raise DataError(
+            f"{root.data}: no annotation tables (train.csv, val.csv, test_id.csv, test_ood.csv)",
+            hint="run `eufcc fetch` or `eufcc fetch demo`, or name tables: `eufcc trees FILE.csv`",
+        )
+    return tables
+
+
+def _label_trees(
+    ctx: typer.Context, files: list[Path] | None, facets: Iterable[str], *, counted: bool
+) -> "Trees":
+    """The trees of label files, with the counts of the root's splits where they are needed."""
+    from eufcc_cli.core.taxonomy.annotations import distinct, facet_column, read_table
+    from eufcc_cli.core.taxonomy.hierarchy import read_trees
+
+    if not files:
+        root = existing_root(ctx)
+        files = [path for facet in facets if (path := root.label_file(facet)).is_file()]
+        if not files:
+            raise DataError(
+                f"{root.labels}: no label files",
+                hint="run `eufcc fetch` or `eufcc trees --write {root.labels}`",
+            )
+    trees = {facet: tree for facet, tree in read_trees(files).items() if facet in facets}
+    if counted:
+        columns = [facet_column(facet) for facet in trees]
+        annotations = distinct((read_table(path, columns) for path in _splits(ctx)), trees)
+        for facet, tree in trees.items():
+            tree.annotations = annotations[facet]
+    return trees
+
+
+def _refuse_errors(tables: "Tables") -> None:
+    """Tell every problem of the tables; DataError if one is an error."""
+    from eufcc_cli.core.taxonomy.validation import validate
+
+    problems = validate(tables)
+    for problem in problems:
+        console.warn(f"{problem}")
+    if errors := sum(problem.severity == "error" for problem in problems):
+        raise DataError(
+            f"{errors} errors in the tables", hint="correct the lines told above, or leave out --strict"
+        )
+
+
+def _warn_of_errors(trees: "Trees") -> None:
+    """One warning for all the annotations of trees that a strict reading would refuse."""
+    from eufcc_cli.core.taxonomy.validation import annotation_problems
+
+    messages = [
+        message
+        for tree in trees.values()
+        for annotation in tree.annotations
+        for _, severity, message in annotation_problems(annotation)
+        if severity == "error"
+    ]
+    if messages:
+        more = f" and {len(messages) - 1} more" if len(messages) > 1 else ""
+        console.warn(f"left out: {messages[0]}{more}; `eufcc trees --lint` tells all, with their lines")
+
+
+def _lint(ctx: typer.Context, tables: "Tables", trees: "Trees", format: Format) -> bool:
+    """Print what lint finds, against the root's label files where there are some; True if anything."""
+    from eufcc_cli.core.taxonomy.hierarchy import read_trees
+    from eufcc_cli.core.taxonomy.lint import KINDS, lint
+
+    label_files = [path for facet in trees if (path := ctx.obj.label_file(facet)).is_file()]
+    findings = lint(tables, trees, read_trees(label_files))
+    output.tell_findings(findings, KINDS, as_document=format is Format.json)
+    return bool(findings)
+
+
+def _statistics(tables: "Tables", trees: "Trees", format: Format | None, plot: Path | None) -> None:
+    """Print the statistics (format None: don't), draw them into a file."""
+    from eufcc_cli.core.taxonomy.statistics import statistics
+
+    numbers = statistics({str(path): table for path, table in tables.items()}, trees)
+    if format is not None:
+        output.tell_statistics(numbers, as_document=format is Format.json)
+    if plot:
+        from eufcc_cli.core.report.statistics import plot_statistics
+
+        plot_statistics(numbers, plot)
+        console.note(f"{plot}: tags per image and images per tag")
+
+
+def _pruned(trees: "Trees", minimum: int) -> "Trees":
+    """Trees without rare tags; those are told."""
+    kept = {}
+    for facet, tree in trees.items():
+        kept[facet], gone = tree.prune(minimum)
+        if gone:
+            told = ", ".join(f"{name} ({images})" for name, images in gone.items())
+            console.note(f"{facet}: left out {len(gone):,} tags of fewer than {minimum:,} images: {told}")
+    return kept
+
+
+def _draw(trees: "Trees", format: Format, counts: bool, base_iri: str, language: str | None) -> None:
+    from eufcc_cli.core.taxonomy import exports, skos
+
+    if format is Format.text:
+        output.draw(trees, counts=counts)
+    elif format is Format.json:
+        output.as_json({"facets": {facet: exports.to_json(tree) for facet, tree in trees.items()}})
+    elif format is Format.dot:
+        console.line("\n".join(exports.to_dot(tree, counts=counts) for tree in trees.values()))
+    else:
+        console.line(skos.to_skos(trees.values(), base_iri, language).rstrip("\n"))

@@ -45,7 +45,7 @@ Root
 import difflib
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -225,8 +225,10 @@ class Hierarchy:
         return self._only({name for name in self if name not in gone}), gone
 
     def _only(self, kept: set[str]) -> "Hierarchy":
+        """The kept tags, each under its nearest kept ancestor; counts stay those of the whole tree."""
         tree = Hierarchy(self.facet)
         tree.annotations = self.annotations
+        tree.counts = self.counts
         for name in self:
             if name in kept:
                 above = (ancestor for ancestor in reversed(self.ancestors(name)) if ancestor in kept)
@@ -293,9 +295,13 @@ class Hierarchy:
             branch[depth:] = [name]
         return tree
 
-    def render(self) -> str:
-        """The published drawing: anytree's RenderTree (ContStyle), without a newline at the end."""
-        return "\n".join(f"{row.pre}{row.node.name}" for row in RenderTree(self.root, style=ContStyle()))
+    def render(self, label: Callable[[str], str] = str) -> str:
+        """The published drawing: anytree's RenderTree (ContStyle), without a newline at the end.
+
+        `label` makes of a tag's name what is drawn for it.
+        """
+        first, *rows = RenderTree(self.root, style=ContStyle())
+        return "\n".join([first.node.name, *(f"{row.pre}{label(row.node.name)}" for row in rows)])
 
     def write(self, path: Path) -> None:
         """Write the label file, whole or not at all."""
@@ -308,3 +314,16 @@ def build_trees(tables: Iterable[pd.DataFrame], facets: Iterable[str] = FACETS) 
         facet: Hierarchy.from_annotations(facet, annotations)
         for facet, annotations in distinct(tables, facets).items()
     }
+
+
+def read_trees(label_files: Iterable[Path]) -> dict[str, Hierarchy]:
+    """One tree per label file FACET.txt, in the usual order of the facets; DataError for other names."""
+    trees = {}
+    for path in label_files:
+        if path.stem not in FACETS:
+            raise DataError(
+                f"{path}: no facet is called {path.stem!r}",
+                hint=f"a label file is called {', '.join(f'{facet}.txt' for facet in FACETS)}",
+            )
+        trees[path.stem] = Hierarchy.read(path, path.stem)
+    return {facet: trees[facet] for facet in FACETS if facet in trees}

@@ -43,12 +43,19 @@ TOP = "(top level)"
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing found: `facet` and `tags` say what it is about, `message` tells it."""
+    """One thing found; `facet` and `tags` say what it is about, or `file`, `place` and `column` where."""
 
     kind: str
     message: str
     facet: str | None = None
     tags: tuple[str, ...] = ()
+    file: str | None = None
+    place: str | None = None
+    column: str | None = None
+
+    def __str__(self) -> str:
+        about = self.facet if self.file is None else f"{self.file}, {self.place}, {self.column}"
+        return f"{about}: {self.message}" if about else self.message
 
 
 def lint(
@@ -59,7 +66,10 @@ def lint(
     The findings come in the order of `KINDS`; those about tables are what `validate` reports, and images
     that stand in two tables or under two ids.
     """
-    findings = [Finding(problem.kind, str(problem)) for problem in validate(tables)]
+    findings = [
+        Finding(at.kind, at.message, file=str(at.path), place=at.place, column=at.column)
+        for at in validate(tables)
+    ]
     findings += _shared_urls(tables)
     findings += _two_facets(trees)
     for facet, tree in trees.items():
@@ -80,7 +90,7 @@ def _shared_urls(tables: Mapping[Path, pd.DataFrame]) -> Iterator[Finding]:
     place = Places()
     for rows, url in repeats(tables, IMAGE_URL):
         ids = dict.fromkeys(str(tables[path][ID].iloc[row]) for path, row in rows)
-        where = ", ".join(f"{path} {place(path, row)}" for path, row in rows)
+        where = "; ".join(f"{path}, {place(path, row)}" for path, row in rows)
         yield Finding("shared-url", f"{url} is the image of {', '.join(ids)} ({where})")
 
 

@@ -58,7 +58,7 @@ def statistics(tables: Mapping[str, pd.DataFrame], trees: Mapping[str, Hierarchy
     providers: Counter[str] = Counter()
     for table in tables.values():
         if PROVIDER in table:
-            providers.update(table[PROVIDER].value_counts().to_dict())
+            providers.update({str(name): rows for name, rows in table[PROVIDER].value_counts().items()})
     providers.pop("", None)
     return Statistics(
         {name: len(table) for name, table in tables.items()},

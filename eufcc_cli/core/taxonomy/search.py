@@ -1,0 +1,55 @@
+"""Where a tag stands, asked by a person: case, accents and spaces forgiven, near misses offered."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from eufcc_cli.core.errors import DataError
+from eufcc_cli.core.taxonomy.exports import other_parents
+from eufcc_cli.core.taxonomy.hierarchy import Hierarchy
+from eufcc_cli.core.taxonomy.spelling import fold, near_misses
+
+
+@dataclass(frozen=True)
+class Place:
+    """A tag in its tree: its path, its images over its descendants, how many tags stand right below it,
+    and the other parents it is annotated under (None: at the top).
+    """
+
+    facet: str
+    tag: str
+    path: tuple[str, ...]
+    images: int
+    children: int
+    other_parents: list[str | None]
+
+
+def find(trees: Mapping[str, Hierarchy], text: str) -> list[Place]:
+    """Every place of a tag; DataError, with near misses, where there is none.
+
+    >>> tree = Hierarchy.from_annotations("materials", {"teixit | Teixit de pèl": 2})
+    >>> [place.path for place in find({"materials": tree}, "TEIXIT DE PEL")]
+    [('teixit', 'Teixit de pèl')]
+    >>> find({"materials": tree}, "teixits")
+    Traceback (most recent call last):
+    eufcc_cli.core.errors.DataError: no tag is called 'teixits'
+    """
+    wanted = fold(text)
+    places = [
+        Place(
+            facet=facet,
+            tag=name,
+            path=tree.path(name),
+            images=tree.counts.images[name],
+            children=len(tree.children(name)),
+            other_parents=other_parents(tree, name),
+        )
+        for facet, tree in trees.items()
+        for name in tree
+        if fold(name) == wanted
+    ]
+    if not places:
+        near = near_misses(text, dict.fromkeys(name for tree in trees.values() for name in tree))
+        raise DataError(
+            f"no tag is called {text!r}", hint=f"did you mean {', '.join(near)}?" if near else None
+        )
+    return places
