@@ -1,18 +1,32 @@
-"""A model and many images -> scores, in order, batch by batch, decoding while the network computes."""
+"""Models and many images -> scores, in order, batch by batch, decoding while the network computes."""
 
+import logging
 import os
-from collections import deque
-from collections.abc import Iterable, Iterator
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
+import torch
 
-from eufcc_cli.core.errors import ImageError
+from eufcc_cli.core.collect.decode import open_image
+from eufcc_cli.core.errors import ImageError, ModelError
+from eufcc_cli.core.model.batching import BatchSize
 from eufcc_cli.core.model.checkpoint import TaggingModel
 from eufcc_cli.core.model.dataset import as_images
+from eufcc_cli.core.model.preprocessing import Preprocessing
+
+log = logging.getLogger("eufcc")
+
+Source = Path | Callable[[], Path | bytes]
+"""An image file, or a function that gets one (its bytes, say) and raises ImageError where it cannot."""
+
+_AHEAD_BYTES = 128 << 20  # of decoded images that wait for the network
+_PATIENCE = 0.02  # seconds that an eager prediction waits for one more image
 
 
 @dataclass(frozen=True)
@@ -20,7 +34,7 @@ class Prediction:
     """One image's log-scores per facet, or the reason why it has none."""
 
     key: str
-    path: Path
+    path: Source
     scores: dict[str, np.ndarray] | None
     """{facet: float32 [tags]}, logarithms of scores in [0, 1]."""
     error: str | None = None
@@ -28,51 +42,191 @@ class Prediction:
 
 def predict(
     model: TaggingModel,
-    items: Iterable[tuple[str, Path]],
+    items: Iterable[tuple[str, Source]],
     *,
-    batch_size: int = 64,
+    batch_size: int | None = 64,
     workers: int | None = None,
 ) -> Iterator[Prediction]:
-    """Score images as they come: one Prediction for each (key, path), in the order given.
+    """Score images as they come: one Prediction for each (key, source), in the order given.
 
-    At most three batches are decoded ahead, so that memory does not grow with the number of images. An
+    At most a few batches are decoded ahead, so that memory does not grow with the number of images. An
     image that cannot be read gives a Prediction with its error, and the others go on.
     """
-    stream = iter(items)
-    with ThreadPoolExecutor(workers or os.cpu_count(), thread_name_prefix="decode") as pool:
-        ahead: deque[tuple[str, Path, Future[np.ndarray | str]]] = deque()
+    return (single for (single,) in predict_together([model], items, batch_size=batch_size, workers=workers))
 
-        def submit(count: int) -> None:
-            for key, path in islice(stream, count):
-                ahead.append((key, path, pool.submit(_load, model, path)))
 
-        submit(3 * batch_size)
+def predict_together(
+    models: Sequence[TaggingModel],
+    items: Iterable[tuple[str, Source]],
+    *,
+    batch_size: int | None = 64,
+    workers: int | None = None,
+    eager: bool = False,
+    smallest_batch: int = 1,
+) -> Iterator[tuple[Prediction, ...]]:
+    """As `predict`, with several models: each image is read once and scored by all of them.
+
+    batch_size None: as large as makes it faster. eager: where the next item lets itself be waited for (a
+    pipe), go on with those that are there; the batches then depend on timing. smallest_batch: smaller
+    ones are filled up; from 4 images on, a CPU computes an image's scores the same in every batch.
+    """
+    size = BatchSize(models[0].device, batch_size)
+    decoders = ThreadPoolExecutor(workers or _cores(), thread_name_prefix="decode")
+    network = ThreadPoolExecutor(1, thread_name_prefix="network")
+    waiting = _Waiting(models, items, decoders, size.most)
+    scored: Future[list[tuple[Prediction, ...]]] | None = None
+    failure: Exception | None = None
+    try:
         try:
-            while ahead:
-                window = [ahead.popleft() for _ in range(min(batch_size, len(ahead)))]
-                loaded = [(key, path, future.result()) for key, path, future in window]
-                submit(len(window))
-                yield from _score(model, loaded)
-        finally:
+            # The network works on a batch while whoever asked looks at the one before.
+            for batch in waiting.batches(size, eager):
+                following = network.submit(_score, models, batch, size, smallest_batch)
+                if scored is not None:
+                    yield from scored.result()
+                scored = following
+                if eager and waiting.empty():
+                    yield from scored.result()
+                    scored = None
+        except Exception as error:  # told after all that came before it
+            failure = error
+        if scored is not None:
+            yield from scored.result()
+        if failure is not None:
+            raise failure
+    finally:
+        waiting.stop()
+        for pool in (decoders, network):
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _load(model: TaggingModel, path: Path) -> np.ndarray | str:
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+Squares = dict[Preprocessing, np.ndarray]
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    key: str
+    source: Source
+    squares: Future[Squares | str]
+    """A stored square for each preprocessing, or the reason why there is none."""
+
+
+class _Waiting:
+    """Takes items from their source in a thread of its own, and has them decoded, not too far ahead."""
+
+    def __init__(
+        self,
+        models: Sequence[TaggingModel],
+        items: Iterable[tuple[str, Source]],
+        decoders: ThreadPoolExecutor,
+        batch: int,
+    ) -> None:
+        self._preprocessings = {model.preprocessing for model in models}
+        each = sum(3 * preprocessing.stored**2 for preprocessing in self._preprocessings)
+        self._queue: queue.Queue[_Item | BaseException | None] = queue.Queue(
+            min(3 * batch, max(batch + 1, _AHEAD_BYTES // each))
+        )
+        self._items = items
+        self._decoders = decoders
+        self._stopped = threading.Event()
+        # A daemon: where items come from a pipe, the end of the program need not wait for the next one.
+        threading.Thread(target=self._read, name="reader", daemon=True).start()
+
+    def _read(self) -> None:
+        last: BaseException | None = None
+        try:
+            for key, source in self._items:
+                squares = self._decoders.submit(_load, self._preprocessings, source)
+                self._put(_Item(key, source, squares))
+                if self._stopped.is_set():
+                    return
+        except BaseException as error:
+            last = error
+        self._put(last)
+
+    def _put(self, item: _Item | BaseException | None) -> None:
+        while not self._stopped.is_set():
+            try:
+                return self._queue.put(item, timeout=0.2)
+            except queue.Full:
+                continue
+
+    def batches(self, size: BatchSize, eager: bool) -> Iterator[list[_Item]]:
+        """The items in batches of `size.now`; what their source raises comes after those before it."""
+        while True:
+            batch: list[_Item] = []
+            while len(batch) < size.now:
+                try:
+                    item = self._queue.get(timeout=_PATIENCE if eager and batch else None)
+                except queue.Empty:
+                    break
+                if not isinstance(item, _Item):
+                    if batch:
+                        yield batch
+                    if item is not None:
+                        raise item
+                    return
+                batch.append(item)
+            yield batch
+
+    def empty(self) -> bool:
+        """True where the next item is not there yet."""
+        return self._queue.empty()
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+
+def _load(preprocessings: Iterable[Preprocessing], source: Source) -> Squares | str:
     try:
-        return model.preprocessing.load(path)
+        file = source() if callable(source) else source
+        return {p: p.square(open_image(file, short_side=p.stored)) for p in preprocessings}
     except ImageError as error:
         return str(error)
 
 
-def _score(model: TaggingModel, loaded: list[tuple[str, Path, np.ndarray | str]]) -> Iterator[Prediction]:
-    squares = [square for _, _, square in loaded if isinstance(square, np.ndarray)]
-    rows: Iterator[dict[str, np.ndarray]] = iter(())
-    if squares:
-        scores = model.log_scores(as_images(np.stack(squares)))
-        tables = {facet: table.cpu().numpy() for facet, table in scores.items()}
-        rows = ({facet: table[i] for facet, table in tables.items()} for i in range(len(squares)))
-    for key, path, square in loaded:
-        if isinstance(square, str):
-            yield Prediction(key, path, None, square)
+def _score(
+    models: Sequence[TaggingModel], batch: list[_Item], size: BatchSize, smallest: int
+) -> list[tuple[Prediction, ...]]:
+    loaded = [item.squares.result() for item in batch]
+    squares = [squares for squares in loaded if not isinstance(squares, str)]
+    began = time.perf_counter()
+    tables = [_scores(model, squares, size, smallest) for model in models] if squares else []
+    size.measured(len(squares), time.perf_counter() - began)
+    predictions = []
+    row = 0
+    for item, result in zip(batch, loaded, strict=True):
+        if isinstance(result, str):
+            failed = Prediction(item.key, item.source, None, result)
+            predictions.append((failed,) * len(models))
         else:
-            yield Prediction(key, path, next(rows))
+            rows = [{facet: table[row] for facet, table in scores.items()} for scores in tables]
+            predictions.append(tuple(Prediction(item.key, item.source, scores) for scores in rows))
+            row += 1
+    return predictions
+
+
+def _scores(
+    model: TaggingModel, squares: list[Squares], size: BatchSize, smallest: int
+) -> dict[str, np.ndarray]:
+    """Log-scores {facet: [B, tags]} of some squares; in parts where the device has too little memory."""
+    filled = [*squares, *[squares[0]] * (smallest - len(squares))]
+    images = as_images(np.stack([square[model.preprocessing] for square in filled]))
+    if model.device.type == "cuda":
+        images = images.pin_memory()
+    try:
+        scores = model.log_scores(images)
+        return {facet: table[: len(squares)].cpu().numpy() for facet, table in scores.items()}
+    except torch.OutOfMemoryError as error:
+        if len(squares) == 1:
+            raise ModelError(
+                "the device has too little memory for one image", hint="choose --device cpu"
+            ) from error
+    size.too_large(len(squares))
+    torch.cuda.empty_cache()
+    half = (len(squares) + 1) // 2
+    first, second = (_scores(model, part, size, smallest) for part in (squares[:half], squares[half:]))
+    return {facet: np.concatenate([first[facet], second[facet]]) for facet in first}

@@ -1,0 +1,60 @@
+"""How many images a network is given at once."""
+
+import logging
+
+import torch
+
+log = logging.getLogger("eufcc")
+
+_FIRST = {"cpu": 8, "cuda": 32, "mps": 16}
+_MOST = {"cpu": 64, "cuda": 512, "mps": 128}
+_WORTH_IT = 1.05  # a doubled batch has to be this much faster, image by image
+
+
+class BatchSize:
+    """As many as asked for; or, where None is, doubled until memory or speed says stop.
+
+    >>> size = BatchSize(torch.device("cpu"), None)
+    >>> for _ in range(2):
+    ...     size.measured(8, seconds=1.0)  # the first batch of a size only warms up
+    >>> size.now
+    16
+    >>> for _ in range(2):
+    ...     size.measured(16, seconds=2.0)
+    >>> size.now
+    8
+    """
+
+    def __init__(self, device: torch.device, fixed: int | None) -> None:
+        self.now = fixed or _FIRST.get(device.type, 8)
+        self.most = fixed or _MOST.get(device.type, 64)
+        self._growing = fixed is None
+        self._measured = 0
+        self._speed = 0.0
+
+    def measured(self, images: int, seconds: float) -> None:
+        """A batch of so many images took so long."""
+        if not self._growing or images < self.now:
+            return
+        self._measured += 1
+        if self._measured == 1:
+            return
+        speed = images / max(seconds, 1e-9)
+        if speed < _WORTH_IT * self._speed:
+            self.now //= 2
+            self._growing = False
+        elif 2 * self.now > self.most:
+            self._growing = False
+        else:
+            self._speed, self._measured = speed, 0
+            self.now *= 2
+            return
+        log.debug("batches of %d images", self.now)
+
+    def too_large(self, images: int) -> None:
+        """A batch of so many images did not fit into memory."""
+        self._growing = False
+        self.now = self.most = max(1, min(self.now, images) // 2)
+        log.warning(
+            "%d images at once do not fit into the device's memory; going on with %d", images, self.now
+        )
