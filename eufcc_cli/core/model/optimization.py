@@ -1,36 +1,62 @@
 """The optimizer, its layers and its schedule."""
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import torch
-from timm.optim import create_optimizer_v2
+from timm.optim import param_groups_layer_decay
 from torch import nn
 
 from eufcc_cli.core.model.config import TrainConfig
+from eufcc_cli.core.model.muon import Muon
+from eufcc_cli.core.model.network import Network
 
-_MUON_FALLBACK = 0.4  # AdamW's learning rate for vectors and heads, as a share of Muon's for matrices
+_ADAMW_SHARE = 0.4  # AdamW's learning rate for vectors and heads, as a share of Muon's for matrices
 
 
-def create_optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    """timm's AdamW, or Muon (Jordan 2024) with AdamW for vectors and heads, with layer-wise rates.
+def create_optimizer(network: Network, config: TrainConfig) -> torch.optim.Optimizer:
+    """AdamW, or Muon with AdamW for vectors, depthwise filters and heads; timm's layer-wise rates.
 
     Every group remembers its peak learning rate as `peak_lr`.
     """
-    special: dict[str, Any] = {}
-    if config.optimizer == "muon":
-        special = {"fallback_list": ("heads.*",), "fallback_lr_scale": _MUON_FALLBACK}
-    optimizer = create_optimizer_v2(
+    assert config.lr is not None
+    groups = param_groups_layer_decay(
         network,
-        opt=config.optimizer,
-        lr=config.lr,
         weight_decay=config.weight_decay,
-        layer_decay=config.layer_decay if config.layer_decay < 1 else None,
-        **special,
+        layer_decay=config.layer_decay,
+        no_weight_decay_list=network.no_weight_decay(),
+        fallback_list=("heads.*",),
     )
+    optimizer: torch.optim.Optimizer
+    if config.optimizer == "muon":
+        optimizer = Muon(list(_kinds(groups)), lr=config.lr)
+    else:
+        kept = ("params", "weight_decay", "lr_scale")
+        groups = [{key: group[key] for key in kept} for group in groups]
+        fused = all(parameter.device.type in ("cpu", "cuda") for parameter in network.parameters())
+        optimizer = torch.optim.AdamW(groups, lr=config.lr, fused=fused)
     for group in optimizer.param_groups:
-        group["peak_lr"] = config.lr * group.get("lr_scale", 1.0) if config.lr else group["lr"]
+        group["peak_lr"] = config.lr * group["lr_scale"] * (_ADAMW_SHARE if group.get("adamw") else 1.0)
     return optimizer
+
+
+def _kinds(groups: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """timm's groups, each divided into what Muon takes as matrices and what AdamW takes."""
+    for group in groups:
+        matrices = [] if group.get("use_fallback") else [p for p in group["params"] if _is_matrix(p)]
+        taken = set(map(id, matrices))
+        others = [parameter for parameter in group["params"] if id(parameter) not in taken]
+        shared = {key: group[key] for key in ("weight_decay", "lr_scale")}
+        if matrices:
+            yield {"params": matrices, "adamw": False, **shared}
+        if others:
+            yield {"params": others, "adamw": True, **shared}
+
+
+def _is_matrix(parameter: nn.Parameter) -> bool:
+    # A depthwise filter has one input channel: its rows are independent, there is nothing to orthogonalise.
+    return parameter.ndim >= 2 and parameter.shape[1] > 1
 
 
 def schedule(done: float, warmup: float) -> float:

@@ -29,6 +29,7 @@ from eufcc_cli.core.model.augmentation import AUGMENTATIONS
 from eufcc_cli.core.model.checkpoint import TaggingModel, load_weights, save_weights
 from eufcc_cli.core.model.config import TrainConfig
 from eufcc_cli.core.model.dataset import Split, Squares, epoch_order, rarity_weights
+from eufcc_cli.core.model.network import Network
 from eufcc_cli.core.model.optimization import create_optimizer, schedule, set_learning_rate
 from eufcc_cli.core.model.state import load_state, save_state
 from eufcc_cli.core.progress import SILENT, Progress
@@ -80,7 +81,8 @@ class Trainer:
         self.split, self.squares = train
         self.validation_split, self.validation_squares = validation
         self.accelerator, self.progress, self.on_epoch = accelerator, progress, on_epoch
-        self.plain: nn.Module = model.network
+        assert isinstance(model.network, Network)
+        self.plain = model.network
         self.optimizer = create_optimizer(self.plain, config)
         self.ema = ModelEmaV3(self.plain, decay=config.ema, use_warmup=True) if config.ema else None
         compiled: Any = torch.compile(self.plain) if config.compile else self.plain
