@@ -1,7 +1,319 @@
-"""`eufcc evaluate`."""
+"""`eufcc evaluate`: models and predictions in, the paper's table out."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+from rich.text import Text
+
+from eufcc_cli import console
+from eufcc_cli.commands.common import SOME_FAILED, existing_root
+from eufcc_cli.core.errors import EufccError
+from eufcc_cli.core.files import Root, write_text
+
+if TYPE_CHECKING:
+    from eufcc_cli.core.evaluation.comparison import Comparison
+    from eufcc_cli.core.evaluation.splits import Source
+    from eufcc_cli.core.report.tables import Table
+
+_WHAT, _TRUST, _WHERE, _OUT, _MACHINE = "What is scored", "Trust", "Where it fails", "Output", "Machine"
 
 
-def evaluate(ctx: typer.Context) -> None:
-    """evaluate."""
+def evaluate(
+    ctx: typer.Context,
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="RUN…",
+            help="Runs under runs/, model folders, hf-hub:ORG/NAME; A+B is the ensemble of A and B.",
+            show_default=False,
+        ),
+    ] = None,
+    split: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Splits to score, data/NAME.csv.",
+            show_default="test_id and test_ood",
+            rich_help_panel=_WHAT,
+        ),
+    ] = None,
+    predictions: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Score any system's predictions: `tag --format jsonl` lines, or saved Parquet.",
+            rich_help_panel=_WHAT,
+        ),
+    ] = None,
+    ensemble: Annotated[
+        bool, typer.Option("--ensemble", help="Add the ensemble of all models.", rich_help_panel=_WHAT)
+    ] = False,
+    weights_from: Annotated[
+        str,
+        typer.Option(
+            help="Weights of ensembles: equal, or the split whose likelihood they maximise (val).",
+            rich_help_panel=_WHAT,
+        ),
+    ] = "equal",
+    k: Annotated[
+        list[int] | None,
+        typer.Option("--k", help="Acc@k for these k.", show_default="1, 10", rich_help_panel=_WHAT),
+    ] = None,
+    all_metrics: Annotated[
+        bool,
+        typer.Option(
+            "--all-metrics",
+            help="Also mAP, F1, hierarchical F1, depth, coherence, calibration error.",
+            rich_help_panel=_WHAT,
+        ),
+    ] = False,
+    threshold: Annotated[
+        float,
+        typer.Option(help="Probability from which a tag counts as decided (F1).", rich_help_panel=_WHAT),
+    ] = 0.5,
+    compare: Annotated[
+        str | None,
+        typer.Option(help="`paper`: set the published figures beside.", rich_help_panel=_TRUST),
+    ] = None,
+    bootstrap: Annotated[
+        int, typer.Option(min=0, help="95 % intervals from N resamples.", rich_help_panel=_TRUST)
+    ] = 0,
+    resample: Annotated[
+        Literal["provider", "image"],
+        typer.Option(help="What --bootstrap resamples.", rich_help_panel=_TRUST),
+    ] = "provider",
+    seed: Annotated[
+        int, typer.Option(help="Seed of the resamples and of the samples shown.", rich_help_panel=_TRUST)
+    ] = 0,
+    per_facet: Annotated[
+        bool, typer.Option("--per-facet", help="Each facet, and their macro mean.", rich_help_panel=_WHERE)
+    ] = False,
+    per_depth: Annotated[
+        bool,
+        typer.Option(
+            "--per-depth",
+            help="Tags by depth, and by frequency: head, middle, tail.",
+            rich_help_panel=_WHERE,
+        ),
+    ] = False,
+    per_tag: Annotated[
+        Path | None, typer.Option(help="Write every tag's figures (CSV).", rich_help_panel=_WHERE)
+    ] = None,
+    per_provider: Annotated[
+        Path | None, typer.Option(help="Write every provider's figures (CSV).", rich_help_panel=_WHERE)
+    ] = None,
+    format_: Annotated[
+        Literal["table", "json", "csv", "markdown", "latex"],
+        typer.Option("--format", help="What is written to standard output.", rich_help_panel=_OUT),
+    ] = "table",
+    html: Annotated[
+        Path | None,
+        typer.Option(help="Write a page with tables, plots and sample images.", rich_help_panel=_OUT),
+    ] = None,
+    save_predictions: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write all scores, for --predictions: .parquet (exact) or .jsonl; {model} in its name.",
+            rich_help_panel=_OUT,
+        ),
+    ] = None,
+    batch_size: Annotated[
+        int, typer.Option(min=1, help="Images per forward pass.", rich_help_panel=_MACHINE)
+    ] = 64,
+    device: Annotated[
+        str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.", rich_help_panel=_MACHINE)
+    ] = "auto",
+    precision: Annotated[
+        str, typer.Option(help="auto, fp32, bf16, fp16.", rich_help_panel=_MACHINE)
+    ] = "auto",
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Threads that decode.", show_default="one per core", rich_help_panel=_MACHINE
+        ),
+    ] = None,
+    keep_scores: Annotated[
+        bool,
+        typer.Option(
+            help="Keep scores in runs/.scores: a second evaluation takes seconds.", rich_help_panel=_MACHINE
+        ),
+    ] = True,
+) -> None:
+    """Measure models on annotated images, as the EUFCC-340K paper does.
+
+    Overall figures are means over all (image, facet) pairs with a true tag in the vocabulary. Images that
+    are missing or unreadable are counted, and the command then ends with 3. Several GPUs or machines:
+    torchrun --nproc-per-node N -m eufcc_cli evaluate …
+    """
+    if compare not in (None, "paper"):
+        raise EufccError(f"--compare {compare}: unknown", hint="choose `paper`")
+    if not 0 < threshold < 1:
+        raise EufccError(f"--threshold {threshold}: not between 0 and 1", hint="0.5 is the usual choice")
+    if any(value < 1 for value in k or ()):
+        raise EufccError(f"--k {min(k or ())}: must be at least 1")
+    root = existing_root(ctx)
+
+    from eufcc_cli.core.evaluation import processes
+    from eufcc_cli.core.evaluation.bootstrap import Bootstrap
+    from eufcc_cli.core.evaluation.comparison import compare as compare_sources
+    from eufcc_cli.core.evaluation.results import Measures
+    from eufcc_cli.core.evaluation.splits import read_split
+
+    first = processes.join()[0] == 0
+    splits = [read_split(root, name) for name in split or _test_splits(root)]
+    fitted_on = None if weights_from == "equal" else read_split(root, weights_from)
+    sources = _sources(
+        root, runs or [], predictions or [], ensemble, device, precision, batch_size, workers, keep_scores
+    )
+    comparison = compare_sources(
+        sources,
+        splits,
+        root,
+        measures=Measures(
+            ks=tuple(sorted(set(k))) if k else (1, 10),
+            threshold=threshold if all_metrics or html else None,
+            details=bool(all_metrics or html or per_tag or per_depth),
+        ),
+        bootstrap=Bootstrap(bootstrap, resample, seed) if bootstrap else None,
+        weights_from=fitted_on,
+        save=save_predictions,
+        progress=console.progress(first),
+    )
+    if comparison is None:
+        return
+    paper = compare == "paper"
+    _print(comparison, format_, per_facet=per_facet, per_depth=per_depth, paper=paper)
+    _write_files(comparison, per_tag, per_provider, html, paper=paper, seed=seed)
+    if comparison.incomplete:
+        _tell_incomplete(comparison)
+        raise typer.Exit(SOME_FAILED)
+
+
+def _test_splits(root: Root) -> list[str]:
+    there = [name for name in root.splits() if name.startswith("test")]
+    if not there:
+        raise EufccError(
+            f"{root.data}: neither test_id.csv nor test_ood.csv is there",
+            hint="run `eufcc fetch` first, or name a --split",
+        )
+    return there
+
+
+def _sources(
+    root: Root,
+    runs: list[str],
+    predictions: list[Path],
+    ensemble: bool,
+    device: str,
+    precision: str,
+    batch_size: int,
+    workers: int | None,
+    keep: bool,
+) -> "list[Source]":
+    """All that is to be scored, in the order given: every model is loaded once."""
+    from eufcc_cli.core.evaluation.ensembles import Ensemble
+    from eufcc_cli.core.evaluation.predictions import read_predictions
+    from eufcc_cli.core.evaluation.scoring import ModelScorer
+    from eufcc_cli.core.model.checkpoint import load_model
+
+    if not runs and not predictions:
+        there = sorted(path.parent.name for path in root.runs.glob("*/config.json"))
+        hint = f"name some of: {', '.join(there)}" if there else "train one: `eufcc train`"
+        raise EufccError("no RUN and no --predictions: nothing to evaluate", hint=hint)
+    loaded: dict[str, Source] = {}
+
+    def load(name: str) -> "Source":
+        if name not in loaded:
+            model = load_model(name, root, device, precision)
+            loaded[name] = ModelScorer(model, root, name, batch_size, workers, keep)
+        return loaded[name]
+
+    sources: list[Source] = []
+    for name in runs:
+        members = [name] if root.run(name).is_dir() or Path(name).exists() else name.split("+")
+        found = [load(member) for member in members]
+        sources.append(found[0] if len(found) == 1 else Ensemble(found))
+    sources += [read_predictions(path, root) for path in predictions]
+    if ensemble:
+        single = [source for source in sources if not isinstance(source, Ensemble)]
+        if len(single) < 2:
+            raise EufccError("--ensemble: needs at least two models", hint="name several runs")
+        sources.append(Ensemble(single))
+    return sources
+
+
+def _print(comparison: "Comparison", format_: str, *, per_facet: bool, per_depth: bool, paper: bool) -> None:
+    from eufcc_cli.core.report import formats, tables
+
+    if format_ == "json":
+        console.line(formats.to_json(comparison, paper=paper))
+    elif format_ == "csv":
+        console.line(formats.to_csv(comparison, paper=paper).rstrip("\n"))
+    elif format_ == "latex":
+        console.line(formats.to_latex(comparison, per_facet=per_facet, paper=paper))
+    else:
+        shown = tables.comparison_tables(comparison, per_facet=per_facet)
+        if paper:
+            beside = (tables.paper_table(comparison, split) for split in comparison.splits)
+            shown += [table for table in beside if table is not None]
+        if per_depth:
+            shown.append(tables.groups_table(comparison))
+        if format_ == "markdown":
+            console.line(formats.to_markdown(shown))
+        else:
+            _draw(shown)
+            for text in tables.legend(comparison):
+                console.note(text)
+
+
+def _draw(tables: "Sequence[Table]") -> None:
+    for table in tables:
+        rows = [
+            [Text(cell, style="bold green") if (i, j) in table.best else cell for j, cell in enumerate(row)]
+            for i, row in enumerate(table.rows)
+        ]
+        console.table(table.columns, rows, title=table.title, numeric=table.numeric)
+        for text in table.notes:
+            console.line(text)
+        console.line()
+
+
+def _write_files(
+    comparison: "Comparison",
+    per_tag: Path | None,
+    per_provider: Path | None,
+    html: Path | None,
+    *,
+    paper: bool,
+    seed: int,
+) -> None:
+    from eufcc_cli.core.evaluation import breakdown
+    from eufcc_cli.core.report.formats import rows_to_csv
+
+    if per_tag is not None:
+        rows = [row for r in comparison.results for row in breakdown.per_tag(r, comparison.tag_counts(r))]
+        write_text(per_tag, rows_to_csv(rows))
+    if per_provider is not None:
+        rows = [row for result in comparison.results for row in breakdown.per_provider(result)]
+        write_text(per_provider, rows_to_csv(rows))
+    if html is not None:
+        from eufcc_cli.core.report.html import write_page
+
+        write_page(comparison, html, paper=paper, seed=seed)
+    for path in (per_tag, per_provider, html):
+        if path is not None:
+            console.note(f"wrote {path}")
+
+
+def _tell_incomplete(comparison: "Comparison") -> None:
+    """Each unreadable image with its reason, and how many are missing."""
+    told = set()
+    for result in comparison.results:
+        name = result.split.name
+        for image_id, reason in result.failed.items():
+            if (name, image_id) not in told:
+                told.add((name, image_id))
+                console.warn(f"{name}: {image_id}: {reason}")
+        if result.missing:
+            some = ", ".join(result.missing[:3]) + (", …" if len(result.missing) > 3 else "")
+            console.warn(f"{result.model} on {name}: {len(result.missing):,} images have no scores: {some}")

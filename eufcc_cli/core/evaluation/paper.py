@@ -68,6 +68,6 @@ def revision_of(root: Root) -> str:
         return "unknown"
     found = git_blob_id(table)
     for name, revision in REVISIONS.items():
-        if found == revision.blobs["data/train.csv"]:
+        if found == revision.files["data/train.csv"]:
             return name
     return "unknown"

@@ -27,14 +27,11 @@ class ModelScorer:
 
     model: TaggingModel
     root: Root
+    name: str
     batch_size: int = 64
     workers: int | None = None
     keep: bool = True
     """Keep scores in ROOT/runs/.scores, and use those that are kept."""
-
-    @property
-    def name(self) -> str:
-        return self.model.name
 
     @property
     def method(self) -> str:

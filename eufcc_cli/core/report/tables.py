@@ -1,0 +1,322 @@
+"""A comparison as tables of text: what the terminal, Markdown, LaTeX and HTML all show."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from eufcc_cli.core.evaluation.bootstrap import MACRO, OVERALL
+from eufcc_cli.core.evaluation.breakdown import groups
+from eufcc_cli.core.evaluation.comparison import Comparison
+from eufcc_cli.core.evaluation.paper import METRICS, PUBLISHED, published_row
+from eufcc_cli.core.evaluation.results import Result
+
+_LABELS = {
+    "r_precision": "R-Prec",
+    "avg_rp": "AvgRP",
+    "map": "mAP",
+    "map_micro": "mAP micro",
+    "f1_micro": "F1 micro",
+    "f1_macro": "F1 macro",
+    "h_precision": "hP",
+    "h_recall": "hR",
+    "h_f1": "hF1",
+    "deepest": "Depth",
+    "incoherent": "Incoherent",
+    "ece": "ECE",
+}
+_MEANINGS = {
+    "r_precision": "share of an image's R true tags among its R best",
+    "acc@": "share of images with a true tag among the k best",
+    "avg_rp": "mean rank of the true tags (lower is better)",
+    "map": "mean over the tags of their average precision; micro: over all decisions",
+    "f1_micro": "F1 of the decided tags, over all decisions (micro) and as the mean of the tags (macro)",
+    "h_precision": "precision, recall and F1 after both sides are closed under ancestors",
+    "deepest": "mean depth of the deepest tag decided rightly",
+    "incoherent": "share of tags below the top that score above an ancestor",
+    "ece": "expected calibration error of all decisions",
+}
+_LOWER_IS_BETTER = {"avg_rp", "incoherent", "ece"}
+MISSING = "–"
+
+
+def label(metric: str) -> str:
+    """A metric's name as it heads a column.
+
+    >>> label("acc@10"), label("avg_rp")
+    ('Acc@10', 'AvgRP')
+    """
+    return _LABELS.get(metric, metric.replace("acc", "Acc"))
+
+
+def lower_is_better(metric: str) -> bool:
+    return metric in _LOWER_IS_BETTER
+
+
+def number(metric: str, value: float | None) -> str:
+    """A figure as text: shares with three decimals, ranks and depths with two.
+
+    >>> number("r_precision", 0.76543), number("avg_rp", 4.8123), number("ece", float("nan"))
+    ('0.765', '4.81', '–')
+    """
+    if value is None or math.isnan(value):
+        return MISSING
+    return f"{value:.2f}" if metric in ("avg_rp", "deepest") else f"{value:.3f}"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table as text. `best` holds the (row, column) of each column's best figures."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    numeric: Sequence[str] = ()
+    best: frozenset[tuple[int, int]] = frozenset()
+    notes: Sequence[str] = field(default_factory=tuple)
+
+
+def comparison_tables(comparison: Comparison, *, per_facet: bool = False) -> list[Table]:
+    """One table per split: the models, their figures with intervals, and what was counted; then the figures
+    that facets have as a whole, and differences.
+    """
+    tables = [_split_table(comparison, split, per_facet) for split in comparison.splits]
+    if other_metrics(comparison):
+        tables.append(_other_table(comparison))
+    if comparison.differences:
+        tables.append(_difference_table(comparison))
+    return tables
+
+
+def scopes(result: Result, per_facet: bool) -> list[str]:
+    """What a result has figures for: overall, then macro and each facet."""
+    return [OVERALL, *([MACRO, *result.facets] if per_facet else [])]
+
+
+def figures_of(result: Result, scope: str) -> Mapping[str, Any]:
+    """The figures of overall, macro or a facet."""
+    return result.figures[scope] if scope in (OVERALL, MACRO) else result.figures["facets"][scope]
+
+
+def ranking_metrics(comparison: Comparison) -> list[str]:
+    """The metrics that are means over pairs: they have intervals, and an overall figure."""
+    return list(next(iter(comparison.results[0].facets.values())).values)
+
+
+def other_metrics(comparison: Comparison) -> list[str]:
+    """The metrics that a facet has as a whole."""
+    names = (name for result in comparison.results for f in result.facets.values() for name in f.figures)
+    return list(dict.fromkeys(names))
+
+
+def legend(comparison: Comparison) -> list[str]:
+    """What the shown metrics mean, a line each."""
+    shown = [*ranking_metrics(comparison), *other_metrics(comparison)]
+    lines = []
+    for key, meaning in _MEANINGS.items():
+        names = [label(metric) for metric in shown if metric == key or (key == "acc@" and key in metric)]
+        if names:
+            lines.append(f"{', '.join(names)}: {meaning}")
+    return lines
+
+
+def _split_table(comparison: Comparison, split: str, per_facet: bool) -> Table:
+    results = comparison.of_split(split)
+    metrics = ranking_metrics(comparison)
+    rows, values = [], []
+    for result in results:
+        for scope in scopes(result, per_facet):
+            figures = figures_of(result, scope)
+            cells = [number(m, figures.get(m)) + _interval(result, scope, m) for m in metrics]
+            pairs = figures.get("pairs", figures.get("images"))
+            first = result.model if scope == OVERALL else ""
+            rows.append([first, scope if per_facet else result.method, *cells, _count(pairs)])
+            values.append((scope, [figures.get(metric) for metric in metrics]))
+    columns = ["Model", "Facet" if per_facet else "Method", *map(label, metrics), "Pairs"]
+    return Table(
+        title=split,
+        columns=columns,
+        rows=rows,
+        numeric=columns[2:],
+        best=best_cells(values, metrics, 2) if len(results) > 1 else frozenset(),
+        notes=_notes(comparison, results),
+    )
+
+
+def _other_table(comparison: Comparison) -> Table:
+    """Precision of the tags, decisions and calibration: per facet, and their macro mean."""
+    metrics = other_metrics(comparison)
+    rows = [
+        [
+            result.split.name if scope == MACRO else "",
+            result.model if scope == MACRO else "",
+            scope,
+            *(number(metric, figures_of(result, scope).get(metric)) for metric in metrics),
+        ]
+        for result in comparison.results
+        for scope in scopes(result, True)[1:]
+    ]
+    columns = ["Split", "Model", "Facet", *map(label, metrics)]
+    threshold = comparison.measures.threshold
+    notes = [] if threshold is None else [f"decided: a probability of at least {threshold:g}"]
+    return Table("tags, decisions and calibration", columns, rows, numeric=columns[3:], notes=notes)
+
+
+def _count(size: int | None) -> str:
+    return "" if size is None else f"{size:,}"
+
+
+def _interval(result: Result, scope: str, metric: str) -> str:
+    found = result.intervals.get((scope, metric))
+    return f" [{number(metric, found[0])}, {number(metric, found[1])}]" if found else ""
+
+
+def best_cells(
+    rows: Sequence[tuple[str, Sequence[float | None]]], metrics: Sequence[str], offset: int
+) -> frozenset[tuple[int, int]]:
+    """The best figures of every metric among the rows of the same scope, as shown: ties are all best."""
+    best = set()
+    for scope in dict.fromkeys(scope for scope, _ in rows):
+        for column, metric in enumerate(metrics):
+            shown = {
+                row: float(number(metric, values[column]))
+                for row, (other, values) in enumerate(rows)
+                if other == scope and number(metric, values[column]) != MISSING
+            }
+            if shown:
+                goal = min(shown.values()) if lower_is_better(metric) else max(shown.values())
+                best |= {(row, column + offset) for row, value in shown.items() if value == goal}
+    return frozenset(best)
+
+
+def _notes(comparison: Comparison, results: Sequence[Result]) -> list[str]:
+    """What was counted, one line for all models that agree."""
+    lines: dict[str, list[str]] = {}
+    for result in results:
+        lines.setdefault(counted(result), []).append(result.model)
+    notes = [line if len(lines) == 1 else f"{', '.join(models)}: {line}" for line, models in lines.items()]
+    for result in results:
+        if found := comparison.weights.get(result.model):
+            shares = ", ".join(f"{member} {weight:.3f}" for member, weight in found.items())
+            notes.append(f"weights of {result.model}: {shares}")
+    if (bootstrap := comparison.bootstrap) is not None:
+        clusters = int(bootstrap.clusters(results[0].split).max()) + 1
+        level = f"{bootstrap.level:.0%}"
+        notes.append(
+            f"[low, high]: {level} intervals, {bootstrap.draws:,} resamples of {clusters:,} {bootstrap.by}s"
+        )
+        if bootstrap.by == "provider" and clusters < 10:
+            notes.append(f"intervals from only {clusters} providers are rough")
+    return notes
+
+
+def counted(result: Result) -> str:
+    """One line: the images that took part, and everything that did not."""
+    total = len(result.split)
+    parts = [f"{result.images:,} of {total:,} images, {result.figures[OVERALL]['pairs']:,} pairs"]
+    parts.append(f"{len(result.missing):,} images missing")
+    if result.failed:
+        parts.append(f"{len(result.failed):,} unreadable")
+    parts.append(f"{result.unannotated:,} without a tag of the vocabulary")
+    unknown = f"{sum(result.unknown.values()):,} true tags outside the vocabulary"
+    parts.append(unknown + (f" ({len(result.unknown):,} distinct)" if result.unknown else ""))
+    if result.not_scored:
+        parts.append(f"not scored: {', '.join(result.not_scored)}")
+    return "; ".join(parts)
+
+
+def _difference_table(comparison: Comparison) -> Table:
+    metrics = list(comparison.differences[0].figures)
+    rows = [
+        [
+            found.split,
+            f"{found.model} - {found.against}",
+            *(
+                f"{_signed(m, found.figures[m])} [{_signed(m, low)}, {_signed(m, high)}]{_mark(low, high)}"
+                for m, (low, high) in found.intervals.items()
+            ),
+        ]
+        for found in comparison.differences
+    ]
+    columns = ["Split", "Difference", *map(label, metrics)]
+    return Table(
+        "paired differences", columns, rows, numeric=columns[2:], notes=["*: the interval does not hold 0"]
+    )
+
+
+def _signed(metric: str, value: float) -> str:
+    text = number(metric, value)
+    return text if text == MISSING or value < 0 else f"+{text}"
+
+
+def _mark(low: float, high: float) -> str:
+    return "*" if low > 0 or high < 0 else ""
+
+
+def paper_table(comparison: Comparison, split: str) -> Table | None:
+    """The published rows beside ours, matched by method; None for a split that the paper does not have."""
+    if not any(split in row for row in PUBLISHED.values()):
+        return None
+    results = comparison.of_split(split)
+    beside: dict[str | None, list[Result]] = {}
+    for result in results:
+        beside.setdefault(published_row(result.method), []).append(result)
+    rows: list[list[str]] = []
+    for name, published in PUBLISHED.items():
+        ours: Sequence[Result | None] = beside.get(name) or [None]
+        rows += [[name, *_beside(result, published[split])] for result in ours]
+    rows += [[MISSING, *_beside(result, {})] for result in beside.get(None, [])]
+    columns = ["Method in the paper", "Model"]
+    for metric in METRICS:
+        columns += [label(metric), f"paper {label(metric)}"]
+    return Table(
+        f"{split}, beside the paper", columns, rows, numeric=columns[2:], notes=revision_notes(comparison)
+    )
+
+
+def _beside(result: Result | None, published: Mapping[str, float]) -> Iterable[str]:
+    yield result.model if result else MISSING
+    for metric in METRICS:
+        yield number(metric, result.figures[OVERALL].get(metric)) if result else MISSING
+        yield _as_published(metric, published.get(metric))
+
+
+def _as_published(metric: str, value: float | None) -> str:
+    if value is None:
+        return MISSING
+    return f"{value:.1f}" if metric == "avg_rp" else f"{value:.2f}"
+
+
+def revision_notes(comparison: Comparison) -> list[str]:
+    """Which revision of the splits each side's figures belong to."""
+    revision = comparison.revision
+    whose = {
+        "original": "this root holds the original revision too: the figures compare",
+        "corrected": "this root holds the corrected revision, without the leak from train into the tests: "
+        "expect lower figures on test_id",
+        "unknown": "this root's training table is no published revision: the figures do not compare",
+    }[revision]
+    return ["paper: figures of the original revision of the splits (EUFCC-340K, 2025)", whose]
+
+
+def groups_table(comparison: Comparison) -> Table:
+    """Tags by depth and by frequency (head, middle, tail), for every model and split."""
+    rows: list[list[str]] = []
+    metrics = ["r_precision", "avg_rp", *(["map"] if comparison.measures.details else [])]
+    for result in comparison.results:
+        counts = comparison.tag_counts(result)
+        for group in groups(result, counts, comparison.counted.name):
+            figures = [number(metric, group.get(metric)) for metric in metrics]
+            rows.append(
+                [
+                    result.split.name,
+                    result.model,
+                    group["group"],
+                    f"{group['tags']:,}",
+                    f"{group['support']:,}",
+                    *figures,
+                ]
+            )
+    columns = ["Split", "Model", "Tags", "Distinct", "Support", *map(label, metrics)]
+    note = "R-Prec: share of these true tags among the R best of their images; AvgRP: their mean rank"
+    return Table("by depth and frequency", columns, rows, numeric=columns[3:], notes=[note])
