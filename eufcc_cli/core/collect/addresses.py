@@ -1,8 +1,10 @@
 """Which addresses a stranger's URL may lead to, checked on the address that is really connected to."""
 
 import asyncio
+import contextlib
 import ipaddress
 import socket
+import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -68,10 +70,9 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
         return await self._inner.connect_tcp(usable[-1], port, timeout, local_address, socket_options)
 
     async def _resolve(self, host: str, port: int, timeout: float | None) -> list[str]:
-        loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(timeout):
-                found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+                found = await _getaddrinfo(host, port)
         except TimeoutError as error:
             raise httpcore.ConnectTimeout(f"no answer on where {host} is") from error
         except (OSError, UnicodeError) as error:
@@ -81,6 +82,29 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+
+async def _getaddrinfo(host: str, port: int) -> list[Any]:
+    """Resolve in a daemon thread: nothing waits at exit for a name server that does not answer."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[list[Any]] = loop.create_future()
+
+    def told(outcome: Callable[..., None], value: Any) -> None:
+        if not future.done():
+            outcome(value)
+
+    def resolve() -> None:
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:
+            answer: tuple[Callable[..., None], Any] = (future.set_exception, error)
+        else:
+            answer = (future.set_result, found)
+        with contextlib.suppress(RuntimeError):  # the loop is gone: nobody asks any more
+            loop.call_soon_threadsafe(told, *answer)
+
+    threading.Thread(target=resolve, daemon=True, name=f"resolve {host}").start()
+    return await future
 
 
 class CheckedTransport(httpx.AsyncBaseTransport):

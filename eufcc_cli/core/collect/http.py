@@ -19,7 +19,7 @@ import urllib.request
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import BinaryIO, Self
+from typing import BinaryIO, Protocol, Self
 
 import httpx
 
@@ -35,6 +35,12 @@ MAX_REDIRECTS = 8
 _LONGEST_BACKOFF = 60.0
 _ERROR_BYTES = 64 << 10  # of an error's page that are read: its message, and the connection stays usable
 _TEMPORARY_STATUS = {408, 425, 429}
+
+
+class Sink(Protocol):
+    """Where a body goes, piece by piece."""
+
+    def write(self, piece: bytes, /) -> object: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +160,7 @@ class Client:
         return delay * random.uniform(0.5, 1.5)
 
     async def attempt(
-        self, url: httpx.URL, sink: BinaryIO, *, max_bytes: int, headers: Mapping[str, str] | None = None
+        self, url: httpx.URL, sink: Sink, *, max_bytes: int, headers: Mapping[str, str] | None = None
     ) -> Answer:
         """Ask once, in a turn of the host that the caller holds; a 2xx body goes into `sink`.
 
@@ -192,7 +198,7 @@ class Client:
         return answer
 
     async def _exchange(
-        self, url: httpx.URL, sink: BinaryIO, max_bytes: int, headers: Mapping[str, str] | None
+        self, url: httpx.URL, sink: Sink, max_bytes: int, headers: Mapping[str, str] | None
     ) -> Answer:
         request = httpx.Request(
             "GET", url, headers=_HEADERS | dict(headers) if headers else _HEADERS, extensions=self._timeout
@@ -239,7 +245,7 @@ def origin(url: httpx.URL) -> tuple[str, str, int | None]:
     return url.scheme, url.host, url.port
 
 
-async def _read(response: httpx.Response, sink: BinaryIO, max_bytes: int) -> None:
+async def _read(response: httpx.Response, sink: Sink, max_bytes: int) -> None:
     """Write the decoded body, never more than `max_bytes`, however small it was when compressed."""
     too_large = FetchError("too-large", f"more than {max_bytes:,} bytes", http=response.status_code)
     length = response.headers.get("content-length", "")

@@ -2,9 +2,8 @@
 
 import os
 import sqlite3
-import time
-from collections.abc import Iterable, Iterator
-from contextlib import closing
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from operator import attrgetter
@@ -17,13 +16,19 @@ from eufcc_cli.core.errors import CollectError
 from eufcc_cli.core.files import Root, image_id_of
 
 OK = "ok"
+PLACEHOLDER = "placeholder"
+FOUND = "found"  # the rung of a file that was there already
+TEMPORARY = frozenset(("timeout", "server-error"))  # failures that may pass
+FAILURES = TEMPORARY | {"missing", PLACEHOLDER, "not-image", "too-large", "refused", "blocked"}
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS images (
     id TEXT PRIMARY KEY NOT NULL,
     status TEXT NOT NULL,
     url TEXT, rung TEXT, http INTEGER, reason TEXT, attempts INTEGER NOT NULL DEFAULT 0,
-    path TEXT, bytes INTEGER, width INTEGER, height INTEGER, format TEXT, sha256 TEXT, time TEXT NOT NULL
-) WITHOUT ROWID
+    path TEXT, bytes INTEGER, width INTEGER, height INTEGER, format TEXT,
+    sha256 TEXT, source_sha256 TEXT, time TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS by_source ON images (source_sha256);
 """
 
 
@@ -56,35 +61,41 @@ def _stays_inside(path: str) -> bool:
 
 def scan_images(root: Root) -> dict[str, Path]:
     """The images below data/images, by the places that `image_stem` gives them; links are not followed."""
-    found = {}
-    for path in _files(root.images):
-        relative = PurePosixPath(path.relative_to(root.images).as_posix())
-        if len(relative.parts) > 1 and not relative.name.startswith("."):
-            found[image_id_of(relative)] = path
-    return found
+    folder = str(root.images)
+    return {
+        image_id_of(PurePosixPath(path)): Path(f"{folder}/{path}")
+        for path, _ in walk_files(folder)
+        if "/" in path and not path.rpartition("/")[2].startswith(".")
+    }
 
 
 def scan_flat_images(root: Root) -> dict[str, Path]:
     """The images of ROOT/images, named by their ids."""
+    folder = str(root.path / "images")
+    names = sorted(path for path, _ in walk_files(folder) if "/" not in path and not path.startswith("."))
+    return {Path(name).stem: Path(f"{folder}/{name}") for name in names}
+
+
+def walk_files(folder: str, below: str = "") -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """The regular files below a folder, by their relative paths; links are neither followed nor told."""
     try:
-        with os.scandir(root.path / "images") as entries:
-            files = [Path(entry.path) for entry in entries if entry.is_file(follow_symlinks=False)]
+        entries = os.scandir(f"{folder}/{below}")
     except (FileNotFoundError, NotADirectoryError):
-        return {}
-    return {path.stem: path for path in sorted(files) if not path.name.startswith(".")}
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    for parent, _, names in os.walk(folder):
-        for name in names:
-            path = Path(parent, name)
-            if not path.is_symlink():
-                yield path
+        return
+    with entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                yield from walk_files(folder, f"{below}{entry.name}/")
+            elif entry.is_file(follow_symlinks=False):
+                yield f"{below}{entry.name}", entry
 
 
 @dataclass(slots=True)
 class Entry:
-    """What happened to one image: a row of the ledger. `path` is relative to data/images."""
+    """What happened to one image: a row of the ledger.
+
+    `path` is relative to data/images, `sha256` that of the file, `source_sha256` of the bytes as they came.
+    """
 
     id: str
     status: str
@@ -99,6 +110,7 @@ class Entry:
     height: int | None = None
     format: str | None = None
     sha256: str | None = None
+    source_sha256: str | None = None
     time: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
 
@@ -110,8 +122,8 @@ _values = attrgetter(*_COLUMNS)
 class Ledger:
     """The one writer of data/images/images.sqlite; others may read meanwhile.
 
-    Rows gather until `commit` (which `record` calls once a second), so that what a killed process loses
-    is the row of a file that is already in its place: the next run finds it there and adopts it.
+    Rows gather until `commit`. What a killed process loses is the row of a file that is already in its
+    place: the next run finds it there and takes it over.
     """
 
     def __init__(self, path: Path) -> None:
@@ -128,13 +140,12 @@ class Ledger:
             self._connection = sqlite3.connect(path)
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = NORMAL")
-            self._connection.execute(_SCHEMA)
+            self._connection.executescript(_SCHEMA)
             self._connection.execute(f"SELECT {', '.join(_COLUMNS)} FROM images LIMIT 1")
         except sqlite3.Error as error:
             self._lock.release()
             raise _unusable(path, error) from error
         self._waiting: list[Entry] = []
-        self._committed = time.monotonic()
 
     def __enter__(self) -> Self:
         return self
@@ -143,35 +154,57 @@ class Ledger:
         self.close()
 
     def record(self, entry: Entry) -> None:
-        """Write or replace the row of an id."""
+        """Write or replace the row of an id; it lasts after `commit`."""
         self._waiting.append(entry)
-        if time.monotonic() - self._committed > 1.0:
-            self.commit()
+
+    def commit(self) -> list[Entry]:
+        """Make everything recorded so far last; returns what that was."""
+        written, self._waiting = self._waiting, []
+        with self._writing():
+            self._connection.executemany(_UPSERT, map(_values, written))
+        return written
 
     def forget(self, ids: Iterable[str]) -> None:
         """Remove the rows of these ids."""
         self.commit()
-        with self._connection:
+        with self._writing():
             self._connection.executemany("DELETE FROM images WHERE id = ?", ((image_id,) for image_id in ids))
 
-    def commit(self) -> None:
-        """Make everything recorded so far last."""
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
         try:
             with self._connection:
-                self._connection.executemany(_UPSERT, map(_values, self._waiting))
+                yield
         except sqlite3.Error as error:
             raise CollectError(
                 f"{self.path}: cannot write: {error}",
-                hint="free some space and give the same command again; it continues where it stopped",
+                hint="give the same command again when that is mended; it continues where it stopped",
             ) from error
-        self._waiting.clear()
-        self._committed = time.monotonic()
 
-    def entries(self) -> Iterator[Entry]:
-        """All rows, in the order of their ids."""
+    def select(self, *columns: str) -> sqlite3.Cursor:
+        """These columns of all rows, in the order of the ids."""
         self.commit()
-        for row in self._connection.execute(f"SELECT {', '.join(_COLUMNS)} FROM images ORDER BY id"):
-            yield Entry(*row)
+        return self._connection.execute(f"SELECT {', '.join(columns)} FROM images ORDER BY id")
+
+    def entries(self, where: str = "1", values: Sequence[object] = ()) -> Iterator[Entry]:
+        """The rows for which an SQL condition holds, in the order of their ids."""
+        self.commit()
+        query = f"SELECT {', '.join(_COLUMNS)} FROM images WHERE {where} ORDER BY id"
+        return (Entry(*row) for row in self._connection.execute(query, values))
+
+    def placeholders(self) -> set[str]:
+        """The bodies, by digest, that are known to be no pictures."""
+        query = "SELECT DISTINCT source_sha256 FROM images WHERE status = ? AND source_sha256 IS NOT NULL"
+        return {digest for (digest,) in self._connection.execute(query, (PLACEHOLDER,))}
+
+    def sent_for_many(self, digest: str, urls: int) -> bool:
+        """True where one body came for at least that many different URLs."""
+        query = (
+            "SELECT COUNT(*) FROM (SELECT DISTINCT url FROM images WHERE source_sha256 = ? "
+            "AND status IN (?, ?) AND rung <> ? LIMIT ?)"
+        )
+        values = (digest, OK, PLACEHOLDER, FOUND, urls)
+        return bool(self._connection.execute(query, values).fetchone()[0] >= urls)
 
     def close(self) -> None:
         try:

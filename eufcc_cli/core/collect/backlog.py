@@ -1,0 +1,66 @@
+"""What of the wanted images is done, what lies there unrecorded, and what is left to fetch."""
+
+import logging
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import pandas as pd
+
+from eufcc_cli.core.collect.ledger import OK, Ledger, scan_flat_images, walk_files
+from eufcc_cli.core.files import Root, image_id_of
+
+log = logging.getLogger("eufcc")
+
+
+@dataclass(frozen=True)
+class Backlog:
+    """`pending` are the rows to fetch, `found` the files that may spare fetching some of them (or of the
+    failed ones); `done` and `failed` count what the ledger has settled."""
+
+    pending: pd.DataFrame
+    found: list[tuple[str, Path]]
+    done: int
+    failed: int
+
+
+def take_stock(root: Root, ledger: Ledger, wanted: pd.DataFrame, retry: Collection[str] = ()) -> Backlog:
+    """Compare the wanted images with the ledger and the ledger with the files.
+
+    An image is done if its file is there with the recorded size; one that failed is taken up again if
+    its status is in `retry`. What a killed run left half-written is removed.
+    """
+    files = _sizes(str(root.images))
+    done, failed = set(), set()
+    for image_id, status, path, size in ledger.select("id", "status", "path", "bytes"):
+        if status != OK:
+            if status not in retry:
+                failed.add(image_id)
+        elif files.get(path) == size:
+            done.add(image_id)
+            del files[path]
+    ids = wanted["id"]
+    is_done, is_failed = ids.isin(done), ids.isin(failed)
+    not_there = set(ids[~is_done])
+    found = {
+        image_id: root.images / path
+        for path in files
+        if "/" in path and (image_id := image_id_of(PurePosixPath(path))) in not_there
+    }
+    if not_there:
+        found = {i: path for i, path in scan_flat_images(root).items() if i in not_there} | found
+    pending = wanted[~is_done & ~is_failed].reset_index(drop=True)
+    return Backlog(pending, list(found.items()), int(is_done.sum()), int(is_failed.sum()))
+
+
+def _sizes(folder: str) -> dict[str, int]:
+    """The size of every file below the folder; half-written ones are removed."""
+    sizes = {}
+    for path, entry in walk_files(folder):
+        if entry.name.startswith("."):
+            if entry.name.endswith(".part"):
+                log.debug("removed half-written %s", entry.path)
+                Path(entry.path).unlink(missing_ok=True)
+        else:
+            sizes[path] = entry.stat(follow_symlinks=False).st_size
+    return sizes

@@ -1,0 +1,124 @@
+"""What a download is asked for, what it would cost, and how it ended by status, host and provider."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from eufcc_cli.core.collect.ladder import host_of, ladder
+from eufcc_cli.core.collect.ledger import OK, Entry, Ledger
+from eufcc_cli.core.errors import DataError
+from eufcc_cli.core.files import Root
+from eufcc_cli.core.taxonomy.annotations import ID, IMAGE_URL, PROVIDER, read_table
+
+_SECONDS_A_REQUEST = 0.3  # of an ordinary server, for an estimate
+_BYTES_AN_IMAGE = {"200": 15_000, "400": 40_000, "original": 1_500_000}
+
+
+def read_wanted(root: Root, splits: Sequence[str] = ()) -> pd.DataFrame:
+    """The images of these splits (default: all that are there), each id once: id, url, provider, split.
+
+    Raises DataError where there is no table, or not the one that is asked for.
+    """
+    names = list(splits) or root.splits()
+    if not names:
+        raise DataError(f"{root.data}: no annotation tables", hint="run `eufcc fetch` or `eufcc fetch demo`")
+    frames = []
+    for split in names:
+        frame = read_table(root.table(split), [ID, IMAGE_URL, PROVIDER])
+        frame.columns = pd.Index(["id", "url", "provider"])
+        frames.append(frame.assign(split=pd.Categorical([split] * len(frame), categories=names)))
+    return pd.concat(frames, ignore_index=True).drop_duplicates("id", ignore_index=True)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is left to do: requests per host, hours and bytes as far as they can be foreseen."""
+
+    images: int
+    done: int
+    failed: int
+    requests: dict[str, int]
+    hours: float
+    bytes: int
+
+
+def plan(
+    pending: pd.DataFrame, *, done: int, failed: int, size: str, workers: int, per_host: int, rate: float,
+    mean_bytes: float | None,
+) -> Plan:  # fmt: skip
+    """Foresee a download: one request per image to the host of its first rung.
+
+    The slowest host decides, or all together where the workers are fewer than the hosts would bear.
+    `mean_bytes` is what images took so far, None where there are none yet.
+    """
+    hosts = pd.Series([host_of(ladder(url, size)[0].url) for url in pending["url"]], dtype=str).value_counts()
+    requests = {str(host) or "(no address)": int(count) for host, count in hosts.items()}
+    slowest = max(requests.values(), default=0) * max(1 / rate if rate else 0, _SECONDS_A_REQUEST / per_host)
+    seconds = max(slowest, len(pending) * _SECONDS_A_REQUEST / workers)
+    each = _BYTES_AN_IMAGE[size] if mean_bytes is None else mean_bytes
+    return Plan(len(pending), done, failed, requests, seconds / 3600, round(len(pending) * each))
+
+
+@dataclass(frozen=True)
+class Census:
+    """How the wanted images stand: counts by status, and by host and provider with how many failed."""
+
+    images: int
+    statuses: dict[str, int]
+    hosts: dict[str, dict[str, int]]
+    providers: dict[str, dict[str, int]]
+    bytes: int
+
+    @property
+    def failed(self) -> int:
+        """Images that were tried and are not there."""
+        return self.images - self.statuses.get(OK, 0) - self.statuses.get(NOT_TRIED, 0)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "images": self.images,
+            "ok": self.statuses.get(OK, 0),
+            "failed": self.failed,
+            "bytes": self.bytes,
+            "statuses": self.statuses,
+            "hosts": self.hosts,
+            "providers": self.providers,
+        }
+
+
+NOT_TRIED = "not tried"
+
+
+def take_census(wanted: pd.DataFrame, ledger: Ledger) -> Census:
+    """Count the wanted images by what the ledger says of them."""
+    rows = pd.DataFrame(ledger.select("id", "status", "bytes"), columns=["id", "status", "bytes"])
+    joined = wanted.merge(rows, on="id", how="left")
+    joined["status"] = joined["status"].fillna(NOT_TRIED)
+    joined["host"] = [host_of(url) or "(no address)" for url in joined["url"]]
+    statuses = {str(status): int(count) for status, count in joined["status"].value_counts().items()}
+    size = joined.loc[joined["status"] == OK, "bytes"].sum()
+    return Census(len(joined), statuses, _by(joined, "host"), _by(joined, "provider"), int(size))
+
+
+def _by(joined: pd.DataFrame, column: str) -> dict[str, dict[str, int]]:
+    table = pd.crosstab(joined[column], joined["status"])
+    table = table.loc[table.sum(axis=1).sort_values(ascending=False, kind="stable").index]
+    return {
+        str(name) or "(none)": {str(status): int(count) for status, count in row.items() if count}
+        for name, row in table.iterrows()
+    }
+
+
+def failures(wanted: pd.DataFrame, entries: Iterable[Entry]) -> list[dict[str, object]]:
+    """The wanted images that were tried and are not there, with the reason, in the tables' order."""
+    position = {image_id: at for at, image_id in enumerate(wanted["id"])}
+    failed = [entry for entry in entries if entry.status != OK and entry.id in position]
+    failed.sort(key=lambda entry: position[entry.id])
+    rows = wanted.iloc[[position[entry.id] for entry in failed]]
+    return [
+        {"id": e.id, "split": row.split, "provider": row.provider, "url": e.url, "status": e.status,
+         "http": e.http, "reason": e.reason, "attempts": e.attempts, "time": e.time}
+        for e, row in zip(failed, rows.itertuples(), strict=True)
+    ]  # fmt: skip

@@ -1,0 +1,357 @@
+"""From URL to verified file, for hundreds of thousands of images: politely, fast, and losing none.
+
+One event loop asks the hosts, each with a queue and turns of its own; worker processes verify, resize and
+write; the ledger learns how each image ended. Several rungs may be tried for an image, several times each.
+"""
+
+import asyncio
+import heapq
+import itertools
+import logging
+import time
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import pandas as pd
+
+from eufcc_cli.core.collect.decode import MAX_PIXELS
+from eufcc_cli.core.collect.http import MAX_REDIRECTS, Answer, Client, web_address
+from eufcc_cli.core.collect.ladder import Rung, host_of, is_icon, ladder
+from eufcc_cli.core.collect.ledger import FOUND, OK, PLACEHOLDER, TEMPORARY, Entry, Ledger
+from eufcc_cli.core.collect.manners import FetchError, Host, Manners
+from eufcc_cli.core.collect.spool import Spool
+from eufcc_cli.core.collect.storing import Rejected, Stored, Storing, adopt_all, store
+from eufcc_cli.core.collect.workers import CrashError, Workers, cores
+from eufcc_cli.core.files import Root
+from eufcc_cli.core.progress import SILENT, Progress, Task
+
+log = logging.getLogger("eufcc")
+
+_ADOPTED_AT_ONCE = 16
+_SECONDS_BETWEEN_COMMITS = 1.0
+_SAME_BODY = "the same body came for many URLs"
+_CRASHED = Rejected("not-image", "its decoder crashes, or takes too long")
+
+
+@dataclass(frozen=True)
+class Options:
+    """How images are fetched and kept."""
+
+    workers: int = 32
+    """Images under way at once, over all hosts."""
+    size: str = "400"
+    """400 or 200 (Europeana's thumbnails), or original."""
+    resize: int | None = None
+    """Short side in pixels to store; None keeps the bytes as they came."""
+    max_bytes: int = 50_000_000
+    max_pixels: int = MAX_PIXELS
+    same_body: int = 20
+    """A body that comes for this many different URLs is a placeholder."""
+    decoders: int = field(default_factory=cores)
+    """Processes that verify and write."""
+    manners: Manners = field(default_factory=Manners)
+
+
+def download_images(
+    root: Root,
+    ledger: Ledger,
+    pending: pd.DataFrame,
+    found: Sequence[tuple[str, Path]] = (),
+    options: Options | None = None,
+    progress: Progress = SILENT,
+) -> None:
+    """Take over the files that were found, fetch the pending images (columns id and url), record each one.
+
+    Raises EufccError where nothing can go on (a full disk, say); what one image meets is in the ledger.
+    """
+    try:
+        asyncio.run(_Download(root, ledger, options or Options()).run(pending, found, progress))
+    except BaseExceptionGroup as group:
+        # One task's error ended all the others: it is the one to tell.
+        error: BaseException = group
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        raise error from None
+
+
+@dataclass(slots=True)
+class _Job:
+    """An image under way: the rungs to try, and how it fared so far."""
+
+    row: int
+    id: str
+    rungs: list[Rung]
+    rung: int = 0
+    address: httpx.URL | None = None  # of the rung, or where redirects led
+    redirects: int = 0
+    tried: int = 0  # requests for this address
+    attempts: int = 0  # requests for this image
+    temporary: FetchError | None = None  # how an earlier rung ended, if that may pass
+    digest: str | None = None  # of the rung's body
+
+    @property
+    def host(self) -> str:
+        return host_of(str(self.address) if self.address is not None else self.rungs[self.rung].url)
+
+    def climb(self) -> bool:
+        """Go on with the next rung; False if this was the last."""
+        if self.rung + 1 == len(self.rungs):
+            return False
+        self.rung += 1
+        self.address, self.redirects, self.tried, self.digest = None, 0, 0, None
+        return True
+
+    def entry(self, status: str, http: int | None, reason: str | None = None) -> Entry:
+        name, url = self.rungs[self.rung]
+        return Entry(self.id, status, url, name, http, reason, self.attempts, source_sha256=self.digest)
+
+
+@dataclass
+class _Queue:
+    """The images that wait for one host: rows not begun yet, and jobs that come back at a time."""
+
+    rows: deque[int] = field(default_factory=deque)
+    returning: list[tuple[float, int, _Job]] = field(default_factory=list)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    served: bool = False
+
+
+class _Download:
+    def __init__(self, root: Root, ledger: Ledger, options: Options) -> None:
+        self._ledger = ledger
+        self._options = options
+        self._folder = root.images
+        self._how = Storing(root.images, options.resize, options.max_pixels)
+        self._placeholders = ledger.placeholders()
+        self._queues: dict[str, _Queue] = {}
+        self._order = itertools.count()
+        self._failed = self._bytes = 0
+        self._began = time.monotonic()
+
+    async def run(self, pending: pd.DataFrame, found: Sequence[tuple[str, Path]], progress: Progress) -> None:
+        self._workers = Workers(self._options.decoders)
+        try:
+            if found:
+                adopted = await self._adopt(found, progress)
+                pending = pending[~pending["id"].isin(adopted)]
+            if len(pending):
+                with progress.task("Downloading", len(pending)) as self._task:
+                    await self._fetch(pending)
+        finally:
+            self._workers.close()
+            self._ledger.commit()
+
+    async def _adopt(self, found: Sequence[tuple[str, Path]], progress: Progress) -> set[str]:
+        """Verify files that are there already; those that are sound need no download."""
+        adopted: set[str] = set()
+        at_once = asyncio.Semaphore(2 * self._options.decoders)
+
+        async def check(some: Sequence[tuple[str, Path]], task: Task) -> None:
+            async with at_once:
+                results = await self._adopt_some(some)
+            for (image_id, file), result in zip(some, results, strict=True):
+                if isinstance(result, Stored):
+                    adopted.add(image_id)
+                    self._ledger.record(_with_file(Entry(image_id, OK, rung=FOUND), result))
+                else:
+                    log.warning("%s is not used: %s", file, result.reason)
+            self._ledger.commit()
+            task.advance(len(some))
+
+        with progress.task("Checking images", len(found)) as task:
+            async with asyncio.TaskGroup() as group:
+                for start in range(0, len(found), _ADOPTED_AT_ONCE):
+                    group.create_task(check(found[start : start + _ADOPTED_AT_ONCE], task))
+        return adopted
+
+    async def _adopt_some(self, some: Sequence[tuple[str, Path]]) -> list[Stored | Rejected]:
+        try:
+            return await self._workers.run(adopt_all, list(some), self._how)
+        except CrashError:
+            if len(some) == 1:
+                return [_CRASHED]
+            return [result for one in some for result in await self._adopt_some([one])]
+
+    async def _fetch(self, pending: pd.DataFrame) -> None:
+        self._ids, self._urls = pending["id"].array, pending["url"].array
+        self._left = len(pending)
+        self._all_ended = asyncio.Event()
+        self._under_way = asyncio.Semaphore(self._options.workers)
+        for row, url in enumerate(self._urls):
+            self._queue(host_of(ladder(url, self._options.size)[0].url)).rows.append(row)
+        self._client = Client(self._options.manners, connections=self._options.workers)
+        async with self._client, asyncio.TaskGroup() as self._group:
+            self._group.create_task(self._commit_until_all_ended())
+            for queue in self._queues.values():
+                self._serve(queue)
+
+    def _queue(self, host: str) -> _Queue:
+        return self._queues.setdefault(host, _Queue())
+
+    def _serve(self, queue: _Queue) -> None:
+        if not queue.served:
+            queue.served = True
+            self._group.create_task(self._pump(queue))
+
+    async def _pump(self, queue: _Queue) -> None:
+        """Start one image after the other of a host, each when the host has a turn and a worker is free."""
+        while queue.rows or queue.returning:
+            job = await self._next(queue)
+            if job is None:
+                continue
+            try:
+                host = await self._turn(job)
+            except FetchError as error:
+                self._rung_ended(job, error)
+                await asyncio.sleep(0)  # a host that is given up may have thousands waiting
+                continue
+            await self._under_way.acquire()
+            self._group.create_task(self._attempt(host, job))
+        queue.served = False
+
+    async def _next(self, queue: _Queue) -> _Job | None:
+        """What comes next: a job whose time has come, else a new one; None after waiting for either."""
+        now = asyncio.get_running_loop().time()
+        if queue.returning and queue.returning[0][0] <= now:
+            return heapq.heappop(queue.returning)[2]
+        if queue.rows:
+            row = queue.rows.popleft()
+            return _Job(row, self._ids[row], ladder(self._urls[row], self._options.size))
+        queue.changed.clear()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(queue.changed.wait(), queue.returning[0][0] - now)
+        return None
+
+    async def _turn(self, job: _Job) -> Host:
+        """The job's host, when it may be asked."""
+        if job.address is None:
+            url = job.rungs[job.rung].url
+            if not url:
+                raise FetchError("missing", "the table gives no address")
+            job.address = web_address(url)
+        host = self._client.host(job.address)
+        await host.acquire()
+        return host
+
+    def _come_back(self, job: _Job, delay: float = 0.0) -> None:
+        queue = self._queue(job.host)
+        at = asyncio.get_running_loop().time() + delay
+        heapq.heappush(queue.returning, (at, next(self._order), job))
+        queue.changed.set()
+        self._serve(queue)
+
+    async def _attempt(self, host: Host, job: _Job) -> None:
+        """One request, and what follows from it."""
+        assert job.address is not None
+        job.tried += 1
+        job.attempts += 1
+        began = asyncio.get_running_loop().time()
+        try:
+            with Spool(self._folder) as body:
+                try:
+                    answer = await self._client.attempt(job.address, body, max_bytes=self._options.max_bytes)
+                finally:
+                    host.release()
+                await self._answered(job, answer, body)
+        except FetchError as error:
+            if error.again and job.tried == 1:
+                host.failed(began, error)
+            if error.again and host.gone is None and job.tried <= self._options.manners.retries:
+                self._come_back(job, self._client.retry_delay(error, job.tried))
+            else:
+                self._rung_ended(job, error)
+        finally:
+            self._under_way.release()
+
+    async def _answered(self, job: _Job, answer: Answer, body: Spool) -> None:
+        target = answer.redirect
+        if target is not None:
+            job.redirects += 1
+            if job.redirects > MAX_REDIRECTS:
+                raise FetchError("server-error", f"more than {MAX_REDIRECTS} redirects", http=answer.status)
+            job.address, job.tried = target, 0
+            self._come_back(job)
+        elif answer.status in (404, 410):
+            raise FetchError("missing", f"HTTP {answer.status}", http=answer.status)
+        elif not 200 <= answer.status < 300:
+            raise FetchError("refused", f"HTTP {answer.status}", http=answer.status)
+        else:
+            await self._keep(job, answer, body)
+
+    async def _keep(self, job: _Job, answer: Answer, body: Spool) -> None:
+        """Let a worker verify and store a body; raises FetchError if it is no picture."""
+        job.digest = body.sha256()
+        if job.digest in self._placeholders or is_icon(job.digest, job.rungs[job.rung].name):
+            raise FetchError(PLACEHOLDER, "a placeholder, not a picture", http=answer.status)
+        try:
+            result = await self._workers.run(store, body.content(), job.digest, job.id, self._how)
+        except CrashError:
+            result = _CRASHED
+        if isinstance(result, Rejected):
+            raise FetchError(result.status, result.reason, http=answer.status)
+        self._ledger.record(_with_file(job.entry(OK, answer.status), result))
+        self._bytes += body.size
+        self._ended()
+
+    def _rung_ended(self, job: _Job, error: FetchError) -> None:
+        """A rung gave no picture: try the next, or let this be the image's end."""
+        if error.status in TEMPORARY:
+            job.temporary = error
+        if job.climb():
+            self._come_back(job)
+            return
+        # What may pass decides: with it, the image may still be had another day.
+        told = job.temporary or error
+        self._ledger.record(job.entry(told.status, told.http, str(told)))
+        self._failed += 1
+        self._ended()
+
+    def _ended(self, images: int = 1) -> None:
+        self._left -= images
+        if self._left:
+            self._all_ended.clear()
+        else:
+            self._all_ended.set()
+        rate = self._bytes / 1e6 / max(time.monotonic() - self._began, 1e-3)
+        self._task.advance(images, failed=self._failed, **{"MB/s": f"{rate:.1f}"})
+
+    async def _commit_until_all_ended(self) -> None:
+        while self._left:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._all_ended.wait(), _SECONDS_BETWEEN_COMMITS)
+            most = self._options.same_body
+            kept = {entry.source_sha256 for entry in self._ledger.commit() if entry.status == OK}
+            for digest in filter(None, kept):
+                if digest in self._placeholders or self._ledger.sent_for_many(digest, most):
+                    self._unmask(digest)
+
+    def _unmask(self, digest: str) -> None:
+        """A body that came for many URLs is a placeholder: undo what was kept of it, try the next rungs."""
+        self._placeholders.add(digest)
+        values = (digest, OK, FOUND)
+        kept = list(self._ledger.entries("source_sha256 = ? AND status = ? AND rung <> ?", values))
+        log.warning("one body came for %d URLs (%s, say): it counts as a placeholder", len(kept), kept[0].url)
+        for entry in kept:
+            (self._folder / str(entry.path)).unlink(missing_ok=True)
+            for row in (self._ids == entry.id).nonzero()[0]:
+                rungs = ladder(self._urls[row], self._options.size)
+                at = [rung.name for rung in rungs].index(str(entry.rung))
+                job = _Job(row, entry.id, rungs, at, attempts=entry.attempts, digest=digest)
+                self._ended(-1)
+                self._rung_ended(job, FetchError(PLACEHOLDER, _SAME_BODY, http=entry.http))
+                break
+            else:  # of an earlier run
+                self._ledger.record(
+                    Entry(entry.id, PLACEHOLDER, entry.url, entry.rung, entry.http, _SAME_BODY,
+                          entry.attempts, source_sha256=digest)
+                )  # fmt: skip
+
+
+def _with_file(entry: Entry, file: Stored) -> Entry:
+    entry.path, entry.bytes, entry.sha256 = file.path, file.bytes, file.sha256
+    entry.width, entry.height, entry.format = file.width, file.height, file.format
+    return entry

@@ -1,0 +1,75 @@
+"""The addresses to try for one image, one after the other, and the icons that are no pictures."""
+
+import hashlib
+from typing import NamedTuple
+from urllib.parse import parse_qsl, quote, urlsplit
+
+SIZES = ("400", "200", "original")
+
+
+class Rung(NamedTuple):
+    """One address of an image: `v3`, `v2` (Europeana's thumbnails), `original` or `url` (any other)."""
+
+    name: str
+    url: str
+
+
+def ladder(url: str, size: str = "400") -> list[Rung]:
+    """What to try for an image's URL. A Europeana thumbnail has several rungs, any other URL is its own.
+
+    Sizes 400 and 200: v3 answers an honest 404 where v2 sends an icon, so it comes first. `original`: the
+    provider's own file, then the thumbnail.
+
+    >>> for rung in ladder("https://api.europeana.eu/thumbnail/v2/url.json?uri=https%3A%2F%2Fa.org%2F1&type=IMAGE"):
+    ...     print(*rung)
+    v3 https://api.europeana.eu/thumbnail/v3/400/ec1e4a4fec5ccb7ce9fda8d9b1d4c2d8.jpg
+    v2 https://api.europeana.eu/thumbnail/v2/url.json?uri=https%3A%2F%2Fa.org%2F1&type=IMAGE
+    >>> ladder("https://a.org/1.jpg")
+    [Rung(name='url', url='https://a.org/1.jpg')]
+    """
+    wrapped = _wrapped(url)
+    if wrapped is None:
+        return [Rung("url", url)]
+    base, original, kind = wrapped
+    if size == "original":
+        return [Rung("original", original), Rung("v2", _v2(base, original, kind, "400"))]
+    digest = hashlib.md5(original.encode(), usedforsecurity=False).hexdigest()
+    return [
+        Rung("v3", f"{base}/thumbnail/v3/{size}/{digest}.jpg"),
+        Rung("v2", _v2(base, original, kind, size)),
+    ]
+
+
+def _v2(base: str, original: str, kind: str, size: str) -> str:
+    width = "" if size == "400" else f"&size=w{size}"  # 400 is what v2 sends unasked
+    return f"{base}/thumbnail/v2/url.json?uri={quote(original, safe='')}&type={kind}{width}"
+
+
+def _wrapped(url: str) -> tuple[str, str, str] | None:
+    """Server, original address and type of a v2 thumbnail's URL."""
+    before, path, query = url.partition("/thumbnail/v2/url.json?")
+    if not path:
+        return None
+    asked = dict(parse_qsl(query))
+    return (before, asked["uri"], quote(asked.get("type", "IMAGE"))) if asked.get("uri") else None
+
+
+_ICON = "9b81b5fee241cee7aba478d1cd20715c1ae2601bcfca8c09e327731dfddf9bf5"
+_OTHER_ICONS = ("6b51e5cd", "71de9d34", "b06d7fd3", "61aee462")  # sound, text, video and 3D, as far as known
+
+
+def is_icon(sha256: str, rung: str) -> bool:
+    """True for the icons that Europeana's v2 sends, with status 200, where it has no picture."""
+    return sha256 == _ICON or (rung == "v2" and sha256.startswith(_OTHER_ICONS))
+
+
+def host_of(url: str) -> str:
+    """The host an address names, as text to group by; "" where it names none.
+
+    >>> host_of("https://Example.org:8080/a"), host_of("no address")
+    ('example.org:8080', '')
+    """
+    try:
+        return urlsplit(url).netloc.rpartition("@")[2].lower()
+    except ValueError:
+        return ""

@@ -1,0 +1,58 @@
+"""The body of an answer on its way: in memory while it is small, in a temporary file when it is not."""
+
+import hashlib
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+IN_MEMORY = 1 << 20
+
+
+class Spool:
+    """Takes a body in pieces; as a context manager it leaves no temporary file behind.
+
+    The file lies in `folder`, named so that a later run knows it for half-written, and whoever takes
+    `content` may move it away.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._pieces: list[bytes] = []
+        self._file: IO[bytes] | None = None
+        self._hash = hashlib.sha256()
+        self.size = 0
+
+    def write(self, piece: bytes) -> None:
+        self.size += len(piece)
+        self._hash.update(piece)
+        if self._file is None and self.size > IN_MEMORY:
+            self._file = tempfile.NamedTemporaryFile(  # noqa: SIM115 - __exit__ closes it
+                dir=self._folder, prefix=".", suffix=".part", delete=False
+            )
+            self._file.writelines(self._pieces)
+            self._pieces.clear()
+        if self._file is None:
+            self._pieces.append(piece)
+        else:
+            self._file.write(piece)
+
+    def sha256(self) -> str:
+        return self._hash.hexdigest()
+
+    def content(self) -> bytes | Path:
+        """All of it, as bytes or as a file."""
+        if self._file is None:
+            return b"".join(self._pieces)
+        self._file.flush()
+        return Path(self._file.name)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._file is not None:
+            self._file.close()
+            Path(self._file.name).unlink(missing_ok=True)

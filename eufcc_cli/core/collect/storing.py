@@ -1,0 +1,193 @@
+"""From a body to a verified file: what runs in the worker processes of a download."""
+
+import contextlib
+import hashlib
+import io
+import multiprocessing
+import multiprocessing.connection
+import os
+import shutil
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from PIL import Image
+
+from eufcc_cli.core.collect.decode import ENDINGS, ImageInfo, inspect_image, open_image
+from eufcc_cli.core.errors import EufccError, ImageError
+from eufcc_cli.core.files import image_stem, sha256
+
+JPEG_QUALITY = 90
+LONGEST_DECODE = 120  # seconds for one image, after which its process ends
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A verified image in its place; `path` is relative to data/images."""
+
+    path: str
+    bytes: int
+    width: int
+    height: int
+    format: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A body that is no image to keep: `not-image` or `too-large`."""
+
+    status: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Storing:
+    """How bodies become files below `folder`."""
+
+    folder: Path
+    resize: int | None
+    max_pixels: int
+
+
+def start_worker() -> None:
+    """Prepare a worker process: the parent alone hears Ctrl-C, and no worker outlives it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # max_pixels is checked on every header, whatever it is set to.
+    Image.MAX_IMAGE_PIXELS = None
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+
+
+def _end_with(sentinel: int) -> None:
+    multiprocessing.connection.wait([sentinel])
+    os._exit(1)
+
+
+def store(body: bytes | Path, digest: str, image_id: str, how: Storing) -> Stored | Rejected:
+    """Verify a body (bytes, or a temporary file, which is used up), and put it in the image's place.
+
+    `digest` is the body's SHA-256. Raises EufccError where the file cannot be written.
+    """
+    try:
+        with _time_limit():
+            if how.resize is None:
+                info, content = inspect_image(body, max_pixels=how.max_pixels), body
+            else:
+                info, content = resized(body, how.resize, how.max_pixels)
+                digest = hashlib.sha256(content).hexdigest()
+    except ImageError as error:
+        _discard(body)
+        return _rejected(error)
+    path = image_stem(image_id).with_suffix(ENDINGS[info.format])
+    size = place(content, how.folder / path)
+    if content is not body:
+        _discard(body)
+    return Stored(path.as_posix(), size, info.width, info.height, info.format, digest)
+
+
+def resized(body: bytes | Path, short_side: int, max_pixels: int) -> tuple[ImageInfo, bytes]:
+    """A JPEG of the image, its short side at most `short_side` pixels, in sRGB, without metadata."""
+    image = open_image(body, short_side=short_side, max_pixels=max_pixels)
+    scale = short_side / min(image.size)
+    if scale < 1:
+        width, height = (max(1, round(side * scale)) for side in image.size)
+        image = image.resize((width, height), Image.Resampling.HAMMING)
+    image.info.clear()
+    buffer = io.BytesIO()
+    try:
+        image.save(buffer, "JPEG", quality=JPEG_QUALITY)
+    except (OSError, ValueError) as error:  # longer than the 65,535 pixels that JPEG can say
+        raise ImageError(f"too many pixels: {image.width} x {image.height} for a JPEG ({error})") from error
+    return ImageInfo("JPEG", *image.size), buffer.getvalue()
+
+
+def place(content: bytes | Path, path: Path, *, keep: bool = False) -> int:
+    """Put an image in its place by renaming, whole or not at all, instead of one with another ending.
+
+    A Path is moved there, or with `keep` linked (copied, where links cannot be). Returns the bytes. There
+    is no fsync, which would cost more than the download: after a power failure the ledger's sizes tell.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, bytes):
+            temporary.write_bytes(content)
+        elif keep:
+            _link_or_copy(content, temporary)
+        else:
+            temporary = content
+        size = temporary.stat().st_size
+        temporary.replace(path)
+        for ending in _ALL_ENDINGS - {path.suffix}:
+            path.with_suffix(ending).unlink(missing_ok=True)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise EufccError(
+            f"{path}: cannot write: {error.strerror or error}",
+            hint="give the same command again when that is mended; it continues where it stopped",
+        ) from error
+    return size
+
+
+_ALL_ENDINGS = frozenset((*ENDINGS.values(), ".jpeg", ".tiff"))
+
+
+def _link_or_copy(file: Path, to: Path) -> None:
+    to.unlink(missing_ok=True)
+    try:
+        to.hardlink_to(file)
+    except OSError:
+        shutil.copyfile(file, to)
+
+
+def adopt(image_id: str, file: Path, how: Storing) -> Stored | Rejected:
+    """Verify a file that is already there, and take it over as it is; from elsewhere, linked or copied."""
+    try:
+        with _time_limit():
+            info = inspect_image(file, max_pixels=how.max_pixels)
+        digest, size = sha256(file), file.stat().st_size
+    except ImageError as error:
+        return _rejected(error)
+    except OSError as error:
+        return Rejected("not-image", f"cannot read: {error.strerror or error}")
+    path = image_stem(image_id).with_suffix(ENDINGS[info.format])
+    if file.is_relative_to(how.folder):
+        path = PurePosixPath(file.relative_to(how.folder).as_posix())
+    elif how.resize is not None:
+        return store(file.read_bytes(), digest, image_id, how)
+    else:
+        place(file, how.folder / path, keep=True)
+    return Stored(path.as_posix(), size, info.width, info.height, info.format, digest)
+
+
+def adopt_all(items: list[tuple[str, Path]], how: Storing) -> list[Stored | Rejected]:
+    """`adopt`, for many at once."""
+    return [adopt(image_id, file, how) for image_id, file in items]
+
+
+def _rejected(error: ImageError) -> Rejected:
+    return Rejected("too-large" if str(error).startswith("too many pixels") else "not-image", str(error))
+
+
+def _discard(body: bytes | Path) -> None:
+    if isinstance(body, Path):
+        body.unlink(missing_ok=True)
+
+
+@contextmanager
+def _time_limit() -> Iterator[None]:
+    """An image that takes too long to decode ends the process: no decoder in C can be interrupted."""
+    if not hasattr(signal, "alarm"):
+        yield
+        return
+    signal.alarm(LONGEST_DECODE)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
