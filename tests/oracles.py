@@ -4,6 +4,8 @@ import itertools
 import math
 from fractions import Fraction
 
+from anytree import Node, RenderTree
+
 # --- metrics -----------------------------------------------------------------------------------------
 
 
@@ -195,3 +197,52 @@ def method_loss(method, parents, z, true, counts=None, stop=True, gamma_pos=0.0,
             if hits:
                 terms.append(-sum(log_softmax_of(hit, outputs, z) for hit in hits) / len(hits))
     return sum(terms) / len(terms)
+
+
+# --- taxonomy ----------------------------------------------------------------------------------------
+
+
+def tree_of(cells):
+    """A facet's cells, row by row -> (tag -> its node): anytree, first parent wins; the root is None's."""
+    nodes = {None: Node("Root")}
+    for cell in cells:
+        for tag in cell.split(" $ ") if cell else []:
+            parent = None
+            for name in tag.split(" | "):
+                if name not in nodes:
+                    nodes[name] = Node(name, parent=nodes[parent])
+                parent = name
+    return nodes
+
+
+def drawing_of(cells):
+    """The published drawing of a facet's cells."""
+    return "\n".join(f"{pre}{node.name}" for pre, _, node in RenderTree(tree_of(cells)[None]))
+
+
+def tags_of(cell):
+    """All the names on a cell's paths."""
+    return {name for tag in cell.split(" $ ") for name in tag.split(" | ")} if cell else set()
+
+
+def images_of(cells):
+    """Tag -> the rows that have it or one of its descendants in the tree."""
+    nodes = tree_of(cells)
+    rows = {name: set() for name in nodes if name is not None}
+    for row, cell in enumerate(cells):
+        for name in tags_of(cell):
+            rows[name].add(row)
+            for ancestor in nodes[name].ancestors[1:]:
+                rows[ancestor.name].add(row)
+    return rows
+
+
+def pruned_parents_of(cells, minimum):
+    """Tag that `minimum` rows name -> its nearest ancestor that as many name, None: at the top."""
+    nodes = tree_of(cells)
+    named = {name: sum(name in tags_of(cell) for cell in cells) for name in nodes}
+    kept = {name for name in nodes if name is not None and named[name] >= minimum}
+    return {
+        name: next((a.name for a in reversed(nodes[name].ancestors[1:]) if a.name in kept), None)
+        for name in kept
+    }
