@@ -86,8 +86,8 @@ class Chooser:
                 tags,
                 known.get(facet, UNCALIBRATED),
                 choice,
-                _subtrees(tags, only[facet]) if choice.only else np.ones(len(tags), dtype=bool),
-                _subtrees(tags, exclude[facet]),
+                subtrees(tags, only[facet]) if choice.only else np.ones(len(tags), dtype=bool),
+                subtrees(tags, exclude[facet]),
             )
             for facet, tags in vocabulary.facets.items()
             if facet in wanted
@@ -135,11 +135,17 @@ class FacetChooser:
 
     def choose(self, coherent: np.ndarray, probabilities: np.ndarray) -> list[Suggestion]:
         """The suggestions, best first, ancestors before what is below them."""
-        enough = (coherent >= self._floor) & (probabilities >= self._threshold) & self._allowed
+        everywhere = np.ones(len(coherent), dtype=bool)
+        return [
+            self.suggestion(i, probabilities[i]) for i in self.ranked(coherent, probabilities, everywhere)
+        ]
+
+    def ranked(self, coherent: np.ndarray, probabilities: np.ndarray, among: np.ndarray) -> list[int]:
+        """The numbers of the suggested tags among some (bool [n]), best first."""
+        enough = (coherent >= self._floor) & (probabilities >= self._threshold) & self._allowed & among
         tags = np.flatnonzero(enough)
         tags = tags[np.lexsort((self.vocabulary.depths[tags], -coherent[tags]))]
-        chosen = self._deepest_of(tags.tolist()) if self._deepest else tags[: self._top].tolist()
-        return [self.suggestion(i, probabilities[i]) for i in chosen]
+        return self._deepest_of(tags.tolist()) if self._deepest else tags[: self._top].tolist()
 
     def suggestion(self, i: int, probability: float, kind: str | None = None) -> Suggestion:
         # Six digits tell more than a model knows, and rank nearly all that float32 does.
@@ -177,6 +183,6 @@ def _resolve(option: str, names: Iterable[str], vocabulary: Vocabulary) -> dict[
     return found
 
 
-def _subtrees(vocabulary: FacetVocabulary, roots: list[int]) -> np.ndarray:
+def subtrees(vocabulary: FacetVocabulary, roots: list[int]) -> np.ndarray:
     """[n] bool: these tags and all that is below them."""
     return np.asarray(np.isin(vocabulary.ancestors, roots).any(axis=1))

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from eufcc_cli.core.errors import DataError, ModelError
-from eufcc_cli.core.evaluation.splits import Scores, Source, TestSplit
+from eufcc_cli.core.evaluation.splits import Scores, Source, Tagging, TestSplit
 from eufcc_cli.core.progress import SILENT, Progress
 from eufcc_cli.core.taxonomy.vocabulary import Vocabulary
 
@@ -82,7 +82,7 @@ def _normalised(scores: Scores, facet: str, name: str, split: TestSplit) -> Tens
     return table - whole
 
 
-def refuse_other_vocabulary(one: Source, other: Source) -> None:
+def refuse_other_vocabulary(one: Tagging, other: Tagging) -> None:
     """Raise ModelError, naming the first difference, where two sources score different tags."""
     if one.vocabulary.digest == other.vocabulary.digest:
         return

@@ -91,17 +91,21 @@ class Scores:
     failed: dict[str, str] = field(default_factory=dict)
 
 
-class Source(Protocol):
-    """Whatever scores images: a model, a predictions file, an ensemble of both."""
+class Tagging(Protocol):
+    """Whatever has a name and knows tags."""
 
     @property
     def name(self) -> str: ...
 
     @property
-    def method(self) -> str: ...
+    def vocabulary(self) -> Vocabulary: ...
+
+
+class Source(Tagging, Protocol):
+    """Whatever scores images: a model, a predictions file, an ensemble of both."""
 
     @property
-    def vocabulary(self) -> Vocabulary: ...
+    def method(self) -> str: ...
 
     def scores(self, split: TestSplit, progress: Progress = SILENT) -> Scores:
         """Score a split. Raises EufccError where none of its images can be scored."""

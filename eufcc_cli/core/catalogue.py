@@ -1,0 +1,73 @@
+"""Gap filling: what a model's scores say about a record that is catalogued already."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from eufcc_cli.core.suggestions import Chooser, FacetChooser, Suggestion, subtrees
+from eufcc_cli.core.taxonomy.annotations import paths
+
+LIKELY = 0.5
+"""A tag of at least this probability can contradict what is catalogued."""
+UNLIKELY = 0.05
+"""A catalogued tag below this probability can be contradicted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contradiction:
+    """A catalogued tag that the model does not believe in, and the one it believes in instead."""
+
+    tag: str
+    path: tuple[str, ...]
+    score: float
+    instead: Suggestion
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """What a model says about a record: proposals and contradictions, per facet."""
+
+    tags: dict[str, list[Suggestion]]
+    contradictions: dict[str, list[Contradiction]]
+
+
+def fill(chooser: Chooser, record: Mapping[str, str], log_scores: Mapping[str, np.ndarray]) -> Filled:
+    """Compare a record, {facet: annotation}, with the scores of its image.
+
+    Proposed are tags that the record does not have: `missing` from it, or `more specific` than one it
+    has. Where none of a facet's catalogued tags is at all likely (below 5 %), nothing is proposed in it;
+    if another tag is likely instead (50 %), the catalogued ones are flagged as contradicted.
+    """
+    filled = Filled({}, {})
+    for facet, facet_chooser in chooser.facets.items():
+        tags, contradictions = _fill_facet(facet_chooser, record.get(facet, ""), log_scores[facet])
+        filled.tags[facet] = tags
+        if contradictions:
+            filled.contradictions[facet] = contradictions
+    return filled
+
+
+def _fill_facet(
+    chooser: FacetChooser, annotation: str, log_scores: np.ndarray
+) -> tuple[list[Suggestion], list[Contradiction]]:
+    vocabulary = chooser.vocabulary
+    coherent, probabilities = chooser.scores(log_scores)
+    names = {name for path in paths(annotation) for name in path}
+    named = [vocabulary.index[name] for name in names if name in vocabulary.index]
+    existing = np.zeros(len(vocabulary), dtype=bool)
+    existing[(above := vocabulary.ancestors[named])[above >= 0]] = True
+    inner = vocabulary.ancestors[existing][:, 1:]
+    leaves = np.setdiff1d(np.flatnonzero(existing), inner)
+    below = subtrees(vocabulary, leaves.tolist())
+    if not len(leaves) or probabilities[leaves].max() >= UNLIKELY:
+        ranked = chooser.ranked(coherent, probabilities, ~existing)
+        kinds = ("more specific" if below[i] else "missing" for i in ranked)
+        return [chooser.suggestion(i, probabilities[i], k) for i, k in zip(ranked, kinds, strict=True)], []
+    others = np.flatnonzero((probabilities >= LIKELY) & ~existing & ~below)
+    if not len(others):
+        return [], []
+    best = others[np.lexsort((coherent[others], vocabulary.depths[others]))[-1]]
+    instead = chooser.suggestion(int(best), probabilities[best])
+    doubted = [chooser.suggestion(int(i), probabilities[i]) for i in leaves]
+    return [], [Contradiction(tag.tag, tag.path, tag.score, instead) for tag in doubted]

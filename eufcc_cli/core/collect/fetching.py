@@ -1,0 +1,74 @@
+"""Pictures by their addresses, fetched ahead of their use through the downloader's safe client."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import CancelledError
+from typing import Self
+
+from eufcc_cli.core.collect.http import Client
+from eufcc_cli.core.collect.manners import FetchError, Manners
+from eufcc_cli.core.errors import ImageError
+
+_MOST_BYTES = 128 << 20
+_AHEAD = 16  # pictures that are kept until they are used
+
+
+class Fetcher:
+    """Fetches pictures into memory, a few at once, while others are looked at; a context manager.
+
+    `fetcher(url)` begins, and gives a function that waits for the bytes; that raises ImageError with the
+    reason where there are none.
+    """
+
+    def __init__(self, manners: Manners) -> None:
+        self._manners = manners
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="fetcher", daemon=True)
+        self._client: Client | None = None
+        self._room = asyncio.Semaphore(_AHEAD)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._thread.is_alive():
+            asyncio.run_coroutine_threadsafe(self._close(), self._loop).result()
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+        self._loop.close()
+
+    def __call__(self, url: str) -> Callable[[], bytes]:
+        if not self._thread.is_alive():
+            self._thread.start()
+        begun = asyncio.run_coroutine_threadsafe(self._get(url), self._loop)
+
+        def wait() -> bytes:
+            try:
+                return begun.result()
+            except FetchError as error:
+                raise ImageError(f"cannot fetch: {error}") from error
+            except CancelledError:
+                raise ImageError("cannot fetch: interrupted") from None
+            finally:
+                if not self._loop.is_closed():
+                    self._loop.call_soon_threadsafe(self._room.release)
+
+        return wait
+
+    async def _get(self, url: str) -> bytes:
+        await self._room.acquire()
+        if self._client is None:
+            self._client = Client(self._manners)
+        answer = await self._client.get(url, max_bytes=_MOST_BYTES)
+        if answer.status >= 300:
+            raise FetchError("not-found", f"HTTP {answer.status}", http=answer.status)
+        return answer.content
+
+    async def _close(self) -> None:
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        if self._client is not None:
+            await self._client.__aexit__()

@@ -1,0 +1,163 @@
+"""What is to be tagged: files, folders, globs, addresses, a list on standard input, tables, as one stream."""
+
+import glob
+import logging
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from eufcc_cli.core.errors import ImageError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+log = logging.getLogger("eufcc")
+
+ENDINGS = frozenset(
+    (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".tif", ".tiff", ".bmp", ".dib")
+)
+"""Names in a folder that are taken for images; a file that is named is tried whatever its name."""
+
+Source = Path | Callable[[], Path | bytes]
+_URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+_USER = re.compile(r"(?<=://)[^/@]*@")
+_EUROPEANA_ID = re.compile(r"/\d+/\S+")
+_CHUNK = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One image to tag: what results call it, and where it comes from."""
+
+    name: str
+    source: Source
+    """A file, or a function that gets one and raises ImageError where it cannot."""
+    iri: str
+    """Where the image is, for linked data."""
+    id: str | None = None
+    """Its idInSource, where it comes from a table."""
+    item: str | None = None
+    """The Europeana item it shows."""
+    row: int | None = None
+    """Its row in the table, counted from 0."""
+
+    @property
+    def path(self) -> Path | None:
+        return self.source if isinstance(self.source, Path) else None
+
+
+def listed(
+    arguments: Iterable[str], stdin: int = 0, fetch: Callable[[str], Callable[[], bytes]] | None = None
+) -> Iterator[Input]:
+    """The images that arguments name, each once, in order, as they are found.
+
+    An argument is a file, a folder (searched to its depths, in the order of its names, without hidden
+    files), a glob, an address that `fetch` gets, or `-`: one of these a line on the file descriptor
+    `stdin`. What is not there becomes an input whose source says so.
+    """
+    seen: set[int] = set()  # hashes instead of names: a million images then take some megabytes
+    for argument in arguments:
+        for entry in _lines(stdin) if argument == "-" else (argument,):
+            for place in _expand(entry):
+                if (key := hash(place)) not in seen:
+                    seen.add(key)
+                    yield _input(place, fetch)
+
+
+def table_rows(frame: "pd.DataFrame", images: dict[str, Path]) -> Iterator[Input]:
+    """The rows of an annotation table as inputs; a row whose image is not on disk says so as its source."""
+    from eufcc_cli.core.taxonomy.annotations import ID, IMAGE_URL
+
+    urls = frame[IMAGE_URL] if IMAGE_URL in frame else [""] * len(frame)
+    for row, (image_id, url) in enumerate(zip(frame[ID], urls, strict=True)):
+        path = images.get(image_id)
+        yield Input(
+            name=image_id if path is None else str(path),
+            source=partial(_fail, "not downloaded: `eufcc download` gets it") if path is None else path,
+            iri=url if _URL.match(url) else _file_iri(path or Path(image_id)),
+            id=image_id,
+            item=f"http://data.europeana.eu/item{image_id}" if _EUROPEANA_ID.fullmatch(image_id) else None,
+            row=row,
+        )
+
+
+def count(arguments: Iterable[str]) -> int | None:
+    """How many images arguments name, by names alone; None where only reading a pipe to its end tells."""
+    arguments = list(arguments)
+    return None if "-" in arguments else sum(1 for argument in arguments for _ in _expand(argument))
+
+
+def is_url(place: str) -> bool:
+    """True for what looks like an address rather than a path."""
+    return _URL.match(place) is not None
+
+
+def _input(place: str, fetch: Callable[[str], Callable[[], bytes]] | None) -> Input:
+    if is_url(place):
+        shown = _USER.sub("", place)
+        refused = partial(_fail, "addresses are not fetched here")
+        return Input(_printable(shown), fetch(place) if fetch else refused, shown)
+    return Input(_printable(place), Path(place), _file_iri(Path(place)))
+
+
+def _fail(reason: str) -> NoReturn:
+    raise ImageError(reason)
+
+
+def _file_iri(path: Path) -> str:
+    return Path(os.path.abspath(path)).as_uri()  # noqa: PTH100  (absolute() would keep `..`)
+
+
+def _printable(name: str) -> str:
+    """A name that any file can hold: bytes that are not UTF-8 are told as \\xNN."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return os.fsencode(name).decode("utf-8", "backslashreplace")
+    return name
+
+
+def _expand(argument: str) -> Iterator[str]:
+    if is_url(argument):
+        yield argument
+    elif Path(argument).is_dir():
+        yield from _walk(argument)
+    elif glob.has_magic(argument) and not os.path.lexists(argument):
+        found = False
+        for place in sorted(glob.glob(argument, recursive=True)):  # noqa: PTH207  (absolute patterns too)
+            found = True
+            yield from _walk(place) if Path(place).is_dir() else (place,)
+        if not found:
+            log.warning("%s: no such file", _printable(argument))
+    else:
+        yield argument
+
+
+def _walk(folder: str) -> Iterator[str]:
+    try:
+        with os.scandir(folder) as scanned:
+            entries = sorted(scanned, key=lambda entry: entry.name)
+    except OSError as error:
+        log.warning("%s: cannot read this folder: %s", _printable(folder), error.strerror)
+        return
+    for entry in entries:
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            yield from _walk(entry.path)
+        elif os.path.splitext(entry.name)[1].lower() in ENDINGS and entry.is_file():  # noqa: PTH122
+            yield entry.path
+
+
+def _lines(descriptor: int) -> Iterator[str]:
+    """The lines of a pipe as soon as they are there, without the lock of a buffered file."""
+    rest = b""
+    while chunk := os.read(descriptor, _CHUNK):
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield from (os.fsdecode(text) for line in lines if (text := line.rstrip(b"\r")))
+    if text := rest.rstrip(b"\r"):
+        yield os.fsdecode(text)
