@@ -182,7 +182,7 @@ def evaluate(
     if comparison is None:
         return
     paper = compare == "paper"
-    _print(comparison, format_, per_facet=per_facet, per_depth=per_depth, paper=paper)
+    _print(comparison, format_, per_facet, per_depth, all_metrics, paper)
     _write_files(comparison, per_tag, per_provider, html, paper=paper, seed=seed)
     if comparison.incomplete:
         _tell_incomplete(comparison)
@@ -242,7 +242,9 @@ def _sources(
     return sources
 
 
-def _print(comparison: "Comparison", format_: str, *, per_facet: bool, per_depth: bool, paper: bool) -> None:
+def _print(
+    comparison: "Comparison", format_: str, per_facet: bool, per_depth: bool, all_metrics: bool, paper: bool
+) -> None:
     from eufcc_cli.core.report import formats, tables
 
     if format_ == "json":
@@ -252,17 +254,17 @@ def _print(comparison: "Comparison", format_: str, *, per_facet: bool, per_depth
     elif format_ == "latex":
         console.line(formats.to_latex(comparison, per_facet=per_facet, paper=paper))
     else:
-        shown = tables.comparison_tables(comparison, per_facet=per_facet)
+        shown = tables.comparison_tables(comparison, per_facet=per_facet, all_metrics=all_metrics)
         if paper:
             beside = (tables.paper_table(comparison, split) for split in comparison.splits)
             shown += [table for table in beside if table is not None]
         if per_depth:
-            shown.append(tables.groups_table(comparison))
+            shown += tables.groups_tables(comparison)
         if format_ == "markdown":
             console.line(formats.to_markdown(shown))
         else:
             _draw(shown)
-            for text in tables.legend(comparison):
+            for text in tables.legend(comparison, all_metrics=all_metrics):
                 console.note(text)
 
 

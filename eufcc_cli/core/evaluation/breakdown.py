@@ -108,7 +108,8 @@ def groups(result: Result, counts: Mapping[str, np.ndarray], counted_in: str) ->
     """
     facets = result.facets
     depths = {name: facet.tags.depths for name, facet in facets.items()}
-    for depth in range(1, max(int(values.max(initial=0)) for values in depths.values()) + 1):
+    deepest = max(int(values.max(initial=0)) for values in depths.values())
+    for depth in range(1, deepest + 1):
         yield _group(result, f"depth {depth}", {name: values == depth for name, values in depths.items()})
     for name, meaning in BANDS.items():
         chosen = {f: np.array([band(int(count)) == name for count in counts[f]], dtype=bool) for f in facets}

@@ -76,12 +76,14 @@ class Table:
     notes: Sequence[str] = field(default_factory=tuple)
 
 
-def comparison_tables(comparison: Comparison, *, per_facet: bool = False) -> list[Table]:
+def comparison_tables(
+    comparison: Comparison, *, per_facet: bool = False, all_metrics: bool = False
+) -> list[Table]:
     """One table per split: the models, their figures with intervals, and what was counted; then the figures
     that facets have as a whole, and differences.
     """
     tables = [_split_table(comparison, split, per_facet) for split in comparison.splits]
-    if other_metrics(comparison):
+    if all_metrics:
         tables.append(_other_table(comparison))
     if comparison.differences:
         tables.append(_difference_table(comparison))
@@ -109,9 +111,9 @@ def other_metrics(comparison: Comparison) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def legend(comparison: Comparison) -> list[str]:
+def legend(comparison: Comparison, *, all_metrics: bool = False) -> list[str]:
     """What the shown metrics mean, a line each."""
-    shown = [*ranking_metrics(comparison), *other_metrics(comparison)]
+    shown = [*ranking_metrics(comparison), *(other_metrics(comparison) if all_metrics else [])]
     lines = []
     for key, meaning in _MEANINGS.items():
         names = [label(metric) for metric in shown if metric == key or (key == "acc@" and key in metric)]
@@ -299,24 +301,35 @@ def revision_notes(comparison: Comparison) -> list[str]:
     return ["paper: figures of the original revision of the splits (EUFCC-340K, 2025)", whose]
 
 
-def groups_table(comparison: Comparison) -> Table:
-    """Tags by depth and by frequency (head, middle, tail), for every model and split."""
-    rows: list[list[str]] = []
-    metrics = ["r_precision", "avg_rp", *(["map"] if comparison.measures.details else [])]
-    for result in comparison.results:
-        counts = comparison.tag_counts(result)
-        for group in groups(result, counts, comparison.counted.name):
-            figures = [number(metric, group.get(metric)) for metric in metrics]
-            rows.append(
-                [
-                    result.split.name,
-                    result.model,
-                    group["group"],
-                    f"{group['tags']:,}",
-                    f"{group['support']:,}",
-                    *figures,
-                ]
+def groups_tables(comparison: Comparison) -> list[Table]:
+    """Tags by depth and by frequency (head, middle, tail): a table per split, R-Prec for every model.
+
+    A single model also has its mean rank, and its mean average precision where that is measured.
+    """
+    tables = []
+    for split in comparison.splits:
+        results = comparison.of_split(split)
+        metrics = ["r_precision"]
+        if len(results) == 1:
+            metrics += ["avg_rp", *(["map"] if comparison.measures.details else [])]
+        found = [
+            {row["group"]: row for row in groups(r, comparison.tag_counts(r), comparison.counted.name)}
+            for r in results
+        ]
+        rows = []
+        for name in dict.fromkeys(name for rows_of in found for name in rows_of):
+            sizes = next(rows_of[name] for rows_of in found if name in rows_of)
+            figures = [number(m, rows_of.get(name, {}).get(m)) for rows_of in found for m in metrics]
+            if sizes["tags"]:
+                rows.append([name, f"{sizes['tags']:,}", f"{sizes['support']:,}", *figures])
+        heads = [r.model for r in results] if len(results) > 1 else list(map(label, metrics))
+        tables.append(
+            Table(
+                f"{split}, by depth and frequency",
+                columns := ["Tags", "Distinct", "Support", *heads],
+                rows,
+                numeric=columns[1:],
+                notes=["R-Prec of a group: share of its true tags that are among the R best of their images"],
             )
-    columns = ["Split", "Model", "Tags", "Distinct", "Support", *map(label, metrics)]
-    note = "R-Prec: share of these true tags among the R best of their images; AvgRP: their mean rank"
-    return Table("by depth and frequency", columns, rows, numeric=columns[3:], notes=[note])
+        )
+    return tables

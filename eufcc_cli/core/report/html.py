@@ -1,0 +1,89 @@
+"""A comparison as one self-contained page: tables, plots, and images with what was said of them."""
+
+import base64
+import io
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from eufcc_cli import __version__
+from eufcc_cli.core.collect.decode import open_image
+from eufcc_cli.core.collect.ledger import find_images
+from eufcc_cli.core.errors import ImageError
+from eufcc_cli.core.evaluation.bootstrap import OVERALL
+from eufcc_cli.core.evaluation.comparison import Comparison
+from eufcc_cli.core.evaluation.results import Result
+from eufcc_cli.core.files import write_text
+from eufcc_cli.core.report import plots, samples, tables
+
+_SIDE = 320  # pixels of the sample images' longer side
+_MARKS = {samples.CORRECT: "✓", samples.CONSISTENT: "≈", samples.WRONG: "✗"}
+
+
+def write_page(comparison: Comparison, path: Path, *, paper: bool = False, seed: int = 0) -> None:
+    """Write the page: no network, no script, everything from the data escaped. Needs `details`."""
+    write_text(path, render_page(comparison, paper=paper, seed=seed))
+
+
+def render_page(comparison: Comparison, *, paper: bool = False, seed: int = 0) -> str:
+    """The page as text."""
+    environment = Environment(
+        loader=PackageLoader("eufcc_cli.core.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["data_uri"] = _svg_uri
+    beside = [tables.paper_table(comparison, split) for split in comparison.splits] if paper else []
+    shown = [
+        *tables.comparison_tables(comparison, per_facet=True, all_metrics=True),
+        *(table for table in beside if table is not None),
+        *tables.groups_tables(comparison),
+    ]
+    models = list(dict.fromkeys(result.model for result in comparison.results))
+    by_model = {model: [r for r in comparison.results if r.model == model] for model in models}
+    return environment.get_template("evaluation.html.j2").render(
+        version=__version__,
+        models=models,
+        splits=comparison.splits,
+        tables=shown,
+        legend=tables.legend(comparison, all_metrics=True),
+        plots={
+            "R-Precision by facet": plots.facets_plot(comparison),
+            "True tags found, by depth": plots.depths_plot(comparison),
+            **{f"By provider: {model}": plots.providers_plot(results) for model, results in by_model.items()},
+        },
+        samples=[_samples(comparison, split, seed) for split in comparison.splits],
+        marks=_MARKS,
+    )
+
+
+def _samples(comparison: Comparison, split: str, seed: int) -> dict[str, Any]:
+    """The samples of a split, from the model that is best on it."""
+    best: Result = max(comparison.of_split(split), key=lambda r: r.figures[OVERALL]["r_precision"])
+    chosen = samples.choose(best, seed=seed)
+    ids = [sample.image_id for some in chosen.values() for sample in some]
+    files = find_images(comparison.root, ids)
+    pictures = {image_id: _picture(files.get(image_id)) for image_id in ids}
+    return {"split": split, "model": best.model, "groups": chosen, "pictures": pictures}
+
+
+def _picture(path: Path | None) -> str | None:
+    """A small JPEG as a data URI; None where the image is not there or cannot be read."""
+    if path is None:
+        return None
+    try:
+        image = open_image(path, short_side=_SIDE)
+    except ImageError:
+        return None
+    image.thumbnail((_SIDE, _SIDE))
+    content = io.BytesIO()
+    image.save(content, "JPEG", quality=82)
+    return f"data:image/jpeg;base64,{base64.b64encode(content.getvalue()).decode()}"
+
+
+def _svg_uri(svg: str) -> str:
+    """An SVG as a data URI: as an image it can neither run nor load anything."""
+    return f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"

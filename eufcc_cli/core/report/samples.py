@@ -1,0 +1,111 @@
+"""Images to look at: where a model was worst and best, and some at random, with what it said of each."""
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import exp
+
+import numpy as np
+
+from eufcc_cli.core.evaluation.results import FacetResult, Result
+from eufcc_cli.core.taxonomy.vocabulary import FacetVocabulary
+
+CORRECT, CONSISTENT, WRONG = "correct", "consistent", "wrong"
+_FEWEST = 5  # predictions shown per facet; more where an image has more true tags
+
+
+@dataclass(frozen=True)
+class Suggested:
+    """One predicted tag: `verdict` is correct, consistent (near a true tag in the tree) or wrong."""
+
+    tag: str
+    path: str
+    probability: float
+    verdict: str
+
+
+@dataclass(frozen=True)
+class SampleFacet:
+    """What is true of an image in a facet, and what was predicted, best first."""
+
+    facet: str
+    true: list[str]
+    predicted: list[Suggested]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """An image with its facets; `r_precision` is the mean over them."""
+
+    image_id: str
+    provider: str
+    r_precision: float
+    facets: list[SampleFacet]
+
+
+def verdict(tag: int, true: set[int], tags: FacetVocabulary) -> str:
+    """Whether a tag is true, or an ancestor, descendant or sibling of a true one, or plainly wrong.
+
+    Tags at the top have no siblings: they share nothing but the facet.
+
+    >>> tags = FacetVocabulary(("metal", "bronze", "silver", "wood"), (-1, 0, 0, -1))
+    >>> [verdict(tag, {1}, tags) for tag in range(4)]
+    ['consistent', 'correct', 'consistent', 'wrong']
+    """
+    if tag in true:
+        return CORRECT
+    for other in true:
+        above, below = tags.ancestors[other], tags.ancestors[tag]
+        parent = tags.parents[tag]
+        if tag in above or other in below or (parent >= 0 and parent == tags.parents[other]):
+            return CONSISTENT
+    return WRONG
+
+
+def choose(result: Result, each: int = 6, seed: int = 0) -> dict[str, list[Sample]]:
+    """Samples under `worst`, `best` and `random`, no image twice. Needs a result with `details`.
+
+    An image is as good as its mean R-Precision over the facets; among equals, the mean rank of its true
+    tags makes it worse, and many true tags make it the better example.
+    """
+    rows = np.concatenate([facet.rows for facet in result.facets.values()])
+    found = np.concatenate([facet.values["r_precision"] for facet in result.facets.values()])
+    ranks = np.concatenate([facet.values["avg_rp"] for facet in result.facets.values()])
+    images, number, pairs = np.unique(rows, return_inverse=True, return_counts=True)
+    precision = np.bincount(number, weights=found) / pairs
+    rank = np.bincount(number, weights=ranks) / pairs
+    each = min(each, -(-len(images) // 3))
+    order = np.lexsort((images, -rank, precision)).tolist()
+    worst = order[:each]
+    best = [i for i in np.lexsort((images, -rank, -precision)).tolist() if i not in worst][:each]
+    others = [i for i in range(len(images)) if i not in worst and i not in best]
+    drawn = random.Random(seed).sample(others, min(each, len(others)))
+    chosen = {"worst": worst, "best": best, "random": drawn}
+    return {
+        name: [_sample(result, int(images[i]), float(precision[i])) for i in some]
+        for name, some in chosen.items()
+        if some
+    }
+
+
+def _sample(result: Result, row: int, precision: float) -> Sample:
+    split = result.split
+    return Sample(split.ids[row], str(split.providers[row]), precision, list(_sample_facets(result, row)))
+
+
+def _sample_facets(result: Result, row: int) -> Iterator[SampleFacet]:
+    for name, facet in result.facets.items():
+        pair = int(np.searchsorted(facet.rows, row))
+        if pair < len(facet.rows) and facet.rows[pair] == row:
+            true = facet.true_tag[facet.true_pair == pair].tolist()
+            yield SampleFacet(
+                name, [facet.tags.tags[tag] for tag in true], list(_predicted(facet, pair, true))
+            )
+
+
+def _predicted(facet: FacetResult, pair: int, true: list[int]) -> Iterator[Suggested]:
+    assert facet.best is not None and facet.best_scores is not None, "measured without details"
+    known, shown = set(true), max(_FEWEST, len(true))
+    for tag, score in zip(facet.best[pair, :shown].tolist(), facet.best_scores[pair, :shown], strict=True):
+        path = " › ".join(facet.tags.path(tag))
+        yield Suggested(facet.tags.tags[tag], path, exp(score), verdict(tag, known, facet.tags))
