@@ -1,5 +1,6 @@
 """What is wrong with annotation tables: every problem of every table in one pass, with file, line, column."""
 
+import itertools
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -46,17 +47,15 @@ Found = tuple[str, Severity, str]
 
 
 @lru_cache(maxsize=1 << 16)
-def _tag_problems(tag: str) -> tuple[Found, ...]:
-    """What is wrong inside one tag of an annotation (with its path, without the spaces around it)."""
+def _tag_problems(tag: str) -> tuple[tuple[Found, ...], str]:
+    """What is wrong inside one tag of an annotation (a path), and the tag with its spaces put right."""
     problems: list[Found] = []
     levels = tag.split("|")
-    if tag and not all(map(canonical, levels)):
+    if canonical(tag) and not all(map(canonical, levels)):
         problems.append(("empty-segment", "error", f"an empty path segment in {tag!r}"))
-    elif tag != " | ".join(" ".join(name.split()) for name in levels):
-        problems.append(("stray-space", "warning", f"spaces that are doubled or missing in {tag!r}"))
     if _SLASH.search(tag) or ("/" in tag and len(levels) == 1):
         problems.append(("slash", "warning", f"a `/` that looks like a separator in {tag!r}"))
-    return tuple(problems)
+    return tuple(problems), " | ".join(" ".join(name.split()) for name in levels)
 
 
 def annotation_problems(annotation: str) -> list[Found]:
@@ -66,17 +65,20 @@ def annotation_problems(annotation: str) -> list[Found]:
     empty-segment; error; an empty path segment in 'metall |  | bronze'
     empty-tag; error; an empty tag in 'metall |  | bronze $ '
     >>> for problem in annotation_problems("metall| bronze $ pell / cuir"): print(*problem, sep="; ")
-    stray-space; warning; spaces that are doubled or missing in 'metall| bronze'
     slash; warning; a `/` that looks like a separator in 'pell / cuir'
+    stray-space; warning; spaces that are doubled, missing or at the ends in 'metall| bronze $ pell / cuir'
     """
     tags = [tag.strip() for tag in annotation.split("$")]
-    problems = list(dict.fromkeys(problem for tag in tags for problem in _tag_problems(tag)))
+    told, tidy = zip(*map(_tag_problems, tags), strict=True)
+    problems: list[Found] = list(dict.fromkeys(itertools.chain.from_iterable(told)))
     if len(tags) > 1 and not all(map(canonical, tags)):
         problems.append(("empty-tag", "error", f"an empty tag in {annotation!r}"))
-    elif annotation != " $ ".join(tags):
-        problems.append(("stray-space", "warning", f"stray spaces around the tags of {annotation!r}"))
     if CONTROL.search(annotation):
         problems.append(("control-character", "error", f"a control character in {annotation!r}"))
+    errors = any(severity == "error" for _, severity, _ in problems)
+    if not errors and annotation != " $ ".join(tidy):
+        message = f"spaces that are doubled, missing or at the ends in {annotation!r}"
+        problems.append(("stray-space", "warning", message))
     return problems
 
 
