@@ -1,0 +1,1 @@
+"""Suggestions in every form that people and programs take them in."""

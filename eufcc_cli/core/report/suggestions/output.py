@@ -1,0 +1,184 @@
+"""A file of results that grows with each of them, and continues where it was interrupted."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from filelock import FileLock, Timeout
+
+from eufcc_cli.core.collect.inputs import Input
+from eufcc_cli.core.errors import EufccError
+from eufcc_cli.core.files import write_text
+from eufcc_cli.core.report.suggestions.writer import Writer, not_ours
+from eufcc_cli.core.tagging import Result
+
+_AGAIN = "give that command again to finish it, or delete the file to start anew"
+
+
+class ResultFile:
+    """The file that --output names; a context manager.
+
+    The file is whole after every result. While work is under way a journal lies hidden beside it: what was
+    asked for, and for each result its key and the length of the file with it. Whatever ends the work, the
+    same command cuts off what the journal does not know, and goes on. Raises EufccError where the file is
+    the unfinished result of another command.
+    """
+
+    def __init__(
+        self, path: Path, writer: Writer, asked: Mapping[str, Any], *, skip_existing: bool = False
+    ) -> None:
+        self.path = path
+        self.failed = 0
+        """Results with an error, those of the interrupted runs included."""
+        self._writer = writer
+        self._header = json.dumps(asked, sort_keys=True) + "\n"
+        self._skip_existing = skip_existing
+        self._done: set[str] = set()
+        self._journal_path = path.with_name(f".{path.name}.unfinished")
+        self._lock = FileLock(path.with_name(f".{path.name}.lock"))
+        self._length = 0  # of the file without its tail
+        self._empty = True
+
+    def __enter__(self) -> Self:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            raise EufccError(
+                f"--output {self.path}: another `eufcc tag` is writing it", hint="let it finish, or end it"
+            ) from None
+        except OSError as error:
+            raise self._cannot(error) from error
+        try:
+            if self._journal_path.is_file() and self.path.is_file():
+                self._resume()
+            elif self._skip_existing and self.path.is_file():
+                self._append()
+            else:
+                self._begin()
+        except (OSError, UnicodeDecodeError) as error:
+            self._unlock()
+            raise self._cannot(error) from error
+        except EufccError:
+            self._unlock()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            os.fsync(self._file.fileno())
+        self._file.close()
+        self._journal.close()
+        if kind is None:
+            self._journal_path.unlink(missing_ok=True)
+        self._unlock()
+
+    def _unlock(self) -> None:
+        self._lock.release()
+        Path(self._lock.lock_file).unlink(missing_ok=True)
+
+    def has(self, item: Input) -> bool:
+        """True for an input whose result the file already holds."""
+        return self._writer.key(item) in self._done
+
+    def write(self, result: Result) -> None:
+        """Add a result. Raises EufccError where the file cannot grow; it then holds all results before."""
+        text = self._writer.text(result)
+        if text and not self._empty:
+            text = self._writer.separator + text
+        length = self._length
+        try:
+            if text:
+                self._put(text)
+            self._note(self._writer.key(result.input), result.error is not None)
+        except OSError as error:
+            self._cut(length)
+            raise self._cannot(error) from error
+        self._empty = self._empty and not text
+        self.failed += result.error is not None
+
+    def _begin(self) -> None:
+        write_text(self._journal_path, self._header)
+        self._file = self.path.open("wb", buffering=0)
+        self._open_journal()
+        self._put(self._writer.head)
+
+    def _append(self) -> None:
+        """Go on behind the results of a finished file."""
+        self._done = self._writer.existing(self.path)
+        self._file = self.path.open("r+b", buffering=0)
+        end, tail = self._file.seek(0, os.SEEK_END), self._writer.tail.encode()
+        self._length, self._empty = end - len(tail), not self._done
+        self._file.seek(max(0, self._length))
+        if self._file.read() != tail:
+            raise not_ours(self.path, "a finished result", "its end is missing")
+        known = (self._entry(key, False) for key in sorted(self._done))
+        write_text(self._journal_path, self._header + "".join(known))
+        self._open_journal()
+
+    def _resume(self) -> None:
+        """Go on behind the last result that both the journal and the file know."""
+        with self._journal_path.open("rb") as journal:
+            if journal.readline() != self._header.encode():
+                raise EufccError(
+                    f"--output {self.path}: the unfinished result of another command", hint=_AGAIN
+                )
+            known = journal.tell()
+            size, length = self.path.stat().st_size, len(self._writer.head.encode())
+            for line in journal:
+                entry = _parsed(line)
+                if entry is None or entry["length"] > size:
+                    break
+                length, known = entry["length"], known + len(line)
+                self._done.add(entry["key"])
+                self.failed += entry["failed"]
+        os.truncate(self._journal_path, known)
+        self._open_journal()
+        self._file = self.path.open("r+b", buffering=0)
+        self._empty = length == len(self._writer.head.encode())
+        if size < length:  # not even the head was written
+            self._put(self._writer.head)
+        else:
+            self._cut(length)
+
+    def _open_journal(self) -> None:
+        self._journal = self._journal_path.open("a", encoding="utf-8", newline="\n", buffering=1)
+
+    def _put(self, text: str) -> None:
+        """Write over the tail, and a new tail behind, so that the file is whole again."""
+        content = text.encode()
+        self._file.seek(self._length)
+        whole = memoryview(content + self._writer.tail.encode())
+        while whole:
+            whole = whole[self._file.write(whole) :]
+        self._length += len(content)
+
+    def _cut(self, length: int) -> None:
+        """Forget what stands behind the first `length` bytes."""
+        self._file.seek(length)
+        self._file.truncate()
+        self._length = length
+        self._put("")
+
+    def _note(self, key: str, failed: bool) -> None:
+        self._journal.write(self._entry(key, failed))
+
+    def _entry(self, key: str, failed: bool) -> str:
+        return json.dumps({"key": key, "length": self._length, "failed": failed}) + "\n"
+
+    def _cannot(self, error: Exception) -> EufccError:
+        reason = getattr(error, "strerror", None) or error
+        return EufccError(
+            f"--output {self.path}: cannot write: {reason}",
+            hint="free some space or choose another file; the same command goes on where it stopped",
+        )
+
+
+def _parsed(line: bytes) -> dict[str, Any] | None:
+    """An entry of the journal; None where it is torn."""
+    try:
+        return json.loads(line) if line.endswith(b"\n") else None
+    except ValueError:
+        return None

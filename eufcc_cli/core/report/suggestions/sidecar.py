@@ -1,0 +1,83 @@
+"""Suggestions as XMP sidecar files, which photo and collection management programs read as keywords."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from xml.sax.saxutils import escape, quoteattr
+
+from eufcc_cli import __version__
+from eufcc_cli.core.collect.inputs import Input
+from eufcc_cli.core.errors import ImageError
+from eufcc_cli.core.files import image_stem, write_text
+from eufcc_cli.core.tagging import Result
+
+_TOOL = "eufcc"
+
+_XMP = """\
+<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
+<x:xmpmeta xmlns:x="adobe:ns:meta/" x:xmptk={tool}>
+ <rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
+  <rdf:Description rdf:about=""
+    xmlns:dc="http://purl.org/dc/elements/1.1/"
+    xmlns:lr="http://ns.adobe.com/lightroom/1.0/"
+    xmlns:xmp="http://ns.adobe.com/xap/1.0/"
+    xmp:CreatorTool={model}
+    xmp:MetadataDate={date}>
+   <dc:subject>
+    <rdf:Bag>
+{subjects}
+    </rdf:Bag>
+   </dc:subject>
+   <lr:hierarchicalSubject>
+    <rdf:Bag>
+{paths}
+    </rdf:Bag>
+   </lr:hierarchicalSubject>
+  </rdf:Description>
+ </rdf:RDF>
+</x:xmpmeta>
+<?xpacket end="w"?>
+"""
+
+
+def sidecar_path(item: Input, folder: Path | None) -> Path:
+    """`photo.jpg.xmp` beside the image, or at the image's path below a folder.
+
+    Raises ImageError for an address without a folder: it has no place for a file beside it.
+    """
+    if item.path is None:
+        if folder is None:
+            raise ImageError("an address has no place for a sidecar: give --output FOLDER")
+        return folder / f"{image_stem(item.iri)}.xmp"
+    beside = item.path.with_name(f"{item.path.name}.xmp")
+    if folder is None:
+        return beside
+    if ".." in beside.parts:
+        beside = beside.resolve()
+    return folder / beside.relative_to(beside.anchor)
+
+
+def is_ours(path: Path) -> bool:
+    """True for a sidecar that eufcc wrote, which it may therefore replace."""
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            return f'x:xmptk="{_TOOL} ' in file.read(1000)
+    except OSError:
+        return False
+
+
+def write_sidecar(path: Path, result: Result, model: str, digest: str, date: str) -> None:
+    """Write an image's suggestions as dc:subject and lr:hierarchicalSubject, whole or not at all."""
+    tags = [tag for tags in result.tags.values() for tag in tags]
+    tool = f"{_TOOL} {__version__}"
+    content = _XMP.format(
+        tool=quoteattr(tool),
+        model=quoteattr(f"{tool}, model {model}, SHA-256 {digest}"),
+        date=quoteattr(date),
+        subjects=_items(tag.tag for tag in tags),
+        paths=_items("|".join(tag.path) for tag in tags),
+    )
+    write_text(path, content)
+
+
+def _items(values: Iterable[str]) -> str:
+    return "\n".join(f"     <rdf:li>{escape(value)}</rdf:li>" for value in dict.fromkeys(values))
