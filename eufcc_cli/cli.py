@@ -43,7 +43,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(fetch.app, name="fetch")
-app.command("download")(download.download)
+app.command("download", cls=download.Command)(download.download)
 app.command("trees")(trees.trees)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)

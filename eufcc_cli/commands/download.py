@@ -1,82 +1,160 @@
 """`eufcc download`: the images of the annotation tables."""
 
-import enum
+import csv
+import json
+from dataclasses import asdict
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from eufcc_cli import console
 from eufcc_cli.commands.common import SOME_FAILED, existing_root
 
 if TYPE_CHECKING:
-    pass
+    from eufcc_cli.core.collect.audit import Audit
+    from eufcc_cli.core.collect.census import Census, Plan
+
+_WHAT, _HOW, _KEEP, _TELL = "What to do", "How to ask servers", "What to keep", "What to tell"
+_SHOWN = 15  # hosts and providers in the tables on a terminal; all of them elsewhere
 
 
-class Size(enum.StrEnum):
+class Size(StrEnum):
+    """Which picture to fetch where Europeana offers several."""
+
     original = "original"
     w400 = "400"
     w200 = "200"
 
 
-class Retry(enum.StrEnum):
+class Retry(StrEnum):
+    """Which failures to take up again."""
+
     temporary = "temporary"
     all = "all"
 
 
-class Format(enum.StrEnum):
+class Format(StrEnum):
+    """How the outcome is printed."""
+
     table = "table"
     json = "json"
 
 
+class Command(TyperCommand):
+    """Lets --retry-failed stand alone: then it means the temporary failures."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        whole = []
+        for argument, following in zip(args, [*args[1:], ""], strict=True):
+            whole.append(argument)
+            if argument == "--retry-failed" and following not in list(Retry):
+                whole.append(Retry.temporary)
+        return super().parse_args(ctx, whole)
+
+
 def download(
     ctx: typer.Context,
-    split: Annotated[list[str] | None, typer.Option(help="A split (repeatable); all that are there.")] = None,
-    workers: Annotated[int, typer.Option(min=1, max=512, help="Images under way at once.")] = 32,
-    per_host: Annotated[int, typer.Option(min=1, max=64, help="Requests at once to one host.")] = 8,
-    rate: Annotated[float, typer.Option(min=0, help="Requests a second to one host; 0: no limit.")] = 20.0,
-    size: Annotated[
-        Size, typer.Option(help="Europeana's thumbnail, this wide, or the original.")
-    ] = Size.w400,
-    resize: Annotated[
-        int | None,
-        typer.Option(min=16, max=8192, help="Store the short side at N pixels, without metadata."),
+    split: Annotated[
+        list[str] | None,
+        typer.Option(help="A split (repeatable).", show_default="all that are there", rich_help_panel=_WHAT),
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=0, help="Fetch at most N images.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=0, help="Fetch at most N images.", rich_help_panel=_WHAT)
+    ] = None,
     retry_failed: Annotated[
-        Retry | None, typer.Option(help="Try again what failed: for now (temporary), or all of it.")
+        Retry | None,
+        typer.Option(
+            help="Try again what failed: only what may have passed (temporary, if nothing follows), or all.",
+            rich_help_panel=_WHAT,
+        ),
     ] = None,
-    retries: Annotated[int, typer.Option(min=0, max=20, help="Further tries after a passing failure.")] = 4,
-    timeout: Annotated[float, typer.Option(min=0.1, help="Longest silence of a server, in seconds.")] = 20.0,
+    plan: Annotated[
+        bool,
+        typer.Option("--plan", help="Tell what would be fetched; fetch nothing.", rich_help_panel=_WHAT),
+    ] = False,
+    verify: Annotated[
+        bool,
+        typer.Option(
+            "--verify",
+            help="Check the files against the ledger and mend the ledger; fetch nothing.",
+            rich_help_panel=_WHAT,
+        ),
+    ] = False,
+    workers: Annotated[
+        int, typer.Option(min=1, max=512, help="Images under way at once.", rich_help_panel=_HOW)
+    ] = 32,
+    per_host: Annotated[
+        int, typer.Option(min=1, max=64, help="Requests at once to one host.", rich_help_panel=_HOW)
+    ] = 8,
+    rate: Annotated[
+        float,
+        typer.Option(min=0, help="Requests a second to one host; 0: no limit.", rich_help_panel=_HOW),
+    ] = 20.0,
+    retries: Annotated[
+        int,
+        typer.Option(min=0, max=20, help="Further tries after a temporary failure.", rich_help_panel=_HOW),
+    ] = 4,
+    timeout: Annotated[
+        float,
+        typer.Option(min=0.1, help="Longest silence of a server, in seconds.", rich_help_panel=_HOW),
+    ] = 20.0,
     total_timeout: Annotated[
-        float, typer.Option(min=0.1, help="Longest time for one request, in seconds.")
+        float, typer.Option(min=0.1, help="Longest time for one request, in seconds.", rich_help_panel=_HOW)
     ] = 120.0,
-    max_bytes: Annotated[int, typer.Option(min=1, help="Largest file to take.")] = 50_000_000,
-    max_pixels: Annotated[int, typer.Option(min=1, help="Largest image to decode.")] = 178_956_970,
     allow_private_hosts: Annotated[
         bool,
         typer.Option(
             "--allow-private-hosts",
-            help="Connect to private and local addresses too, and use the environment's proxies.",
+            help="Connect to private and local addresses too, and through the environment's proxies.",
+            rich_help_panel=_HOW,
         ),
     ] = False,
-    plan: Annotated[bool, typer.Option("--plan", help="Tell what would be fetched; fetch nothing.")] = False,
-    verify: Annotated[
-        bool,
-        typer.Option("--verify", help="Check the files against the ledger, mend the ledger; fetch nothing."),
-    ] = False,
-    report: Annotated[Path | None, typer.Option(help="Write the failures to this CSV file.")] = None,
-    duplicates: Annotated[
-        Path | None, typer.Option(help="Write images that are the same, or look the same, to this CSV file.")
+    size: Annotated[
+        Size,
+        typer.Option(
+            help="Width of Europeana's thumbnails, or the provider's original.", rich_help_panel=_KEEP
+        ),
+    ] = Size.w400,
+    resize: Annotated[
+        int | None,
+        typer.Option(
+            min=16,
+            max=8192,
+            help="Store a JPEG whose short side has at most N pixels, in sRGB, without metadata.",
+            show_default="the bytes as they come",
+            rich_help_panel=_KEEP,
+        ),
     ] = None,
-    format: Annotated[Format, typer.Option(help="How the outcome is told.")] = Format.table,
+    max_bytes: Annotated[
+        int, typer.Option(min=1, help="Largest file to take.", rich_help_panel=_KEEP)
+    ] = 50_000_000,
+    max_pixels: Annotated[
+        int, typer.Option(min=1, help="Largest image to decode.", rich_help_panel=_KEEP)
+    ] = 178_956_970,
+    report: Annotated[
+        Path | None, typer.Option(help="Write the failures to this CSV file.", rich_help_panel=_TELL)
+    ] = None,
+    duplicates: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write the images that are the same, or look the same, to this CSV file.",
+            rich_help_panel=_TELL,
+        ),
+    ] = None,
+    format: Annotated[
+        Format, typer.Option(help="How the outcome is printed.", rich_help_panel=_TELL)
+    ] = Format.table,
 ) -> None:
     """Download the images of the annotation tables into data/images, verified.
 
-    Images that are there already are checked and kept. What failed is told with its reason and not tried
-    again, unless with --retry-failed.
+    Images that are there already are checked and kept. What failed stays in the ledger with its reason and
+    is not tried again, unless --retry-failed says so. Interrupted, the same command goes on where it stopped.
     """
     from eufcc_cli.core.collect import census
+    from eufcc_cli.core.collect.audit import audit
     from eufcc_cli.core.collect.backlog import take_stock
     from eufcc_cli.core.collect.images import Options, download_images
     from eufcc_cli.core.collect.ledger import FAILURES, TEMPORARY, Ledger
@@ -87,21 +165,120 @@ def download(
         per_host=per_host, rate=rate, retries=retries, timeout=timeout, total_timeout=total_timeout,
         allow_private_hosts=allow_private_hosts,
     )  # fmt: skip
-    options = Options(
-        workers=workers,
-        size=size.value,
-        resize=resize,
-        max_bytes=max_bytes,
-        max_pixels=max_pixels,
-        manners=manners,
-    )
+    options = Options(workers, size.value, resize, max_bytes, max_pixels, manners=manners)
+    retry = {None: frozenset[str](), Retry.temporary: TEMPORARY, Retry.all: FAILURES}[retry_failed]
     wanted = census.read_wanted(root, split or ())
-    retry = {None: frozenset(), Retry.temporary: TEMPORARY, Retry.all: FAILURES}[retry_failed]
     with Ledger(root.ledger) as ledger:
+        if verify:
+            known = set(census.read_wanted(root)["id"])
+            outcome = audit(root, ledger, known, max_pixels=max_pixels, progress=console.progress())
+            _tell_audit(outcome, format)
+            raise typer.Exit(SOME_FAILED if outcome.findings else 0)
         stock = take_stock(root, ledger, wanted, retry)
-        pending = stock.pending[:limit]
-        download_images(root, ledger, pending, stock.found, options, console.progress())
-        outcome = census.take_census(wanted, ledger)
-    console.line(str(outcome))
-    if outcome.failed:
+        if plan:
+            _tell_plan(census.plan(stock, ledger.mean_bytes(), options), format)
+            return
+        download_images(root, ledger, stock.pending[:limit], stock.found, options, console.progress())
+        counted = census.take_census(wanted, ledger)
+        if report is not None:
+            _write_report(report, census.failures(wanted, ledger))
+        if duplicates is not None:
+            from eufcc_cli.core.collect.duplicates import find_duplicates
+
+            found = find_duplicates(root, ledger, wanted, progress=console.progress())
+            _write_duplicates(duplicates, found)
+    _tell_census(counted, format)
+    if counted.failed:
         raise typer.Exit(SOME_FAILED)
+
+
+def _tell_plan(plan: "Plan", format: Format) -> None:
+    if format is Format.json:
+        console.line(json.dumps(asdict(plan)))
+        return
+    rows = [(host, f"{requests:,}") for host, requests in plan.requests.items()]
+    console.table(["host", "requests"], rows, numeric=["requests"])
+    console.line(
+        f"{plan.images:,} images to fetch from {len(rows):,} hosts: about {_duration(plan.hours)} and "
+        f"{_amount(plan.bytes)}; {plan.found:,} more are there to be checked"
+    )
+    console.line(f"{plan.done:,} done, {plan.failed:,} failed before")
+
+
+def _tell_census(census: "Census", format: Format) -> None:
+    if format is Format.json:
+        console.line(json.dumps(census.to_json(), ensure_ascii=False))
+        return
+    rows = [(status, f"{count:,}") for status, count in census.statuses.items()]
+    console.table(["status", "images"], rows, title="Images", numeric=["images"])
+    for title, groups in (("By host", census.hosts), ("By provider", census.providers)):
+        shown = list(groups.items())[: _SHOWN if console.on_terminal() else None]
+        statuses = [status for status in census.statuses if any(status in counts for _, counts in shown)]
+        console.table(
+            [title.removeprefix("By "), *statuses],
+            [(name, *(f"{counts.get(status, 0):,}" for status in statuses)) for name, counts in shown],
+            title=title,
+            numeric=statuses,
+        )
+        if len(shown) < len(groups):
+            console.note(f"… and {len(groups) - len(shown):,} more; --format json lists all")
+    console.note(f"{_amount(census.bytes)} in data/images")
+    if census.failed:
+        console.note(
+            f"{census.failed:,} of {census.images:,} images failed: --report FILE lists them with their "
+            "reasons, --retry-failed tries again what may have passed"
+        )
+
+
+def _tell_audit(audit: "Audit", format: Format) -> None:
+    if format is Format.json:
+        findings = [finding._asdict() for finding in audit.findings]
+        console.line(json.dumps({"intact": audit.intact, "findings": findings}, ensure_ascii=False))
+        return
+    if audit.findings:
+        console.table(["found", "image", "done"], audit.findings)
+    console.line(f"{audit.intact:,} files are as recorded, {len(audit.findings):,} things were not")
+    if any(finding.done.startswith("removed") for finding in audit.findings):
+        console.note("`eufcc download` fetches what was removed from the ledger")
+
+
+def _write_report(path: Path, failures: list[dict[str, object]]) -> None:
+    from eufcc_cli.core.collect.census import FAILURE_COLUMNS
+    from eufcc_cli.core.files import atomic_open
+
+    with atomic_open(path, "w") as file:
+        writer = csv.DictWriter(file, FAILURE_COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(failures)
+
+
+def _write_duplicates(path: Path, found: Any) -> None:
+    from eufcc_cli.core.files import atomic_open
+
+    with atomic_open(path, "w") as file:
+        found.to_csv(file, index=False)
+    leaking = found.loc[found["leakage"] == "yes", "group"].nunique()
+    groups = found["group"].nunique()
+    console.note(f"{groups:,} groups of duplicates, {leaking:,} of them in both training and test")
+
+
+def _amount(count: float) -> str:
+    """Bytes in a unit that suits.
+
+    >>> _amount(43_200_000_000)
+    '43.2 GB'
+    """
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:,.0f} bytes" if unit == "bytes" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:,.1f} TB"
+
+
+def _duration(hours: float) -> str:
+    """Hours, or minutes where that says more.
+
+    >>> _duration(4.81), _duration(0.1), _duration(0)
+    ('4.8 hours', '6 minutes', '0 minutes')
+    """
+    return f"{hours:,.1f} hours" if hours >= 1 else f"{round(hours * 60)} minutes"

@@ -1,17 +1,21 @@
 """What a download is asked for, what it would cost, and how it ended by status, host and provider."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
+from eufcc_cli.core.collect.backlog import Backlog
+from eufcc_cli.core.collect.images import Options
 from eufcc_cli.core.collect.ladder import host_of, ladder
-from eufcc_cli.core.collect.ledger import OK, Entry, Ledger
+from eufcc_cli.core.collect.ledger import OK, Ledger
 from eufcc_cli.core.errors import DataError
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.taxonomy.annotations import ID, IMAGE_URL, PROVIDER, read_table
 
+NOT_TRIED = "not tried"
+NO_HOST = "(no address)"
 _SECONDS_A_REQUEST = 0.3  # of an ordinary server, for an estimate
 _BYTES_AN_IMAGE = {"200": 15_000, "400": 40_000, "original": 1_500_000}
 
@@ -34,31 +38,33 @@ def read_wanted(root: Root, splits: Sequence[str] = ()) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is left to do: requests per host, hours and bytes as far as they can be foreseen."""
+    """What is left to do: images, requests per host, hours and bytes as far as they can be foreseen."""
 
     images: int
+    found: int
     done: int
     failed: int
-    requests: dict[str, int]
     hours: float
     bytes: int
+    requests: dict[str, int]
 
 
-def plan(
-    pending: pd.DataFrame, *, done: int, failed: int, size: str, workers: int, per_host: int, rate: float,
-    mean_bytes: float | None,
-) -> Plan:  # fmt: skip
+def plan(stock: Backlog, mean_bytes: float | None, options: Options) -> Plan:
     """Foresee a download: one request per image to the host of its first rung.
 
     The slowest host decides, or all together where the workers are fewer than the hosts would bear.
     `mean_bytes` is what images took so far, None where there are none yet.
     """
-    hosts = pd.Series([host_of(ladder(url, size)[0].url) for url in pending["url"]], dtype=str).value_counts()
-    requests = {str(host) or "(no address)": int(count) for host, count in hosts.items()}
-    slowest = max(requests.values(), default=0) * max(1 / rate if rate else 0, _SECONDS_A_REQUEST / per_host)
-    seconds = max(slowest, len(pending) * _SECONDS_A_REQUEST / workers)
-    each = _BYTES_AN_IMAGE[size] if mean_bytes is None else mean_bytes
-    return Plan(len(pending), done, failed, requests, seconds / 3600, round(len(pending) * each))
+    found = {image_id for image_id, _ in stock.found}
+    urls = stock.pending.loc[~stock.pending["id"].isin(found), "url"]
+    hosts = pd.Series([host_of(ladder(url, options.size)[0].url) for url in urls], dtype=str).value_counts()
+    requests = {str(host) or NO_HOST: int(count) for host, count in hosts.items()}
+    manners = options.manners
+    apart = max(1 / manners.rate if manners.rate else 0, _SECONDS_A_REQUEST / manners.per_host)
+    seconds = max(max(requests.values(), default=0) * apart, len(urls) * _SECONDS_A_REQUEST / options.workers)
+    each = _BYTES_AN_IMAGE[options.size] if mean_bytes is None else mean_bytes
+    size = round(len(urls) * each)
+    return Plan(len(urls), len(found), stock.done, stock.failed, seconds / 3600, size, requests)
 
 
 @dataclass(frozen=True)
@@ -88,15 +94,12 @@ class Census:
         }
 
 
-NOT_TRIED = "not tried"
-
-
 def take_census(wanted: pd.DataFrame, ledger: Ledger) -> Census:
     """Count the wanted images by what the ledger says of them."""
     rows = pd.DataFrame(ledger.select("id", "status", "bytes"), columns=["id", "status", "bytes"])
     joined = wanted.merge(rows, on="id", how="left")
     joined["status"] = joined["status"].fillna(NOT_TRIED)
-    joined["host"] = [host_of(url) or "(no address)" for url in joined["url"]]
+    joined["host"] = [host_of(url) or NO_HOST for url in joined["url"]]
     statuses = {str(status): int(count) for status, count in joined["status"].value_counts().items()}
     size = joined.loc[joined["status"] == OK, "bytes"].sum()
     return Census(len(joined), statuses, _by(joined, "host"), _by(joined, "provider"), int(size))
@@ -111,14 +114,16 @@ def _by(joined: pd.DataFrame, column: str) -> dict[str, dict[str, int]]:
     }
 
 
-def failures(wanted: pd.DataFrame, entries: Iterable[Entry]) -> list[dict[str, object]]:
+FAILURE_COLUMNS = ("id", "split", "provider", "url", "status", "http", "reason", "attempts", "time")
+
+
+def failures(wanted: pd.DataFrame, ledger: Ledger) -> list[dict[str, object]]:
     """The wanted images that were tried and are not there, with the reason, in the tables' order."""
     position = {image_id: at for at, image_id in enumerate(wanted["id"])}
-    failed = [entry for entry in entries if entry.status != OK and entry.id in position]
+    failed = [entry for entry in ledger.entries("status <> ?", (OK,)) if entry.id in position]
     failed.sort(key=lambda entry: position[entry.id])
     rows = wanted.iloc[[position[entry.id] for entry in failed]]
     return [
-        {"id": e.id, "split": row.split, "provider": row.provider, "url": e.url, "status": e.status,
-         "http": e.http, "reason": e.reason, "attempts": e.attempts, "time": e.time}
-        for e, row in zip(failed, rows.itertuples(), strict=True)
-    ]  # fmt: skip
+        {name: getattr(row if name in ("split", "provider") else entry, name) for name in FAILURE_COLUMNS}
+        for entry, row in zip(failed, rows.itertuples(), strict=True)
+    ]

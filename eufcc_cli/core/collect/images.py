@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import httpx
@@ -24,17 +24,16 @@ from eufcc_cli.core.collect.ladder import Rung, host_of, is_icon, ladder
 from eufcc_cli.core.collect.ledger import FOUND, OK, PLACEHOLDER, TEMPORARY, Entry, Ledger
 from eufcc_cli.core.collect.manners import FetchError, Host, Manners
 from eufcc_cli.core.collect.spool import Spool
-from eufcc_cli.core.collect.storing import Rejected, Stored, Storing, adopt_all, store
+from eufcc_cli.core.collect.storing import CRASHED, Rejected, Stored, Storing, adopt_all, store
 from eufcc_cli.core.collect.workers import CrashError, Workers, cores
-from eufcc_cli.core.files import Root
-from eufcc_cli.core.progress import SILENT, Progress, Task
+from eufcc_cli.core.errors import DataError
+from eufcc_cli.core.files import Root, image_stem
+from eufcc_cli.core.progress import SILENT, Progress
 
 log = logging.getLogger("eufcc")
 
-_ADOPTED_AT_ONCE = 16
 _SECONDS_BETWEEN_COMMITS = 1.0
 _SAME_BODY = "the same body came for many URLs"
-_CRASHED = Rejected("not-image", "its decoder crashes, or takes too long")
 
 
 @dataclass(frozen=True)
@@ -148,33 +147,17 @@ class _Download:
     async def _adopt(self, found: Sequence[tuple[str, Path]], progress: Progress) -> set[str]:
         """Verify files that are there already; those that are sound need no download."""
         adopted: set[str] = set()
-        at_once = asyncio.Semaphore(2 * self._options.decoders)
-
-        async def check(some: Sequence[tuple[str, Path]], task: Task) -> None:
-            async with at_once:
-                results = await self._adopt_some(some)
-            for (image_id, file), result in zip(some, results, strict=True):
+        with progress.task("Checking images", len(found)) as task:
+            checked = self._workers.each(adopt_all, found, self._how, crashed=CRASHED)
+            async for (image_id, file), result in checked:
                 if isinstance(result, Stored):
                     adopted.add(image_id)
-                    self._ledger.record(_with_file(Entry(image_id, OK, rung=FOUND), result))
+                    self._ledger.record(replace(Entry(image_id, OK, rung=FOUND), **asdict(result)))
                 else:
                     log.warning("%s is not used: %s", file, result.reason)
-            self._ledger.commit()
-            task.advance(len(some))
-
-        with progress.task("Checking images", len(found)) as task:
-            async with asyncio.TaskGroup() as group:
-                for start in range(0, len(found), _ADOPTED_AT_ONCE):
-                    group.create_task(check(found[start : start + _ADOPTED_AT_ONCE], task))
+                self._ledger.commit_if_due()
+                task.advance()
         return adopted
-
-    async def _adopt_some(self, some: Sequence[tuple[str, Path]]) -> list[Stored | Rejected]:
-        try:
-            return await self._workers.run(adopt_all, list(some), self._how)
-        except CrashError:
-            if len(some) == 1:
-                return [_CRASHED]
-            return [result for one in some for result in await self._adopt_some([one])]
 
     async def _fetch(self, pending: pd.DataFrame) -> None:
         self._ids, self._urls = pending["id"].array, pending["url"].array
@@ -232,6 +215,10 @@ class _Download:
             url = job.rungs[job.rung].url
             if not url:
                 raise FetchError("missing", "the table gives no address")
+            try:
+                image_stem(job.id)
+            except DataError as error:
+                raise FetchError("blocked", str(error)) from None
             job.address = web_address(url)
         host = self._client.host(job.address)
         await host.acquire()
@@ -290,10 +277,10 @@ class _Download:
         try:
             result = await self._workers.run(store, body.content(), job.digest, job.id, self._how)
         except CrashError:
-            result = _CRASHED
+            result = CRASHED
         if isinstance(result, Rejected):
             raise FetchError(result.status, result.reason, http=answer.status)
-        self._ledger.record(_with_file(job.entry(OK, answer.status), result))
+        self._ledger.record(replace(job.entry(OK, answer.status), **asdict(result)))
         self._bytes += body.size
         self._ended()
 
@@ -349,9 +336,3 @@ class _Download:
                     Entry(entry.id, PLACEHOLDER, entry.url, entry.rung, entry.http, _SAME_BODY,
                           entry.attempts, source_sha256=digest)
                 )  # fmt: skip
-
-
-def _with_file(entry: Entry, file: Stored) -> Entry:
-    entry.path, entry.bytes, entry.sha256 = file.path, file.bytes, file.sha256
-    entry.width, entry.height, entry.format = file.width, file.height, file.format
-    return entry

@@ -22,7 +22,7 @@ def ladder(url: str, size: str = "400") -> list[Rung]:
 
     >>> for rung in ladder("https://api.europeana.eu/thumbnail/v2/url.json?uri=https%3A%2F%2Fa.org%2F1&type=IMAGE"):
     ...     print(*rung)
-    v3 https://api.europeana.eu/thumbnail/v3/400/ec1e4a4fec5ccb7ce9fda8d9b1d4c2d8.jpg
+    v3 https://api.europeana.eu/thumbnail/v3/400/2200656d123f26ef67474af1df44f31e.jpg
     v2 https://api.europeana.eu/thumbnail/v2/url.json?uri=https%3A%2F%2Fa.org%2F1&type=IMAGE
     >>> ladder("https://a.org/1.jpg")
     [Rung(name='url', url='https://a.org/1.jpg')]

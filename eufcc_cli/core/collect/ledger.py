@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, fields
@@ -20,13 +21,14 @@ PLACEHOLDER = "placeholder"
 FOUND = "found"  # the rung of a file that was there already
 TEMPORARY = frozenset(("timeout", "server-error"))  # failures that may pass
 FAILURES = TEMPORARY | {"missing", PLACEHOLDER, "not-image", "too-large", "refused", "blocked"}
+_SECONDS_BETWEEN_COMMITS = 1.0
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS images (
     id TEXT PRIMARY KEY NOT NULL,
     status TEXT NOT NULL,
     url TEXT, rung TEXT, http INTEGER, reason TEXT, attempts INTEGER NOT NULL DEFAULT 0,
     path TEXT, bytes INTEGER, width INTEGER, height INTEGER, format TEXT,
-    sha256 TEXT, source_sha256 TEXT, time TEXT NOT NULL
+    sha256 TEXT, source_sha256 TEXT, look TEXT, time TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS by_source ON images (source_sha256);
 """
@@ -50,12 +52,13 @@ def _recorded(root: Root) -> dict[str, Path]:
     try:
         with closing(sqlite3.connect(f"{root.ledger.absolute().as_uri()}?mode=ro", uri=True)) as connection:
             rows = connection.execute(query, (OK,))
-            return {image_id: Path(f"{folder}/{path}") for image_id, path in rows if _stays_inside(path)}
+            return {image_id: Path(f"{folder}/{path}") for image_id, path in rows if stays_inside(path)}
     except sqlite3.Error as error:
         raise _unusable(root.ledger, error) from error
 
 
-def _stays_inside(path: str) -> bool:
+def stays_inside(path: str) -> bool:
+    """False for a recorded path that would lead out of data/images: a ledger may come from a stranger."""
     return not (path.startswith("/") or ".." in path.split("/") or any(sign in path for sign in "\0\\:"))
 
 
@@ -94,7 +97,8 @@ def walk_files(folder: str, below: str = "") -> Iterator[tuple[str, os.DirEntry[
 class Entry:
     """What happened to one image: a row of the ledger.
 
-    `path` is relative to data/images, `sha256` that of the file, `source_sha256` of the bytes as they came.
+    `path` is relative to data/images, `sha256` that of the file, `source_sha256` of the bytes as they
+    came; `look` is what `duplicates` has found out about the picture.
     """
 
     id: str
@@ -111,6 +115,7 @@ class Entry:
     format: str | None = None
     sha256: str | None = None
     source_sha256: str | None = None
+    look: str | None = None
     time: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
 
@@ -146,6 +151,7 @@ class Ledger:
             self._lock.release()
             raise _unusable(path, error) from error
         self._waiting: list[Entry] = []
+        self._committed = 0.0
 
     def __enter__(self) -> Self:
         return self
@@ -157,9 +163,19 @@ class Ledger:
         """Write or replace the row of an id; it lasts after `commit`."""
         self._waiting.append(entry)
 
+    def record_look(self, image_id: str, look: str) -> None:
+        """Keep what an image looks like, in the row it has."""
+        self._connection.execute("UPDATE images SET look = ? WHERE id = ?", (look, image_id))
+
+    def commit_if_due(self) -> None:
+        """Commit once a second, called as often as one likes."""
+        if time.monotonic() - self._committed > _SECONDS_BETWEEN_COMMITS:
+            self.commit()
+
     def commit(self) -> list[Entry]:
         """Make everything recorded so far last; returns what that was."""
         written, self._waiting = self._waiting, []
+        self._committed = time.monotonic()
         with self._writing():
             self._connection.executemany(_UPSERT, map(_values, written))
         return written
@@ -191,6 +207,12 @@ class Ledger:
         self.commit()
         query = f"SELECT {', '.join(_COLUMNS)} FROM images WHERE {where} ORDER BY id"
         return (Entry(*row) for row in self._connection.execute(query, values))
+
+    def mean_bytes(self) -> float | None:
+        """The mean size of the images that are there; None where there are none."""
+        query = "SELECT AVG(bytes) FROM images WHERE status = ?"
+        mean: float | None = self._connection.execute(query, (OK,)).fetchone()[0]
+        return mean
 
     def placeholders(self) -> set[str]:
         """The bodies, by digest, that are known to be no pictures."""

@@ -44,6 +44,9 @@ class Rejected:
     reason: str
 
 
+CRASHED = Rejected("not-image", "its decoder crashes, or takes too long")
+
+
 @dataclass(frozen=True, slots=True)
 class Storing:
     """How bodies become files below `folder`."""
@@ -169,6 +172,26 @@ def adopt(image_id: str, file: Path, how: Storing) -> Stored | Rejected:
 def adopt_all(items: list[tuple[str, Path]], how: Storing) -> list[Stored | Rejected]:
     """`adopt`, for many at once."""
     return [adopt(image_id, file, how) for image_id, file in items]
+
+
+def check_all(items: list[tuple[str, Path, str]], how: Storing) -> list[Stored | Rejected | None]:
+    """What the files (id, path, recorded SHA-256) are now: None for one that is gone.
+
+    Only a file that changed is decoded.
+    """
+    return [_check(image_id, file, digest, how) for image_id, file, digest in items]
+
+
+def _check(image_id: str, file: Path, digest: str, how: Storing) -> Stored | Rejected | None:
+    try:
+        now = sha256(file)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        return Rejected("not-image", f"cannot read: {error.strerror or error}")
+    if now == digest:
+        return Stored("", 0, 0, 0, "", digest)
+    return adopt(image_id, file, how)
 
 
 def _rejected(error: ImageError) -> Rejected:
