@@ -1,6 +1,7 @@
 """Fixtures that every test may use: the installed command, and the shared real data where it is there."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -45,3 +46,38 @@ def eufcc(eufcc_command: str, tmp_path: Path) -> Run:
         )
 
     return run
+
+
+@pytest.fixture(scope="session")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A collection root of 160 drawn images; read it, or copy it with `demo_root`."""
+    from eufcc_cli.core.collect.demo import draw_collection
+    from eufcc_cli.core.files import Root
+
+    folder = tmp_path_factory.mktemp("drawn")
+    draw_collection(Root(folder), images=160, seed=7)
+    return folder
+
+
+@pytest.fixture
+def demo_root(drawn: Path, tmp_path: Path) -> Path:
+    """A copy of the drawn collection that a test may change."""
+    folder = tmp_path / "root"
+    shutil.copytree(drawn, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def trained(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the drawn collection with a quickly trained run `small` (multilabel, 32 pixels)."""
+    from eufcc_cli.core.files import Root
+    from eufcc_cli.core.model.config import TrainConfig
+    from eufcc_cli.core.model.run import train_run
+
+    folder = tmp_path_factory.mktemp("trained") / "root"
+    shutil.copytree(drawn, folder)
+    config = TrainConfig(
+        backbone="convnext_mini", pretrained=False, image_size=32, epochs=4, batch_size=16, device="cpu"
+    )
+    train_run(config, Root(folder), "small")
+    return folder

@@ -186,7 +186,7 @@ def _typed(value: Any, annotation: str, where: str) -> Any:
         return value
     if kind == "int" and "float" in allowed:
         return float(value)
-    raise ModelError(f"{where} = {value!r}: must be {annotation}")
+    raise ModelError(f"{where} = {value!r}: must be {annotation}", hint="see `eufcc train --help`")
 
 
 def read_settings(path: Path) -> dict[str, Any]:

@@ -1,0 +1,227 @@
+"""Tags put into words: the texts that CLIP scores, and the captions it learns from.
+
+A tag becomes a phrase (its name, its path, or its name with its parent's), in its own language or under
+the display names of a table, and the phrase is set into the prompts of its facet. A facet with several
+prompts has its tags' embeddings averaged over them (Radford et al. 2021, section 3.1.4).
+"""
+
+import csv
+import logging
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from eufcc_cli.core.errors import DataError
+from eufcc_cli.core.taxonomy.annotations import FACETS
+from eufcc_cli.core.taxonomy.vocabulary import FacetVocabulary, Targets, Vocabulary
+
+log = logging.getLogger("eufcc")
+
+PLACEHOLDER = "{tag}"
+BARE: Mapping[str, tuple[str, ...]] = MappingProxyType({facet: (PLACEHOLDER,) for facet in FACETS})
+"""No prompt at all: the phrase alone."""
+PROMPTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "objectTypes": ("an image of {tag}",),
+        "materials": ("an image of an object made of {tag}",),
+        "classifications": ("an image related to the discipline of {tag}",),
+        "subjects": ("an image whose subject is {tag}",),
+    }
+)
+"""The prompts for which a user has given no others."""
+
+PHRASES: Mapping[str, Callable[[Sequence[str]], str]] = MappingProxyType(
+    {
+        "name": lambda path: path[-1],
+        "path": lambda path: ", ".join(path),
+        "parent": lambda path: f"{path[-1]} ({path[-2]})" if len(path) > 1 else path[-1],
+    }
+)
+"""What a tag is called, from the names on its path, general to specific."""
+
+
+@dataclass(frozen=True)
+class Wording:
+    """How the tags of a vocabulary are put into words.
+
+    >>> metals = FacetVocabulary(("metal", "bronze"), (-1, 0))
+    >>> Wording(phrase="parent").texts(Vocabulary({"materials": metals}))["materials"][1]
+    ('an image of an object made of bronze (metal)',)
+    """
+
+    prompts: Mapping[str, tuple[str, ...]] = PROMPTS
+    phrase: str = "name"
+    """A key of PHRASES."""
+    names: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """{facet: {tag: display name}}; a tag without one is called what it is."""
+
+    def phrases(self, facet: str, tags: FacetVocabulary) -> list[str]:
+        """What each tag of a facet is called."""
+        names, put = self.names.get(facet, {}), PHRASES[self.phrase]
+        return [put([names.get(tag, tag) for tag in tags.path(i)]) for i in range(len(tags))]
+
+    def texts(self, vocabulary: Vocabulary) -> dict[str, list[tuple[str, ...]]]:
+        """For every tag of every facet the texts it is scored by: one for each prompt of the facet."""
+        return {
+            facet: [self.prompted(facet, phrase) for phrase in self.phrases(facet, tags)]
+            for facet, tags in vocabulary.facets.items()
+        }
+
+    def prompted(self, facet: str, phrase: str) -> tuple[str, ...]:
+        """A phrase in each prompt of its facet."""
+        prompts = self.prompts.get(facet, (PLACEHOLDER,))
+        return tuple(prompt.replace(PLACEHOLDER, phrase) for prompt in prompts)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "prompts": {facet: list(prompts) for facet, prompts in self.prompts.items()},
+            "phrase": self.phrase,
+            "names": {facet: dict(names) for facet, names in self.names.items()},
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "Wording":
+        """The wording of a model's config.json; raises KeyError or TypeError where it is incomplete."""
+        prompts = {facet: tuple(prompts) for facet, prompts in values["prompts"].items()}
+        return cls(prompts, values["phrase"], values["names"])
+
+
+@dataclass(frozen=True)
+class WordingOptions:
+    """What a user may say about wording; None leaves what a model was trained with, or the default."""
+
+    prompts: Path | None = None
+    phrase: str | None = None
+    names: Path | None = None
+
+    def apply(self, wording: Wording, vocabulary: Vocabulary) -> Wording:
+        """The wording with what the user says about it. Raises DataError for a file that will not do."""
+        if self.prompts is not None:
+            wording = replace(wording, prompts={**wording.prompts, **read_prompts(self.prompts)})
+        if self.phrase is not None:
+            if self.phrase not in PHRASES:
+                raise DataError(f"--text {self.phrase}: no such choice", hint=f"choose {', '.join(PHRASES)}")
+            wording = replace(wording, phrase=self.phrase)
+        if self.names is not None:
+            wording = replace(wording, names=read_names(self.names, vocabulary))
+        return wording
+
+
+def read_prompts(path: Path) -> dict[str, tuple[str, ...]]:
+    """Read prompts from a TOML file: a facet's prompt, or a list of them, each with `{tag}` in it.
+
+    Facets that the file does not name keep theirs. Raises DataError for anything else.
+    """
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"--prompts {path}: {error.strerror}", hint="give a TOML file") from error
+    except ValueError as error:
+        raise DataError(
+            f"--prompts {path}: {error}", hint='write lines like materials = "an object made of {tag}"'
+        ) from error
+    found = {}
+    for facet, value in content.items():
+        if facet not in FACETS:
+            raise DataError(
+                f"--prompts {path}: {facet} is not a facet", hint=f"the facets are {', '.join(FACETS)}"
+            )
+        prompts = tuple(value) if isinstance(value, list) else (value,)
+        for prompt in prompts:
+            if not isinstance(prompt, str) or PLACEHOLDER not in prompt:
+                raise DataError(
+                    f"--prompts {path}: {facet}: {prompt!r} has no {PLACEHOLDER}",
+                    hint=f"write {PLACEHOLDER} where the tag belongs",
+                )
+        if not prompts:
+            raise DataError(f"--prompts {path}: {facet}: no prompt", hint='"{tag}" is the tag alone')
+        found[facet] = prompts
+    return found
+
+
+def read_names(path: Path, vocabulary: Vocabulary) -> dict[str, dict[str, str]]:
+    """Read display names from a CSV file with columns tag and name, and optionally facet.
+
+    Only the vocabulary's tags are taken; how many of them have no name is told as a warning. Raises
+    DataError for a file without these columns, or two names for one tag.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = list(csv.DictReader(file))
+    except OSError as error:
+        raise DataError(
+            f"--names {path}: {error.strerror}", hint="give a CSV file with columns tag, name"
+        ) from error
+    except (ValueError, csv.Error) as error:
+        raise DataError(f"--names {path}: {error}", hint="give a CSV file in UTF-8") from error
+    if rows and not {"tag", "name"} <= rows[0].keys():
+        raise DataError(
+            f"--names {path}: columns {', '.join(map(str, rows[0]))}",
+            hint="the columns have to be tag and name, and may be facet",
+        )
+    names: dict[str, dict[str, str]] = {facet: {} for facet in vocabulary.facets}
+    for number, row in enumerate(rows, start=2):
+        name = (row["name"] or "").strip()
+        for facet in [row["facet"]] if row.get("facet") else vocabulary.facets:
+            if name and facet in names and row["tag"] in vocabulary.facets[facet].index:
+                if names[facet].setdefault(row["tag"], name) != name:
+                    raise DataError(
+                        f"--names {path}, line {number}: {row['tag']} has two names, "
+                        f"{names[facet][row['tag']]} and {name}",
+                        hint="keep one of them, or say in a column facet where each belongs",
+                    )
+    missing = [
+        tag for facet, tags in vocabulary.facets.items() for tag in tags.tags if tag not in names[facet]
+    ]
+    if missing:
+        size = sum(map(len, vocabulary.facets.values()))
+        log.warning(
+            "%s: no name for %d of %d tags, which keep their own: %s%s",
+            path, len(missing), size, ", ".join(missing[:3]), ", …" if len(missing) > 3 else "",
+        )  # fmt: skip
+    return names
+
+
+class Captions:
+    """A caption for every training image, from its tags in all facets.
+
+    clip-1-tag: the phrase of one of them; clip-1-tag-prompt: the same in a prompt of its facet;
+    clip-all-tags: all phrases, facet by facet, general to specific.
+    """
+
+    def __init__(
+        self, method: str, wording: Wording, vocabulary: Vocabulary, targets: Mapping[str, Targets]
+    ) -> None:
+        self.method, self.wording = method, wording
+        self._facets = list(vocabulary.facets)
+        self._phrases = {facet: wording.phrases(facet, tags) for facet, tags in vocabulary.facets.items()}
+        self._depths = {facet: tags.depths for facet, tags in vocabulary.facets.items()}
+        self._targets = targets
+
+    def of(self, rows: np.ndarray, draws: np.ndarray) -> list[str]:
+        """Captions of some rows, each with a tag; draws [B, 2], uniform in [0, 1), choose tag and prompt."""
+        return [self._caption(int(row), *draw) for row, draw in zip(rows, draws.tolist(), strict=True)]
+
+    def _caption(self, row: int, choice: float, prompt: float) -> str:
+        found = []
+        for facet in self._facets:
+            tags = self._targets[facet].row(row)
+            general_first = tags[np.argsort(self._depths[facet][tags], kind="stable")]
+            found += [(facet, self._phrases[facet][tag]) for tag in general_first]
+        if self.method == "clip-all-tags":
+            return ", ".join(dict.fromkeys(phrase for _, phrase in found))
+        facet, phrase = found[int(choice * len(found))]
+        if self.method == "clip-1-tag":
+            return phrase
+        texts = self.wording.prompted(facet, phrase)
+        return texts[int(prompt * len(texts))]
+
+
+def trained_prompts(method: str) -> Mapping[str, tuple[str, ...]]:
+    """The prompts by which a method's tags are scored: those it sees in training."""
+    return PROMPTS if method == "clip-1-tag-prompt" else BARE

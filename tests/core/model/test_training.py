@@ -1,0 +1,345 @@
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from eufcc_cli.core.errors import DataError, EufccError, ModelError
+from eufcc_cli.core.files import Root
+from eufcc_cli.core.model.checkpoint import load_model
+from eufcc_cli.core.model.config import VISION_METHODS, TrainConfig
+from eufcc_cli.core.model.dataset import epoch_order
+from eufcc_cli.core.model.run import Plan, train_run
+from eufcc_cli.core.model.training import STATE
+from tests.conftest import Run
+
+QUICK = TrainConfig(
+    backbone="convnext_mini", pretrained=False, image_size=32, epochs=3, batch_size=16, device="cpu", ema=0.9
+)
+OPTIONS = ["--backbone", "convnext_mini", "--no-pretrained"]
+OPTIONS += ["--image-size", "32", "--batch-size", "16", "--device", "cpu"]
+
+
+def weights(root: Path, name: str) -> dict[str, torch.Tensor]:
+    return load_file(root / "runs" / name / "model.safetensors")
+
+
+def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+def history(root: Path, name: str) -> list[dict[str, str]]:
+    with (root / "runs" / name / "history.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("uninterrupted") / "root"
+    shutil.copytree(drawn, root)
+    plans: list[Plan] = []
+    train_run(replace(QUICK, dropout=0.1, drop_path=0.1), Root(root), "whole", on_plan=plans.append)
+    (plan,) = plans
+    assert plan.images + plan.validation_images > 100
+    assert set(plan.facets) == {"objectTypes", "materials", "classifications", "subjects"}
+    return root
+
+
+def test_a_run_holds_what_scoring_needs_and_where_it_comes_from(uninterrupted: Path) -> None:
+    folder = uninterrupted / "runs" / "whole"
+    config = json.loads((folder / "config.json").read_text())
+    assert config["finished"]
+    assert config["training"]["dropout"] == 0.1
+    assert set(config["data"]) == {"train.csv", "val.csv"}
+    assert config["versions"]["torch"] == torch.__version__.split("+")[0] or config["versions"]["torch"]
+    assert set(config["calibration"]) == set(config["vocabulary"]["facets"])
+    rows = history(uninterrupted, "whole")
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    assert float(rows[-1]["loss"]) < float(rows[0]["loss"])
+    assert not (folder / STATE).exists()
+    best = max(float(row["r_precision"]) for row in rows)
+    assert config["validation"]["overall"]["r_precision"] == pytest.approx(best)
+    moved = folder.parent.parent / "elsewhere"
+    moved.mkdir()
+    for name in ("config.json", "model.safetensors"):
+        shutil.copy(folder / name, moved / name)
+    assert load_model(str(moved), Root(uninterrupted)).vocabulary.digest == config["vocabulary"]["digest"]
+
+
+@pytest.mark.parametrize("when", ["between epochs", "within an epoch"])
+def test_resuming_ends_as_if_nothing_had_happened(uninterrupted: Path, demo_root: Path, when: str) -> None:
+    config = replace(QUICK, dropout=0.1, drop_path=0.1)
+    if when == "within an epoch":
+        config = replace(config, save_every=1e-9)  # after every step
+
+    class Stop(Exception):
+        pass
+
+    def stop(row: dict[str, float]) -> None:
+        if row["epoch"] == 2:
+            raise Stop
+
+    with pytest.raises(Stop):
+        train_run(config, Root(demo_root), "whole", on_epoch=stop)
+    assert (demo_root / "runs" / "whole" / STATE).is_file()
+    train_run(config, Root(demo_root), "whole", resume=True)
+    assert same(weights(demo_root, "whole"), weights(uninterrupted, "whole"))
+    for found, expected in zip(history(demo_root, "whole"), history(uninterrupted, "whole"), strict=True):
+        assert {k: v for k, v in found.items() if k != "seconds"} == {
+            k: v for k, v in expected.items() if k != "seconds"
+        }
+
+
+def test_ctrl_c_saves_and_leaves_with_130(demo_root: Path, eufcc_command: str) -> None:
+    command = [
+        eufcc_command,
+        "--root",
+        str(demo_root),
+        "train",
+        "--name",
+        "long",
+        "--epochs",
+        "500",
+        *OPTIONS,
+    ]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
+        state = demo_root / "runs" / "long" / STATE
+        until = time.monotonic() + 100
+        while not state.exists() and time.monotonic() < until:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate(timeout=60)
+    assert process.returncode == 130, told
+    assert "Traceback" not in told
+    assert "interrupted" in told
+    before = len(history(demo_root, "long"))
+    shorter = replace(QUICK, ema=0.0, epochs=before + 1)
+    train_run(shorter, Root(demo_root), "long", resume=True)
+    assert len(history(demo_root, "long")) == before + 1
+
+
+def test_kill_9_loses_at_most_the_time_since_the_last_save(demo_root: Path, eufcc_command: str) -> None:
+    command = [
+        eufcc_command,
+        "--root",
+        str(demo_root),
+        "train",
+        "--name",
+        "long",
+        "--epochs",
+        "500",
+        *OPTIONS,
+    ]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(
+        [*command, "--save-every", "1e-9"], stderr=subprocess.DEVNULL, env=environment
+    ) as process:
+        until = time.monotonic() + 100
+        while len(list(demo_root.glob("runs/long/history.csv"))) == 0 and time.monotonic() < until:
+            time.sleep(0.05)
+        process.kill()
+    rows = len(history(demo_root, "long"))
+    assert rows >= 1
+    train_run(replace(QUICK, ema=0.0, epochs=rows + 1), Root(demo_root), "long", resume=True)
+    assert len(history(demo_root, "long")) == rows + 1
+
+
+def test_two_processes_learn_what_one_learns(demo_root: Path) -> None:
+    options = [*OPTIONS, "--epochs", "2", "--optimizer", "adamw", "--lr", "1e-3", "--augment", "light"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    for name, start in {
+        "one": [sys.executable],
+        "two": [
+            sys.executable,
+            "-m",
+            "torch.distributed.run",
+            "--nproc-per-node",
+            "2",
+            "--master-port",
+            "29611",
+        ],
+    }.items():
+        command = [*start, "-m", "eufcc_cli", "--root", str(demo_root), "train", "--name", name, *options]
+        done = subprocess.run(
+            command, capture_output=True, text=True, env=environment, timeout=250, check=False
+        )
+        assert done.returncode == 0, done.stderr
+    one, two = history(demo_root, "one"), history(demo_root, "two")
+    assert len(one) == len(two) == 2
+    for first, second in zip(one, two, strict=True):
+        assert float(second["loss"]) == pytest.approx(float(first["loss"]), rel=1e-3)
+        assert float(second["r_precision"]) == pytest.approx(float(first["r_precision"]), abs=0.02)
+    difference = [
+        (first - second).abs().max().item()
+        for first, second in zip(
+            weights(demo_root, "one").values(), weights(demo_root, "two").values(), strict=True
+        )
+    ]
+    assert max(difference) < 5e-3
+
+
+def test_parts_of_a_batch_add_up_to_the_batch(demo_root: Path) -> None:
+    for name, accumulate in (("whole", 1), ("parts", 4)):
+        config = replace(QUICK, optimizer="adamw", lr=1e-3, epochs=1, accumulate=accumulate)
+        train_run(config, Root(demo_root), name)
+    assert float(history(demo_root, "parts")[0]["loss"]) == pytest.approx(
+        float(history(demo_root, "whole")[0]["loss"]), rel=1e-4
+    )
+
+
+@pytest.mark.parametrize("method", VISION_METHODS)
+def test_every_method_overfits_sixteen_images(drawn: Path, tmp_path: Path, method: str) -> None:
+    root = tmp_path / "root"
+    shutil.copytree(drawn, root)
+    lines = (root / "data" / "train.csv").read_text().splitlines(keepends=True)
+    for split in ("train", "val"):
+        (root / "data" / f"{split}.csv").write_text("".join(lines[:17]))
+    config = replace(
+        QUICK, method=method, augment="none", epochs=60, patience=25, ema=0.0, lr=5e-3, weight_decay=0.0
+    )
+    trained = train_run(config, Root(root), "small")
+    assert trained.validation["overall"]["r_precision"] == 1.0
+
+
+def test_a_loss_that_is_no_number_stops_and_leaves_the_last_good_model(demo_root: Path) -> None:
+    train_run(replace(QUICK, epochs=1), Root(demo_root), "good")
+    before = weights(demo_root, "good")
+    with pytest.raises(ModelError, match=r"step \d+ \(learning rate") as caught:
+        train_run(
+            replace(QUICK, optimizer="adamw", lr=1e30, warmup=0.0, clip_grad=0.0, ema=0.0),
+            Root(demo_root),
+            "bad",
+        )
+    assert "--lr" in (caught.value.hint or "")
+    assert same(before, weights(demo_root, "good"))
+
+
+def test_unreadable_images_are_left_out_and_told_or_too_many(demo_root: Path) -> None:
+    train = [line.split(",")[0] for line in (demo_root / "data" / "train.csv").read_text().splitlines()[1:]]
+    broken = next(demo_root.glob(f"data/images/*/{train[0]}.jpg"))
+    broken.write_bytes(b"<html>not an image</html>")
+    for cache in (True, False):
+        config = replace(QUICK, epochs=1, cache=cache, workers=0)
+        with pytest.raises(ModelError, match=r"1 of \d+ .* cannot be read") as caught:
+            train_run(replace(config, max_bad=0.0), Root(demo_root), f"refused-{cache}")
+        assert str(broken) in str(caught.value)
+        trained = train_run(replace(config, max_bad=0.05), Root(demo_root), f"run-{cache}")
+        assert list(trained.unreadable) == [str(broken)]
+        assert "not an image" in trained.unreadable[str(broken)]
+
+
+def test_files_and_cache_teach_the_same(demo_root: Path) -> None:
+    for name, cache in (("cache", True), ("files", False)):
+        train_run(replace(QUICK, epochs=1, cache=cache, workers=1), Root(demo_root), name)
+    assert same(weights(demo_root, "cache"), weights(demo_root, "files"))
+
+
+def test_a_changed_image_makes_a_new_cache(demo_root: Path) -> None:
+    root, config = Root(demo_root), replace(QUICK, epochs=1, cache=True)
+    train_run(config, root, "first")
+    caches = set(demo_root.glob("data/cache/train-*.npy"))
+    train_run(config, root, "second")
+    assert set(demo_root.glob("data/cache/train-*.npy")) == caches
+    train = (demo_root / "data" / "train.csv").read_text().splitlines()[1].split(",")[0]
+    os.utime(next(demo_root.glob(f"data/images/*/{train}.jpg")), (1, 1))
+    train_run(config, root, "third")
+    assert set(demo_root.glob("data/cache/train-*.npy")).isdisjoint(caches)
+
+
+def test_a_name_that_is_taken_is_refused(uninterrupted: Path) -> None:
+    with pytest.raises(ModelError, match="exists"):
+        train_run(QUICK, Root(uninterrupted), "whole")
+    with pytest.raises(ModelError, match="is finished"):
+        train_run(QUICK, Root(uninterrupted), "whole", resume=True)
+    with pytest.raises(ModelError, match="--name"):
+        train_run(QUICK, Root(uninterrupted), "../outside")
+
+
+def test_resuming_with_other_settings_names_the_difference(demo_root: Path) -> None:
+    def stop(row: dict[str, float]) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_run(QUICK, Root(demo_root), "run", on_epoch=stop)
+    with pytest.raises(ModelError, match="--batch-size is 8, the run's is 16"):
+        train_run(replace(QUICK, batch_size=8), Root(demo_root), "run", resume=True)
+
+
+@pytest.mark.parametrize("missing", ["train.csv", "val.csv", "images"])
+def test_missing_data_is_named(demo_root: Path, missing: str) -> None:
+    if missing == "images":
+        shutil.rmtree(demo_root / "data" / "images")
+    else:
+        (demo_root / "data" / missing).unlink()
+    with pytest.raises(DataError, match=missing.replace(".", r"\.")) as caught:
+        train_run(QUICK, Root(demo_root), "run")
+    assert caught.value.hint
+    assert not (demo_root / "runs").exists()
+
+
+def test_only_annotated_facets_get_a_head(demo_root: Path) -> None:
+    table = demo_root / "data" / "train.csv"
+    with table.open() as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        row["subjects.hierarchy"] = ""
+    with table.open("w") as file:
+        writer = csv.DictWriter(file, rows[0].keys())
+        writer.writeheader()
+        writer.writerows(rows)
+    train_run(replace(QUICK, epochs=1), Root(demo_root), "three")
+    model = load_model("three", Root(demo_root))
+    assert list(model.vocabulary.facets) == ["objectTypes", "materials", "classifications"]
+
+
+@pytest.mark.parametrize(
+    "damage", ["no config", "no weights", "torn weights", "other vocabulary", "not ours"]
+)
+def test_a_damaged_model_is_named(uninterrupted: Path, tmp_path: Path, damage: str) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(uninterrupted / "runs" / "whole", folder)
+    config = json.loads((folder / "config.json").read_text())
+    if damage == "no config":
+        (folder / "config.json").unlink()
+    elif damage == "no weights":
+        (folder / "model.safetensors").unlink()
+    elif damage == "torn weights":
+        (folder / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes()[:5000])
+    elif damage == "other vocabulary":
+        config["vocabulary"]["facets"]["materials"]["tags"][0] = "something else"
+        (folder / "config.json").write_text(json.dumps(config))
+    else:
+        (folder / "config.json").write_text(json.dumps({"architecture": "convnext"}))
+    with pytest.raises(EufccError, match="model") as caught:
+        load_model(str(folder), Root(tmp_path))
+    assert caught.value.hint
+
+
+def test_an_epochs_order_depends_on_seed_and_epoch_alone() -> None:
+    first = epoch_order(10, 4, seed=1, epoch=2)
+    assert [len(rows) for rows in first] == [4, 4, 2]
+    assert sorted(np.concatenate(first).tolist()) == list(range(10))
+    assert all((a == b).all() for a, b in zip(first, epoch_order(10, 4, seed=1, epoch=2), strict=True))
+    assert any((a != b).any() for a, b in zip(first, epoch_order(10, 4, seed=1, epoch=3), strict=True))
+    drawn = np.concatenate(epoch_order(4000, 4000, 0, 0, weights=np.array([3.0] * 1000 + [1.0] * 3000)))
+    assert (drawn < 1000).mean() == pytest.approx(0.5, abs=0.05)
+
+
+def test_export_has_the_hubs_layout(trained: Path, tmp_path: Path, eufcc: Run) -> None:
+    done = eufcc("--root", trained, "train", "--name", "small", "--export", tmp_path / "hub")
+    assert done.returncode == 0, done.stderr
+    card = (tmp_path / "hub" / "README.md").read_text()
+    assert card.startswith("---\nlibrary_name: eufcc\n")
+    assert "ODC-By" in card
+    assert load_model(str(tmp_path / "hub"), Root(tmp_path)).name == "small"
