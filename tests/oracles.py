@@ -28,6 +28,32 @@ def rank_metrics_by_orders(scores, true, ks):
     return {name: float(value / orders) for name, value in sums.items()}
 
 
+def rank_metrics_by_loops(scores, true, ks):
+    """The same by counting tied groups with exact fractions and binomial coefficients: any number of tags."""
+    n, r = len(scores), len(true)
+
+    def found(cut):  # expected number of true tags among the `cut` best, and the chance that there is none
+        expected, none, place = Fraction(0), Fraction(1), 0
+        for score in sorted(set(scores), reverse=True):
+            group = [tag for tag in range(n) if scores[tag] == score]
+            hits = len(true.intersection(group))
+            drawn = max(0, min(len(group), cut - place))
+            expected += Fraction(hits * drawn, len(group))
+            none *= Fraction(math.comb(len(group) - hits, drawn), math.comb(len(group), drawn))
+            place += len(group)
+        return expected, none
+
+    ranks = [
+        1 + sum(s > scores[tag] for s in scores) + Fraction(sum(s == scores[tag] for s in scores) - 1, 2)
+        for tag in true
+    ]
+    return {
+        "r_precision": float(found(r)[0] / r),
+        **{f"acc@{k}": float(1 - found(k)[1]) for k in ks},
+        "avg_rp": float(sum(ranks) / r),
+    }
+
+
 def ancestors_of(tag, parents):
     """The tag and all that stand above it."""
     chain = []

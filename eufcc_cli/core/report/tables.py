@@ -26,15 +26,15 @@ _LABELS = {
     "ece": "ECE",
 }
 _MEANINGS = {
-    "r_precision": "share of an image's R true tags among its R best",
-    "acc@": "share of images with a true tag among the k best",
-    "avg_rp": "mean rank of the true tags (lower is better)",
-    "map": "mean over the tags of their average precision; micro: over all decisions",
-    "f1_micro": "F1 of the decided tags, over all decisions (micro) and as the mean of the tags (macro)",
-    "h_precision": "precision, recall and F1 after both sides are closed under ancestors",
-    "deepest": "mean depth of the deepest tag decided rightly",
-    "incoherent": "share of tags below the top that score above an ancestor",
-    "ece": "expected calibration error of all decisions",
+    ("r_precision",): "share of an image's R true tags among its R best",
+    ("acc@",): "share of images with a true tag among the k best",
+    ("avg_rp",): "mean rank of the true tags (lower is better)",
+    ("map", "map_micro"): "average precision, mean of the tags; micro: over all decisions",
+    ("f1_micro", "f1_macro"): "F1 of the decided tags, over all decisions; macro: mean of the tags",
+    ("h_precision", "h_recall", "h_f1"): "precision, recall, F1 with both sides closed under ancestors",
+    ("deepest",): "mean depth of the deepest tag decided rightly",
+    ("incoherent",): "share of tags below the top that score above an ancestor",
+    ("ece",): "expected calibration error of all decisions",
 }
 _LOWER_IS_BETTER = {"avg_rp", "incoherent", "ece"}
 MISSING = "–"
@@ -115,8 +115,8 @@ def legend(comparison: Comparison, *, all_metrics: bool = False) -> list[str]:
     """What the shown metrics mean, a line each."""
     shown = [*ranking_metrics(comparison), *(other_metrics(comparison) if all_metrics else [])]
     lines = []
-    for key, meaning in _MEANINGS.items():
-        names = [label(metric) for metric in shown if metric == key or (key == "acc@" and key in metric)]
+    for keys, meaning in _MEANINGS.items():
+        names = [label(metric) for metric in shown if metric in keys or metric[:4] in keys]
         if names:
             lines.append(f"{', '.join(names)}: {meaning}")
     return lines
