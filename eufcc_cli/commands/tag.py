@@ -1,7 +1,350 @@
-"""`eufcc tag`."""
+"""`eufcc tag`: images in, suggestions out, as they come."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import asdict
+from datetime import UTC, datetime
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from eufcc_cli import console
+from eufcc_cli.commands.common import SOME_FAILED, existing_root
+from eufcc_cli.commands.sinks import File, Pipe, Screen, Sidecars, Sink
+from eufcc_cli.core.errors import EufccError
 
-def tag(ctx: typer.Context) -> None:
-    """tag."""
+if TYPE_CHECKING:
+    from eufcc_cli.core.catalogue import Catalogue
+    from eufcc_cli.core.collect.inputs import Input
+    from eufcc_cli.core.files import Root
+    from eufcc_cli.core.suggestions import Choice
+    from eufcc_cli.core.tagging import Tagger
+
+FORMATS = ("table", "tree", "jsonl", "json", "csv", "webannotation", "sidecar")
+_ENDINGS = {".json": "json", ".csv": "csv", ".jsonld": "webannotation", ".txt": "table"}
+_CHOOSING, _CATALOGUE, _OUTPUT, _MACHINE = "Which suggestions", "A catalogue", "Output", "Machine"
+
+
+def tag(
+    ctx: typer.Context,
+    images: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="IMAGE…",
+            help="Files, folders with all that is in them, globs, addresses, or - for a list of these on "
+            "standard input.",
+            show_default=False,
+        ),
+    ] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A run's name, a model's folder or safetensors file, hf-hub:ORG/NAME. Several look "
+            "together, as an ensemble.",
+            show_default="the newest run",
+        ),
+    ] = None,
+    top: Annotated[
+        int | None,
+        typer.Option(help="At most N tags per facet.", show_default="10", rich_help_panel=_CHOOSING),
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(help="Only tags this probable.", show_default="0.2", rich_help_panel=_CHOOSING),
+    ] = None,
+    coverage: Annotated[
+        float | None,
+        typer.Option(
+            help="As many tags as it takes so that on average this share of an image's true tags is among "
+            "them. The promise holds for images like the validation images, not for other collections, "
+            "and not if other options leave tags out.",
+            rich_help_panel=_CHOOSING,
+        ),
+    ] = None,
+    facet: Annotated[
+        list[str] | None, typer.Option(help="Only this facet (repeatable).", rich_help_panel=_CHOOSING)
+    ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TAG",
+            help="Only this tag and those below it (repeatable; FACET:TAG is one facet's).",
+            rich_help_panel=_CHOOSING,
+        ),
+    ] = None,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TAG", help="Not this tag, nor those below it (repeatable).", rich_help_panel=_CHOOSING
+        ),
+    ] = None,
+    deepest: Annotated[
+        bool,
+        typer.Option("--deepest", help="No ancestors of a suggested tag.", rich_help_panel=_CHOOSING),
+    ] = False,
+    table: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Tag the images of an annotation table (CSV or Parquet), found in the root by their ids.",
+            rich_help_panel=_CATALOGUE,
+        ),
+    ] = None,
+    fill: Annotated[
+        bool,
+        typer.Option(
+            "--fill",
+            help="Suggest only what the table's rows lack or say less specifically; flag what contradicts "
+            "them.",
+            rich_help_panel=_CATALOGUE,
+        ),
+    ] = False,
+    accept: Annotated[
+        float | None,
+        typer.Option(
+            metavar="P",
+            help="Write the table with all of that above this probability, in columns of their own.",
+            rich_help_panel=_CATALOGUE,
+        ),
+    ] = None,
+    format_: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            help=f"{', '.join(FORMATS)} (XMP beside the image).",
+            show_default="table on a terminal, else jsonl, or what --output's ending says",
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write here, result by result; interrupted, the same command goes on. For sidecars: a "
+            "folder.",
+            show_default="standard output",
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = None,
+    skip_existing: Annotated[
+        bool,
+        typer.Option(
+            "--skip-existing",
+            help="Leave out images that the finished FILE, or a sidecar, has a result of.",
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = False,
+    language: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CODE",
+            help="The language of the tags' names (ca, en, …), for webannotation.",
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = None,
+    progress: Annotated[
+        bool | None,
+        typer.Option(
+            help="Show how far it is.",
+            show_default="where it does not get between results",
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = None,
+    device: Annotated[
+        str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.", rich_help_panel=_MACHINE)
+    ] = "auto",
+    precision: Annotated[
+        str, typer.Option(help="auto, fp32, bf16, fp16.", rich_help_panel=_MACHINE)
+    ] = "auto",
+    batch_size: Annotated[
+        str,
+        typer.Option(
+            help="Images at once; auto grows until memory or speed says stop.", rich_help_panel=_MACHINE
+        ),
+    ] = "auto",
+    compile_: Annotated[
+        bool,
+        typer.Option(
+            "--compile", help="Compile the network: minutes at first, then faster.", rich_help_panel=_MACHINE
+        ),
+    ] = False,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Images decoded at once.", show_default="one per core", rich_help_panel=_MACHINE
+        ),
+    ] = None,
+    allow_private_hosts: Annotated[
+        bool,
+        typer.Option(
+            "--allow-private-hosts",
+            help="Also fetch from addresses that are not on the open internet.",
+            rich_help_panel=_MACHINE,
+        ),
+    ] = False,
+) -> None:
+    """Suggest tags for images: the term, where it stands in the thesaurus, how probable it is.
+
+    eufcc tag photo.jpg              what the newest model sees in it
+    eufcc tag scans/ -o tags.jsonl   a folder, into a file that an interrupted run continues
+    find . -name '*.tif' | eufcc tag - --format csv
+    """
+    from eufcc_cli.core.collect.fetching import Fetcher
+    from eufcc_cli.core.collect.inputs import count, listed
+    from eufcc_cli.core.collect.manners import Manners
+    from eufcc_cli.core.suggestions import Choice
+
+    root = existing_root(ctx)
+    arguments = images or []
+    catalogued = fill or accept is not None
+    form = _format(format_, output, accept)
+    _check_usage(ctx.params, arguments, form)
+    choice = Choice(
+        top=top,
+        threshold=threshold if accept is None else accept,
+        coverage=coverage,
+        facets=tuple(facet or ()),
+        only=tuple(only or ()),
+        exclude=tuple(exclude or ()),
+        deepest=deepest,
+    )
+    size = _batch_size(batch_size)
+    catalogue = None
+    if table is not None:
+        from eufcc_cli.core.catalogue import Catalogue
+
+        catalogue = Catalogue.read(table, root)
+    named = count(arguments)
+    if named == 0 and catalogue is None:
+        raise EufccError(f"{', '.join(arguments)}: no image there", hint="name files, folders or addresses")
+    tagger = _tagger(root, model, choice, device, precision, compile_)
+    with ExitStack() as stack:
+        fetcher = stack.enter_context(Fetcher(Manners(allow_private_hosts=allow_private_hosts)))
+        sink = _sink(form, ctx.params, tagger, choice, catalogue, stack)
+        total = None if named is None else named + (len(catalogue) if catalogue else 0)
+        shown = _progress_fits(form, output) if progress is None else progress
+        bar = stack.enter_context(console.progress(shown).task("tagging", total))
+
+        def todo() -> Iterator["Input"]:
+            for item in chain(listed(arguments, fetch=fetcher), catalogue.inputs() if catalogue else ()):
+                if sink.wants(item):
+                    yield item
+                else:
+                    bar.advance()
+
+        for result in tagger.tag(
+            todo(),
+            batch_size=size,
+            workers=workers,
+            record_of=catalogue.record if catalogue and catalogued else None,
+            # A file may be continued: an image's scores must not depend on its batch.
+            smallest_batch=1 if output is None else 4,
+        ):
+            sink.write(result)
+            bar.advance(**({"failed": sink.failed} if sink.failed else {}))
+        sink.finish()
+    if sink.failed:
+        console.note(f"{sink.failed:,} of the images could not be tagged")
+        raise typer.Exit(SOME_FAILED)
+
+
+def _format(asked: str | None, output: Path | None, accept: float | None) -> str:
+    if asked is not None and asked not in FORMATS:
+        raise typer.BadParameter(f"{asked} is not one of {', '.join(FORMATS)}", param_hint="--format")
+    if accept is not None:
+        if asked not in (None, "csv"):
+            raise typer.BadParameter("--accept writes a table: leave --format out", param_hint="--format")
+        return "additions"
+    if asked is not None:
+        return asked
+    if output is not None:
+        return _ENDINGS.get(output.suffix.lower(), "jsonl")
+    return "table" if console.on_terminal() else "jsonl"
+
+
+def _check_usage(options: dict[str, Any], arguments: list[str], form: str) -> None:
+    """Refuse, as wrong usage, what does not go together."""
+    problem = None
+    if not arguments and options["table"] is None:
+        problem = "name images, or a --table"
+    elif (options["fill"] or options["accept"] is not None) and (arguments or options["table"] is None):
+        problem = "--fill and --accept compare with a catalogue: give --table FILE alone"
+    elif options["accept"] is not None and options["threshold"] is not None:
+        problem = "--accept P is the threshold: leave --threshold out"
+    elif options["skip_existing"] and options["output"] is None and form != "sidecar":
+        problem = "--skip-existing needs --output FILE, or --format sidecar"
+    elif options["language"] is not None and form != "webannotation":
+        problem = "--language is for --format webannotation"
+    if problem:
+        raise typer.BadParameter(problem)
+
+
+def _batch_size(asked: str) -> int | None:
+    if asked == "auto":
+        return None
+    if not asked.isdecimal() or not 1 <= int(asked) <= 4096:
+        raise typer.BadParameter(f"{asked} is neither auto nor a number of images", param_hint="--batch-size")
+    return int(asked)
+
+
+def _tagger(
+    root: "Root", names: list[str] | None, choice: "Choice", device: str, precision: str, compiled: bool
+) -> "Tagger":
+    from eufcc_cli.core.model.checkpoint import load_model, newest_run
+    from eufcc_cli.core.tagging import Tagger, compile_network
+
+    if not names:
+        newest = newest_run(root)
+        names = [newest]
+        console.note(f"model: {newest}, the newest in {root.runs}")
+    tagger = Tagger([load_model(name, root, device, precision) for name in names], choice)
+    if compiled:
+        for model in tagger.models:
+            compile_network(model)
+    if not tagger.calibrated:
+        console.warn(
+            f"{tagger.name} is not calibrated, its scores are the method's own; "
+            f"`eufcc evaluate --calibrate {names[0]}` makes them probabilities"
+        )
+    for facet in tagger.chooser.unreachable:
+        console.warn(f"{facet}: too few validation images to promise so much: all of its tags are suggested")
+    return tagger
+
+
+def _sink(
+    form: str,
+    options: dict[str, Any],
+    tagger: "Tagger",
+    choice: "Choice",
+    catalogue: "Catalogue | None",
+    stack: ExitStack,
+) -> Sink:
+    from eufcc_cli.core.report.suggestions.formats import make_writer
+    from eufcc_cli.core.report.suggestions.output import ResultFile
+
+    output, skip_existing = options["output"], options["skip_existing"]
+    date = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    if form == "sidecar":
+        from eufcc_cli.core.report.suggestions.sidecar import write_sidecar
+
+        digest = tagger.digest
+        return Sidecars(
+            output, skip_existing, lambda path, result: write_sidecar(path, result, tagger.name, digest, date)
+        )
+    if form in ("table", "tree") and output is None and console.on_terminal():
+        from eufcc_cli.core.report.suggestions.screen import panel, tree
+
+        return Screen(panel if form == "table" else tree)
+    writer = make_writer(form, tagger, date, catalogue, fills=options["fill"], language=options["language"])
+    if output is None:
+        return Pipe(writer)
+    asked = {"format": form, "models": tagger.digest, "fill": options["fill"], **asdict(choice)}
+    return File(stack.enter_context(ResultFile(output, writer, asked, skip_existing=skip_existing)), writer)
+
+
+def _progress_fits(form: str, output: Path | None) -> bool:
+    """A bar would get between results on the screen, and those of a program behind a pipe."""
+    return output is not None or not (sys.stderr.isatty() or console.on_terminal())

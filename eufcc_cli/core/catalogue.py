@@ -1,17 +1,65 @@
-"""Gap filling: what a model's scores say about a record that is catalogued already."""
+"""A catalogue's table: its images, and what a model's scores say about records that are there already."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
+from eufcc_cli.core.collect.inputs import Input, fail, file_iri, is_url
+from eufcc_cli.core.collect.ledger import find_images
+from eufcc_cli.core.files import Root
 from eufcc_cli.core.suggestions import Chooser, FacetChooser, Suggestion, subtrees
-from eufcc_cli.core.taxonomy.annotations import paths
+from eufcc_cli.core.taxonomy.annotations import FACETS, ID, IMAGE_URL, facet_column, paths, read_table
 
 LIKELY = 0.5
 """A tag of at least this probability can contradict what is catalogued."""
 UNLIKELY = 0.05
 """A catalogued tag below this probability can be contradicted."""
+
+
+_EUROPEANA_ID = re.compile(r"/\d+/\S+")
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """An annotation table, and the images of its rows that are in the root."""
+
+    frame: pd.DataFrame
+    images: dict[str, Path]
+
+    @classmethod
+    def read(cls, path: Path, root: Root) -> "Catalogue":
+        """Raises DataError where the table is not one."""
+        frame = read_table(path)
+        return cls(frame, find_images(root, frame[ID]))
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    def inputs(self) -> Iterator[Input]:
+        """Every row as an input; one whose image is not on disk has a source that says so."""
+        urls = self.frame[IMAGE_URL] if IMAGE_URL in self.frame else [""] * len(self)
+        for row, (image_id, url) in enumerate(zip(self.frame[ID], urls, strict=True)):
+            path = self.images.get(image_id)
+            yield Input(
+                name=image_id if path is None else str(path),
+                source=partial(fail, "not downloaded: `eufcc download` gets it") if path is None else path,
+                iri=url if is_url(url) else file_iri(path or Path(image_id)),
+                id=image_id,
+                item=f"http://data.europeana.eu/item{image_id}"
+                if _EUROPEANA_ID.fullmatch(image_id)
+                else None,
+                row=row,
+            )
+
+    def record(self, item: Input) -> dict[str, str]:
+        """What is catalogued of an input: {facet: annotation}."""
+        row = self.frame.iloc[item.row]
+        return {facet: str(row.get(facet_column(facet), "")) for facet in FACETS}
 
 
 @dataclass(frozen=True, slots=True)

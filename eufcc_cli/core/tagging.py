@@ -1,12 +1,17 @@
 """Images in, suggestions out: one model or several, one result for each image, in order, as they come."""
 
+import os
+import shutil
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
+from typing import cast
 
 import numpy as np
+import torch
+from torch import nn
 
 from eufcc_cli.core.calibration import Calibration
 from eufcc_cli.core.catalogue import Contradiction, fill
@@ -127,3 +132,10 @@ def calibration_of(model: TaggingModel) -> Calibration | None:
     """The calibration stored with a model, if there is one."""
     content = model.config.get("calibration")
     return None if content is None else Calibration.from_json(content)
+
+
+def compile_network(model: TaggingModel) -> None:
+    """Have torch compile a model's network when it is first used; raises ModelError without a compiler."""
+    if model.device.type == "cpu" and not any(map(shutil.which, (os.environ.get("CXX", "c++"), "g++", "cl"))):
+        raise ModelError("--compile: there is no C++ compiler", hint="install g++, or leave --compile out")
+    model.network = cast(nn.Module, torch.compile(model.network))

@@ -1,14 +1,18 @@
 """Pictures by their addresses, fetched ahead of their use through the downloader's safe client."""
 
 import asyncio
+import hashlib
 import threading
 from collections.abc import Callable
 from concurrent.futures import CancelledError
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from eufcc_cli.core.collect.http import Client
+from eufcc_cli.core.collect.ladder import is_icon
 from eufcc_cli.core.collect.manners import FetchError, Manners
 from eufcc_cli.core.errors import ImageError
+
+if TYPE_CHECKING:
+    from eufcc_cli.core.collect.http import Client
 
 _MOST_BYTES = 128 << 20
 _AHEAD = 16  # pictures that are kept until they are used
@@ -59,10 +63,15 @@ class Fetcher:
     async def _get(self, url: str) -> bytes:
         await self._room.acquire()
         if self._client is None:
+            from eufcc_cli.core.collect.http import Client  # not needed, and slow to load, without addresses
+
             self._client = Client(self._manners)
         answer = await self._client.get(url, max_bytes=_MOST_BYTES)
         if answer.status >= 300:
             raise FetchError("not-found", f"HTTP {answer.status}", http=answer.status)
+        rung = "v2" if "/thumbnail/v2/" in url else "url"
+        if is_icon(hashlib.sha256(answer.content).hexdigest(), rung):
+            raise FetchError("placeholder", "the server has no picture, it sent an icon")
         return answer.content
 
     async def _close(self) -> None:

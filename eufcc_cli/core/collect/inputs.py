@@ -8,12 +8,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 from eufcc_cli.core.errors import ImageError
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 log = logging.getLogger("eufcc")
 
@@ -25,7 +22,6 @@ ENDINGS = frozenset(
 Source = Path | Callable[[], Path | bytes]
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _USER = re.compile(r"(?<=://)[^/@]*@")
-_EUROPEANA_ID = re.compile(r"/\d+/\S+")
 _CHUNK = 1 << 16
 
 
@@ -68,23 +64,6 @@ def listed(
                     yield _input(place, fetch)
 
 
-def table_rows(frame: "pd.DataFrame", images: dict[str, Path]) -> Iterator[Input]:
-    """The rows of an annotation table as inputs; a row whose image is not on disk says so as its source."""
-    from eufcc_cli.core.taxonomy.annotations import ID, IMAGE_URL
-
-    urls = frame[IMAGE_URL] if IMAGE_URL in frame else [""] * len(frame)
-    for row, (image_id, url) in enumerate(zip(frame[ID], urls, strict=True)):
-        path = images.get(image_id)
-        yield Input(
-            name=image_id if path is None else str(path),
-            source=partial(_fail, "not downloaded: `eufcc download` gets it") if path is None else path,
-            iri=url if _URL.match(url) else _file_iri(path or Path(image_id)),
-            id=image_id,
-            item=f"http://data.europeana.eu/item{image_id}" if _EUROPEANA_ID.fullmatch(image_id) else None,
-            row=row,
-        )
-
-
 def count(arguments: Iterable[str]) -> int | None:
     """How many images arguments name, by names alone; None where only reading a pipe to its end tells."""
     arguments = list(arguments)
@@ -99,16 +78,18 @@ def is_url(place: str) -> bool:
 def _input(place: str, fetch: Callable[[str], Callable[[], bytes]] | None) -> Input:
     if is_url(place):
         shown = _USER.sub("", place)
-        refused = partial(_fail, "addresses are not fetched here")
+        refused = partial(fail, "addresses are not fetched here")
         return Input(_printable(shown), fetch(place) if fetch else refused, shown)
-    return Input(_printable(place), Path(place), _file_iri(Path(place)))
+    return Input(_printable(place), Path(place), file_iri(Path(place)))
 
 
-def _fail(reason: str) -> NoReturn:
+def fail(reason: str) -> NoReturn:
+    """The source of an image that cannot be had."""
     raise ImageError(reason)
 
 
-def _file_iri(path: Path) -> str:
+def file_iri(path: Path) -> str:
+    """The address of a file on this machine."""
     return Path(os.path.abspath(path)).as_uri()  # noqa: PTH100  (absolute() would keep `..`)
 
 

@@ -137,6 +137,19 @@ def find_model(spec: str, root: Root) -> Path:
     raise ModelError(f"{spec}: no such model in {root.runs}, and no such folder", hint=hint)
 
 
+def newest_run(root: Root) -> str:
+    """The name of the run whose training ended last; raises ModelError where there is none."""
+    runs = [path.parent for path in root.runs.glob(f"*/{CONFIG}") if (path.parent / WEIGHTS).is_file()]
+    finished = [run for run in runs if read_config(run).get("finished", True)]
+    if not finished:
+        raise ModelError(
+            f"no trained model in {root.runs}",
+            hint="train one with `eufcc train`, or name one that is elsewhere: --model FOLDER, "
+            "--model hf-hub:ORGANISATION/NAME",
+        )
+    return max(finished, key=lambda run: (run / CONFIG).stat().st_mtime).name
+
+
 def _from_hub(repository: str) -> Path:
     from huggingface_hub import snapshot_download
 
@@ -164,14 +177,24 @@ def select_device(name: str = "auto") -> torch.device:
     return device
 
 
-def select_precision(name: str, device: torch.device) -> torch.dtype:
-    """The type of the network's arithmetic; auto: bf16 on a GPU that has it, else float32."""
+def select_precision(name: str, device: torch.device, *, inference: bool = False) -> torch.dtype:
+    """The type of the network's arithmetic; auto: bf16 on a GPU that has it, else float32.
+
+    For inference, auto is bf16 on a processor that has it, too.
+    """
     if name == "auto":
         has_bf16 = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+        has_bf16 = has_bf16 or (inference and device.type == "cpu" and _cpu_has_bf16())
         return torch.bfloat16 if has_bf16 else torch.float32
     if name == "fp16" and device.type == "cpu":
         raise ModelError("--precision fp16: not on the CPU", hint="choose fp32 or bf16")
     return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[name]
+
+
+def _cpu_has_bf16() -> bool:
+    """Whether the processor multiplies matrices in bf16; elsewhere bf16 on a CPU is emulated, and slow."""
+    tests = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
+    return any(getattr(torch.cpu, name, lambda: False)() for name in tests)
 
 
 def load_model(spec: str, root: Root, device: str = "auto", precision: str = "auto") -> TaggingModel:
@@ -207,7 +230,7 @@ def load_model(spec: str, root: Root, device: str = "auto", precision: str = "au
         preprocessing=preprocessing,
         config=config,
         folder=folder,
-        precision=select_precision(precision, target),
+        precision=select_precision(precision, target, inference=True),
     )
 
 

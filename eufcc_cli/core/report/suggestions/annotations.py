@@ -24,6 +24,7 @@ class WebAnnotations(JsonLines):
     separator = ",\n"
     ending = ""
     tail = "\n]}\n"
+    tells_errors = False
 
     def __init__(
         self, model: str, digest: str, date: str, uris: dict[str, dict[str, str]], language: str | None

@@ -14,6 +14,8 @@ class Writer(ABC):
     head = ""
     separator = ""
     tail = ""
+    tells_errors = True
+    """Whether `text` says why an image has no suggestions."""
 
     @abstractmethod
     def text(self, result: Result) -> str:

@@ -1,0 +1,148 @@
+"""Where `eufcc tag` puts its results: the screen, a pipe, a file, sidecars beside the images."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from eufcc_cli import console
+from eufcc_cli.core.errors import ImageError
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from eufcc_cli.core.collect.inputs import Input
+    from eufcc_cli.core.report.suggestions.output import ResultFile
+    from eufcc_cli.core.report.suggestions.writer import Writer
+    from eufcc_cli.core.tagging import Result
+
+
+class Sink(Protocol):
+    """Takes results one by one."""
+
+    @property
+    def failed(self) -> int:
+        """Images without suggestions so far."""
+
+    def wants(self, item: "Input") -> bool:
+        """False for an input that has its result already; asked before its image is opened."""
+
+    def write(self, result: "Result") -> None: ...
+
+    def finish(self) -> None: ...
+
+
+class Screen:
+    """Draws every result on the terminal."""
+
+    def __init__(self, draw: Callable[["Result"], "RenderableType"]) -> None:
+        self.failed = 0
+        self._draw = draw
+
+    def wants(self, item: "Input") -> bool:
+        return True
+
+    def write(self, result: "Result") -> None:
+        console.out.print(self._draw(result))
+        self.failed += result.error is not None
+
+    def finish(self) -> None:
+        pass
+
+
+class Pipe:
+    """Writes every result to standard output at once, for the next program."""
+
+    def __init__(self, writer: "Writer") -> None:
+        self.failed = 0
+        self._writer = writer
+        self._before = writer.head
+
+    def wants(self, item: "Input") -> bool:
+        return True
+
+    def write(self, result: "Result") -> None:
+        if text := self._writer.text(result):
+            self._put(self._before + text)
+            self._before = self._writer.separator
+        if result.error is not None:
+            self.failed += 1
+            _tell(self._writer, result)
+
+    def finish(self) -> None:
+        unused = self._before if self._before is self._writer.head else ""
+        self._put(unused + self._writer.tail)
+
+    def _put(self, text: str) -> None:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
+
+class File:
+    """Writes results to a file that an interrupted run continues."""
+
+    def __init__(self, file: "ResultFile", writer: "Writer") -> None:
+        self._file = file
+        self._writer = writer
+
+    @property
+    def failed(self) -> int:
+        return self._file.failed
+
+    def wants(self, item: "Input") -> bool:
+        return not self._file.has(item)
+
+    def write(self, result: "Result") -> None:
+        self._file.write(result)
+        if result.error is not None:
+            _tell(self._writer, result)
+
+    def finish(self) -> None:
+        pass
+
+
+class Sidecars:
+    """Writes an XMP file for each image, and its path to standard output."""
+
+    def __init__(
+        self, folder: Path | None, skip_existing: bool, write: Callable[[Path, "Result"], None]
+    ) -> None:
+        self.failed = 0
+        self._folder = folder
+        self._skip_existing = skip_existing
+        self._write = write
+
+    def wants(self, item: "Input") -> bool:
+        from eufcc_cli.core.report.suggestions.sidecar import is_ours, sidecar_path
+
+        try:
+            path = sidecar_path(item, self._folder)
+            if path.exists() and not self._skip_existing and not is_ours(path):
+                raise ImageError(f"{path} is another program's: move it, or give --output FOLDER")
+        except ImageError as error:
+            self._fail(item, str(error))
+            return False
+        return not (self._skip_existing and path.exists())
+
+    def write(self, result: "Result") -> None:
+        from eufcc_cli.core.report.suggestions.sidecar import sidecar_path
+
+        if result.error is not None:
+            self._fail(result.input, result.error)
+            return
+        path = sidecar_path(result.input, self._folder)
+        self._write(path, result)
+        console.line(str(path))
+
+    def finish(self) -> None:
+        pass
+
+    def _fail(self, item: "Input", reason: str) -> None:
+        self.failed += 1
+        console.warn(f"{item.name}: {reason}")
+
+
+def _tell(writer: "Writer", result: "Result") -> None:
+    """Errors that a form has no row for are told on standard error."""
+    if not writer.tells_errors:
+        console.warn(f"{result.input.name}: {result.error}")
