@@ -55,7 +55,7 @@ class Places:
         self._lines: dict[Path, list[int]] = {}
 
     def __call__(self, path: Path, row: int) -> str:
-        if path.suffix.lower() == ".parquet":
+        if path.suffix.lower() == ".parquet" or not path.is_file():
             return f"row {row + 1}"
         if path not in self._lines:
             self._lines[path] = [line for line, _ in _rows(path)]

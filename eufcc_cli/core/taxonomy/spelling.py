@@ -16,7 +16,7 @@ _SINGULARS = (
     ("ces", ("ca", "z")),
     ("ies", ("y",)),
 )
-_SHORTEST = 3  # letters that have to remain of a word; shorter ones mean something else without their s
+_SHORTEST = 3  # letters of a singular; shorter words that end in s are mostly none
 
 
 def fold(text: str) -> str:
@@ -51,8 +51,8 @@ def singulars(name: str) -> Iterator[str]:
 def _singular_words(word: str) -> Iterator[str]:
     for plural, endings in _SINGULARS:
         stem = word.removesuffix(plural)
-        if stem != word and len(stem) >= _SHORTEST:
-            yield from (stem + ending for ending in endings)
+        if stem != word:
+            yield from (stem + ending for ending in endings if len(stem + ending) >= _SHORTEST)
 
 
 def near_misses(text: str, names: Iterable[str], most: int = 5) -> list[str]:

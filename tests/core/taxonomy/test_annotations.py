@@ -27,7 +27,7 @@ from eufcc_cli.core.taxonomy.annotations import (
 )
 from tests.core.taxonomy.tables import CELLS, HEADER, table, written
 
-SHAREABLE = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+SHAREABLE = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 
 

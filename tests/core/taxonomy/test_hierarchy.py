@@ -12,7 +12,7 @@ from eufcc_cli.core.taxonomy.hierarchy import MAX_DEPTH, Hierarchy, build_trees,
 from tests import oracles
 from tests.core.taxonomy.tables import CELLS, table, written
 
-SHAREABLE = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+SHAREABLE = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def tree_of(cells: list[str]) -> Hierarchy:
