@@ -297,12 +297,12 @@ def _squares(
     if cached and config.augment == "strong":
         raise ModelError("--cache: RandAugment needs the files", hint="choose --augment light or --no-cache")
     if cached:
-        squares = build_cache(root, split, preprocessing, progress, config.workers)
+        squares = build_cache(root, split, preprocessing, progress, config.workers or None)
         refuse_too_many(split, squares.bad, config.max_bad)
         return split, squares, {split.files[row]: reason for row, reason in squares.bad.items()}
     bad: dict[int, str] = {}
     if not root.ledger.is_file():  # what the ledger calls ok has been decoded before
-        bad = check_files(split, progress, config.workers)
+        bad = check_files(split, progress, config.workers or None)
         refuse_too_many(split, bad, config.max_bad)
     files = FileSquares(
         split.files,
