@@ -23,7 +23,7 @@ from eufcc_cli.core.taxonomy.vocabulary import FacetVocabulary, Targets, Vocabul
 log = logging.getLogger("eufcc")
 
 PLACEHOLDER = "{tag}"
-BARE: Mapping[str, tuple[str, ...]] = MappingProxyType({facet: (PLACEHOLDER,) for facet in FACETS})
+BARE: Mapping[str, tuple[str, ...]] = MappingProxyType(dict.fromkeys(FACETS, (PLACEHOLDER,)))
 """No prompt at all: the phrase alone."""
 PROMPTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -152,29 +152,30 @@ def read_names(path: Path, vocabulary: Vocabulary) -> dict[str, dict[str, str]]:
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file))
+            reader = csv.DictReader(file)
+            columns, rows = reader.fieldnames or (), list(reader)
     except OSError as error:
         raise DataError(
             f"--names {path}: {error.strerror}", hint="give a CSV file with columns tag, name"
         ) from error
     except (ValueError, csv.Error) as error:
         raise DataError(f"--names {path}: {error}", hint="give a CSV file in UTF-8") from error
-    if rows and not {"tag", "name"} <= rows[0].keys():
+    if not {"tag", "name"} <= set(columns):
         raise DataError(
-            f"--names {path}: columns {', '.join(map(str, rows[0]))}",
-            hint="the columns have to be tag and name, and may be facet",
+            f"--names {path}: no columns tag and name, but {', '.join(columns) or 'nothing'}",
+            hint="the first line has to be tag,name or facet,tag,name",
         )
     names: dict[str, dict[str, str]] = {facet: {} for facet in vocabulary.facets}
     for number, row in enumerate(rows, start=2):
-        name = (row["name"] or "").strip()
+        tag, name = row["tag"], (row["name"] or "").strip()
         for facet in [row["facet"]] if row.get("facet") else vocabulary.facets:
-            if name and facet in names and row["tag"] in vocabulary.facets[facet].index:
-                if names[facet].setdefault(row["tag"], name) != name:
-                    raise DataError(
-                        f"--names {path}, line {number}: {row['tag']} has two names, "
-                        f"{names[facet][row['tag']]} and {name}",
-                        hint="keep one of them, or say in a column facet where each belongs",
-                    )
+            if not name or facet not in names or tag not in vocabulary.facets[facet].index:
+                continue
+            if (other := names[facet].setdefault(tag, name)) != name:
+                raise DataError(
+                    f"--names {path}, line {number}: {tag} has two names, {other} and {name}",
+                    hint="keep one of them, or say in a column facet where each belongs",
+                )
     missing = [
         tag for facet, tags in vocabulary.facets.items() for tag in tags.tags if tag not in names[facet]
     ]
