@@ -1,12 +1,32 @@
 """`eufcc fetch`: the published dataset, a drawn miniature, a harvest of Europeana, and its splits."""
 
-from typing import Annotated, Any
+from collections.abc import Iterable
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from typer.core import TyperGroup
 
 from eufcc_cli import console
+from eufcc_cli.commands.common import SOME_FAILED
 from eufcc_cli.core.files import Root
+
+if TYPE_CHECKING:
+    from eufcc_cli.core.collect.division import Report
+    from eufcc_cli.core.collect.harvest import Harvest
+
+_SERVERS = "Servers"
+_MOST_LISTED = 20
+
+
+class Split(StrEnum):
+    """A table of the published dataset."""
+
+    train = "train"
+    val = "val"
+    test_id = "test_id"
+    test_ood = "test_ood"
 
 
 class _PublishedByDefault(TyperGroup):
@@ -22,9 +42,57 @@ class _PublishedByDefault(TyperGroup):
 
 app = typer.Typer(
     cls=_PublishedByDefault,
-    help="Fetch annotations: EUFCC-340K as it was published (`eufcc fetch`), or a collection of your own.",
+    help="Fetch annotations: EUFCC-340K as it was published (`eufcc fetch`), or a collection of your own.\n\n"
+    "`eufcc fetch europeana` needs a key of Europeana's APIs: it is free at https://apis.europeana.eu/en and "
+    "belongs in the environment variable EUROPEANA_API_KEY.",
     subcommand_metavar="[published|demo|europeana|splits] [OPTIONS]",
 )
+
+
+@app.command("published")
+def published(
+    ctx: typer.Context,
+    revision: Annotated[
+        Literal["corrected", "original"],
+        typer.Option(help="corrected has no leak between the splits; original is behind the paper's table."),
+    ] = "corrected",
+    split: Annotated[
+        list[Split] | None,
+        typer.Option(help="Which split; may be repeated.", show_default="all four"),
+    ] = None,
+    labels: Annotated[
+        bool, typer.Option("--labels/--no-labels", help="The label files of the four facets too.")
+    ] = True,
+    url: Annotated[
+        str | None,
+        typer.Option(
+            envvar="EUFCC_PUBLISHED_URL",
+            help="A mirror: URL/data/train.csv, URL/labels/materials.txt.",
+            show_default="GitHub",
+        ),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace tables that are not EUFCC-340K's.")] = False,
+) -> None:
+    """The annotations and label files of EUFCC-340K (the default), verified by their git blob ids.
+
+    What is there and right is left alone, what was interrupted goes on where it stopped. data/provenance.json
+    keeps what came from where.
+    """
+    from eufcc_cli.core.collect.published import fetch_published
+    from eufcc_cli.core.files import SPLITS
+
+    root: Root = ctx.obj
+    files = fetch_published(
+        root,
+        revision,
+        split or SPLITS,
+        labels=labels,
+        base_url=url,
+        force=force,
+        progress=console.progress(),
+    )
+    for file in files:
+        console.line(f"{file.path}{'' if file.new else '  (was there)'}")
 
 
 @app.command("demo")
@@ -60,3 +128,210 @@ def demo(
     console.note("Three images of test_id worth tagging, the first with several objects:")
     for image_id in drawn.showcase:
         console.line(str(root.images / f"{image_stem(image_id)}.jpg"))
+
+
+@app.command("europeana")
+def europeana(
+    ctx: typer.Context,
+    keywords: Annotated[
+        list[str], typer.Argument(help="What to search for; each keyword is a search of its own.")
+    ],
+    api_key: Annotated[
+        str,
+        typer.Option(
+            envvar="EUROPEANA_API_KEY",
+            show_default=False,
+            help="Your key, free at https://apis.europeana.eu/en; better in the environment, where no list "
+            "of processes shows it.",
+        ),
+    ] = "",
+    theme: Annotated[
+        str | None, typer.Option(help="One theme: archaeology, art, fashion, manuscript, photography, …")
+    ] = None,
+    reusability: Annotated[
+        Literal["open", "restricted", "permission", "all"],
+        typer.Option(help="Which rights: open is public domain, CC0, CC BY and CC BY-SA."),
+    ] = "open",
+    provider: Annotated[
+        list[str] | None, typer.Option(help="Only of this data provider; may be repeated.")
+    ] = None,
+    country: Annotated[list[str] | None, typer.Option(help="Only of this country; may be repeated.")] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(min=1, help="Records in all; keywords take turns, page by page.", show_default="none"),
+    ] = None,
+    lang: Annotated[
+        str,
+        typer.Option(
+            help="Language of the tags; where a concept has no label in it: its regional variants, English, "
+            "then the others in the order of their codes."
+        ),
+    ] = "en",
+    output: Annotated[
+        Path | None,
+        typer.Option(help="The table to write.", show_default="data/europeana.csv below the root"),
+    ] = None,
+    shallow: Annotated[
+        bool,
+        typer.Option("--shallow", help="Search results only: 100 records a request, facets by AAT branch."),
+    ] = False,
+    match_labels: Annotated[
+        bool,
+        typer.Option(
+            "--match-labels",
+            help="Take words without a URI for the one concept that bears exactly this label.",
+        ),
+    ] = False,
+    roots: Annotated[
+        Path | None,
+        typer.Option(help="Where each facet's paths begin in AAT, as JSON.", show_default="eufcc's own list"),
+    ] = None,
+    unmapped: Annotated[
+        Path | None, typer.Option(help="Write the concepts that became no tag, and why, as CSV.")
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Begin anew where another harvest has the same output.")
+    ] = False,
+    record_url: Annotated[
+        str,
+        typer.Option(
+            envvar="EUFCC_RECORD_URL", rich_help_panel=_SERVERS, help="Europeana's Search and Record APIs."
+        ),
+    ] = "https://api.europeana.eu/record/v2",
+    entity_url: Annotated[
+        str,
+        typer.Option(envvar="EUFCC_ENTITY_URL", rich_help_panel=_SERVERS, help="Europeana's Entity API."),
+    ] = "https://api.europeana.eu/entity",
+    sparql_url: Annotated[
+        str, typer.Option(envvar="EUFCC_SPARQL_URL", rich_help_panel=_SERVERS, help="AAT's SPARQL endpoint.")
+    ] = "http://vocab.getty.edu/sparql.json",
+    thumbnail_url: Annotated[
+        str,
+        typer.Option(envvar="EUFCC_THUMBNAIL_URL", rich_help_panel=_SERVERS, help="Europeana's thumbnails."),
+    ] = "https://api.europeana.eu/thumbnail/v2/url.json",
+) -> None:
+    """Harvest annotated images from Europeana, described by concepts of the AAT, into a table.
+
+    The same command goes on where it was interrupted. OUTPUT.attribution.md, beside the table, says whom to
+    thank; keep it with the data. Then divide the table with `eufcc fetch splits`.
+    """
+    from eufcc_cli.core.collect.europeana import Search
+    from eufcc_cli.core.collect.harvest import Servers, harvest
+
+    root: Root = ctx.obj
+    search = Search(tuple(keywords), theme, reusability, tuple(provider or ()), tuple(country or ()))
+    servers = (url.rstrip("/") for url in (record_url, entity_url, sparql_url, thumbnail_url))
+    done = harvest(
+        root,
+        search,
+        api_key,
+        output or root.data / "europeana.csv",
+        limit=limit,
+        language=lang,
+        shallow=shallow,
+        match_labels=match_labels,
+        roots=roots,
+        unmapped=unmapped,
+        servers=Servers(*servers),
+        force=force,
+        progress=console.progress(),
+    )
+    _tell_harvest(done, unmapped)
+    if done.failed:
+        raise typer.Exit(SOME_FAILED)
+
+
+def _tell_harvest(done: "Harvest", unmapped: Path | None) -> None:
+    rows = [
+        [facet, f"{images:,}", f"{images / done.images:.0%}", f"{tags:,}"]
+        for facet, (images, tags) in done.facets.items()
+    ]
+    console.table(
+        ["facet", "images", "share", "tags"],
+        rows,
+        title=f"{done.output}: {done.images:,} images, {done.untagged:,} without a tag",
+        numeric=("images", "share", "tags"),
+    )
+    if done.unmapped:
+        console.note(
+            f"{len(done.unmapped):,} concepts became no tag" + (f": see {unmapped}" if unmapped else "")
+        )
+        if unmapped is None:
+            _list(
+                (
+                    f"  {each.value} {each.label} in {each.field}: {each.reason} ({count:,} records)"
+                    for each, count in done.unmapped.most_common()
+                ),
+                "--unmapped FILE lists them all",
+            )
+    if done.literals:
+        console.note(f"{done.literals:,} words have no URI (see --match-labels)")
+    if done.failed:
+        console.warn(f"{len(done.failed):,} records could not be had")
+        _list((f"  {record}: {reason}" for record, reason in done.failed.items()), "")
+
+
+def _list(lines: Iterable[str], rest: str) -> None:
+    """The first of many lines, and where the others are."""
+    every = list(lines)
+    for line in every[:_MOST_LISTED]:
+        console.note(line)
+    if len(every) > _MOST_LISTED:
+        console.note(f"  … and {len(every) - _MOST_LISTED:,} more" + (f" ({rest})" if rest else ""))
+
+
+@app.command("splits")
+def splits(
+    ctx: typer.Context,
+    file: Annotated[Path, typer.Argument(help="The table to divide, such as data/europeana.csv.")],
+    val: Annotated[float, typer.Option(help="Share of the images for val.")] = 0.1,
+    test: Annotated[float, typer.Option(help="Share for test_id, of the same providers as train.")] = 0.1,
+    ood: Annotated[float, typer.Option(help="Share for test_ood, of providers held out whole.")] = 0.1,
+    min_count: Annotated[
+        int, typer.Option(min=1, help="Images of train that a tag needs; rarer ones fall back to broader.")
+    ] = 10,
+    seed: Annotated[int, typer.Option(min=0, help="The same table and seed give the same files.")] = 0,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace tables that this command did not write.")
+    ] = False,
+) -> None:
+    """Divide a harvest into train, val, test_id and test_ood, stratified over the tags.
+
+    Pictures with one address stay on one side. data/splits.json lists what was divided, held out and dropped.
+    """
+    from eufcc_cli.core.collect.division import Shares
+    from eufcc_cli.core.collect.splits import report_file, write_splits
+
+    root: Root = ctx.obj
+    report = write_splits(root, file, Shares(val, test, ood, min_count, seed), force=force)
+    _tell_splits(report)
+    console.note(f"{report_file(root)} lists providers held out and tags dropped.")
+
+
+def _tell_splits(report: "Report") -> None:
+    images = sum(size.images for size in report.splits.values())
+    rows = [
+        [name, f"{size.images:,}", f"{size.images / images:.1%}", f"{size.providers:,}", f"{size.tags:,}"]
+        for name, size in report.splits.items()
+    ]
+    columns = ["split", "images", "share", "providers", "tags"]
+    console.table(columns, rows, numeric=columns[1:])
+    if worst := report.worst:
+        console.note(
+            f"worst balanced tag: {worst.facet} {worst.tag}, {worst.images:,} images in {worst.split} "
+            f"where an even share is {worst.even:,}"
+        )
+    console.note(
+        f"{report.tags:,} tags kept, {len(report.dropped):,} dropped for want of images in train "
+        f"({sum(1 for tag in report.dropped if tag.instead):,} fall back to a broader one)"
+    )
+    if report.untagged:
+        console.note(f"{report.untagged:,} images left out: no tag is left for them")
+    if report.duplicates:
+        console.note(f"{report.duplicates:,} images share their address with another, and its split")
+    outer = report.splits["test_ood"].images if "test_ood" in report.splits else 0
+    if outer < 0.8 * report.shares.ood * images:
+        console.warn(
+            f"test_ood has {outer / images:.1%} of the images: more providers cannot be held out without "
+            "taking tags from train (a smaller --min-count helps)"
+        )

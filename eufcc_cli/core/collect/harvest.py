@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -64,7 +65,7 @@ class Harvest:
     images: int
     untagged: int
     facets: Mapping[str, tuple[int, int]]
-    unmapped: Mapping[Unmapped, int]
+    unmapped: Counter[Unmapped]
     literals: int
     failed: Mapping[str, str]
 
