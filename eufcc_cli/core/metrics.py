@@ -71,13 +71,19 @@ def standings(scores: Tensor, row: Tensor, column: Tensor) -> Standings:
 
 
 def refuse_nan(scores: Tensor) -> None:
-    """Raise ModelError where a score is not a number (amin passes NaN on and needs no memory)."""
-    if scores.numel() and bool(scores.amin().isnan()):
-        row = int(scores.isnan().any(1).nonzero()[0])
+    """Raise ModelError where a score is not a number."""
+    if (row := nan_row(scores)) is not None:
         raise ModelError(
             f"scores of image {row} (counted from 0 in its batch) are not numbers (NaN)",
             hint="the weights or predictions are broken; a smaller --lr keeps training finite",
         )
+
+
+def nan_row(scores: Tensor) -> int | None:
+    """The first row of [B, n] that holds NaN (amin passes NaN on, and needs no memory where there is none)."""
+    if not scores.numel() or not bool(scores.amin().isnan()):
+        return None
+    return int(scores.isnan().any(1).nonzero()[0])
 
 
 def rank_metrics(

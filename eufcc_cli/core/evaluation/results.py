@@ -13,7 +13,7 @@ from torch import Tensor
 from eufcc_cli.core.decisions import average_precisions, decisions_in_parts, micro_average_precision
 from eufcc_cli.core.errors import DataError, ModelError
 from eufcc_cli.core.evaluation.splits import Scores, Source, TestSplit, out_of_vocabulary
-from eufcc_cli.core.metrics import RankMeans, Standings, rank_metrics_of, standings
+from eufcc_cli.core.metrics import RankMeans, Standings, nan_row, rank_metrics_of, standings
 from eufcc_cli.core.taxonomy.annotations import FACETS
 from eufcc_cli.core.taxonomy.vocabulary import FacetVocabulary, Targets, Vocabulary
 
@@ -112,13 +112,15 @@ def measure(source: Source, split: TestSplit, scores: Scores, measures: Measures
     Raises DataError where no scored image has a true tag in the vocabulary, ModelError for NaN scores.
     """
     targets = split.targets(source.vocabulary)
-    try:
-        facets = {
-            name: _measure_facet(tags, targets[name], scores.rows, scores.facets[name], measures)
-            for name, tags in source.vocabulary.facets.items()
-        }
-    except ModelError as error:
-        raise ModelError(f"{source.name} on {split.name}: {error}", hint=error.hint) from error
+    facets = {}
+    for name, tags in source.vocabulary.facets.items():
+        table = torch.from_numpy(scores.facets[name])
+        if (row := nan_row(table)) is not None:
+            raise ModelError(
+                f"{source.name}: a score of {split.ids[scores.rows[row]]} ({split.name}) in {name} is NaN",
+                hint="the weights or the predictions are broken: train or export again",
+            )
+        facets[name] = _measure_facet(tags, targets[name], scores.rows, table, measures)
     if not any(len(facet.rows) for facet in facets.values()):
         raise DataError(
             f"{split.table}: no image has a true tag that {source.name} knows",
@@ -140,7 +142,7 @@ def measure(source: Source, split: TestSplit, scores: Scores, measures: Measures
 
 
 def _measure_facet(
-    tags: FacetVocabulary, targets: Targets, scored: np.ndarray, table: np.ndarray, measures: Measures
+    tags: FacetVocabulary, targets: Targets, scored: np.ndarray, scores: Tensor, measures: Measures
 ) -> FacetResult:
     chosen = np.flatnonzero(targets.annotated[scored])
     rows = scored[chosen]
@@ -148,7 +150,6 @@ def _measure_facet(
     relevant = np.array([len(tags) for tags in true], dtype=np.int64)
     pair = np.repeat(np.arange(len(rows)), relevant)
     tag = np.concatenate([np.empty(0, dtype=np.int64), *true])
-    scores = torch.from_numpy(table)
     place = standings(scores, torch.from_numpy(chosen[pair]), torch.from_numpy(tag))
     place = Standings(torch.from_numpy(pair), place.better, place.tied)
     values = rank_metrics_of(place, len(rows), measures.ks)

@@ -1,0 +1,194 @@
+import json
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from eufcc_cli.core.errors import DataError
+from eufcc_cli.core.evaluation.predictions import read_predictions
+from eufcc_cli.core.evaluation.results import Measures, measure
+from eufcc_cli.core.evaluation.saving import save_predictions
+from eufcc_cli.core.evaluation.splits import TestSplit, read_split
+from eufcc_cli.core.files import image_stem
+from tests import oracles
+from tests.core.evaluation.tiny import random_source
+
+
+def line(image, **tags):
+    listed = {f: [{"tag": t, "score": s} for t, s in scores.items()] for f, scores in tags.items()}
+    return json.dumps({"image": image, "model": "other", "tags": listed})
+
+
+@pytest.fixture
+def split(root):
+    return read_split(root, "test_id")
+
+
+def read(root, tmp_path, *lines, splits=()):
+    path = tmp_path / "predictions.jsonl"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    found = read_predictions(path, root)
+    found.refuse_unknown(splits or [read_split(root, "test_id")])
+    return found
+
+
+def test_unlisted_tags_rank_below_all_listed_ones_tied_with_each_other(root, split, tmp_path):
+    first = line("test_id.1.jpg", materials={"silver": 0.9, "wood": 0.0}, objectTypes={})
+    found = read(root, tmp_path, first, line("test_id.2.jpg", materials={}))
+    assert (found.name, found.method, list(found.vocabulary.facets)) == (
+        "other", "external", ["objectTypes", "materials"],
+    )  # fmt: skip
+    scores = found.scores(split)
+    assert scores.rows.tolist() == [1, 2]
+    tags = found.vocabulary.facets["materials"]
+    row = scores.facets["materials"][0]
+    assert row[tags.index["silver"]] == math.log(0.9)
+    order = [row[tags.index["silver"]], row[tags.index["wood"]], row[tags.index["bronze"]]]
+    assert order == sorted(order, reverse=True)
+    assert len(set(order)) == 3
+    assert (np.delete(row, [tags.index["silver"], tags.index["wood"]]) == -np.inf).all()
+    assert (scores.facets["objectTypes"] == -np.inf).all()
+    assert len(scores.missing) == len(split) - 2
+
+
+def test_probabilities_that_float32_cannot_tell_apart_keep_their_order(root, split, tmp_path):
+    found = read(root, tmp_path, line("test_id.1", materials={"silver": 0.1, "wood": 0.1 + 1e-12}))
+    row = found.scores(split).facets["materials"][0]
+    tags = found.vocabulary.facets["materials"].index
+    assert row[tags["wood"]] > row[tags["silver"]]
+
+
+@pytest.mark.parametrize(
+    "image_id", ["plain", "with.dot", "../up", "a/b", "Ünïcode ☃", "con", "x" * 250, "100%25", "back\\slash"]
+)
+def test_images_are_known_by_the_file_name_without_its_ending(root, tmp_path, image_id):
+    frame = read_split(root, "test_id").frame
+    frame.loc[3, "idInSource"] = image_id
+    split = TestSplit("test_id", root.table("test_id"), frame)
+    names = [f"somewhere/{image_stem(image_id)}.jpg", image_stem(image_id).as_posix()]
+    if "/" not in image_id and "\\" not in image_id:
+        names += [f"{image_id}.jpeg", f"a folder/{image_id}.png"]
+    for name in names:
+        found = read(root, tmp_path, line(name, materials={"wood": 0.5}), splits=[split])
+        assert found.scores(split).rows.tolist() == [3], name
+
+
+GOOD = line("test_id.1.jpg", materials={"wood": 0.5})
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ([GOOD, "{broken"], "line 2 is not JSON"),
+        (["[" * 100_000], "line 1 is not JSON"),
+        ([GOOD, "", '{"tags": {}}'], "line 3 names no image"),
+        ([GOOD, "[1, 2]"], "line 2 names no image"),
+        ([GOOD, '{"image": "test_id.2"}'], "line 2 has neither tags nor an error"),
+        ([GOOD, line("stranger.jpg", materials={"wood": 0.5})], "line 2: stranger is an image of no split"),
+        ([GOOD, line("x/test_id.1.png", materials={})], r"line 2: test_id\.1 stands already in line 1"),
+        ([line("test_id.1", materials={"unobtainium": 0.5})], "line 1: materials: the tag unobtainium"),
+        ([line("test_id.1", colours={"red": 0.5})], "line 1: no label file for the facet colours"),
+        ([line("test_id.1", materials={"wood": math.nan})], "line 1: materials: the score of wood is nan"),
+        ([line("test_id.1", materials={"wood": 1.5})], "line 1: materials: the score of wood is 1.5, not a"),
+        ([line("test_id.1", materials={"wood": -0.1})], "line 1: materials: the score of wood is -0.1"),
+        ([line("test_id.1", materials={"wood": True})], "line 1: materials: the score of wood is True"),
+        ([line("test_id.1", materials={"wood": "high"})], "line 1: materials: the score of wood is high"),
+        (['{"image": "test_id.1", "tags": {"materials": {"wood": 1}}}'], "line 1: materials is not a list"),
+        (['{"image": "test_id.1", "tags": {"materials": [["wood", 1]]}}'], "line 1: materials: the tag None"),
+        (
+            ['{"image": "test_id.1", "tags": {"materials": [{"tag": "wood", "score": 1}, '
+             '{"tag": "wood", "score": 0.5}]}}'],
+            "line 1: materials: the tag wood is listed twice",
+        ),
+        ([""], "no tags in any line"),
+    ],
+)  # fmt: skip
+def test_what_is_no_prediction_is_refused_by_its_line(root, tmp_path, lines, message):
+    with pytest.raises(DataError, match=message) as caught:
+        read(root, tmp_path, *lines)
+    assert caught.value.hint
+
+
+def test_error_lines_are_counted_as_failed(root, split, tmp_path):
+    found = read(root, tmp_path, GOOD, '{"image": "test_id.2.jpg", "error": "not an image"}')
+    scores = found.scores(split)
+    assert scores.failed == {"test_id.2": "not an image"}
+    assert "test_id.2" not in scores.missing
+    with pytest.raises(DataError, match="no prediction for any of the 12 images of test_ood"):
+        found.scores(read_split(root, "test_ood"))
+
+
+def test_a_root_without_label_files_has_no_vocabulary(root, tmp_path):
+    path = tmp_path / "p.jsonl"
+    path.write_text(GOOD)
+    from eufcc_cli.core.files import Root
+
+    with pytest.raises(DataError, match="no label files"):
+        read_predictions(path, Root(tmp_path))
+    with pytest.raises(DataError, match="no such file"):
+        read_predictions(tmp_path / "nothing.jsonl", root)
+
+
+@pytest.mark.parametrize("ending", ["parquet", "jsonl"])
+def test_saved_scores_give_the_same_figures_when_read_back(root, tmp_path, ending):
+    source = random_source(root, "mine", seed=3, decimals=3, without=["test_id.4"])
+    source.method = "softmax"
+    splits = [read_split(root, name) for name in ("test_id", "test_ood")]
+    path = tmp_path / f"scores.{ending}"
+    save_predictions(path, source, [(split, source.scores(split)) for split in splits])
+    found = read_predictions(path, root)
+    found.refuse_unknown(splits)
+    assert found.name == "mine"
+    assert found.vocabulary.digest == source.vocabulary.digest
+    for split in splits:
+        mine, read_back = source.scores(split), found.scores(split)
+        assert read_back.rows.tolist() == mine.rows.tolist()
+        for facet, table in mine.facets.items():
+            if ending == "parquet":
+                assert found.method == "softmax"
+                assert table.dtype == read_back.facets[facet].dtype
+                assert (table == read_back.facets[facet]).all()
+            else:
+                assert read_back.facets[facet] == pytest.approx(table, abs=1e-6)
+        results = [measure(source, split, scores, Measures()).figures for scores in (mine, read_back)]
+        assert results[0] == results[1]
+
+
+def test_parquet_files_that_are_not_ours_are_refused(root, split, tmp_path):
+    source = random_source(root, "mine")
+    path = tmp_path / "scores.parquet"
+    save_predictions(path, source, [(split, source.scores(split))])
+    table = pq.read_table(path)
+    cases = {
+        "no predictions of eufcc": table.replace_schema_metadata({}),
+        "no predictions of eufcc: .*image": table.drop_columns(["image"]),
+        "materials does not hold 6 scores": table.set_column(
+            3, "materials", [[[0.0] * 3] * len(table)]
+        ),
+    }  # fmt: skip
+    for message, wrong in cases.items():
+        pq.write_table(wrong, path)
+        with pytest.raises(DataError, match=message):
+            read_predictions(path, root)
+    path.write_bytes(b"PAR1 not really")
+    with pytest.raises(DataError, match="no predictions of eufcc"):
+        read_predictions(path, root)
+    for value in (math.nan, 0.5):
+        source.tables["test_id"]["materials"][2, 0] = value
+        save_predictions(path, source, [(split, source.scores(split))])
+        with pytest.raises(DataError, match="line 3: a score of materials is no log-probability"):
+            read_predictions(path, root)
+
+
+def test_constant_predictions_score_what_chance_gives(root, split, tmp_path):
+    lines = [line(f"{image_id}.jpg", materials={}, objectTypes={}) for image_id in split.ids]
+    found = read(root, tmp_path, *lines)
+    result = measure(SimpleNamespace(**vars(found)), split, found.scores(split), Measures())
+    for facet in result.facets.values():
+        n = len(facet.tags)
+        for pair in range(len(facet.rows)):
+            true = set(facet.true_tag[facet.true_pair == pair].tolist())
+            expected = oracles.rank_metrics_by_loops([0.0] * n, true, (1, 10))
+            assert {m: v[pair] for m, v in facet.values.items()} == pytest.approx(expected, abs=1e-12)
