@@ -248,7 +248,9 @@ class _Download:
             if error.again and job.tried == 1:
                 host.failed(began, error)
             if error.again and host.gone is None and job.tried <= self._options.manners.retries:
-                self._come_back(job, self._client.retry_delay(error, job.tried))
+                delay = self._client.retry_delay(error, job.tried)
+                log.debug("%s from %s: %s; again in %.1f s", job.id, host.name, error, delay)
+                self._come_back(job, delay)
             else:
                 self._rung_ended(job, error)
         finally:
@@ -280,7 +282,8 @@ class _Download:
             result = CRASHED
         if isinstance(result, Rejected):
             raise FetchError(result.status, result.reason, http=answer.status)
-        self._ledger.record(replace(job.entry(OK, answer.status), **asdict(result)))
+        why = None if job.temporary is None else f"no better: {job.temporary}"
+        self._ledger.record(replace(job.entry(OK, answer.status, why), **asdict(result)))
         self._bytes += body.size
         self._ended()
 
@@ -328,6 +331,8 @@ class _Download:
                 rungs = ladder(self._urls[row], self._options.size)
                 at = [rung.name for rung in rungs].index(str(entry.rung))
                 job = _Job(row, entry.id, rungs, at, attempts=entry.attempts, digest=digest)
+                if entry.reason is not None:
+                    job.temporary = FetchError("server-error", entry.reason)
                 self._ended(-1)
                 self._rung_ended(job, FetchError(PLACEHOLDER, _SAME_BODY, http=entry.http))
                 break
