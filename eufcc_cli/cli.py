@@ -33,6 +33,10 @@ class _Boundary(TyperGroup):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(0) from None
 
+    def list_commands(self, ctx: Any) -> list[str]:
+        """In the order in which they are used."""
+        return ["fetch", "download", "trees", "train", "evaluate", "tag"]
+
 
 app = typer.Typer(
     cls=_Boundary,
@@ -40,14 +44,16 @@ app = typer.Typer(
     "galleries, libraries, archives and museums.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    # In a pipe, help and usage errors are plain text as well.
+    rich_markup_mode="rich" if console.on_terminal() else None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.add_typer(fetch.app, name="fetch")
-app.command("download", cls=download.Command)(download.download)
-app.command("trees")(trees.trees)
-app.command("train")(train.train)
-app.command("evaluate")(evaluate.evaluate)
-app.command("tag")(tag.tag)
+app.add_typer(fetch.app, name="fetch", short_help="Annotations: published, harvested, or drawn.")
+app.command("download", short_help="Images, verified, into data/images.")(download.download)
+app.command("trees", short_help="Label trees: draw, count, check, export.")(trees.trees)
+app.command("train", short_help="A model that tags images.")(train.train)
+app.command("evaluate", short_help="The paper's table for your models.")(evaluate.evaluate)
+app.command("tag", short_help="Suggestions for images.")(tag.tag)
 
 
 def _version(asked: bool) -> None:

@@ -1,0 +1,131 @@
+"""The face: the installed command, its streams, its exit codes, and what it loads."""
+
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Run
+
+COMMANDS = ("fetch", "download", "trees", "train", "evaluate", "tag")
+HELP = [("--help",), *((command, "--help") for command in COMMANDS)]
+HELP += [("fetch", source, "--help") for source in ("published", "demo", "europeana", "splits")]
+
+
+@pytest.mark.parametrize("arguments", HELP, ids=" ".join)
+def test_help_is_plain_in_a_pipe_and_loads_nothing_heavy(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    code = (
+        "import sys\n"
+        "from eufcc_cli.cli import app\n"
+        "try: app(sys.argv[1:], prog_name='eufcc')\n"
+        "finally: print('LOADED', *sorted(set(sys.modules) & {'torch', 'pandas', 'timm', 'numpy', 'PIL'}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, cwd=tmp_path, check=True
+    )
+    assert done.stdout.startswith("Usage: eufcc")
+    assert done.stdout.rstrip().endswith("LOADED")
+    assert not set(done.stdout) & set("╭│╰\x1b")
+    assert done.stderr == ""
+
+
+def test_commands_are_listed_in_the_order_of_their_use(eufcc: Run) -> None:
+    listed = eufcc("--help").stdout.split("Commands:\n")[1]
+    assert [line.split()[0] for line in listed.splitlines()] == list(COMMANDS)
+
+
+def test_version_and_module(eufcc: Run, tmp_path: Path) -> None:
+    told = eufcc("--version").stdout
+    module = subprocess.run(
+        [sys.executable, "-m", "eufcc_cli", "--version"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=True,
+    )
+    assert told == module.stdout
+    assert told.startswith("eufcc 0.")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("nonsense",), ("--nonsense",), ("trees", "--depth", "x"), ("tag", "--format", "nonsense", "a.jpg")],
+)
+def test_wrong_usage_is_2_on_standard_error(eufcc: Run, arguments: tuple[str, ...]) -> None:
+    done = eufcc(*arguments)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["download", "trees", "train", "evaluate", "tag"])
+def test_a_root_that_does_not_exist(eufcc: Run, command: str, tmp_path: Path) -> None:
+    extra = {"evaluate": ["run"], "tag": ["image.jpg"]}.get(command, [])
+    done = eufcc("--root", tmp_path / "nowhere", command, *extra)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    lines = done.stderr.splitlines()
+    assert lines[0].startswith("error: ")
+    assert "nowhere" in lines[0]
+    assert lines[1].startswith("hint: ")
+    assert len(lines) == 2
+
+
+def test_the_root_comes_from_the_environment(eufcc: Run, tmp_path: Path) -> None:
+    done = eufcc("trees", env={"EUFCC_ROOT": str(tmp_path / "elsewhere")})
+    assert done.returncode == 1
+    assert "elsewhere" in done.stderr
+
+
+def test_a_bug_keeps_its_traceback(tmp_path: Path) -> None:
+    code = "from eufcc_cli import cli\ncli.app.command('bug')(lambda: 1 / 0)\ncli.app(['bug'])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False
+    )
+    assert done.returncode == 1
+    assert "ZeroDivisionError" in done.stderr
+
+
+def test_results_are_coloured_on_a_terminal_only(eufcc_command: str, drawn: Path) -> None:
+    command = [eufcc_command, "--root", str(drawn), "trees", "--stats"]
+    plain = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert plain.returncode == 0
+    assert not set(plain.stdout) & set("╭│\x1b")
+
+    def on_terminal(**environment: str) -> str:
+        ours, theirs = pty.openpty()
+        with subprocess.Popen(
+            command, stdout=theirs, stderr=theirs, env=os.environ | {"TERM": "xterm-256color"} | environment
+        ) as process:
+            os.close(theirs)
+            told = b""
+            while True:
+                try:
+                    part = os.read(ours, 65536)
+                except OSError:  # what Linux says when the other side has closed
+                    break
+                if not part:
+                    break
+                told += part
+        assert process.returncode == 0
+        os.close(ours)
+        return told.decode()
+
+    coloured, uncoloured = on_terminal(), on_terminal(NO_COLOR="1")
+    assert "╭" in coloured
+    assert "\x1b[1m" in coloured
+    assert "╭" in uncoloured
+    assert "\x1b[3" not in uncoloured
+
+
+def test_head_may_close_the_pipe(eufcc_command: str, drawn: Path) -> None:
+    command = f"'{eufcc_command}' --root '{drawn}' trees --print | head -n 1"
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0
+    assert done.stdout.count("\n") == 1
+    assert done.stderr == ""
