@@ -142,7 +142,7 @@ class Client:
                 continue
             target = answer.redirect
             if target is None:
-                if isinstance(sink, io.BytesIO) and answer.status < 300:
+                if to is None and isinstance(sink, io.BytesIO) and answer.status < 300:
                     return replace(answer, content=sink.getvalue())
                 return answer
             redirects += 1

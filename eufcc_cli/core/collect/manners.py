@@ -158,6 +158,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     return max(0.0, wait.total_seconds())
 
 
+_SHORT = {"remaining": "r", "reset": "t"}
 _LIMIT = re.compile(r'(?:^|[;,\s])(r|remaining|t|reset)\s*=\s*"?(\d+)')
 
 
@@ -173,13 +174,13 @@ def rate_limit_wait(headers: Mapping[str, str]) -> float | None:
     >>> rate_limit_wait({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "30"})
     30.0
     """
-    told = {name[0]: value for name, value in _LIMIT.findall(headers.get("ratelimit", ""))}
+    told = {_SHORT.get(name, name): value for name, value in _LIMIT.findall(headers.get("ratelimit", ""))}
     for prefix in ("ratelimit-", "x-ratelimit-"):
         if not told:
             pair = (headers.get(f"{prefix}remaining", ""), headers.get(f"{prefix}reset", ""))
             told = dict(zip("rt", pair, strict=True)) if all(value.isdecimal() for value in pair) else {}
-    if len(told) < 2 or "r" not in told or int(told["r"]) > 0:
+    if told.keys() != {"r", "t"} or int(told["r"]) > 0:
         return None
-    wait = float(next(value for name, value in told.items() if name != "r"))
+    wait = float(told["t"])
     # Some servers send the time of the renewal instead of the seconds until then.
     return max(0.0, wait - datetime.now(UTC).timestamp()) if wait > 1e9 else wait

@@ -1,0 +1,244 @@
+"""The polite client: retries, redirects and limits, and what never leaves for another host."""
+
+import asyncio
+import io
+import json
+import ssl
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from eufcc_cli.core.collect.addresses import is_public
+from eufcc_cli.core.collect.http import Answer, Client, Manners, web_address
+from eufcc_cli.core.collect.manners import FetchError, rate_limit_wait, retry_after
+from tests.servers import Misbehaving, misbehaving
+from tests.servers.misbehaving import picture
+
+QUICK = Manners(per_host=4, rate=0, retries=2, timeout=1, total_timeout=2.5, backoff=0.02)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Misbehaving]:
+    with misbehaving() as server:
+        yield server
+
+
+def ask(
+    use: Callable[[Client], Awaitable[Answer]],
+    manners: Manners = QUICK,
+    allowed: Callable[[str], bool] = lambda address: True,
+) -> Answer:
+    async def run() -> Answer:
+        async with Client(manners, address_allowed=allowed) as client:
+            return await use(client)
+
+    return asyncio.run(run())
+
+
+def test_an_answer_is_had_in_the_end(server: Misbehaving) -> None:
+    for behaviour in ("ok/h", "500-once/h", "reset-once/h", "gzip/h"):
+        answer = ask(lambda client, behaviour=behaviour: client.get(server.url(behaviour)))
+        assert (answer.status, answer.content) == (200, picture(f"/{behaviour}"))
+
+
+def test_a_body_goes_into_a_file_and_begins_anew_after_a_failure(server: Misbehaving) -> None:
+    server.forget()
+    file = io.BytesIO(b"what was there before")
+    answer = ask(lambda client: client.get(server.url("reset-once/h"), to=file))
+    assert answer.content == b""
+    assert file.getvalue() == picture("/reset-once/h")
+
+
+def test_final_answers_are_given_with_their_message(server: Misbehaving) -> None:
+    server.forget()
+    answer = ask(lambda client: client.get(server.url("404/h")))
+    assert (answer.status, answer.content) == (404, b"no")
+    assert len(server.log()["times"]["/404/h"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "reason"),
+    [
+        ("500/h", "server-error", "HTTP 500"),
+        ("silent/h", "timeout", "no data for 1 s"),
+        ("loop/h", "server-error", "redirects"),
+        ("to-file/h", "blocked", "only http and https"),
+        ("bomb/h", "too-large", "more than 1,000,000 bytes"),
+    ],
+)
+def test_no_answer_is_an_error(server: Misbehaving, path: str, status: str, reason: str) -> None:
+    with pytest.raises(FetchError, match=reason) as error:
+        ask(lambda client: client.get(server.url(path), max_bytes=1_000_000))
+    assert error.value.status == status
+
+
+def test_a_private_address_is_refused_on_the_connection(server: Misbehaving) -> None:
+    """Also behind a redirect from an address that is allowed; and nothing is sent there."""
+    server.forget()
+
+    def get(url: str) -> None:
+        ask(lambda client: client.get(url), allowed=lambda address: address == "127.0.0.1")
+
+    get(server.url("ok/h"))
+    for url in (server.url("ok/h", 2), server.url("to-host/2/ok/h")):
+        with pytest.raises(FetchError, match=r"127\.0\.0\.2 is at a private address"):
+            get(url)
+    with pytest.raises(FetchError, match="is at a private address") as error:
+        ask(lambda client: client.get(f"http://localhost:{server.port}/ok/h"), allowed=is_public)
+    assert error.value.status == "blocked"
+    assert list(server.log()["times"]) == ["/ok/h", "/to-host/2/ok/h"]
+
+
+def test_a_name_is_connected_to_at_the_address_that_was_checked(
+    server: Misbehaving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name server that tells another address the second time (rebinding) gains nothing by it."""
+    import socket
+
+    asked = []
+
+    def resolve(host: str, port: int, **options: object) -> list[object]:
+        asked.append(host)
+        address = "127.0.0.1" if len(asked) == 1 else "127.0.0.2"
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))]
+
+    monkeypatch.setattr("eufcc_cli.core.collect.addresses.socket.getaddrinfo", resolve)
+    answer = ask(
+        lambda client: client.get(f"http://rebinding.example:{server.port}/ok/h"),
+        allowed=lambda address: address == "127.0.0.1",
+    )
+    assert answer.status == 200
+    assert asked == ["rebinding.example"]
+
+
+def test_credentials_and_cookies_stay_with_their_host(server: Misbehaving) -> None:
+    async def ask_all(client: Client) -> Answer:
+        headers = {"X-Api-Key": "secret", "Authorization": "Bearer secret"}
+        assert json.loads((await client.get(server.url("whoami"), headers=headers)).content) == {
+            "authorization": "bearer secret", "x-api-key": "secret", "cookie": None,
+        }  # fmt: skip
+        return await client.get(
+            f"http://user:secret@127.0.0.1:{server.port}/to-host/2/whoami", headers=headers
+        )
+
+    told = json.loads(ask(ask_all).content)
+    assert told == {"authorization": None, "x-api-key": None, "cookie": None}
+
+
+def test_retry_after_as_a_date() -> None:
+    later = datetime.now(UTC) + timedelta(seconds=90)
+    assert retry_after({"retry-after": format_datetime(later, usegmt=True)}) == pytest.approx(90, abs=2)
+    assert retry_after({"retry-after": format_datetime(later - timedelta(days=1), usegmt=True)}) == 0
+    assert retry_after({}) is retry_after({"retry-after": "soon"}) is None
+
+
+@pytest.mark.parametrize(
+    ("headers", "wait"),
+    [
+        ({"ratelimit": "limit=100, remaining=0, reset=7"}, 7.0),
+        ({"ratelimit": "limit=100, remaining=3, reset=7"}, None),
+        ({"ratelimit": '"burst";r=0'}, None),
+        ({"ratelimit-remaining": "0", "ratelimit-reset": "12"}, 12.0),
+        ({"x-ratelimit-remaining": "5", "x-ratelimit-reset": "12"}, None),
+        ({"x-ratelimit-remaining": "none", "x-ratelimit-reset": "?"}, None),
+    ],
+)
+def test_rate_limit_headers(headers: dict[str, str], wait: float | None) -> None:
+    assert rate_limit_wait(headers) == wait
+
+
+@settings(max_examples=50)
+@given(st.text(max_size=60))
+def test_whatever_a_header_holds_is_no_accident(value: str) -> None:
+    for name in ("retry-after", "ratelimit", "x-ratelimit-reset"):
+        headers = {name: value, "x-ratelimit-remaining": "0"}
+        for wait in (retry_after(headers), rate_limit_wait(headers)):
+            assert wait is None or wait >= 0
+
+
+@given(st.text(max_size=80))
+def test_whatever_a_table_calls_an_address(text: str) -> None:
+    try:
+        address = web_address(text)
+    except FetchError as error:
+        assert error.status == "blocked"
+    else:
+        assert address.scheme in ("http", "https")
+        assert address.host
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0",
+     "224.0.0.1", "255.255.255.255", "::1", "::", "fe80::1%eth0", "fc00::1", "ff02::1", "::ffff:10.0.0.1",
+     "64:ff9b::a00:1", "2002:a00:1::", "192.0.2.1", "198.18.0.1"],
+)  # fmt: skip
+def test_special_addresses_are_not_public(address: str) -> None:
+    assert not is_public(address)
+
+
+@pytest.mark.parametrize("address", ["8.8.8.8", "185.199.108.133", "2606:50c0:8000::153", "64:ff9b::808:808"])
+def test_ordinary_addresses_are_public(address: str) -> None:
+    assert is_public(address)
+
+
+HTTP2_SERVER = """
+import asyncio, ssl, sys
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.events import RequestReceived
+
+async def serve(reader, writer):
+    connection = H2Connection(H2Configuration(client_side=False))
+    connection.initiate_connection()
+    writer.write(connection.data_to_send())
+    while data := await reader.read(65536):
+        for event in connection.receive_data(data):
+            if isinstance(event, RequestReceived):
+                path = dict(event.headers)[b":path"]
+                connection.send_headers(event.stream_id, [(":status", "200")])
+                connection.send_data(event.stream_id, b"over h2: " + path, end_stream=True)
+        writer.write(connection.data_to_send())
+
+async def main():
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(sys.argv[1])
+    context.set_alpn_protocols(["h2"])
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+def test_http2_is_spoken_where_it_is_offered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    certificate = tmp_path / "server.pem"
+    made = subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", certificate, "-days", "2",
+         "-out", tmp_path / "ca.pem", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"],
+        capture_output=True,
+    )  # fmt: skip
+    if made.returncode:
+        pytest.skip("openssl cannot make a certificate here")
+    certificate.write_text(certificate.read_text() + (tmp_path / "ca.pem").read_text())
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    process = subprocess.Popen(
+        [sys.executable, "-c", HTTP2_SERVER, certificate], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        port = int(process.stdout.readline())
+        answer = ask(lambda client: client.get(f"https://127.0.0.1:{port}/a"))
+        assert (answer.status, answer.content) == (200, b"over h2: /a")
+    finally:
+        process.kill()
+        process.wait()
+    assert ssl.create_default_context().verify_mode is ssl.CERT_REQUIRED
