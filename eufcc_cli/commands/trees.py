@@ -103,10 +103,6 @@ def trees(
 
     A tag stands under the first parent met in reading order; --lint shows all the others.
     """
-    from eufcc_cli.core.taxonomy import search
-    from eufcc_cli.core.taxonomy.annotations import check_facets, facet_column, read_table
-    from eufcc_cli.core.taxonomy.hierarchy import build_trees
-
     draw = print_ or counts or depth is not None
     draw = draw or not (write or plot or lint or stats or find is not None)
     if format is not Format.text and sum((draw, find is not None, lint, stats)) > 1:
@@ -115,6 +111,10 @@ def trees(
         raise typer.BadParameter(f"--format {format.value} is for trees")
     if labels and (lint or stats or plot or strict):
         raise typer.BadParameter("--lint, --stats, --plot and --strict read tables, not label files")
+    from eufcc_cli.core.taxonomy import search
+    from eufcc_cli.core.taxonomy.annotations import check_facets, facet_column, read_table
+    from eufcc_cli.core.taxonomy.hierarchy import build_trees
+
     facets = check_facets(facet or ())
     if plot:
         from eufcc_cli.core.report.statistics import check_plot_file

@@ -106,10 +106,13 @@ def tell_findings(findings: Sequence["Finding"], kinds: Mapping[str, str], *, as
         if len(shown) < len(lines):
             console.line(f"  … and {len(lines) - len(shown):,} more (--format json lists all)")
         console.line()
+    if not findings:
+        console.line("Nothing found")
+        return
     console.table(
         ["found", "kind", "what"],
         [(f"{counts[kind]:,}", kind, what) for kind, what in kinds.items() if counts[kind]],
-        title=f"{len(findings):,} findings" if findings else "Nothing found",
+        title=f"{len(findings):,} findings",
         numeric=["found"],
     )
 
