@@ -26,6 +26,7 @@ from eufcc_cli.core.taxonomy.annotations import FACET_COLUMNS, ID, read_table
 MOST_BITS = 3
 MOST_LEVELS = 6.0
 _GRID = 4
+_BYTES = 8 + 3 * _GRID**2  # of a look
 _BANDS = MOST_BITS + 1  # two hashes that differ in three bits agree in one of four bands of 16
 
 
@@ -122,7 +123,7 @@ def look_of(image: Image.Image) -> str:
 def _groups(digests: pd.Series, looks: pd.Series) -> np.ndarray:
     """A group's number for every image: transitively equal bytes or equal looks."""
     numbers, different = pd.factorize(looks)
-    codes = np.frombuffer(bytes.fromhex("".join(different)), np.uint8).reshape(len(different), -1)
+    codes = np.frombuffer(bytes.fromhex("".join(different)), np.uint8).reshape(-1, _BYTES)
     bits = np.ascontiguousarray(codes[:, :8]).view(">u8")[:, 0].astype(np.uint64)
     first = np.unique(numbers, return_index=True)[1]  # one image of each look stands for all
     edges = [_same(pd.factorize(digests)[0]), _same(numbers)]
