@@ -10,12 +10,11 @@ from torch import nn
 
 from eufcc_cli.core.model.config import TrainConfig
 from eufcc_cli.core.model.muon import Muon
-from eufcc_cli.core.model.network import Network
 
 _ADAMW_SHARE = 0.4  # AdamW's learning rate for vectors and heads, as a share of Muon's for matrices
 
 
-def create_optimizer(network: Network, config: TrainConfig) -> torch.optim.Optimizer:
+def create_optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
     """AdamW, or Muon with AdamW for vectors, depthwise filters and heads; timm's layer-wise rates.
 
     Every group remembers its peak learning rate as `peak_lr`.
@@ -25,8 +24,8 @@ def create_optimizer(network: Network, config: TrainConfig) -> torch.optim.Optim
         network,
         weight_decay=config.weight_decay,
         layer_decay=config.layer_decay,
-        no_weight_decay_list=network.no_weight_decay(),
-        fallback_list=("heads.*",),
+        no_weight_decay_list=network.no_weight_decay(),  # type: ignore[operator]
+        fallback_list=("heads.*", "*_embedding*"),
     )
     optimizer: torch.optim.Optimizer
     if config.optimizer == "muon":

@@ -29,7 +29,6 @@ from eufcc_cli.core.model.augmentation import AUGMENTATIONS
 from eufcc_cli.core.model.checkpoint import TaggingModel, load_weights, save_weights
 from eufcc_cli.core.model.config import TrainConfig
 from eufcc_cli.core.model.dataset import Split, Squares, epoch_order, rarity_weights
-from eufcc_cli.core.model.network import Network
 from eufcc_cli.core.model.optimization import create_optimizer, schedule, set_learning_rate
 from eufcc_cli.core.model.state import load_state, save_state
 from eufcc_cli.core.progress import SILENT, Progress
@@ -81,7 +80,6 @@ class Trainer:
         self.split, self.squares = train
         self.validation_split, self.validation_squares = validation
         self.accelerator, self.progress, self.on_epoch = accelerator, progress, on_epoch
-        assert isinstance(model.network, Network)
         self.plain = model.network
         self.optimizer = create_optimizer(self.plain, config)
         self.ema = ModelEmaV3(self.plain, decay=config.ema, use_warmup=True) if config.ema else None
@@ -148,24 +146,14 @@ class Trainer:
         """One optimizer step on this process's share of a batch: the summed loss, and the batch's pairs."""
         config, accelerator, device = self.config, self.accelerator, self.accelerator.device
         images = self._prepared(images.to(device, non_blocking=True), positions)
-        truth = self.split.truth(rows)
-        pairs = sum(int(true.any(1).sum()) for true in truth.values())
+        pairs = self._pairs(rows)
         self._pause = self._stop or time.monotonic() - self._saved > 60 * config.save_every
         if accelerator.num_processes > 1:  # all must count the same pairs, and pause at the same step
             together = accelerator.reduce(torch.tensor([pairs, self._pause], device=device), "sum")
             pairs, self._pause = int(together[0]), bool(together[1])
-        truth = {facet: true.to(device, non_blocking=True) for facet, true in truth.items()}
-        total = torch.zeros((), device=device)
-        parts = [part for part in torch.arange(len(rows)).chunk(config.accumulate) if len(part)]
-        for number, part in enumerate(parts, start=1):
-            last = number == len(parts)
-            with contextlib.nullcontext() if last else accelerator.no_sync(self.network):
-                with accelerator.autocast():
-                    logits = self.network(images[part])
-                loss = self._loss(logits, {facet: true[part] for facet, true in truth.items()})
-                # Gradients are averaged over processes; the batch's loss is the mean over all its pairs.
-                accelerator.backward(loss * (accelerator.num_processes / max(pairs, 1)))
-                total += loss.detach()
+        # Gradients are averaged over processes; the batch's loss is the mean over all its pairs.
+        factor = accelerator.num_processes / max(pairs, 1)
+        total = self._backward(self.network, images, rows, positions, factor)
         if config.clip_grad:
             accelerator.clip_grad_norm_(self.network.parameters(), config.clip_grad)
         self.stepper.step()
@@ -174,12 +162,31 @@ class Trainer:
             self.ema.update(self.plain, step=self.at.step)
         return total, pairs
 
-    def _loss(self, logits: dict[str, Tensor], truth: dict[str, Tensor]) -> Tensor:
-        """The sum of the losses of all (image, facet) pairs."""
-        losses = [
-            method.loss(logits[facet], truth[facet]).sum() for facet, method in self.model.methods.items()
-        ]
-        return torch.stack(losses).sum()
+    def _pairs(self, rows: np.ndarray) -> int:
+        """How many terms the loss of some rows has: their annotated facets."""
+        return sum(int(targets.annotated[rows].sum()) for targets in self.split.targets.values())
+
+    def _backward(
+        self, network: nn.Module, images: Tensor, rows: np.ndarray, positions: np.ndarray, factor: float
+    ) -> Tensor:
+        """Add the gradients of a share of a batch, times a factor; its loss, summed over its pairs."""
+        device = images.device
+        truth = {facet: t.to(device, non_blocking=True) for facet, t in self.split.truth(rows).items()}
+        total = torch.zeros((), device=device)
+        parts = [part for part in torch.arange(len(rows)).chunk(self.config.accumulate) if len(part)]
+        for number, part in enumerate(parts, start=1):
+            last = number == len(parts)
+            with contextlib.nullcontext() if last else self.accelerator.no_sync(network):
+                with self.accelerator.autocast():
+                    logits = network(images[part])
+                losses = [
+                    method.loss(logits[facet], truth[facet][part]).sum()
+                    for facet, method in self.model.methods.items()
+                ]
+                loss = torch.stack(losses).sum()
+                self.accelerator.backward(loss * factor)
+                total += loss.detach()
+        return total
 
     def _prepared(self, images: Tensor, positions: np.ndarray) -> Tensor:
         preprocessing = self.model.preprocessing
@@ -289,11 +296,7 @@ class Trainer:
                 grey = torch.full((share, 3, side, side), 127, dtype=torch.uint8, device=device)
                 images = self._prepared(grey, np.arange(share))
                 rows = np.arange(share) % len(self.split)
-                truth = {facet: true.to(device) for facet, true in self.split.truth(rows).items()}
-                for part in torch.arange(share).chunk(self.config.accumulate):
-                    with self.accelerator.autocast():
-                        logits = self.plain(images[part])
-                    self._loss(logits, {facet: true[part] for facet, true in truth.items()}).backward()
+                self._backward(self.plain, images, rows, np.arange(share), 1.0)
                 if device.type == "cuda":
                     torch.cuda.synchronize(device)
                 seconds = time.monotonic() - began
