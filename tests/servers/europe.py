@@ -13,7 +13,7 @@ from tests.servers.europeana import KEY
 
 
 class Europe:
-    """Its addresses, what it was asked, and a switch to let it die."""
+    """Its addresses, and what it was asked."""
 
     def __init__(self, port: int) -> None:
         self.base = f"http://127.0.0.1:{port}"
@@ -30,17 +30,19 @@ class Europe:
         }
 
     def log(self) -> dict[str, Any]:
-        """`asked`: how often each address; `keys`: the first parts of the paths that were sent a key."""
+        """`asked`: how often each address; `keys`: the first parts of the paths that were sent a key;
+        `ranges`: raw files asked for from an offset."""
         with urllib.request.urlopen(f"{self.base}/_log", timeout=10) as answer:
             return json.load(answer)
+
+    def count(self) -> int:
+        """How many requests there were."""
+        with urllib.request.urlopen(f"{self.base}/_count", timeout=10) as answer:
+            return int(answer.read())
 
     def forget(self) -> None:
         """Begin the log, and everything that happens only once, anew."""
         urllib.request.urlopen(f"{self.base}/_forget", timeout=10).close()
-
-    def die(self, after: int) -> None:
-        """Close every connection unanswered once so many more requests were answered."""
-        urllib.request.urlopen(f"{self.base}/_die?after={after}", timeout=10).close()
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Europeana, AAT's SPARQL endpoint and a host of raw files, on one local port. As a module, it prints its port.
+"""Europeana, AAT's SPARQL endpoint and a host of raw files, on one local port; run as a module, it prints it.
 
 `python -m tests.servers.europeana RECORDS FILES`. A search's keyword names what goes wrong with it; the first
 part of a raw file's path names what goes wrong with that. It speaks HTTP/1.1 by hand, since no well-kept
@@ -27,7 +27,7 @@ class Server:
         self.files = files
         self.asked: Counter[str] = Counter()
         self.keys: set[str] = set()
-        self.dies_after = -1
+        self.ranges: list[str] = []
         self.by_original: dict[str, str] = {}
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -46,21 +46,15 @@ class Server:
         path, query = unquote(urlsplit(target).path), parse_qs(urlsplit(target).query)
         self.base = f"http://{headers['host']}"
         if path.startswith("/_"):
-            return await self._send(writer, *self._control(path, query))
+            return await self._send(writer, *self._control(path))
         self.asked[target] += 1
-        if self.dies_after == 0:
-            return False  # as a server does that is switched off
-        self.dies_after -= 1
         if "x-api-key" in headers:
             self.keys.add(path.split("/")[1])
         if path.startswith("/elsewhere/"):
             path = path.removeprefix("/elsewhere")  # another server, that asks for no key
-        elif path.startswith(("/record/", "/entity/")):
-            if headers.get("x-api-key") != KEY:
-                told = headers.get("x-api-key", "")
-                return await self._json(
-                    writer, old_error(f"Invalid API key: {told}", told), "401 Unauthorized"
-                )
+        elif path.startswith(("/record/", "/entity/")) and headers.get("x-api-key") != KEY:
+            told = headers.get("x-api-key", "")
+            return await self._json(writer, old_error(f"Invalid API key: {told}", told), "401 Unauthorized")
         if path == "/record/v2/search.json":
             return await self._search(writer, query, target)
         if match := re.fullmatch(r"/record/v2(/\d+/Item_(\d{6}))\.json", path):
@@ -81,16 +75,17 @@ class Server:
             return await self._file(writer, path, headers, target)
         return await self._send(writer, b"nothing here", "404 Not Found")
 
-    def _control(self, path: str, query: dict[str, list[str]]) -> tuple[bytes]:
+    def _control(self, path: str) -> tuple[bytes]:
         match path:
             case "/_log":
-                return (json.dumps({"asked": self.asked, "keys": sorted(self.keys)}).encode(),)
+                log = {"asked": self.asked, "keys": sorted(self.keys), "ranges": self.ranges}
+                return (json.dumps(log).encode(),)
+            case "/_count":
+                return (str(self.asked.total()).encode(),)
             case "/_forget":
                 self.asked.clear()
                 self.keys.clear()
-                self.dies_after = -1
-            case "/_die":
-                self.dies_after = int(query["after"][0])
+                self.ranges.clear()
         return (b"",)
 
     async def _search(self, writer: asyncio.StreamWriter, query: dict[str, list[str]], target: str) -> bool:
@@ -149,8 +144,8 @@ class Server:
         return await self._send(writer, content, headers=headers)
 
     def _found(self, keyword: str) -> range:
-        """All records for "all"; others find every third, beginning at different ones, so that they overlap."""
-        if keyword in ("all", "all but 404"):
+        """All records for "all"; other keywords find every second or third, so that they overlap."""
+        if keyword == "all":
             return range(1, self.records + 1)
         start = 1 + len(keyword) % 2
         return range(start, self.records + 1, 2 if len(keyword) % 3 else 3)
@@ -199,6 +194,7 @@ class Server:
             return await self._send(writer, b"404: Not Found", "404 Not Found")
         body = file.read_bytes()
         ranged = re.fullmatch(r"bytes=(\d+)-", headers.get("range", ""))
+        self.ranges += [f"{name} {ranged[1]}"] if ranged else []
         if not ranged or how == "whole":
             start, status, more = 0, "200 OK", {}
         elif int(ranged[1]) >= len(body):

@@ -9,7 +9,7 @@ import pandas as pd
 from scipy.sparse import coo_array, csr_array, hstack
 from scipy.sparse.csgraph import connected_components
 
-from eufcc_cli.core.collect.europeana import original_url
+from eufcc_cli.core.collect.ladder import ladder
 from eufcc_cli.core.collect.stratification import hold_out, stratify
 from eufcc_cli.core.errors import CollectError
 from eufcc_cli.core.files import SPLITS
@@ -160,7 +160,8 @@ def _groups(table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     that share an address), and for each block whether it may be held out: an unnamed provider may be any.
     """
     addresses, texts = factorize(table[IMAGE_URL])
-    originals, _ = factorize(pd.Series([original_url(text) for text in texts], dtype="str"))
+    # A thumbnail's address counts as that of the picture it was made from.
+    originals, _ = factorize(pd.Series([ladder(text, "original")[0].url for text in texts], dtype="str"))
     unit = originals[addresses]
     without = np.array([not text for text in texts], dtype=bool)[addresses]
     unit[without] = unit.max() + 1 + np.arange(without.sum())

@@ -6,7 +6,7 @@ Only named fields are kept: the answers' `apikey`, `link` and `guid` echo the ke
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qs, quote, urlencode
+from urllib.parse import quote, urlencode
 
 from eufcc_cli.core.collect.concepts import strings
 from eufcc_cli.core.errors import CollectError
@@ -172,20 +172,6 @@ def image_url(item: Mapping[str, Any], record: Mapping[str, Any], thumbnail_url:
         return preview
     original = item.get("shownBy") or record.get("shownBy") or ""
     return f"{thumbnail_url}?{urlencode({'uri': original, 'type': 'IMAGE'})}" if original else ""
-
-
-def original_url(url: str) -> str:
-    """The original address of a picture: what a thumbnail's address names, else the address itself.
-
-    >>> original_url("https://api.europeana.eu/thumbnail/v2/url.json?uri=https%3A%2F%2Fm.example%2Fa.jpg&type=IMAGE")
-    'https://m.example/a.jpg'
-    >>> original_url("https://m.example/a.jpg")
-    'https://m.example/a.jpg'
-    """
-    address, _, query = url.partition("?")
-    if not address.endswith("/thumbnail/v2/url.json"):
-        return url
-    return next(iter(parse_qs(query).get("uri", [])), url)
 
 
 def record_path(record_id: str) -> str:

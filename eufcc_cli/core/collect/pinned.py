@@ -132,7 +132,7 @@ async def _append(client: httpx.AsyncClient, file: PinnedFile, task: Task) -> No
                 raise file.error("another range came than was asked for")
             file.part.parent.mkdir(parents=True, exist_ok=True)
             with file.part.open("ab" if resumes else "wb") as part:
-                async for chunk in response.aiter_raw(1 << 18):
+                async for chunk in response.aiter_raw():
                     part.write(chunk)
                     if part.tell() > _MOST_BYTES:
                         raise file.error("the file does not end")

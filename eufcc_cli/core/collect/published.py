@@ -62,7 +62,6 @@ REVISIONS = {
         },
     ),
 }
-_PUBLISHED_BLOBS = {blob for revision in REVISIONS.values() for blob in revision.files.values()}
 
 
 @dataclass(frozen=True)
@@ -147,7 +146,8 @@ def _in_place(path: Path, blob: str, force: bool) -> bool:
     if not path.is_file():
         return False
     present = git_blob_id(path)
-    if present != blob and present not in _PUBLISHED_BLOBS and not force:
+    published = any(present in revision.files.values() for revision in REVISIONS.values())
+    if not published and not force:
         raise CollectError(
             f"{path}: is there, and is not a file of EUFCC-340K",
             hint="give --force to replace it, or another --root",
