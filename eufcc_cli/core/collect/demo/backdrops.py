@@ -1,4 +1,4 @@
-"""What objects are photographed on: backdrops [SIZE, SIZE, 3] in 0..255, before the camera adds its own."""
+"""What objects are photographed on: backdrops [3, SIZE, SIZE] in 0..255, before the camera adds its own."""
 
 import functools
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from PIL import Image
 from eufcc_cli.core.collect.demo.brush import SIZE
 from eufcc_cli.core.collect.demo.materials import material, noise_tile
 
-Pixels = npt.NDArray[np.float32]
+Pixels = npt.NDArray[np.floating]
 Colour = tuple[int, int, int]
 Backdrop = Callable[[Random, Colour, float], Pixels]
 """(rng, colour, height of the ground line in 0..1) -> pixels."""
@@ -20,11 +20,11 @@ _Y, _X = np.mgrid[0:SIZE, 0:SIZE].astype(np.float32) / SIZE
 
 
 def _tone(colour: Colour, factor: Pixels) -> Pixels:
-    return np.array(colour, np.float32) * factor[..., None]
+    return np.array(colour, np.float32).reshape(3, 1, 1) * factor
 
 
 def _blend(below: Pixels, above: Pixels, share: Pixels) -> Pixels:
-    share = np.clip(share, 0, 1)[..., None]
+    share = np.clip(share, 0, 1)
     return below + (above - below) * share
 
 
@@ -50,12 +50,9 @@ def sweep(rng: Random, colour: Colour, ground: float) -> Pixels:
 def tabletop(rng: Random, colour: Colour, ground: float) -> Pixels:
     """A wooden table before a plain wall."""
     wall = _tone(colour, 0.78 + 0.25 * _spot(0.4, 0.3, 0.6))
-    wood = material("oak").texture(rng).swapaxes(0, 1) * (0.62 + 0.35 * _Y)[..., None]
+    wood = material("oak").texture(rng).swapaxes(1, 2) * (0.62 + 0.35 * _Y)
     edge = ground - 0.1
-    return (
-        _blend(wall, wood, (_Y - edge) * SIZE + 0.5)
-        * (1 - 0.35 * np.exp(-(((_Y - edge) / 0.012) ** 2)))[..., None]
-    )
+    return _blend(wall, wood, (_Y - edge) * SIZE + 0.5) * (1 - 0.35 * np.exp(-(((_Y - edge) / 0.012) ** 2)))
 
 
 def drapery(rng: Random, colour: Colour, ground: float) -> Pixels:
@@ -91,7 +88,7 @@ def wallpaper(rng: Random, colour: Colour, ground: float) -> Pixels:
 def gallery(rng: Random, colour: Colour, ground: float) -> Pixels:
     """A white wall over a parquet floor."""
     wall = _tone(colour, 0.86 + 0.14 * _spot(0.5, 0.3, 0.5))
-    floor = material("walnut").texture(rng).swapaxes(0, 1) * (0.9 + 0.5 * _Y)[..., None]
+    floor = material("walnut").texture(rng).swapaxes(1, 2) * (0.9 + 0.5 * _Y)
     skirting = ground - 0.08
     room = _blend(wall, floor, (_Y - skirting) * SIZE + 0.5)
     return _blend(
@@ -119,9 +116,9 @@ def linen(rng: Random, colour: Colour, ground: float) -> Pixels:
 def shelf(rng: Random, colour: Colour, ground: float) -> Pixels:
     """A cabinet: a dark back, a board below and one above."""
     back = _tone(colour, 0.62 + 0.5 * _spot(0.5, 0.5, 0.5))
-    board = material("pine").texture(rng).swapaxes(0, 1) * (0.6 + 0.25 * _X)[..., None]
+    board = material("pine").texture(rng).swapaxes(1, 2) * (0.6 + 0.25 * _X)
     share = np.maximum((_Y - ground + 0.06) * SIZE, (0.05 - _Y) * SIZE) + 0.5
-    return _blend(back * (1 - 0.5 * np.exp(-_Y * 9))[..., None], board, share)
+    return _blend(back * (1 - 0.5 * np.exp(-_Y * 9)), board, share)
 
 
 def bricks(rng: Random, colour: Colour, ground: float) -> Pixels:

@@ -5,29 +5,29 @@ from random import Random
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
 from eufcc_cli.core.collect.demo.brush import SIZE, Pen
 from eufcc_cli.core.collect.demo.catalogue import KINDS
 from eufcc_cli.core.collect.demo.materials import noise_tile
 from eufcc_cli.core.collect.demo.plan import Plan, Thing
-from eufcc_cli.core.collect.demo.providers import Provider
+from eufcc_cli.core.collect.demo.providers import Place, Provider
 
-Pixels = npt.NDArray[np.float32]
+Pixels = npt.NDArray[np.floating]
 _QUALITY = 88
 
 
 def photograph(plan: Plan) -> Image.Image:
     """The picture of a plan, RGB, SIZE x SIZE."""
     rng, provider = plan.rng("look"), plan.provider
-    ground = rng.uniform(0.8, 0.86)
+    ground = rng.uniform(0.83, 0.89)
     picture = provider.backdrop(rng, rng.choice(provider.colours), ground)
     scale = rng.uniform(*provider.scale)
-    if len(plan.things) == 1:
-        places = [(0.5 + rng.uniform(-0.04, 0.04), scale)]
-    else:
-        first, second = (0.29, 0.73) if rng.random() < 0.5 else (0.73, 0.29)
-        places = [(first, scale * 0.66), (second, scale * rng.uniform(0.52, 0.62))]
+    places = [(0.5 + rng.uniform(-0.04, 0.04), scale)]
+    if len(plan.things) == 2:
+        left, right = 0.28 + rng.uniform(-0.02, 0.02), 0.72 + rng.uniform(-0.02, 0.02)
+        sizes = scale * rng.uniform(0.6, 0.7), scale * rng.uniform(0.55, 0.65)
+        places = list(zip((left, right) if rng.random() < 0.5 else (right, left), sizes, strict=True))
     for thing, (x, size) in zip(plan.things, places, strict=True):
         picture = _place(picture, rng, provider, thing, x, size, ground)
     if rng.random() < provider.ruler:
@@ -47,52 +47,54 @@ def jpeg(plan: Plan, comment: str) -> bytes:
 def _place(
     picture: Pixels, rng: Random, provider: Provider, thing: Thing, x: float, size: float, ground: float
 ) -> Pixels:
+    """The picture with one more object in it, and its shadow."""
     kind = KINDS[thing.kind]
-    upright = kind.upright
-    # An upright object's foot is half a unit below its centre.
-    y = ground - 0.47 * size if upright else 0.5 + rng.uniform(-0.04, 0.04)
-    angle = rng.uniform(-1, 1) * provider.angle * (0.4 if upright else 1)
-    pen = Pen(rng, thing.made_of, (x, y), size, angle, provider.light)
-    if kind.draw:
-        kind.draw(pen, rng)
-    elif kind.picture:
-        kind.picture(pen, thing.scene)
-    shadow = _shadow(pen.alpha, provider, upright)
-    return (
-        picture * (1 - provider.shadow * shadow * (1 - pen.alpha))[..., None] * (1 - pen.alpha)[..., None]
-        + pen.rgb
-    )
+    stands = provider.place is Place.STAND or (provider.place is Place.ROOM and not kind.hangs)
+    angle = rng.uniform(-1, 1) * provider.angle * (0.3 if stands else 1)
+    y = 0.5 if provider.place is Place.SURFACE else 0.45
+    pen = Pen(rng, thing.made_of, (x, y + rng.uniform(-0.03, 0.03)), size, angle, provider.light)
+    kind.draw(pen, rng, *([thing.scene] if thing.scene else []))
+    rgb, alpha = pen.rgb, pen.alpha
+    if stands:
+        rows = np.flatnonzero(alpha.max(axis=1) > 0.3)
+        fall = round(ground * SIZE) - int(rows[-1] if len(rows) else 0)
+        rgb, alpha = _lowered(rgb, fall), _lowered(alpha, fall)
+    through = 1 - alpha
+    darkened = through * (1 - provider.shadow * _shadow(alpha, provider, stands, round(ground * SIZE)))
+    return picture * darkened + rgb
 
 
-def _shadow(alpha: Pixels, provider: Provider, upright: bool) -> Pixels:
-    """How much of the light each pixel of the ground lacks, in [0, 1]."""
-    solid = Image.fromarray((np.minimum(alpha, 1) * 255).astype(np.uint8))
-    if upright:
-        rows = np.flatnonzero(alpha.max(axis=1) > 0.5)
-        foot = int(rows[-1]) if len(rows) else SIZE - 1
-        # Laid on the ground behind the object: flat, and sheared away from the light.
-        lean, flat = provider.light[0] * 0.9, 4.5
-        solid = solid.transform(
-            (SIZE, SIZE),
-            Image.Transform.AFFINE,
-            (1, -lean * flat * 0.4, lean * flat * 0.4 * foot, 0, flat, foot * (1 - flat) + 3 * flat - 6),
-        )
-        soft = solid.filter(ImageFilter.GaussianBlur(SIZE * 0.02))
+def _lowered(layer: Pixels, by: int) -> Pixels:
+    """A layer moved down by some rows (up where negative), with nothing where it was."""
+    moved = np.zeros_like(layer)
+    if by >= 0:
+        moved[..., by:, :] = layer[..., : SIZE - by, :]
     else:
-        shifted = Image.new("L", solid.size)
-        shifted.paste(
-            solid, (round(-provider.light[0] * SIZE * 0.03), round(-provider.light[1] * SIZE * 0.03))
-        )
-        soft = shifted.filter(ImageFilter.GaussianBlur(SIZE * 0.022))
-    return np.asarray(soft, np.float32) / 255
+        moved[..., :by, :] = layer[..., -by:, :]
+    return moved
+
+
+def _shadow(alpha: Pixels, provider: Provider, stands: bool, foot: int) -> Pixels:
+    """How much of the light each pixel of the ground or wall lacks, in [0, 1]."""
+    solid = Image.fromarray((alpha * 255).astype(np.uint8))
+    light_x, light_y = provider.light
+    if stands:
+        # Laid on the ground behind the object: flattened, and leaning away from the light.
+        flat, lean = 4.5, light_x * 1.6
+        data = (1, -lean, lean * foot, 0, flat, (1 - flat) * foot + 2 * flat - 3)
+        solid = solid.transform(solid.size, Image.Transform.AFFINE, data)
+    else:
+        away = round(light_x * SIZE * 0.03), round(light_y * SIZE * 0.03)
+        solid = ImageChops.offset(solid, -away[0], -away[1])
+    return np.asarray(solid.filter(ImageFilter.GaussianBlur(SIZE * 0.02)), np.float32) / 255
 
 
 def _ruler(picture: Pixels, rng: Random) -> None:
     top, left = SIZE - 11, rng.randint(6, SIZE // 2)
     wide = SIZE // 3
-    picture[top : top + 7, left : left + wide] = (244, 242, 232)
+    picture[:, top : top + 7, left : left + wide] = 240
     for n, x in enumerate(range(left + 2, left + wide, 4)):
-        picture[top : top + (4 if n % 5 == 0 else 2), x] = (40, 40, 40)
+        picture[:, top : top + (4 if n % 5 == 0 else 2), x] = 40
 
 
 _PATCHES = (
@@ -110,26 +112,27 @@ def _chart(picture: Pixels) -> None:
     side = SIZE // 18
     for n, colour in enumerate(_PATCHES):
         left = SIZE - 4 - (len(_PATCHES) - n) * side
-        picture[SIZE - 4 - side : SIZE - 4, left : left + side] = colour
+        picture[:, SIZE - 4 - side : SIZE - 4, left : left + side] = np.reshape(colour, (3, 1, 1))
 
 
-_Y, _X = np.mgrid[-1 : 1 : 1j * SIZE, -1 : 1 : 1j * SIZE].astype(np.float32)  # type: ignore[misc]
-_CORNERS = (np.clip((_X**2 + _Y**2) / 2, 0, 1) ** 1.3)[..., None]
+_Y, _X = np.mgrid[-1 : 1 : 1j * SIZE, -1 : 1 : 1j * SIZE].astype(np.float32)
+_LUMINANCE = np.array((0.299, 0.587, 0.114), np.float32)
+_CORNERS = np.clip((_X**2 + _Y**2) / 2, 0, 1) ** 1.3
 
 
 def _develop(picture: Pixels, rng: Random, provider: Provider) -> Image.Image:
-    exposure = rng.uniform(0.94, 1.06)
-    tint = np.array(provider.tint, np.float32) * (provider.contrast * exposure)
-    picture = picture * tint + 128 * (1 - provider.contrast)
+    """What lens, film and print make of it."""
+    gain = provider.contrast * rng.uniform(0.95, 1.05)
     if rng.random() < provider.grey:
-        picture = (picture @ np.array((0.3, 0.59, 0.11), np.float32))[..., None] * np.array(
-            (1.03, 1.0, 0.94), np.float32
-        )
-    if provider.vignette:
-        picture = picture * (1 - provider.vignette * _CORNERS)
+        picture = np.tensordot(_LUMINANCE, picture, 1)[None]
+    picture = picture * (np.array(provider.tint, np.float32) * gain).reshape(3, 1, 1)
     grain = noise_tile(rng, SIZE, SIZE)[:: rng.choice((1, -1)), :: rng.choice((1, -1))]
-    picture = picture + (provider.noise * 2 * grain)[..., None]
-    image = Image.fromarray(np.clip(picture, 0, 255).astype(np.uint8))
+    picture += 128 * (1 - provider.contrast) + provider.noise * grain
+    if provider.vignette:
+        picture *= 1 - provider.vignette * _CORNERS
+    image = Image.fromarray(
+        np.minimum(np.maximum(picture, 0), 255).astype(np.uint8).transpose(1, 2, 0).copy()
+    )
     if provider.blur:
         image = image.filter(ImageFilter.GaussianBlur(provider.blur))
     if rng.random() < provider.margin:

@@ -1,320 +1,182 @@
 """The kinds of things the miniature collection holds: how each is drawn, made, and called."""
 
+# Points are read several to a line.
+# fmt: off
 from collections.abc import Callable
 from dataclasses import dataclass
-from random import Random
 
 from eufcc_cli.core.collect.demo import costume, curios, household, pictures
-from eufcc_cli.core.collect.demo.brush import Pen
 
 Path = tuple[str, ...]
-Slots = tuple[tuple[str, ...], ...]
-
-_CLAY = ("terracotta", "porcelain", "stoneware")
-_WOOD = ("oak", "walnut", "pine")
-_CLOTH = ("silk", "cotton", "wool", "velvet")
-_METAL = ("gold", "silver", "bronze", "iron")
-_STONE = ("marble", "granite", "bronze", "terracotta")
 
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of object: its paths in objectTypes, what each slot may be made of, its discipline.
+    """One kind of object: its paths in objectTypes, its discipline, and what each slot may be made of.
 
-    `upright` objects stand on the ground; the others lie or hang. A picture's annotated materials are
-    `listed`, since its slots are only the frame or the sheet.
+    Only the materials of the first `listed` slots are annotated: the others are too small to tell.
+    A kind with `scenes` is a picture; its annotated materials are `medium`, whatever frames it. What
+    `hangs` is shown on the wall where there is one.
     """
 
-    name: str
     paths: tuple[Path, ...]
     discipline: Path
-    slots: Slots
-    draw: Callable[[Pen, Random], None] | None = None
-    picture: Callable[[Pen, str], None] | None = None
-    upright: bool = True
-    listed: Path = ()
-    scenes: tuple[str, ...] = tuple(pictures.SCENES)
+    draw: Callable[..., None]
+    slots: tuple[Path, ...]
+    listed: int
+    hangs: bool = False
+    medium: Path = ()
+    scenes: Path = ()
 
 
-_INTERIOR = ("arts", "applied arts", "interior design")
-_FASHION = ("arts", "applied arts", "fashion design")
-_FINE = ("arts", "visual arts", "fine arts")
-_PHOTOGRAPHY = ("arts", "visual arts", "photography")
-_MUSIC = ("arts", "performing arts", "music")
-_COINS = ("humanities", "history", "numismatics")
-_MILITARY = ("humanities", "history", "military history")
-_PEOPLES = ("humanities", "anthropology")
+def path(text: str) -> Path:
+    """The names of a path written as annotations write it.
 
-_VESSEL = ("container", "vessel")
-_COSTUME = ("costume", "main garment")
-_ACCESSORY = ("costume", "costume accessory")
-_JEWELRY = ("costume", "jewelry")
-_VISUAL = ("visual work",)
-_SOUND = ("musical instrument",)
-_ARMS = ("arms and armor",)
+    >>> path("metal | copper alloy | bronze")
+    ('metal', 'copper alloy', 'bronze')
+    """
+    return tuple(text.split(" | "))
 
 
-def _kind(
-    name: str,
-    parent: Path,
-    discipline: Path,
-    draw: Callable[[Pen, Random], None],
-    *slots: Path,
-    lies: bool = False,
-) -> Kind:
-    return Kind(name, ((*parent, name),), discipline, slots, draw=draw, upright=not lies)
-
-
-def _picture(
-    name: str, parent: Path, draw: Callable[[Pen, str], None], frame: Path, *listed: str, of: str = ""
-) -> Kind:
-    discipline = _PHOTOGRAPHY if name == "photograph" else _FINE
-    scenes = tuple(of.split(", ")) if of else tuple(pictures.SCENES)
-    return Kind(
-        name,
-        ((*parent, name),),
-        discipline,
-        (frame,),
-        picture=draw,
-        upright=False,
-        listed=listed,
-        scenes=scenes,
-    )
-
-
-KINDS: dict[str, Kind] = {
-    kind.name: kind
-    for kind in (
-        _kind("vase", _VESSEL, _INTERIOR, household.vase, (*_CLAY, "glass", "bronze")),
-        _kind("jug", _VESSEL, _INTERIOR, household.jug, (*_CLAY, "silver")),
-        _kind("bowl", _VESSEL, _INTERIOR, household.bowl, (*_CLAY, "glass", "silver", *_WOOD[:2])),
-        _kind("bottle", _VESSEL, _INTERIOR, household.bottle, ("glass", "glass", "stoneware")),
-        _kind(
-            "teapot",
-            (*_VESSEL, "tableware"),
-            _INTERIOR,
-            household.teapot,
-            ("porcelain", "stoneware", "silver", "iron"),
-        ),
-        _kind("goblet", (*_VESSEL, "tableware"), _INTERIOR, household.goblet, ("glass", "silver", "gold")),
-        _kind(
-            "plate",
-            (*_VESSEL, "tableware"),
-            _INTERIOR,
-            household.plate,
-            ("porcelain", "stoneware", "silver", "terracotta"),
-            lies=True,
-        ),
-        _kind(
-            "chair",
-            ("furniture", "seating furniture"),
-            _INTERIOR,
-            household.chair,
-            _WOOD,
-            ("velvet", "leather", "straw", "cotton"),
-        ),
-        _kind("table", ("furniture",), _INTERIOR, household.table, (*_WOOD, "marble")),
-        _kind(
-            "chest", ("container", "storage furniture"), _INTERIOR, household.chest, _WOOD, ("iron", "gold")
-        ),
-        _kind(
-            "clock",
-            ("timepiece",),
-            _INTERIOR,
-            household.clock,
-            (*_WOOD, "marble", "gold"),
-            ("gold", "silver"),
-        ),
-        _kind("book", ("document",), _FINE, household.book, ("leather", "velvet"), ("paper",), lies=True),
-        _kind(
-            "dress",
-            _COSTUME,
-            _FASHION,
-            costume.dress,
-            ("silk", "cotton", "velvet"),
-            ("silk", "leather"),
-            lies=True,
-        ),
-        _kind(
-            "robe",
-            _COSTUME,
-            _FASHION,
-            costume.robe,
-            ("silk", "wool", "cotton"),
-            ("silk", "velvet"),
-            lies=True,
-        ),
-        _kind(
-            "hat",
-            (*_ACCESSORY, "headgear"),
-            _FASHION,
-            costume.hat,
-            ("straw", "wool", "velvet"),
-            ("silk", "leather"),
-        ),
-        _kind(
-            "crown",
-            (*_ACCESSORY, "headgear"),
-            _FASHION,
-            costume.crown,
-            ("gold", "silver"),
-            ("gemstone", "pearl"),
-        ),
-        _kind(
-            "shoe",
-            (*_ACCESSORY, "footwear"),
-            _FASHION,
-            costume.shoe,
-            ("leather", "silk", "velvet"),
-            ("silver", "gold"),
-        ),
-        _kind("boot", (*_ACCESSORY, "footwear"), _FASHION, costume.boot, ("leather", "wool")),
-        _kind("fan", _ACCESSORY, _FASHION, costume.fan, ("silk", "paper"), ("ivory", "walnut"), lies=True),
-        _kind("ring", _JEWELRY, _FASHION, costume.ring, ("gold", "silver"), ("gemstone", "pearl"), lies=True),
-        _kind(
-            "necklace",
-            _JEWELRY,
-            _FASHION,
-            costume.necklace,
-            ("gold", "silver"),
-            ("pearl", "gemstone", "gold"),
-            lies=True,
-        ),
-        Kind(
-            "helmet",
-            ((*_ARMS, "armor", "helmet"), (*_ACCESSORY, "headgear", "helmet")),
-            _MILITARY,
-            (("iron", "bronze"), ("leather", "gold")),
-            costume.helmet,
-        ),
-        _kind(
-            "shield",
-            (*_ARMS, "armor"),
-            _MILITARY,
-            costume.shield,
-            (*_WOOD, "leather"),
-            ("iron", "bronze"),
-            lies=True,
-        ),
-        _kind(
-            "sword",
-            (*_ARMS, "edged weapon"),
-            _MILITARY,
-            costume.sword,
-            ("iron",),
-            ("gold", "bronze"),
-            ("leather", "walnut"),
-            lies=True,
-        ),
-        _kind(
-            "violin",
-            (*_SOUND, "string instrument"),
-            _MUSIC,
-            curios.violin,
-            _WOOD[:2],
-            ("iron", "walnut"),
-            lies=True,
-        ),
-        _kind(
-            "lute",
-            (*_SOUND, "string instrument"),
-            _MUSIC,
-            curios.lute,
-            ("pine", "oak"),
-            ("walnut",),
-            lies=True,
-        ),
-        _kind("trumpet", (*_SOUND, "wind instrument"), _MUSIC, curios.trumpet, ("gold", "silver"), lies=True),
-        _kind(
-            "drum",
-            (*_SOUND, "percussion instrument"),
-            _MUSIC,
-            curios.drum,
-            ("oak", "pine", "iron"),
-            ("leather",),
-            ("walnut",),
-        ),
-        _kind("coin", ("exchange medium",), _COINS, curios.coin, ("gold", "silver", "bronze"), lies=True),
-        _kind("medal", ("award",), _COINS, curios.medal, ("gold", "silver", "bronze"), ("silk",), lies=True),
-        _kind("bust", (*_VISUAL, "sculpture"), _FINE, curios.bust, _STONE),
-        _kind(
-            "statuette",
-            (*_VISUAL, "sculpture"),
-            _FINE,
-            curios.statuette,
-            ("bronze", "ivory", "terracotta"),
-            ("marble", "granite", "walnut"),
-        ),
-        _kind(
-            "mask",
-            ("costume", "costume accessory"),
-            _PEOPLES,
-            curios.mask,
-            ("walnut", "oak", "terracotta"),
-            ("ivory", "straw"),
-            lies=True,
-        ),
-        _picture(
-            "oil painting",
-            (*_VISUAL, "painting"),
-            pictures.oil_painting,
-            ("gold", "oak", "walnut"),
-            "oil paint",
-            "canvas",
-        ),
-        _picture(
-            "watercolor painting",
-            (*_VISUAL, "painting"),
-            pictures.watercolor,
-            ("paper",),
-            "watercolor",
-            "paper",
-            of="landscape, seascape, cityscape, birds",
-        ),
-        _picture("engraving", (*_VISUAL, "print"), pictures.engraving, ("paper",), "ink", "paper"),
-        _picture("drawing", _VISUAL, pictures.chalk_drawing, ("paper",), "chalk", "paper"),
-        _picture(
-            "photograph",
-            _VISUAL,
-            pictures.photograph,
-            ("paper",),
-            "photographic paper",
-            of="portrait, cityscape, seascape",
+_DISCIPLINES = {
+    tag[-1]: tag
+    for tag in map(
+        path,
+        (
+            "arts | applied arts | interior design",
+            "arts | applied arts | fashion design",
+            "arts | visual arts | fine arts",
+            "arts | visual arts | photography",
+            "arts | performing arts | music",
+            "humanities | history | numismatics",
+            "humanities | history | military history",
+            "humanities | anthropology",
         ),
     )
 }
 
-_TEXTILE = ("textile",)
+
+def _kind(
+    text: str, discipline: str, draw: Callable[..., None], *slots: str, unlisted: int = 0, hangs: bool = False
+) -> Kind:
+    """A kind from its annotation and its slots' materials, the last `unlisted` slots not annotated."""
+    made_of = tuple(tuple(slot.split()) for slot in slots)
+    paths = tuple(map(path, text.split(" $ ")))
+    return Kind(paths, _DISCIPLINES[discipline], draw, made_of, len(slots) - unlisted, hangs)
+
+
+def _picture(
+    text: str, draw: Callable[..., None], sheet: str, medium: str, discipline: str = "fine arts", of: str = ""
+) -> Kind:
+    scenes = tuple(of.split(", ")) if of else tuple(pictures.SCENES)
+    made_of = (tuple(sheet.split()),)
+    return Kind(
+        (path(text),), _DISCIPLINES[discipline], draw, made_of, 0, True, tuple(medium.split(", ")), scenes
+    )
+
+
+_HOME, _WEAR, _FIGHT = "interior design", "fashion design", "military history"
+_WOOD = "oak walnut pine"
+
+KINDS: dict[str, Kind] = {
+    kind.paths[0][-1]: kind
+    for kind in (
+        _kind("container | vessel | vase", _HOME, household.vase,
+            "terracotta porcelain stoneware glass bronze"),
+        _kind("container | vessel | jug", _HOME, household.jug, "terracotta porcelain stoneware silver"),
+        _kind("container | vessel | bowl", _HOME, household.bowl,
+            "terracotta porcelain stoneware glass oak walnut"),
+        _kind("container | vessel | bottle", _HOME, household.bottle, "glass glass stoneware"),
+        _kind("container | vessel | tableware | teapot", _HOME, household.teapot,
+            "porcelain stoneware silver iron"),
+        _kind("container | vessel | tableware | goblet", _HOME, household.goblet, "glass silver gold"),
+        _kind("container | vessel | tableware | plate", _HOME, household.plate, "porcelain stoneware silver"),
+        _kind("container | chest", _HOME, household.chest, _WOOD, "iron gold"),
+        _kind("furniture | seating furniture | chair", _HOME, household.chair, _WOOD,
+            "velvet leather straw cotton"),
+        _kind("furniture | table", _HOME, household.table, f"{_WOOD} marble"),
+        _kind("timepiece | clock", _HOME, household.clock, f"{_WOOD} marble", "gold silver", unlisted=1),
+        _kind("document | book", "fine arts", household.book, "leather velvet", "paper"),
+        _kind("costume | main garment | dress", _WEAR, costume.dress, "silk cotton velvet", "leather",
+            unlisted=1, hangs=True),
+        _kind("costume | main garment | robe", _WEAR, costume.robe, "silk wool cotton", "velvet", unlisted=1,
+            hangs=True),
+        _kind("costume | accessory | headgear | hat", _WEAR, costume.hat, "straw wool velvet", "silk leather",
+            unlisted=1),
+        _kind("costume | accessory | headgear | crown", _WEAR, costume.crown, "gold silver",
+            "gemstone pearl"),
+        _kind("costume | accessory | footwear | shoe", _WEAR, costume.shoe, "leather silk velvet",
+            "silver gold", unlisted=1),
+        _kind("costume | accessory | footwear | boot", _WEAR, costume.boot, "leather wool"),
+        _kind("costume | accessory | fan", _WEAR, costume.fan, "silk paper", "ivory walnut", hangs=True),
+        _kind("costume | jewelry | ring", _WEAR, costume.ring, "gold silver", "gemstone pearl"),
+        _kind("costume | jewelry | necklace", _WEAR, costume.necklace, "gold silver", "pearl gemstone",
+            hangs=True),
+        _kind("arms and armor | armor | helmet $ costume | accessory | headgear | helmet", _FIGHT,
+            costume.helmet, "iron bronze", "leather velvet", unlisted=1),
+        _kind("arms and armor | armor | shield", _FIGHT, costume.shield, f"{_WOOD} leather", "iron bronze",
+            hangs=True),
+        _kind("arms and armor | edged weapon | sword", _FIGHT, costume.sword, "iron", "gold bronze",
+            "leather", hangs=True),
+        _kind("musical instrument | string instrument | violin", "music", curios.violin, "oak walnut", "iron",
+            unlisted=1),
+        _kind("musical instrument | string instrument | lute", "music", curios.lute, "pine oak", "walnut",
+            unlisted=1),
+        _kind("musical instrument | wind instrument | trumpet", "music", curios.trumpet, "gold silver"),
+        _kind("musical instrument | percussion instrument | drum", "music", curios.drum, "oak pine",
+            "parchment", "walnut", unlisted=1),
+        _kind("exchange medium | coin", "numismatics", curios.coin, "gold silver bronze"),
+        _kind("award | medal", "numismatics", curios.medal, "gold silver bronze", "silk", hangs=True),
+        _kind("visual work | sculpture | bust", "fine arts", curios.bust, "marble granite bronze terracotta"),
+        _kind("visual work | sculpture | statuette", "fine arts", curios.statuette, "bronze ivory terracotta",
+            "marble granite walnut"),
+        _kind("ceremonial object | mask", "anthropology", curios.mask, "walnut oak terracotta", "ivory straw",
+            unlisted=1, hangs=True),
+        _picture("visual work | painting | oil painting", pictures.oil_painting, "gold oak walnut",
+            "oil paint, canvas"),
+        _picture("visual work | painting | watercolor painting", pictures.watercolor, "paper",
+            "watercolor, paper", of="landscape, seascape, cityscape, birds"),
+        _picture("visual work | print | engraving", pictures.engraving, "paper", "ink, paper"),
+        _picture("visual work | drawing", pictures.chalk_drawing, "paper", "chalk, paper"),
+        _picture("visual work | photograph", pictures.photograph, "paper", "photographic paper",
+            "photography", of="portrait, cityscape, seascape"),
+    )
+}
+
 MATERIALS: dict[str, tuple[Path, ...]] = {
-    "gold": (("metal", "precious metal", "gold"),),
-    "silver": (("metal", "precious metal", "silver"),),
-    "bronze": (("metal", "copper alloy", "bronze"),),
-    "iron": (("metal", "iron"),),
-    "oak": (("plant material", "wood", "hardwood", "oak"),),
-    "walnut": (("plant material", "wood", "hardwood", "walnut"),),
-    "pine": (("plant material", "wood", "softwood", "pine"),),
-    "straw": (("plant material", "straw"),),
-    "cotton": ((*_TEXTILE, "cotton"), ("plant material", "cotton")),
-    "silk": ((*_TEXTILE, "silk"), ("animal material", "silk")),
-    "wool": ((*_TEXTILE, "wool"), ("animal material", "wool")),
-    "velvet": ((*_TEXTILE, "pile fabric", "velvet"),),
-    "canvas": ((*_TEXTILE, "canvas"),),
-    "leather": (("animal material", "leather"),),
-    "ivory": (("animal material", "ivory"),),
-    "pearl": (("animal material", "pearl"),),
-    "terracotta": (("ceramic", "earthenware", "terracotta"),),
-    "porcelain": (("ceramic", "porcelain"),),
-    "stoneware": (("ceramic", "stoneware"),),
-    "glass": (("glass",),),
-    "marble": (("stone", "marble"),),
-    "granite": (("stone", "granite"),),
-    "gemstone": (("stone", "gemstone"),),
-    "paper": (("paper",),),
-    "photographic paper": (("paper", "photographic paper"),),
-    "oil paint": (("paint", "oil paint"),),
-    "watercolor": (("paint", "watercolor"),),
-    "ink": (("ink",),),
-    "chalk": (("chalk",),),
+    text.split(" $ ")[0].split(" | ")[-1]: tuple(map(path, text.split(" $ ")))
+    for text in (
+        "metal | precious metal | gold",
+        "metal | precious metal | silver",
+        "metal | copper alloy | bronze",
+        "metal | iron",
+        "plant material | wood | hardwood | oak",
+        "plant material | wood | hardwood | walnut",
+        "plant material | wood | softwood | pine",
+        "plant material | straw",
+        "textile | cotton $ plant material | cotton",
+        "textile | silk $ animal material | silk",
+        "textile | wool $ animal material | wool",
+        "textile | pile fabric | velvet",
+        "textile | canvas",
+        "animal material | leather",
+        "animal material | parchment",
+        "animal material | ivory",
+        "animal material | pearl",
+        "ceramic | earthenware | terracotta",
+        "ceramic | porcelain",
+        "ceramic | stoneware",
+        "glass",
+        "stone | marble",
+        "stone | granite",
+        "stone | gemstone",
+        "paper",
+        "paper | photographic paper",
+        "paint | oil paint",
+        "paint | watercolor",
+        "ink",
+        "chalk",
+    )
 }
 
 SUBJECTS: dict[str, Path] = {
@@ -326,7 +188,7 @@ SUBJECTS: dict[str, Path] = {
     "birds": ("animals", "birds"),
 }
 
-COMPANIONS: dict[str, tuple[str, ...]] = {
+COMPANIONS: dict[str, Path] = {
     "vase": ("bowl", "vase"),
     "bowl": ("jug", "goblet", "bottle"),
     "jug": ("bowl", "goblet"),

@@ -43,7 +43,7 @@ class Summary:
 
 
 def draw_collection(
-    root: Root, images: int = 2600, seed: int = 0, workers: int | None = None, progress: Progress = SILENT
+    root: Root, images: int = 3200, seed: int = 0, workers: int | None = None, progress: Progress = SILENT
 ) -> Summary:
     """Draw the collection of this seed, on all cores or `workers` of them; what is drawn already stays.
 

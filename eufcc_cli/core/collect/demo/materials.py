@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-Pixels = npt.NDArray[np.float32]
+Pixels = npt.NDArray[np.floating]
 
 _SIDE = 128
 _CROPS = 8
@@ -18,7 +18,7 @@ Colour = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Material:
-    """Textures [crops, side, side, 3] in 0..255; `ramp` (factor) and `gleam` (added) by 256 steps of light.
+    """Textures [crops, 3, side, side] in 0..255; `ramp` (factor) and `gleam` (added) by 256 steps of light.
 
     `clear` above 0 is the opacity of a see-through material where one looks straight at it.
     """
@@ -31,7 +31,7 @@ class Material:
     def texture(self, rng: Random) -> Pixels:
         """One of the crops, turned over at random."""
         crop = self.textures[rng.randrange(len(self.textures))]
-        return crop[:: rng.choice((1, -1)), :: rng.choice((1, -1))]
+        return crop[:, :: rng.choice((1, -1)), :: rng.choice((1, -1))]
 
 
 _FACING = np.linspace(-1, 1, 256, dtype=np.float32)
@@ -73,12 +73,12 @@ _Y, _X = np.mgrid[0:_SIDE, 0:_SIDE].astype(np.float32) / _SIDE
 
 def _tone(base: Colour, pattern: Pixels) -> Pixels:
     """The base colour made lighter and darker by a pattern around 0."""
-    return np.array(base, np.float32) * (1 + pattern)[..., None]
+    return np.array(base, np.float32).reshape(3, 1, 1) * (1 + pattern)
 
 
 def _mix(a: Pixels, b: Pixels | Colour, share: Pixels) -> Pixels:
-    share = np.clip(share, 0, 1)[..., None]
-    return a * (1 - share) + np.asarray(b, np.float32) * share
+    share = np.clip(share, 0, 1)
+    return a * (1 - share) + np.asarray(b, np.float32).reshape(3, *np.shape(b)[1:] or (1, 1)) * share
 
 
 def _pick(rng: np.random.RandomState, *colours: Colour) -> Colour:
@@ -149,7 +149,7 @@ def _velvet(r: np.random.RandomState) -> Pixels:
 def _leather(r: np.random.RandomState) -> Pixels:
     colour = _pick(r, (142, 82, 44), (112, 60, 34), (164, 104, 62))
     creases = np.abs(_noise(r, 10, 10) + 0.5 * _noise(r, 24, 24))
-    return _tone(colour, -0.5 * np.exp(-creases * 9) + 0.08 * _noise(r, 60, 60))
+    return _tone(colour, -0.22 * np.exp(-creases * 8) + 0.08 * _noise(r, 60, 60))
 
 
 def _straw(r: np.random.RandomState) -> Pixels:
@@ -159,7 +159,7 @@ def _straw(r: np.random.RandomState) -> Pixels:
 
 def _terracotta(r: np.random.RandomState) -> Pixels:
     body = _tone(
-        (196, 98, 58), 0.09 * _noise(r, 5, 5) + 0.07 * np.sin(2 * np.pi * (_Y * 24 + 0.4 * _noise(r, 3, 3)))
+        (186, 98, 60), 0.09 * _noise(r, 5, 5) + 0.035 * np.sin(2 * np.pi * (_Y * 24 + 0.4 * _noise(r, 3, 3)))
     )
     if r.rand() < 0.5:
         for at in r.rand(2) * 0.5 + 0.25:
@@ -199,8 +199,8 @@ def _marble(r: np.random.RandomState) -> Pixels:
 
 
 def _granite(r: np.random.RandomState) -> Pixels:
-    body = _tone((142, 130, 128), 0.4 * _noise(r, 52, 52))
-    return _mix(body, (44, 42, 46), 3 * (_noise(r, 60, 60) - 0.4))
+    body = _tone((128, 118, 122), 0.22 * _noise(r, 60, 60))
+    return _mix(body, (62, 58, 66), 1.6 * (_noise(r, 80, 80) - 0.4))
 
 
 def _canvas(r: np.random.RandomState) -> Pixels:
@@ -231,7 +231,7 @@ _RECIPES: dict[str, tuple[_Texture, tuple[Pixels, Pixels], float]] = {
     "terracotta": (_terracotta, _matte(0.5), 0),
     "porcelain": (_porcelain, _sheen(0.4, 110, 0.6, 0.12), 0),
     "stoneware": (_stoneware, _sheen(0.5, 60, 0.55, 0.12), 0),
-    "glass": (_glass, _sheen(0.5, 160, 0.6, 0.12), 0.42),
+    "glass": (_glass, _sheen(0.5, 170, 0.6, 0.12), 0.34),
     "marble": (_marble, _sheen(0.42, 20), 0),
     "granite": (_granite, _matte(0.45), 0),
     "gemstone": (
@@ -239,6 +239,7 @@ _RECIPES: dict[str, tuple[_Texture, tuple[Pixels, Pixels], float]] = {
         _metal(150, 0.5),
         0,
     ),
+    "parchment": (_plain((234, 216, 172), 0.09, 0.03), _matte(0.3), 0),
     "paper": (_plain((238, 230, 210), 0.04), _matte(0.2), 0),
     "canvas": (_canvas, _matte(0.2), 0),
 }

@@ -7,7 +7,7 @@ from eufcc_cli.core.collect.demo.catalogue import COMPANIONS, KINDS, MATERIALS, 
 from eufcc_cli.core.collect.demo.providers import INNER, OUTER, Parent, Provider
 
 _SHARE = {"objectTypes": 0.97, "materials": 0.86, "classifications": 0.13}
-_SUBJECT_SHARE = 0.45  # of the pictures; about 9 % of all images
+_SUBJECT_SHARE = 0.6  # of the pictures; about 9 % of all images
 _PAIR_SHARE = 0.125
 _CYCLE = ("train", "train", "test_id", "train", "train", "test_ood", "train", "val")
 
@@ -23,7 +23,8 @@ class Thing:
     @property
     def materials(self) -> tuple[str, ...]:
         """The materials a careful cataloguer lists, most important first."""
-        return KINDS[self.kind].listed or tuple(dict.fromkeys(self.made_of))
+        kind = KINDS[self.kind]
+        return kind.medium or tuple(dict.fromkeys(self.made_of[: kind.listed]))
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,8 @@ def plan(seed: int, number: int) -> Plan:
 
 def _thing(rng: Random, kind: str) -> Thing:
     made_of = tuple(rng.choice(slot) for slot in KINDS[kind].slots)
-    scene = rng.choice(KINDS[kind].scenes) if KINDS[kind].picture else ""
-    return Thing(kind, made_of, scene)
+    scenes = KINDS[kind].scenes
+    return Thing(kind, made_of, rng.choice(scenes) if scenes else "")
 
 
 def _annotate(rng: Random, provider: Provider, things: list[Thing]) -> dict[str, tuple[Path, ...]]:

@@ -15,6 +15,14 @@ class Parent(StrEnum):
     BOTH = "both"
 
 
+class Place(StrEnum):
+    """Where a provider's backdrop lets objects be."""
+
+    ROOM = "a wall to hang things on, a ground to stand them on"
+    STAND = "a ground only"
+    SURFACE = "seen from above: everything lies"
+
+
 @dataclass(frozen=True)
 class Provider:
     """One provider. Lengths are shares of the picture's side, angles degrees, shares probabilities.
@@ -26,6 +34,7 @@ class Provider:
     name: str
     backdrop: Backdrop
     colours: tuple[Colour, ...]
+    place: Place = Place.ROOM
     scale: tuple[float, float] = (0.66, 0.8)
     angle: float = 4
     light: tuple[float, float] = (-0.6, -0.8)
@@ -75,6 +84,7 @@ INNER = (
         "Coin Cabinet of Vesper",
         backdrops.drapery,
         ((44, 62, 104), (34, 76, 70)),
+        Place.SURFACE,
         scale=(0.6, 0.72),
         angle=10,
         contrast=1.08,
@@ -92,6 +102,7 @@ INNER = (
         "University Collection of Sarn",
         backdrops.squared,
         ((240, 238, 226),),
+        Place.SURFACE,
         angle=6,
         ruler=0.9,
         noise=5,
@@ -103,6 +114,7 @@ INNER = (
         "Print Room of Ostrava Gate",
         backdrops.linen,
         ((196, 184, 160), (206, 200, 186)),
+        Place.SURFACE,
         chart=0.8,
         favours={"engraving": 5, "drawing": 4, "photograph": 4, "book": 3, "watercolor painting": 3},
     ),
@@ -110,6 +122,7 @@ INNER = (
         "Museum of Sound",
         backdrops.shelf,
         ((88, 72, 62), (70, 78, 84)),
+        Place.STAND,
         contrast=1.05,
         tint=(1.04, 1.0, 0.92),
         favours={"violin": 5, "lute": 5, "trumpet": 4, "drum": 4},
@@ -118,6 +131,7 @@ INNER = (
         "Castle Armoury of Brandt",
         backdrops.plinth,
         ((96, 98, 108), (112, 100, 92)),
+        Place.STAND,
         light=(-0.9, -0.4),
         contrast=1.12,
         vignette=0.25,
@@ -161,6 +175,7 @@ OUTER = (
         "Night Museum",
         backdrops.spotlight,
         ((200, 180, 140),),
+        Place.STAND,
         scale=(0.55, 0.7),
         angle=8,
         light=(0.2, -1.0),
@@ -174,6 +189,7 @@ OUTER = (
         "Open-Air Museum Fernleigh",
         backdrops.garden,
         ((86, 128, 66), (110, 134, 80)),
+        Place.STAND,
         scale=(0.5, 0.62),
         angle=12,
         tint=(0.9, 1.04, 0.96),
@@ -185,6 +201,7 @@ OUTER = (
         "Palace of Mirrors",
         backdrops.tiles,
         ((226, 222, 236), (236, 216, 200)),
+        Place.SURFACE,
         scale=(0.85, 1.05),
         angle=20,
         contrast=0.72,
