@@ -17,14 +17,17 @@ from torch import Tensor, nn
 from eufcc_cli import __version__
 from eufcc_cli.core.errors import EufccError, ModelError
 from eufcc_cli.core.files import Root, sha256, write_bytes, write_text
+from eufcc_cli.core.model.clip import ClipNetwork, build_clip, clip_tokenizer
 from eufcc_cli.core.model.config import CLIP_METHODS
 from eufcc_cli.core.model.methods import METHODS, FacetMethod
 from eufcc_cli.core.model.network import Network, create_backbone
 from eufcc_cli.core.model.preprocessing import Preprocessing
+from eufcc_cli.core.model.wording import TextOptions, Wording
 from eufcc_cli.core.taxonomy.vocabulary import Vocabulary
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
+CLIP = "clip:"
 _FORMAT = 1
 
 
@@ -197,21 +200,49 @@ def _cpu_has_bf16() -> bool:
     return any(getattr(torch.cpu, name, lambda: False)() for name in tests)
 
 
-def load_model(spec: str, root: Root, device: str = "auto", precision: str = "auto") -> TaggingModel:
+def load_model(
+    spec: str,
+    root: Root,
+    device: str = "auto",
+    precision: str = "auto",
+    *,
+    weights: Path | None = None,
+    texts: TextOptions = TextOptions(),
+) -> TaggingModel:
     """Load a trained model by its run's name, folder, safetensors file, or `hf-hub:` name.
+
+    `clip:NAME` is a CLIP model of open_clip as it is, with published weights or those of a file, for the
+    tags of the root's label files. `texts` says what a CLIP model reads for a tag.
 
     Raises ModelError where a file is missing, is not eufcc's, or where weights and vocabulary disagree.
     """
+    if spec.startswith(CLIP):
+        from eufcc_cli.core.model.zero_shot import zero_shot_model
+
+        return zero_shot_model(spec, root, device, precision, weights, texts)
     folder = find_model(spec, root)
     config = read_config(folder)
+    if weights is not None:
+        raise ModelError(
+            f"--weights: {spec} has weights of its own", hint=f"leave it out, or give {CLIP}NAME"
+        )
+    if texts and config.get("method") not in CLIP_METHODS:
+        raise ModelError(
+            f"{spec}: {config.get('method')} reads no texts: no --prompts, --text, --names, --add-tag",
+            hint=f"give a CLIP model: one trained by {CLIP_METHODS[0]}, say, or {CLIP}NAME",
+        )
     target = select_device(device)
+    network: nn.Module
     try:
         vocabulary = Vocabulary.from_json(config["vocabulary"])
         preprocessing = Preprocessing.from_json(config["preprocessing"])
         method = config["method"]
-        network = _network(config, vocabulary)
-        scored_as = "softmax" if method in CLIP_METHODS else method
-        methods = build_methods(scored_as, vocabulary, **config.get("method_options", {}))
+        if method in CLIP_METHODS:
+            vocabulary, config["method_options"] = _reworded(vocabulary, config["method_options"], texts)
+            network, methods = clip_parts(config, vocabulary)
+        else:
+            network = _network(config, vocabulary)
+            methods = build_methods(method, vocabulary, **config.get("method_options", {}))
     except (KeyError, TypeError, AttributeError) as error:
         raise ModelError(
             f"{folder / CONFIG}: {type(error).__name__}: {error}",
@@ -221,7 +252,7 @@ def load_model(spec: str, root: Root, device: str = "auto", precision: str = "au
         raise ModelError(f"{folder / CONFIG}: {error}", hint=error.hint) from error
     load_weights(network, folder)
     network.to(target).to(memory_format=torch.channels_last).eval()
-    return TaggingModel(
+    model = TaggingModel(
         name=config.get("name", folder.name),
         method=method,
         vocabulary=vocabulary,
@@ -232,6 +263,29 @@ def load_model(spec: str, root: Root, device: str = "auto", precision: str = "au
         folder=folder,
         precision=select_precision(precision, target, inference=True),
     )
+    keep_embeddings(model, root)
+    return model
+
+
+def _reworded(
+    vocabulary: Vocabulary, options: dict[str, Any], texts: TextOptions
+) -> tuple[Vocabulary, dict[str, Any]]:
+    """The vocabulary and wording of a CLIP run, with what the user says about them."""
+    wording = texts.wording(Wording.from_json(options), vocabulary)
+    return texts.vocabulary(vocabulary), wording.to_json()
+
+
+def clip_parts(config: dict[str, Any], vocabulary: Vocabulary) -> tuple[ClipNetwork, dict[str, FacetMethod]]:
+    """The network of a CLIP model's configuration, with random weights, and what its outputs mean."""
+    texts = Wording.from_json(config["method_options"]).texts(vocabulary)
+    tokenizer = clip_tokenizer(config["backbone"], config["clip"])
+    return ClipNetwork(build_clip(config["clip"]), tokenizer, texts), build_methods("softmax", vocabulary)
+
+
+def keep_embeddings(model: TaggingModel, root: Root) -> None:
+    """Let a CLIP model keep its texts' embeddings in ROOT/runs/.texts from one command to the next."""
+    if isinstance(model.network, ClipNetwork):
+        model.network.store = root.runs / ".texts" / f"{model.digest}.safetensors"
 
 
 def _network(config: dict[str, Any], vocabulary: Vocabulary) -> nn.Module:

@@ -49,19 +49,26 @@ class ClipNetwork(nn.Module):
         self.clip, self.tokenizer, self.texts, self.store = clip, tokenizer, texts, store
         self._embeddings: dict[str, Tensor] | None = None
 
-    def forward(self, images: Tensor, captions: Sequence[str] | None = None) -> Any:
+    def forward(self, images: Tensor, tokens: Tensor | None = None, which: Tensor | None = None) -> Any:
         """Normalised images [B, 3, size, size] -> {facet: logits float32 [B, tags]}.
 
-        With a caption for each image: the features that training compares, of images and of captions, each
-        float32 [B, D] of length 1, and the factor of their cosines.
+        With what `tokens` makes of a caption for each image: the features that training compares, of
+        images and of captions, each float32 [B, D] of length 1, and the factor of their cosines.
         """
         features = F.normalize(self.clip.encode_image(images).float(), dim=-1)  # type: ignore[operator]
-        if captions is not None:
-            return features, self._captions(captions), self.scale
+        if tokens is not None and which is not None:
+            return features, self._encode(tokens).index_select(0, which), self.scale
         # 8 bits of a bf16 product would tie tags that the float32 cosine tells apart.
         with torch.autocast(features.device.type, enabled=False):
             factor = self.scale
             return {facet: factor * features @ table.T for facet, table in self.embeddings().items()}
+
+    def tokens(self, captions: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """The different captions as tokens [U, length], and which of them each caption is [B]."""
+        number = {caption: i for i, caption in enumerate(dict.fromkeys(captions))}
+        which = torch.tensor([number[caption] for caption in captions])
+        device = self.scale.device
+        return self.tokenizer(list(number)).to(device), which.to(device)
 
     @property
     def scale(self) -> Tensor:
@@ -69,14 +76,7 @@ class ClipNetwork(nn.Module):
         logit_scale: Tensor = self.clip.logit_scale  # type: ignore[assignment]
         return logit_scale.exp()
 
-    def _captions(self, captions: Sequence[str]) -> Tensor:
-        unique = list(dict.fromkeys(captions))
-        number = {text: i for i, text in enumerate(unique)}
-        which = torch.tensor([number[caption] for caption in captions], device=self.scale.device)
-        return self._encode(unique).index_select(0, which)
-
-    def _encode(self, texts: list[str]) -> Tensor:
-        tokens = self.tokenizer(texts).to(self.scale.device)
+    def _encode(self, tokens: Tensor) -> Tensor:
         return F.normalize(self.clip.encode_text(tokens).float(), dim=-1)  # type: ignore[operator]
 
     @torch.no_grad()
@@ -87,16 +87,13 @@ class ClipNetwork(nn.Module):
         return self._embeddings
 
     def _encoded(self) -> dict[str, Tensor]:
-        every = dict.fromkeys(text for facet in self.texts.values() for texts in facet for text in texts)
-        number = {text: i for i, text in enumerate(every)}
-        texts = list(every)
+        tokens, which = self.tokens([t for tags in self.texts.values() for texts in tags for t in texts])
         with torch.autocast(self.scale.device.type, enabled=False):
-            parts = [self._encode(texts[i : i + _BATCH]) for i in range(0, len(texts), _BATCH)]
-        encoded = torch.cat(parts)
+            encoded = torch.cat([self._encode(part) for part in tokens.split(_BATCH)])[which]
+        sizes = [sum(map(len, tags)) for tags in self.texts.values()]
         tables = {}
-        for facet, tags in self.texts.items():
-            index = torch.tensor([[number[text] for text in texts] for texts in tags], device=encoded.device)
-            tables[facet] = F.normalize(encoded[index].mean(1), dim=-1)
+        for (facet, tags), rows in zip(self.texts.items(), encoded.split(sizes), strict=True):
+            tables[facet] = F.normalize(rows.unflatten(0, (len(tags), -1)).mean(1), dim=-1)
         if self.store is not None:
             tensors = {facet: table.cpu().contiguous() for facet, table in tables.items()}
             try:

@@ -19,6 +19,9 @@ VISION_METHODS = (
 )
 CLIP_METHODS = ("clip-1-tag", "clip-all-tags", "clip-1-tag-prompt")
 
+BACKBONE = "convnext_base.fb_in22k"
+CLIP_BACKBONE = "ViT-B-32/openai"
+
 _CHOICES: dict[str, tuple[str, ...]] = {
     "method": VISION_METHODS + CLIP_METHODS,
     "optimizer": ("auto", "adamw", "muon"),
@@ -33,6 +36,9 @@ _NOT_NEGATIVE = (
     "weight_decay", "warmup", "clip_grad", "dropout", "drop_path", "freeze", "workers", "gamma_neg",
     "gamma_pos", "ema",
 )  # fmt: skip
+_VISION_ONLY = ("dropout", "drop_path", "freeze", "layer_decay", "stop", "gamma_pos", "gamma_neg", "asl_clip")
+_CLIP_ONLY = ("text", "prompts", "names", "equal_captions", "lock_image", "lock_text", "checkpointing")
+_FINE = (1e-4, 1e-5)  # learning rates from pretrained backbones, and from pretrained CLIP models
 _SHARES = ("warmup", "dropout", "drop_path", "max_bad", "asl_clip", "ema")
 
 
@@ -48,8 +54,9 @@ class TrainConfig:
 
     method: str = "multilabel"
     """How the heads' outputs are normalised, trained and turned into scores (METHODS of methods.py)."""
-    backbone: str = "convnext_base.fb_in22k"
-    """A timm model name, `hf-hub:` name, or `convnext_mini`; for CLIP methods an open_clip name."""
+    backbone: str | None = None
+    """A timm model name, `hf-hub:` name, or `convnext_mini`; for CLIP methods an open_clip name with the tag
+    of its weights, `local-dir:` or `hf-hub:` name, or `clip_mini`. None: BACKBONE or CLIP_BACKBONE."""
     pretrained: bool = True
     """Start from the backbone's published weights (needs the hub, or `weights`)."""
     weights: str | None = None
@@ -67,7 +74,7 @@ class TrainConfig:
     optimizer: str = "auto"
     """adamw; muon (timm's, AdamW for vectors and heads); auto: adamw if pretrained, else muon."""
     lr: float | None = None
-    """Peak learning rate; 1e-4 for pretrained AdamW, 2e-3 for AdamW and 5e-3 for Muon from scratch."""
+    """Peak learning rate; pretrained 1e-4 (CLIP: 1e-5), from scratch 2e-3 with AdamW and 5e-3 with Muon."""
     weight_decay: float = 0.05
     """Decoupled weight decay of the matrices."""
     layer_decay: float = 1.0
@@ -114,6 +121,20 @@ class TrainConfig:
     """asl: focusing of the negative terms."""
     asl_clip: float = 0.05
     """asl: probability shift of the negative terms."""
+    text: str = "name"
+    """CLIP: what a tag is called: its name, its path, or its name with its parent's (parent)."""
+    prompts: str | None = None
+    """clip-1-tag-prompt: a TOML file with each facet's prompts."""
+    names: str | None = None
+    """CLIP: a CSV file with the tags' display names."""
+    equal_captions: bool = True
+    """CLIP: images of a batch with equal captions are positives of each other, not negatives."""
+    lock_image: bool = False
+    """CLIP: do not train the image tower."""
+    lock_text: bool = False
+    """CLIP: do not train the text tower."""
+    checkpointing: bool = False
+    """CLIP: compute activations again in the backward pass instead of keeping them."""
 
     def __post_init__(self) -> None:
         for name, choices in _CHOICES.items():
@@ -129,6 +150,18 @@ class TrainConfig:
         for name in _SHARES:
             self._check(name, lambda value: 0 <= value < 1, "must lie in [0, 1)")
         self._check("layer_decay", lambda value: 0 < value <= 1, "must lie in (0, 1]")
+        clip = self.method in CLIP_METHODS
+        for field in dataclasses.fields(self):
+            name, value = field.name, getattr(self, field.name)
+            if value != field.default and name in (_VISION_ONLY if clip else _CLIP_ONLY):
+                raise ModelError(
+                    f"--{_option(name)}: not an option of {self.method}",
+                    hint=f"it is one of {', '.join(VISION_METHODS if clip else CLIP_METHODS)}",
+                )
+        if self.prompts is not None and self.method != "clip-1-tag-prompt":
+            raise ModelError(f"--prompts: {self.method} learns without", hint="choose clip-1-tag-prompt")
+        if self.lock_image and self.lock_text:
+            raise ModelError("--lock-image and --lock-text: nothing is left to learn", hint="lock one tower")
         if self.batch_size % self.accumulate:
             raise ModelError(
                 f"--accumulate {self.accumulate}: does not divide --batch-size {self.batch_size}",
@@ -146,12 +179,14 @@ class TrainConfig:
 
     def resolved(self) -> "TrainConfig":
         """The same settings with every default that depends on another setting filled in."""
+        clip = self.method in CLIP_METHODS
         optimizer = self.optimizer
         if optimizer == "auto":
-            optimizer = "muon" if self.from_scratch and self.method in VISION_METHODS else "adamw"
-        lr = self.lr or ((5e-3 if optimizer == "muon" else 2e-3) if self.from_scratch else 1e-4)
+            optimizer = "muon" if self.from_scratch else "adamw"
+        lr = self.lr or ((5e-3 if optimizer == "muon" else 2e-3) if self.from_scratch else _FINE[clip])
+        backbone = self.backbone or (CLIP_BACKBONE if clip else BACKBONE)
         epochs = self.epochs or (None if self.time_budget else 20)
-        return dataclasses.replace(self, optimizer=optimizer, lr=lr, epochs=epochs)
+        return dataclasses.replace(self, backbone=backbone, optimizer=optimizer, lr=lr, epochs=epochs)
 
     @classmethod
     def from_mapping(cls, values: dict[str, Any], source: str) -> "TrainConfig":

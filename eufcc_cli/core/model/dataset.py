@@ -38,6 +38,11 @@ class Split:
     def __len__(self) -> int:
         return len(self.files)
 
+    @property
+    def annotated(self) -> np.ndarray:
+        """bool [N]: which rows have a tag in some facet."""
+        return np.any([targets.annotated for targets in self.targets.values()], axis=0)
+
     def truth(self, rows: Sequence[int] | np.ndarray) -> dict[str, Tensor]:
         """True tags of some rows: {facet: bool [rows, tags]}; a row without any is not annotated."""
         return {

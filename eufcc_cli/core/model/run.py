@@ -27,7 +27,8 @@ from eufcc_cli.core.model.checkpoint import (
     select_precision,
     versions,
 )
-from eufcc_cli.core.model.config import TrainConfig
+from eufcc_cli.core.model.clip_training import ClipTrainer, new_clip_model
+from eufcc_cli.core.model.config import CLIP_METHODS, TrainConfig
 from eufcc_cli.core.model.dataset import (
     FileSquares,
     Split,
@@ -111,21 +112,24 @@ def train_run(
     torch.manual_seed(config.seed)
     split = load_split(root, "train", vocabulary, train_frame)
     validation = load_split(root, "val", vocabulary, validation_frame)
-    options = method_options(config)
+    clip = config.method in CLIP_METHODS
+    if clip:  # an image without tags has no caption
+        split = split.without(np.flatnonzero(~split.annotated), vocabulary)
     counts = {facet: np.bincount(t.indices, minlength=t.size) for facet, t in split.targets.items()}
-    model = _new_model(config, name, vocabulary, counts, options)
+    model = new_clip_model(config, name, vocabulary) if clip else _new_model(config, name, vocabulary, counts)
     with accelerator.main_process_first():  # one process builds the cache, the others find it
         pictures = [
             _squares(root, part, model.preprocessing, config, device, progress)
             for part in (split, validation)
         ]
     (split, squares, bad), (validation, validation_squares, _) = pictures
-    _start_from_priors(model, split, counts)
+    if not clip:
+        _start_from_priors(model, split, counts)
     model.network.to(accelerator.device).to(memory_format=torch.channels_last)
     for method in model.methods.values():
         method.to(accelerator.device)
     main = accelerator.is_main_process
-    trainer = Trainer(
+    trainer = (ClipTrainer if clip else Trainer)(
         model,
         config,
         folder,
@@ -141,7 +145,7 @@ def train_run(
     if main:
         if not resumed:
             _clear(folder)
-        record = _record(config, name, model, options, root, split)
+        record = _record(config, name, model, root, split)
         save_config(folder, {**record, "finished": False})
         if on_plan is not None:
             on_plan(_plan(config, name, trainer, split, validation, bad))
@@ -254,8 +258,9 @@ def _new_model(
     name: str,
     vocabulary: Vocabulary,
     counts: dict[str, np.ndarray],
-    options: dict[str, Any],
 ) -> TaggingModel:
+    assert config.backbone is not None
+    options = method_options(config)
     weights = Path(config.weights) if config.weights else None
     backbone = create_backbone(
         config.backbone, pretrained=config.pretrained, weights=weights, drop_path=config.drop_path
@@ -266,7 +271,8 @@ def _new_model(
         initialise(network)
     freeze_stages(backbone, config.freeze)
     preprocessing = Preprocessing.of_backbone(backbone, config.image_size)
-    return TaggingModel(name, config.method, vocabulary, network, methods, preprocessing)
+    about = {"method_options": options}
+    return TaggingModel(name, config.method, vocabulary, network, methods, preprocessing, about)
 
 
 def _start_from_priors(model: TaggingModel, split: Split, counts: dict[str, np.ndarray]) -> None:
@@ -321,15 +327,13 @@ def _clear(folder: Path) -> None:
         (folder / old).unlink(missing_ok=True)
 
 
-def _record(
-    config: TrainConfig, name: str, model: TaggingModel, options: dict[str, Any], root: Root, split: Split
-) -> dict[str, Any]:
+def _record(config: TrainConfig, name: str, model: TaggingModel, root: Root, split: Split) -> dict[str, Any]:
     """What config.json says: all that scoring needs, and where the model comes from."""
     return {
         "name": name,
         "method": config.method,
-        "method_options": options,
         "backbone": config.backbone,
+        **model.config,
         "preprocessing": model.preprocessing.to_json(),
         "vocabulary": model.vocabulary.to_json(),
         "training": asdict(config),

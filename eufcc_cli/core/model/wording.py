@@ -92,14 +92,19 @@ class Wording:
 
 
 @dataclass(frozen=True)
-class WordingOptions:
-    """What a user may say about wording; None leaves what a model was trained with, or the default."""
+class TextOptions:
+    """What a user says about the texts that are scored; None leaves what a model was trained with."""
 
     prompts: Path | None = None
     phrase: str | None = None
     names: Path | None = None
+    added: tuple[str, ...] = ()
+    """Further tags, TERM (in every facet) or FACET:TERM."""
 
-    def apply(self, wording: Wording, vocabulary: Vocabulary) -> Wording:
+    def __bool__(self) -> bool:
+        return self != TextOptions()
+
+    def wording(self, wording: Wording, vocabulary: Vocabulary) -> Wording:
         """The wording with what the user says about it. Raises DataError for a file that will not do."""
         if self.prompts is not None:
             wording = replace(wording, prompts={**wording.prompts, **read_prompts(self.prompts)})
@@ -110,6 +115,20 @@ class WordingOptions:
         if self.names is not None:
             wording = replace(wording, names=read_names(self.names, vocabulary))
         return wording
+
+    def vocabulary(self, vocabulary: Vocabulary) -> Vocabulary:
+        """The vocabulary and the added tags, at the top level and after all others; raises DataError."""
+        facets = dict(vocabulary.facets)
+        for term in self.added:
+            facet, colon, tag = (part.strip() for part in term.partition(":"))
+            wanted, tag = ([facet], tag) if colon and facet in FACETS else (list(facets), term.strip())
+            if not tag:
+                raise DataError(f"--add-tag {term!r}: no tag", hint="give a TERM, or FACET:TERM")
+            for name in wanted:
+                tags = facets.get(name, FacetVocabulary((), ()))
+                if tag not in tags.index:
+                    facets[name] = FacetVocabulary((*tags.tags, tag), (*tags.parents, -1))
+        return Vocabulary(facets)
 
 
 def read_prompts(path: Path) -> dict[str, tuple[str, ...]]:
