@@ -272,3 +272,28 @@ def pruned_parents_of(cells, minimum):
         name: next((a.name for a in reversed(nodes[name].ancestors[1:]) if a.name in kept), None)
         for name in kept
     }
+
+
+# --- suggestions -------------------------------------------------------------------------------------
+
+
+def coherent_by_loops(scores, parents):
+    """Each tag's largest score among itself and its descendants."""
+    best = list(scores)
+    for tag, score in enumerate(scores):
+        while tag >= 0:
+            best[tag] = max(best[tag], score)
+            tag = parents[tag]
+    return best
+
+
+def coverage_threshold_by_loops(scores, truth, alpha):
+    """The largest threshold, among the true tags' scores, that conformal risk control allows; else -inf."""
+    images = [(row, [i for i, true in enumerate(tags) if true]) for row, tags in zip(scores, truth)]
+    images = [(row, tags) for row, tags in images if tags]
+    m, best = len(images), -math.inf
+    for threshold in {row[tag] for row, tags in images for tag in tags}:
+        risk = sum(Fraction(sum(row[tag] < threshold for tag in tags), len(tags)) for row, tags in images)
+        if (risk + 1) / (m + 1) <= Fraction(str(alpha)):
+            best = max(best, threshold)
+    return best
