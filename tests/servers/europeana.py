@@ -136,6 +136,8 @@ class Server:
             after = "AoE/+=1"
         if keyword == "going round" and page == 2:
             after = "AoE/+=1"
+        if keyword == "early":
+            after = "*"
         content = json.dumps(self._page(items, after, len(numbers))).encode()
         if keyword == "cut in the middle" and first:
             content = content[: len(content) // 2]
@@ -145,10 +147,9 @@ class Server:
 
     def _found(self, keyword: str) -> range:
         """All records for "all"; other keywords find every second or third, so that they overlap."""
-        if keyword == "all":
+        if keyword in ("all", "going round"):
             return range(1, self.records + 1)
-        start = 1 + len(keyword) % 2
-        return range(start, self.records + 1, 2 if len(keyword) % 3 else 3)
+        return range(2, self.records + 1, 3) if keyword == "medal" else range(1, self.records + 1, 2)
 
     def _page(self, items: list[object], after: str | None, total: int) -> dict[str, object]:
         more = {"nextCursor": after} if after else {}

@@ -10,7 +10,7 @@ from typing import Any
 from eufcc_cli.core.collect.aat import Labels, Node, Placement, Roots, aat_id, language_order
 from eufcc_cli.core.collect.concepts import Concepts, Entity, aat_ids, entity_uri
 from eufcc_cli.core.collect.europeana import FIELDS
-from eufcc_cli.core.taxonomy.annotations import FACETS
+from eufcc_cli.core.taxonomy.annotations import FACETS, canonical
 
 _IS_URI = re.compile(r"https?://\S+|aat:\d+")
 _SHALLOW_FIELD = "edmConcept"
@@ -207,8 +207,7 @@ def tag_name(labels: Labels, language: str) -> str:
     """
     for code in language_order(language, labels):
         for text in labels[code]:
-            name = " ".join(unicodedata.normalize("NFC", text).translate(_SEPARATORS).split())
-            if name:
+            if name := canonical(text.translate(_SEPARATORS)):
                 return name
     return ""
 
