@@ -289,7 +289,9 @@ def coherent_by_loops(scores, parents):
 
 def coverage_threshold_by_loops(scores, truth, alpha):
     """The largest threshold, among the true tags' scores, that conformal risk control allows; else -inf."""
-    images = [(row, [i for i, true in enumerate(tags) if true]) for row, tags in zip(scores, truth)]
+    images = [
+        (row, [i for i, true in enumerate(tags) if true]) for row, tags in zip(scores, truth, strict=True)
+    ]
     images = [(row, tags) for row, tags in images if tags]
     m, best = len(images), -math.inf
     for threshold in {row[tag] for row, tags in images for tag in tags}:
