@@ -54,7 +54,7 @@ class Wording:
     ('an image of an object made of bronze (metal)',)
     """
 
-    prompts: Mapping[str, tuple[str, ...]] = PROMPTS
+    prompts: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: PROMPTS)
     phrase: str = "name"
     """A key of PHRASES."""
     names: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
