@@ -152,7 +152,7 @@ class Pen:
         index = np.minimum(np.maximum(facing * 127 + 128, 0), 255).astype(np.uint8)
         colour = texture[:, rows, columns] * (made_of.ramp[index] * np.float32(shade)) + made_of.gleam[index]
         if made_of.clear:
-            mask = mask * np.minimum(made_of.clear + np.hypot(slope[0], slope[1]), 1)
+            mask = mask * np.minimum(made_of.clear + 0.6 * np.hypot(slope[0], slope[1]), 1)
         self._over(mask, rows, columns, colour)
 
     def paint(self, *shapes: Points, colour: tuple[float, float, float], opacity: float = 1.0) -> None:
@@ -173,15 +173,17 @@ class Pen:
 
     def inlay(self, picture: Image.Image, left: float, top: float, right: float, bottom: float) -> None:
         """A picture inside an upright rectangle (turned with the object)."""
-        corners = self._pixels(box(left, top, right, bottom))
-        (x0, y0), (x1, y1), _, (x3, y3) = corners
         width, height = picture.size
+        (x0, y0), (x1, y1), _, (x3, y3) = self._pixels(box(left, top, right, bottom))
         # The inverse of: corner 0 + u (corner 1 - corner 0) + v (corner 3 - corner 0).
-        forward = np.array([[(x1 - x0) / width, (x3 - x0) / height], [(y1 - y0) / width, (y3 - y0) / height]])
-        back = np.linalg.inv(forward)
-        shift = -back @ (x0, y0)
-        data = (back[0, 0], back[0, 1], shift[0], back[1, 0], back[1, 1], shift[1])
-        laid = picture.transform((SIZE, SIZE), Image.Transform.AFFINE, data, Image.Resampling.BILINEAR)
+        back = np.linalg.inv(
+            [[(x1 - x0) / width, (x3 - x0) / height], [(y1 - y0) / width, (y3 - y0) / height]]
+        )
+        # A border of the picture's own colours, for the pixels that its edge cuts.
+        bordered = Image.fromarray(np.pad(np.asarray(picture), ((2, 2), (2, 2), (0, 0)), mode="edge"))
+        shift = 2 - back @ (x0, y0)
+        data = (*back[0], shift[0], *back[1], shift[1])
+        laid = bordered.transform((SIZE, SIZE), Image.Transform.AFFINE, data, Image.Resampling.BILINEAR)
         found = self._mask((box(left, top, right, bottom),))
         if found is not None:
             mask, rows, columns = found

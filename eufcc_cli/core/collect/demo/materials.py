@@ -187,7 +187,7 @@ def _stoneware(r: np.random.RandomState) -> Pixels:
 
 def _glass(r: np.random.RandomState) -> Pixels:
     return _tone(
-        _pick(r, (88, 182, 146), (96, 160, 212), (210, 148, 66), (176, 206, 214)), 0.08 * _noise(r, 3, 3)
+        _pick(r, (88, 182, 146), (96, 160, 212), (150, 124, 196), (176, 206, 214)), 0.08 * _noise(r, 3, 3)
     )
 
 
