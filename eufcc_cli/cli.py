@@ -49,7 +49,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(fetch.app, name="fetch", short_help="Annotations: published, harvested, or drawn.")
-app.command("download", short_help="Images, verified, into data/images.")(download.download)
+app.command("download", cls=download.Command, short_help="Images, verified, into data/images.")(
+    download.download
+)
 app.command("trees", short_help="Label trees: draw, count, check, export.")(trees.trees)
 app.command("train", short_help="A model that tags images.")(train.train)
 app.command("evaluate", short_help="The paper's table for your models.")(evaluate.evaluate)
