@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import random
 from fractions import Fraction
 
 from anytree import Node, RenderTree
@@ -299,3 +300,35 @@ def coverage_threshold_by_loops(scores, truth, alpha):
         if (risk + 1) / (m + 1) <= Fraction(str(alpha)):
             best = max(best, threshold)
     return best
+
+
+# --- splits ------------------------------------------------------------------------------------------
+
+
+def iterative_stratification(labels, shares, seed):
+    """Algorithm 1 of Sechidis et al. (2011) as the paper states it: one image and one label at a time."""
+    rng = random.Random(seed)
+    images, tags = range(len(labels)), range(len(labels[0]))
+    room = [share * len(labels) for share in shares]
+    wanted = [[share * sum(row[tag] for row in labels) for tag in tags] for share in shares]
+    fold = [None] * len(labels)
+    while True:
+        left = {tag: [i for i in images if fold[i] is None and labels[i][tag]] for tag in tags}
+        left = {tag: those for tag, those in left.items() if those}
+        if not left:
+            break
+        fewest = min(len(those) for those in left.values())
+        tag = rng.choice([tag for tag, those in left.items() if len(those) == fewest])
+        for image in left[tag]:
+            most = max(wanted[f][tag] for f in range(len(shares)))
+            best = [f for f in range(len(shares)) if wanted[f][tag] == most]
+            most = max(room[f] for f in best)
+            fold[image] = rng.choice([f for f in best if room[f] == most])
+            room[fold[image]] -= 1
+            for other in tags:
+                wanted[fold[image]][other] -= labels[image][other]
+    for image in images:
+        if fold[image] is None:
+            fold[image] = max(range(len(shares)), key=lambda f: room[f])
+            room[fold[image]] -= 1
+    return fold

@@ -95,7 +95,9 @@ class Api:
         return self._text(value) if isinstance(value, str) else value
 
     def _text(self, text: str) -> str:
-        return self._hide(_LONE_SURROGATE.sub("\ufffd", _NO_TEXT.sub(" ", text)))
+        if not text.isprintable():
+            text = _LONE_SURROGATE.sub("\ufffd", _NO_TEXT.sub(" ", text))
+        return self._hide(text)
 
     def _hide(self, text: str) -> str:
         return text.replace(self._key, "***") if self._key else text
