@@ -21,7 +21,7 @@ help: ## Show what there is
 install: .venv/installed ## Install eufcc into .venv
 
 demo: install ## Draw a collection, train on it, measure, and tag three images (about 4 minutes)
-	@$(BIN)/eufcc --help
+	@PATH="$(CURDIR)/$(BIN):$$PATH" bash scripts/demo.sh $(DEMO)
 
 test: check ## Lint, types, documentation and all tests
 	@$(BIN)/pytest
@@ -30,10 +30,12 @@ check: install ## Lint, types and documentation only
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/cog --check README.md
 
 format: install ## Put the code into its standard form
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+	@$(BIN)/cog -r README.md
 
 bench: install ## Measure speed against peers and floors (tests/benchmarks)
 	@$(BIN)/python -m tests.benchmarks
