@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,7 +59,7 @@ def draw_collection(
     places = {root.images / f"{image_stem(p.id)}.jpg": number for number, p in enumerate(plans)}
     there = _own_images(root, files, places, plans)
     missing = [number for path, number in places.items() if path not in there]
-    _draw(root, seed, missing, workers or len(os.sched_getaffinity(0)), progress)
+    _draw(root, seed, missing, workers or _cores(), progress)
     for path, text in files.items():
         if not path.exists():
             write_text(path, text)
@@ -133,6 +134,11 @@ def _signature(p: Plan) -> str:
     return f"drawn by eufcc {__version__}: {p.id}"
 
 
+def _cores() -> int:
+    """The processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _draw(root: Root, seed: int, numbers: list[int], workers: int, progress: Progress) -> None:
     batches = [numbers[start : start + _BATCH] for start in range(0, len(numbers), _BATCH)]
     with progress.task("Drawing", len(numbers)) as task:
@@ -148,6 +154,11 @@ def _draw(root: Root, seed: int, numbers: list[int], workers: int, progress: Pro
             try:
                 for job in as_completed(jobs):
                     task.advance(job.result())
+            except BrokenProcessPool as error:
+                raise CollectError(
+                    "a process that draws was ended from outside, perhaps for want of memory",
+                    hint="give the same command again, with fewer --workers; it continues",
+                ) from error
             except BaseException:
                 pool.shutdown(wait=True, cancel_futures=True)
                 raise
@@ -186,18 +197,21 @@ def _no_interrupt() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+def _named(p: Plan) -> set[str]:
+    return {name for paths in p.annotations.values() for path in paths for name in path}
+
+
 def _showcase(plans: list[Plan]) -> tuple[str, ...]:
     """Three images of test_id: several objects, a picture with its subject, a thing of two materials."""
     shown = [p for p in plans if p.split == "test_id" and not p.provider.grey]
-    told = [p for p in shown if {"objectTypes", "materials"} <= p.annotations.keys()]
+    told = [p for p in shown if all({t.kind, *t.materials} <= _named(p) for t in p.things)]
+    pairs = [p for p in told if len(p.things) > 1]
+    single = [p for p in told if len(p.things) == 1]
     wishes = (
-        [p for p in told if len(p.things) > 1],
-        [p for p in told if "subjects" in p.annotations and len(p.things) == 1],
-        [
-            p
-            for p in told
-            if len(p.annotations["materials"]) > 1 and len(p.things) == 1 and not p.things[0].scene
-        ],
+        [p for p in pairs if p.things[0].kind != p.things[1].kind] + pairs,
+        [p for p in single if "subjects" in p.annotations and p.things[0].kind == "oil painting"]
+        + [p for p in single if "subjects" in p.annotations],
+        [p for p in single if len(p.annotations["materials"]) > 1 and not p.things[0].scene],
     )
     chosen: dict[str, None] = {}
     for wish in (*wishes, told, shown, [p for p in plans if p.split == "test_id"]):

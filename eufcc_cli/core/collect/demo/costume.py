@@ -117,10 +117,10 @@ def ring(pen: Pen, rng: Random) -> None:
 
 def necklace(pen: Pen, rng: Random) -> None:
     """Slots: pendant, beads."""
-    count, size = rng.randint(20, 26), rng.uniform(0.036, 0.048)
+    count, size = rng.randint(20, 25), rng.uniform(0.034, 0.04)
     curve = arc(0, -0.32, rng.uniform(0.3, 0.4), rng.uniform(0.52, 0.6), -8, 188, count)
     pen.part(stroke(curve, 0.012), puff=0.01)
-    beads = [oval(x, y, size * (1 + 0.4 * math.sin(math.pi * n / (count - 1)) ** 4), sides=16) for n,
+    beads = [oval(x, y, size * (1 + 0.25 * math.sin(math.pi * n / (count - 1)) ** 4), sides=16) for n,
         (x, y) in enumerate(curve)]
     # Neighbours in turn, so that each keeps a roundness of its own.
     for start in (0, 1):

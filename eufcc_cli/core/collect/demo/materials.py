@@ -236,7 +236,7 @@ _RECIPES: dict[str, tuple[_Texture, tuple[Pixels, Pixels], float]] = {
     "granite": (_granite, _matte(0.45), 0),
     "gemstone": (
         lambda r: _tone(_pick(r, (190, 20, 50), (20, 80, 190), (16, 140, 80)), 0.3 * _noise(r, 20, 20)),
-        _metal(150, 0.5),
+        _sheen(0.6, 150, 0.55, 0.16),
         0,
     ),
     "parchment": (_plain((234, 216, 172), 0.09, 0.03), _matte(0.3), 0),
