@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
 from typing import NoReturn
 
@@ -109,13 +110,22 @@ def _expand(argument: str) -> Iterator[str]:
         yield from _walk(argument)
     elif glob.has_magic(argument) and not os.path.lexists(argument):
         found = False
-        for place in sorted(glob.glob(argument, recursive=True)):  # noqa: PTH207  (absolute patterns too)
+        for place in _matches(argument):
             found = True
             yield from _walk(place) if Path(place).is_dir() else (place,)
         if not found:
             log.warning("%s: no such file", _printable(argument))
     else:
         yield argument
+
+
+def _matches(pattern: str) -> Iterator[str]:
+    """What a glob matches, in the order of names; `**` does not go into links to folders."""
+    fixed = len(list(takewhile(lambda part: not glob.has_magic(part), Path(pattern).parts)))
+    for place in sorted(glob.glob(pattern, recursive=True)):  # noqa: PTH207  (pathlib's finds hidden files)
+        above = Path(place).parents
+        if not any(folder.is_symlink() for folder in above if len(folder.parts) > fixed):
+            yield place
 
 
 def _walk(folder: str) -> Iterator[str]:

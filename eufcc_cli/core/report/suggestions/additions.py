@@ -1,10 +1,8 @@
 """A catalogue with a model's additions: the table as it was, and columns of their own for what is new."""
 
-import csv
-import io
 from typing import TYPE_CHECKING
 
-from eufcc_cli.core.report.suggestions.lines import PATH_SEPARATOR
+from eufcc_cli.core.report.suggestions.lines import PATH_SEPARATOR, csv_rows
 from eufcc_cli.core.report.suggestions.writer import Writer
 from eufcc_cli.core.suggestions import Suggestion
 from eufcc_cli.core.tagging import Result
@@ -30,7 +28,7 @@ class Additions(Writer):
         added = [
             f"{facet}.{name}" for facet in facets for name in ("suggested", "suggested.score", "contradicted")
         ]
-        self.head = _line([*frame.columns, *added, "suggested.model", "suggested.error"])
+        self.head = csv_rows([[*frame.columns, *added, "suggested.model", "suggested.error"]])
 
     def text(self, result: Result) -> str:
         row = list(self._rows[result.input.row])
@@ -46,16 +44,10 @@ class Additions(Writer):
                 )
             )
         added = any(result.tags.values())
-        return _line([*row, self._model if added else "", result.error or ""])
+        return csv_rows([[*row, self._model if added else "", result.error or ""]])
 
 
 def _deepest(tags: list[Suggestion]) -> list[Suggestion]:
     """Those whose path is not the beginning of another's: a path names all that stands above its tag."""
     above = {tag.path[:depth] for tag in tags for depth in range(1, len(tag.path))}
     return [tag for tag in tags if tag.path not in above]
-
-
-def _line(cells: list[object]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(cells)
-    return text.getvalue()

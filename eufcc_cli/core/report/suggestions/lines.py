@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,7 @@ class Csv(Writer):
         columns = ["image", "facet", "tag", "path", "score", "error"]
         self._kinds = kinds
         self.columns = [*columns, "kind"] if kinds else columns
-        self.head = _rows([self.columns])
+        self.head = csv_rows([self.columns])
 
     def text(self, result: Result) -> str:
         name = result.input.name
@@ -105,7 +106,7 @@ class Csv(Writer):
                 for c in found
             ]
         empty: list[object] = [name, "", "", "", "", result.error or ""]
-        return _rows(rows or [[*empty, ""] if self._kinds else empty])
+        return csv_rows(rows or [[*empty, ""] if self._kinds else empty])
 
     def _row(self, name: str, facet: str, tag: Suggestion, kind: str | None) -> list[object]:
         row: list[object] = [name, facet, tag.tag, PATH_SEPARATOR.join(tag.path), tag.score, ""]
@@ -119,7 +120,13 @@ class Csv(Writer):
             return {row[0] for row in reader}
 
 
-def _rows(rows: list[Any]) -> str:
+def csv_rows(rows: Iterable[Sequence[object]]) -> str:
+    """Rows as CSV, one a line."""
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
+    for row in rows:
+        # Python's csv does not quote a carriage return for its own sake, but reads it as the row's end.
+        broken = any("\r" in cell for cell in row if isinstance(cell, str))
+        csv.writer(
+            text, lineterminator="\n", quoting=csv.QUOTE_ALL if broken else csv.QUOTE_MINIMAL
+        ).writerow(row)
     return text.getvalue()

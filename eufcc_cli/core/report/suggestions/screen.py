@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from rich import box
 from rich.console import Console, Group, RenderableType
+from rich.constrain import Constrain
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
@@ -18,6 +19,7 @@ from eufcc_cli.core.tagging import Result
 _CRUMB = " › "
 _BAR = 12  # characters
 _EIGHTHS = " ▏▎▍▌▋▊▉"
+_WIDEST = 100  # characters of a panel: on wider ones, the eye loses the line
 _PLAIN_WIDTH = 10_000  # nothing reaches it: without a terminal, no line is cut or wrapped
 
 
@@ -53,17 +55,18 @@ def panel(result: Result, *, boxed: bool = True) -> RenderableType:
     if result.error is not None:
         content: RenderableType = Text(result.error, style="red")
     else:
-        content = _table(result)
+        content = _table(result, expand=boxed)
     if not boxed:
         return Group(name, content, "")
     border = "red" if result.error is not None else "bright_black"
-    return Panel(
+    drawn = Panel(
         content, title=name, title_align="left", border_style=border, box=box.ROUNDED, padding=(0, 1)
     )
+    return Constrain(drawn, _WIDEST)
 
 
-def _table(result: Result) -> Table:
-    table = Table.grid(padding=(0, 2), expand=False)
+def _table(result: Result, expand: bool) -> Table:
+    table = Table.grid(padding=(0, 2), expand=expand)
     table.add_column(style="magenta", no_wrap=True)
     table.add_column(overflow="fold", ratio=1)
     table.add_column(no_wrap=True)
