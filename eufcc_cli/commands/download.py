@@ -1,6 +1,7 @@
 """`eufcc download`: the images of the annotation tables."""
 
 import csv
+import itertools
 import json
 from dataclasses import asdict
 from enum import StrEnum
@@ -48,7 +49,7 @@ class Command(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         whole = []
-        for argument, following in zip(args, [*args[1:], ""], strict=True):
+        for argument, following in itertools.zip_longest(args, args[1:]):
             whole.append(argument)
             if argument == "--retry-failed" and following not in list(Retry):
                 whole.append(Retry.temporary)
