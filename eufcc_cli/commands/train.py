@@ -17,6 +17,7 @@ _METHOD = (
     "clip-1-tag, clip-all-tags, clip-1-tag-prompt."
 )
 _LEARNING, _IMAGES, _MACHINE, _METHODS = "Learning", "Images", "Machine", "Options of single methods"
+_CLIP = "CLIP methods"
 
 
 def train(
@@ -38,8 +39,13 @@ def train(
     ] = None,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write TensorBoard events.")] = False,
     backbone: Annotated[
-        str, typer.Option(help="Any timm model, or convnext_mini for few cores and small images.")
-    ] = "convnext_base.fb_in22k",
+        str | None,
+        typer.Option(
+            help="Any timm model, or convnext_mini for few cores and small images; for CLIP any open_clip "
+            "model with the tag of its weights, or clip_mini.",
+            show_default="convnext_base.fb_in22k; CLIP: ViT-B-32/openai",
+        ),
+    ] = None,
     pretrained: Annotated[bool, typer.Option(help="Start from the backbone's published weights.")] = True,
     weights: Annotated[str | None, typer.Option(help="Backbone weights from a safetensors file.")] = None,
     image_size: Annotated[
@@ -58,7 +64,8 @@ def train(
     lr: Annotated[
         float | None,
         typer.Option(
-            help="Peak learning rate.", show_default="1e-4 pretrained, 5e-3 muon, 2e-3 from scratch"
+            help="Peak learning rate.",
+            show_default="1e-4 pretrained, CLIP 1e-5; from scratch 5e-3 muon, 2e-3 adamw",
         ),
     ] = None,
     weight_decay: Annotated[float, typer.Option(help="Weight decay.", rich_help_panel=_LEARNING)] = 0.05,
@@ -134,6 +141,33 @@ def train(
         float, typer.Option(help="asl: focus of negatives.", rich_help_panel=_METHODS)
     ] = 2.0,
     asl_clip: Annotated[float, typer.Option(help="asl: probability shift.", rich_help_panel=_METHODS)] = 0.05,
+    text: Annotated[
+        str, typer.Option(help="A tag in words: its name, path, or name (parent).", rich_help_panel=_CLIP)
+    ] = "name",
+    prompts: Annotated[
+        str | None,
+        typer.Option(
+            help="Prompts of clip-1-tag-prompt: a TOML file with lines like "
+            'materials = "an image of an object made of {tag}", or lists of such.',
+            rich_help_panel=_CLIP,
+        ),
+    ] = None,
+    names: Annotated[
+        str | None, typer.Option(help="Display names: a CSV file, tag,name.", rich_help_panel=_CLIP)
+    ] = None,
+    equal_captions: Annotated[
+        bool, typer.Option(help="Images with equal captions attract each other.", rich_help_panel=_CLIP)
+    ] = True,
+    lock_image: Annotated[
+        bool, typer.Option("--lock-image", help="Leave the image tower as it is.", rich_help_panel=_CLIP)
+    ] = False,
+    lock_text: Annotated[
+        bool, typer.Option("--lock-text", help="Leave the text tower as it is.", rich_help_panel=_CLIP)
+    ] = False,
+    checkpointing: Annotated[
+        bool,
+        typer.Option("--checkpointing", help="Less memory, a third slower.", rich_help_panel=_CLIP),
+    ] = False,
 ) -> None:
     """Train a model on the root's train split and keep the best by val.
 
