@@ -154,10 +154,10 @@ def newest_run(root: Root) -> str:
 
 
 def _from_hub(repository: str) -> Path:
-    from huggingface_hub import snapshot_download
+    from huggingface_hub import hf_hub_download
 
     try:
-        return Path(snapshot_download(repository, allow_patterns=[CONFIG, WEIGHTS]))
+        return [Path(hf_hub_download(repository, name)).parent for name in (CONFIG, WEIGHTS)][0]
     except (OSError, ValueError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ModelError(

@@ -1,0 +1,138 @@
+"""Models and backbones from the Hugging Face hub: a real local server that speaks as much as is needed."""
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+
+REVISION = "0123456789abcdef0123456789abcdef01234567"
+# As the hub keeps it: the head is named, so that another number of classes leaves it out.
+CONFIG = {"tag": "ours", "classifier": "head.fc", "first_conv": "stem.0", "num_classes": 3}
+
+
+class Hub(BaseHTTPRequestHandler):
+    folder: Path
+
+    def do_HEAD(self) -> None:
+        self.do_GET(body=False)
+
+    def do_GET(self, body: bool = True) -> None:
+        parts = self.path.split("?")[0].strip("/").split("/")
+        if parts[:2] == ["api", "models"]:
+            repository = "/".join(parts[2:4])
+            files = sorted(p.name for p in (self.folder / repository).glob("*"))
+            listing = {"id": repository, "sha": REVISION, "siblings": [{"rfilename": name} for name in files]}
+            return self.answer(json.dumps(listing).encode(), body) if files else self.missing("RepoNotFound")
+        file = self.folder / "/".join(parts[:2]) / parts[-1]
+        if file.is_file():
+            return self.answer(file.read_bytes(), body)
+        return self.missing("EntryNotFound" if file.parent.is_dir() else "RepoNotFound")
+
+    def answer(self, content: bytes, body: bool) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(content)))
+        self.send_header("ETag", f'"{hashlib.sha256(content).hexdigest()}"')
+        self.send_header("X-Repo-Commit", REVISION)
+        self.end_headers()
+        if body:
+            self.wfile.write(content)
+
+    def missing(self, code: str) -> None:
+        self.send_response(404)
+        self.send_header("X-Error-Code", code)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Iterator[tuple[Path, dict[str, str]]]:
+    folder = tmp_path / "hub"
+    handler = type("Handler", (Hub,), {"folder": folder})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    environment = {
+        "HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}",
+        "HF_HOME": str(tmp_path / "cache"),
+        "HF_HUB_OFFLINE": "0",
+        "HF_HUB_DISABLE_XET": "1",
+        "OMP_NUM_THREADS": "1",
+    }
+    yield folder, environment
+    server.shutdown()
+
+
+def python(code: str, environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    import os
+
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        capture_output=True,
+        text=True,
+        env=os.environ | environment,
+        timeout=120,
+        check=False,
+    )
+
+
+LOAD = """
+import sys
+from pathlib import Path
+from eufcc_cli.core.errors import EufccError
+from eufcc_cli.core.files import Root
+from eufcc_cli.core.model.checkpoint import load_model
+try:
+    model = load_model(sys.argv[1], Root(Path(".")), device="cpu")
+    print(model.name, model.vocabulary.digest)
+except EufccError as error:
+    print("error:", error, "| hint:", error.hint)
+"""
+
+BACKBONE = """
+import sys
+import torch
+from eufcc_cli.core.model.network import create_backbone
+torch.manual_seed(0)
+images = torch.randn(1, 3, 64, 64)
+print(float(create_backbone(sys.argv[1], pretrained=True).eval()(images).detach().sum()))
+"""
+
+
+def test_a_model_loads_from_the_hub_by_name(hub: tuple[Path, dict[str, str]], trained: Path) -> None:
+    folder, environment = hub
+    shutil.copytree(trained / "runs" / "small", folder / "museum" / "small")
+    done = python(LOAD, environment, "hf-hub:museum/small")
+    config = json.loads((trained / "runs" / "small" / "config.json").read_text())
+    assert done.stdout.split() == ["small", config["vocabulary"]["digest"]], done.stderr
+    done = python(LOAD, environment, "hf-hub:museum/none")
+    assert done.stdout.startswith("error: hf-hub:museum/none"), done.stderr
+    assert "hint: check the name" in done.stdout
+
+
+def test_a_backbones_published_weights_load_from_the_hub(hub: tuple[Path, dict[str, str]]) -> None:
+    folder, environment = hub
+    repository = folder / "timm" / "atto"
+    repository.mkdir(parents=True)
+    torch.manual_seed(5)
+    model = timm.create_model("convnext_atto", num_classes=3)
+    save_file(model.state_dict(), repository / "model.safetensors")
+    settings = {"architecture": "convnext_atto", "num_classes": 3, "pretrained_cfg": CONFIG}
+    (repository / "config.json").write_text(json.dumps(settings))
+    model.reset_classifier(0)
+    torch.manual_seed(0)
+    expected = float(model.eval()(torch.randn(1, 3, 64, 64)).detach().sum())
+    done = python(BACKBONE, environment, "hf-hub:timm/atto")
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) == pytest.approx(expected, rel=1e-4)
