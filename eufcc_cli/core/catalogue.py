@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from eufcc_cli.core.collect.inputs import Input, fail, file_iri, is_url
 from eufcc_cli.core.collect.ledger import find_images
@@ -21,6 +21,9 @@ UNLIKELY = 0.05
 """A catalogued tag below this probability can be contradicted."""
 
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 _EUROPEANA_ID = re.compile(r"/\d+/\S+")
 
 
@@ -28,7 +31,7 @@ _EUROPEANA_ID = re.compile(r"/\d+/\S+")
 class Catalogue:
     """An annotation table, and the images of its rows that are in the root."""
 
-    frame: pd.DataFrame
+    frame: "pd.DataFrame"
     images: dict[str, Path]
 
     @classmethod
@@ -58,6 +61,8 @@ class Catalogue:
 
     def record(self, item: Input) -> dict[str, str]:
         """What is catalogued of an input: {facet: annotation}."""
+        if item.row is None:
+            return {}
         row = self.frame.iloc[item.row]
         return {facet: str(row.get(facet_column(facet), "")) for facet in FACETS}
 

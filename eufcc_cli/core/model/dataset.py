@@ -5,10 +5,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
@@ -22,6 +21,9 @@ from eufcc_cli.core.progress import SILENT, Progress
 from eufcc_cli.core.taxonomy.annotations import ID, read_table
 from eufcc_cli.core.taxonomy.vocabulary import Targets, Vocabulary
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 log = logging.getLogger("eufcc")
 
 
@@ -30,7 +32,7 @@ class Split:
     """The images of a split that are there, with their files and targets, row by row."""
 
     name: str
-    frame: pd.DataFrame
+    frame: "pd.DataFrame"
     files: list[Path]
     targets: dict[str, Targets]
     missing: int
@@ -61,7 +63,7 @@ class Split:
         return Split(self.name, frame, files, vocabulary.encode(frame), self.missing)
 
 
-def load_split(root: Root, name: str, vocabulary: Vocabulary, frame: pd.DataFrame | None = None) -> Split:
+def load_split(root: Root, name: str, vocabulary: Vocabulary, frame: "pd.DataFrame | None" = None) -> Split:
     """A split's images that are on disk, and their targets in a vocabulary.
 
     Raises DataError where the table is missing or none of its images is there.

@@ -10,16 +10,18 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
-import pyarrow as pa
-import pyarrow.csv as pacsv
-import pyarrow.parquet as pq
 
 from eufcc_cli.core.errors import DataError
 from eufcc_cli.core.files import atomic_open
 from eufcc_cli.core.taxonomy import source
+
+if TYPE_CHECKING:
+    # Slow to import, and tagging an image, which needs the names above, reads no table.
+    import pandas as pd
+    import pyarrow as pa
 
 FACETS = ("objectTypes", "materials", "classifications", "subjects")
 ID = "idInSource"
@@ -93,7 +95,7 @@ def names(annotation: str) -> set[str]:
     return {name for path in paths(annotation) for name in path}
 
 
-def read_table(path: Path, columns: Sequence[str] | None = None, *, need_ids: bool = True) -> pd.DataFrame:
+def read_table(path: Path, columns: Sequence[str] | None = None, *, need_ids: bool = True) -> "pd.DataFrame":
     """Read an annotation table, CSV or Parquet: one row per image, as text, missing values "".
 
     `columns` (default: all that the file has, in its order) chooses what is kept, in the order given;
@@ -101,6 +103,9 @@ def read_table(path: Path, columns: Sequence[str] | None = None, *, need_ids: bo
     file and line, for a missing or empty file, a missing column, a row with more or fewer fields than the
     header, a quote that does not end, text that is not UTF-8 and (with `need_ids`) a row without an id.
     """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     if not path.is_file():
         raise DataError(f"{path}: no such file", hint="run `eufcc fetch` first, or give another --root")
     parquet = path.suffix.lower() == ".parquet"
@@ -145,7 +150,10 @@ def _wanted(path: Path, header: list[str], columns: Sequence[str] | None) -> lis
     return [column for column in header if columns is None or column in columns]
 
 
-def _read_csv(path: Path, columns: list[str]) -> pa.Table:
+def _read_csv(path: Path, columns: list[str]) -> "pa.Table":
+    import pyarrow as pa
+    import pyarrow.csv as pacsv
+
     return pacsv.read_csv(
         path,
         parse_options=pacsv.ParseOptions(newlines_in_values=True),
@@ -155,8 +163,11 @@ def _read_csv(path: Path, columns: list[str]) -> pa.Table:
     )
 
 
-def _read_parquet(path: Path, columns: list[str]) -> pa.Table:
+def _read_parquet(path: Path, columns: list[str]) -> "pa.Table":
     """The columns of the published format as text; extra ones keep their type."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     table = pq.read_table(path, columns=columns)
     for i, field in enumerate(table.schema):
         if field.name in _OPTIONAL | {ID, IMAGE_URL} or pa.types.is_string(field.type):
@@ -165,7 +176,7 @@ def _read_parquet(path: Path, columns: list[str]) -> pa.Table:
     return table.replace_schema_metadata(None)
 
 
-def _refuse_missing_ids(path: Path, ids: pd.Series) -> None:
+def _refuse_missing_ids(path: Path, ids: "pd.Series") -> None:
     missing = np.flatnonzero((ids.str.strip() == "").to_numpy())
     if len(missing):
         place = source.Places()
@@ -174,7 +185,7 @@ def _refuse_missing_ids(path: Path, ids: pd.Series) -> None:
         raise DataError(f"{path}: no {ID} in {', '.join(places)}{more}", hint="give every row an id")
 
 
-def write_table(frame: pd.DataFrame, path: Path) -> None:
+def write_table(frame: "pd.DataFrame", path: Path) -> None:
     """Write an annotation table, CSV or Parquet by the file's ending, whole or not at all."""
     with atomic_open(path) as file:
         if path.suffix.lower() == ".parquet":
@@ -186,20 +197,23 @@ def write_table(frame: pd.DataFrame, path: Path) -> None:
             frame.to_csv(file, index=False, lineterminator="\n")
 
 
-def _holds_carriage_return(frame: pd.DataFrame) -> bool:
+def _holds_carriage_return(frame: "pd.DataFrame") -> bool:
     texts = frame.select_dtypes(include=["object", "string"])
     return any(texts[name].str.contains("\r", regex=False).any() or "\r" in str(name) for name in texts)
 
 
-def factorize(column: pd.Series) -> tuple[np.ndarray, list[str]]:
+def factorize(column: "pd.Series") -> tuple[np.ndarray, list[str]]:
     """The distinct texts of a column in order of appearance, and for each row the number of its text."""
+    import pandas as pd
+
     codes, texts = pd.factorize(column.fillna("") if column.hasnans else column)
     return codes, [str(text) for text in texts]
 
 
-def distinct(tables: Iterable[pd.DataFrame], facets: Iterable[str] = FACETS) -> dict[str, dict[str, int]]:
+def distinct(tables: Iterable["pd.DataFrame"], facets: Iterable[str] = FACETS) -> dict[str, dict[str, int]]:
     """Per facet, the distinct annotations in reading order, with the number of rows that hold each.
 
+    >>> import pandas as pd
     >>> table = pd.DataFrame({"idInSource": ["1", "2", "3"], "materials.hierarchy": ["or", "", "or"]})
     >>> distinct([table], ["materials"])
     {'materials': {'or': 2}}

@@ -49,13 +49,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
 from anytree import ContStyle, NodeMixin, PreOrderIter, RenderTree
 
 from eufcc_cli.core.errors import DataError
 from eufcc_cli.core.files import write_text
 from eufcc_cli.core.taxonomy.annotations import FACETS, canonical, distinct, paths
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ROOT = "Root"
 # Far above any thesaurus; keeps a hostile table from exhausting the stack of whoever walks the tree.
@@ -308,7 +311,7 @@ class Hierarchy:
         write_text(path, self.render())
 
 
-def build_trees(tables: Iterable[pd.DataFrame], facets: Iterable[str] = FACETS) -> dict[str, Hierarchy]:
+def build_trees(tables: Iterable["pd.DataFrame"], facets: Iterable[str] = FACETS) -> dict[str, Hierarchy]:
     """One tree per facet from annotation tables, their union in the order given."""
     return {
         facet: Hierarchy.from_annotations(facet, annotations)

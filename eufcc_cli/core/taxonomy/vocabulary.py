@@ -6,14 +6,16 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from eufcc_cli.core.errors import DataError
 from eufcc_cli.core.taxonomy.annotations import facet_column, factorize, names
 from eufcc_cli.core.taxonomy.hierarchy import Hierarchy
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,7 @@ class FacetVocabulary:
         """The names from the top down to tag i."""
         return tuple(self.tags[j] for j in self.ancestors[i][::-1] if j >= 0)
 
-    def encode(self, annotations: pd.Series) -> Targets:
+    def encode(self, annotations: "pd.Series") -> Targets:
         """Encode N annotations of this facet; the work in Python grows with the distinct ones only."""
         codes, texts = factorize(annotations)
         rows_of = np.bincount(codes, minlength=len(texts)).tolist()
@@ -206,8 +208,10 @@ class Vocabulary:
                 )
         return Vocabulary({facet: tags for facet, tags in self.facets.items() if facet in wanted})
 
-    def encode(self, table: pd.DataFrame) -> dict[str, Targets]:
+    def encode(self, table: "pd.DataFrame") -> dict[str, Targets]:
         """Encode a table of N rows: one Targets per facet; a facet without a column is unannotated."""
+        import pandas as pd
+
         nothing = pd.Series([""] * len(table), dtype="str")
         return {
             facet: vocabulary.encode(table.get(facet_column(facet), nothing))
