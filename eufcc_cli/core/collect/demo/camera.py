@@ -116,7 +116,7 @@ def _chart(picture: Pixels) -> None:
 
 
 _Y, _X = np.mgrid[-1 : 1 : 1j * SIZE, -1 : 1 : 1j * SIZE].astype(np.float32)
-_LUMINANCE = np.array((0.299, 0.587, 0.114), np.float32)
+_LUMINANCE = np.array((0.299, 0.587, 0.114), np.float32).reshape(3, 1, 1)
 _CORNERS = np.clip((_X**2 + _Y**2) / 2, 0, 1) ** 1.3
 
 
@@ -124,7 +124,7 @@ def _develop(picture: Pixels, rng: Random, provider: Provider) -> Image.Image:
     """What lens, film and print make of it."""
     gain = provider.contrast * rng.uniform(0.95, 1.05)
     if rng.random() < provider.grey:
-        picture = np.tensordot(_LUMINANCE, picture, 1)[None]
+        picture = (_LUMINANCE * picture).sum(axis=0, keepdims=True)
     picture = picture * (np.array(provider.tint, np.float32) * gain).reshape(3, 1, 1)
     grain = noise_tile(rng, SIZE, SIZE)[:: rng.choice((1, -1)), :: rng.choice((1, -1))]
     picture += 128 * (1 - provider.contrast) + provider.noise * grain

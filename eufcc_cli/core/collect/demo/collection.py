@@ -48,9 +48,9 @@ def draw_collection(
 ) -> Summary:
     """Draw the collection of this seed, on all cores or `workers` of them; what is drawn already stays.
 
-    The same seed gives the same bytes, whatever the number of workers. The tables are written last, so an
-    interrupted drawing has none and is continued by the same call. Raises CollectError, before anything is
-    touched, where the root holds other data or `images` is below 8.
+    On one machine the same seed gives the same bytes, whatever the number of workers. The tables are
+    written last, so an interrupted drawing has none and is continued by the same call. Raises CollectError,
+    before anything is touched, where the root holds other data or `images` is below 8.
     """
     if images < FEWEST:
         raise CollectError(f"{images} images are too few", hint=f"draw at least {FEWEST}: one for each split")
