@@ -18,8 +18,9 @@ from torch import BoolTensor, Tensor
 
 from eufcc_cli.core.errors import ModelError
 
-# Scores compared at once: a block that stays in a core's cache, or one that fills a GPU.
-_CPU_BLOCK = 256 * 1024
+# Scores compared at once. On the CPU a block stays in the cache, and below the size from which torch shares
+# an operation among threads: these are so short that waiting for each other would cost more than they gain.
+_CPU_BLOCK = 32 * 1024 - 1
 _GPU_BLOCK = 64 * 1024 * 1024
 
 
@@ -80,7 +81,7 @@ def refuse_nan(scores: Tensor) -> None:
 
 
 def nan_row(scores: Tensor) -> int | None:
-    """The first row of [B, n] that holds NaN (amin passes NaN on, and needs no memory where there is none)."""
+    """The first row of [B, n] that holds NaN (amin passes NaN on, without any memory)."""
     if not scores.numel() or not bool(scores.amin().isnan()):
         return None
     return int(scores.isnan().any(1).nonzero()[0])

@@ -12,11 +12,13 @@ from typing import Any
 import pytest
 
 BINARY = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])), None)
-needs_chromium = pytest.mark.skipif(BINARY is None, reason="no chromium on this machine (apt install chromium)")
+needs_chromium = pytest.mark.skipif(
+    BINARY is None, reason="no chromium on this machine (apt install chromium)"
+)
 
 
 class Chromium:
-    """One page in a headless Chromium; `messages` holds what the page logged, warnings and errors included."""
+    """One page in a headless Chromium; `messages` holds whatever the page logged."""
 
     def __init__(self, profile: Path) -> None:
         to_browser, self._out = os.pipe()
@@ -28,7 +30,12 @@ class Chromium:
             os.dup2(spare[1], 4)
 
         command = [str(BINARY), "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
-        command += ["--remote-debugging-pipe", f"--user-data-dir={profile}", "--hide-scrollbars", "about:blank"]
+        command += [
+            "--remote-debugging-pipe",
+            f"--user-data-dir={profile}",
+            "--hide-scrollbars",
+            "about:blank",
+        ]
         self._process = subprocess.Popen(
             command, close_fds=False, preexec_fn=pipes, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
@@ -67,7 +74,11 @@ class Chromium:
     def open(self, page: Path, width: int = 1200, height: int = 900) -> None:
         """Load a file at a width in CSS pixels."""
         self.call(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=False,
         )
         self._events.clear()
         self.call("Page.navigate", url=page.absolute().as_uri())

@@ -1,0 +1,152 @@
+"""`eufcc evaluate` on a small collection with models of random weights: installed, and inside this process
+where only its words matter (each process of its own has to import torch)."""
+
+import csv
+import json
+import shutil
+
+import pytest
+from typer.testing import CliRunner
+
+from eufcc_cli.cli import app
+from eufcc_cli.core.files import image_stem
+from tests.core.evaluation.tiny import make_root, save_model
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("collection")
+    root = make_root(folder)
+    save_model(root, "ml", "multilabel", 0)
+    save_model(root, "s", "softmax", 1)
+    return root
+
+
+def inside(root, *arguments):
+    """The command in this process, with its exit code, standard output and standard error."""
+    return CliRunner().invoke(app, ["--root", str(root), "evaluate", *map(str, arguments)])
+
+
+def test_the_table_of_the_paper_and_every_file_in_one_go(eufcc, made, tmp_path):
+    files = {name: tmp_path / "out" / name for name in ("tags.csv", "providers.csv", "page.html")}
+    done = eufcc(
+        "--root", made.path, "evaluate", "ml", "s", "--ensemble",
+        "--per-facet", "--per-depth", "--bootstrap", "20", "--compare", "paper",
+        "--per-tag", files["tags.csv"], "--per-provider", files["providers.csv"],
+        "--html", files["page.html"], "--save-predictions", tmp_path / "out" / "{model}.parquet",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0] == "test_id"
+    assert lines[1].split() == ["Model", "Facet", "R-Prec", "Acc@1", "Acc@10", "AvgRP", "Pairs"]
+    for expected in ("test_ood", "paired differences", "test_id, beside the paper", "Ens: ML+S+CLIP"):
+        assert any(line.startswith(expected) for line in lines)
+    assert any(line.startswith("ml+s ") for line in lines)
+    assert "\x1b" not in done.stdout
+    assert "R-Prec: share of an image's R true tags among its R best" in done.stderr
+    tags = list(csv.DictReader(files["tags.csv"].open(encoding="utf-8")))
+    assert len(tags) == 2 * 3 * 13
+    providers = list(csv.DictReader(files["providers.csv"].open(encoding="utf-8")))
+    assert {row["model"] for row in providers} == {"ml", "s", "ml+s"}
+    assert files["page.html"].read_text(encoding="utf-8").startswith("<!doctype html>")
+    saved = sorted(path.name for path in (tmp_path / "out").glob("*.parquet"))
+    assert saved == ["ml+s.parquet", "ml.parquet", "s.parquet"]
+
+    # What was saved scores the same, and an ensemble can be made of saved scores.
+    twice = inside(
+        made.path, "ml+s", "--predictions", tmp_path / "out" / "ml+s.parquet", "--split", "test_id"
+    )
+    assert twice.exit_code == 1
+    assert "two models are called ml+s" in twice.stderr
+    options = ["--format", "json", "--split", "test_id", "--k", "5"]
+    (fresh,) = json.loads(inside(made.path, "ml+s", *options).stdout)["results"]
+    saved = [tmp_path / "out" / f"{name}.parquet" for name in ("ml", "s")]
+    files = ["--predictions", saved[0], "--predictions", saved[1]]
+    again = inside(made.path, *files, "--ensemble", *options, "--split", "test_ood")
+    kept = json.loads(again.stdout)["results"]
+    assert [entry["model"] for entry in kept] == ["ml", "s", "ml+s"] * 2
+    assert kept[2] == fresh
+    assert set(fresh["overall"]) == {"r_precision", "acc@5", "avg_rp", "pairs"}
+
+
+def test_predictions_of_any_system_need_no_image_and_no_model(eufcc, made, tmp_path):
+    root = tmp_path / "root"
+    shutil.copytree(made.data, root / "data", ignore=shutil.ignore_patterns("images"))
+    shutil.copytree(made.labels, root / "labels")
+    rows = list(csv.DictReader((root / "data" / "test_id.csv").open(encoding="utf-8")))
+    line = '{{"image": "x/{}.jpg", "tags": {{"materials": [{{"tag": "wood", "score": 0.9}}]}}}}'
+    (tmp_path / "wood.jsonl").write_text("\n".join(line.format(row["idInSource"]) for row in rows[:20]))
+    done = eufcc(
+        "--root", root, "evaluate", "--predictions", tmp_path / "wood.jsonl", "--split", "test_id",
+        "--format", "json",
+    )  # fmt: skip
+    assert done.returncode == 3
+    assert done.stderr.splitlines() == [
+        "warning: wood on test_id: 4 images have no scores: test_id.20, test_id.21, test_id.22, …"
+    ]
+    (entry,) = json.loads(done.stdout)["results"]
+    assert (entry["model"], entry["method"], entry["images_missing"]) == ("wood", "external", 4)
+    annotated = [row["materials.hierarchy"] for row in rows[:20] if row["materials.hierarchy"]]
+    assert entry["overall"]["pairs"] == len(annotated)
+    assert entry["overall"]["acc@1"] == sum("wood" in text for text in annotated) / len(annotated)
+    assert entry["facets_not_scored"] == ["objectTypes"]
+
+
+def test_missing_and_broken_images_are_told_and_end_with_3(made, tmp_path):
+    root = tmp_path / "root"
+    shutil.copytree(made.path, root)
+    place = root / "data" / "images"
+    (place / f"{image_stem('test_ood.1')}.png").unlink()
+    (place / f"{image_stem('test_ood.2')}.png").write_text("no image")
+    done = inside(root, "ml", "--split", "test_ood", "--format", "csv")
+    assert done.exit_code == 3, done.stderr
+    assert "warning: test_ood: test_ood.2: " in done.stderr
+    assert "warning: ml on test_ood: 1 images have no scores: test_ood.1" in done.stderr
+    rows = list(csv.DictReader(done.stdout.splitlines()))
+    assert (rows[0]["images_missing"], rows[0]["images_failed"]) == ("1", "1")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message", "hint"),
+    [
+        ([], "no RUN and no --predictions: nothing to evaluate", "name some of: ml, s"),
+        (["nothing"], "nothing: no such model in", "there are: ml, s"),
+        (["ml+nothing"], "nothing: no such model in", "there are: ml, s"),
+        (["ml", "--split", "holdout"], "--split holdout: no table", "there are: test_id, "),
+        (["ml", "--weights-from", "holdout"], "--split holdout: no table", "there are"),
+        (["ml", "--ensemble"], "--ensemble: needs at least two models", "name several runs"),
+        (["ml", "--compare", "mine"], "--compare mine: unknown", "choose `paper`"),
+        (["ml", "--threshold", "1.5"], "--threshold 1.5: not between 0 and 1", "0.5"),
+        (["ml", "--device", "abacus"], "--device abacus: no such device", "choose"),
+        (["ml", "s", "--save-predictions", "p.parquet"], "one file for 2 models", "{model}"),
+        (["ml", "--save-predictions", "p.xml"], "p.xml: unknown ending", "choose .parquet or .jsonl"),
+        (["--predictions", "nothing.jsonl"], "nothing.jsonl: no such file", "tag --format jsonl"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_done_is_one_line_and_a_hint(made, arguments, message, hint):
+    done = inside(made.path, *arguments)
+    assert done.exit_code == 1
+    assert done.stdout == ""
+    error, advice = done.stderr.splitlines()
+    assert error.startswith("error: ")
+    assert message in error
+    assert advice.startswith("hint: ")
+    assert hint in advice
+
+
+def test_a_run_without_its_files_or_a_split_without_images_is_refused(made, tmp_path):
+    root = tmp_path / "root"
+    shutil.copytree(made.path, root)
+    (root / "runs" / "s" / "config.json").unlink()
+    done = inside(root, "s")
+    assert done.exit_code == 1
+    assert "config.json" in done.stderr.splitlines()[0]
+    shutil.rmtree(root / "data" / "images")
+    done = inside(root, "ml")
+    assert done.exit_code == 1
+    assert "none of its 24 images is in" in done.stderr
+    assert "download --split test_id" in done.stderr
+    (root / "data" / "test_id.csv").unlink()
+    (root / "data" / "test_ood.csv").unlink()
+    done = inside(root, "ml")
+    assert "neither test_id.csv nor test_ood.csv is there" in done.stderr
