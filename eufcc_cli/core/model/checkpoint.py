@@ -6,6 +6,7 @@ import platform
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -241,7 +242,7 @@ def load_model(
             vocabulary, config["method_options"] = _reworded(vocabulary, config["method_options"], texts)
             network, methods = clip_parts(config, vocabulary)
         else:
-            network = _network(config, vocabulary)
+            network = _unfilled_network(config, vocabulary)
             methods = build_methods(method, vocabulary, **config.get("method_options", {}))
     except (KeyError, TypeError, AttributeError) as error:
         raise ModelError(
@@ -251,6 +252,9 @@ def load_model(
     except EufccError as error:
         raise ModelError(f"{folder / CONFIG}: {error}", hint=error.hint) from error
     load_weights(network, folder)
+    if _is_unfilled(network):  # it computes tensors as it is built that no file holds
+        network = _network(config, vocabulary)
+        load_weights(network, folder)
     network.to(target).to(memory_format=torch.channels_last).eval()
     model = TaggingModel(
         name=config.get("name", folder.name),
@@ -297,6 +301,19 @@ def _network(config: dict[str, Any], vocabulary: Vocabulary) -> nn.Module:
     return Network(create_backbone(config["backbone"]), outputs)
 
 
+def _unfilled_network(config: dict[str, Any], vocabulary: Vocabulary) -> nn.Module:
+    """The network without memory for its tensors: drawing random weights would take most of a start."""
+    try:
+        with torch.device("meta"):
+            return _network(config, vocabulary)
+    except (NotImplementedError, RuntimeError):  # a backbone that looks at its weights as it is built
+        return _network(config, vocabulary)
+
+
+def _is_unfilled(network: nn.Module) -> bool:
+    return any(tensor.is_meta for tensor in chain(network.parameters(), network.buffers()))
+
+
 def load_weights(network: nn.Module, folder: Path) -> None:
     """Fill a network from a folder's model.safetensors; raises ModelError where they do not fit."""
     path = folder / WEIGHTS
@@ -318,4 +335,4 @@ def load_weights(network: nn.Module, folder: Path) -> None:
                 f"{path}: tensor {name} is {found}, its vocabulary and backbone want {list(value.shape)}",
                 hint="weights and config.json belong to different models: copy both again",
             )
-    network.load_state_dict({name: tensors[name] for name in wanted})
+    network.load_state_dict({name: tensors[name] for name in wanted}, assign=_is_unfilled(network))
