@@ -246,12 +246,9 @@ def _tell_harvest(done: "Harvest", unmapped: Path | None) -> None:
         [facet, f"{images:,}", f"{images / done.images:.0%}", f"{tags:,}"]
         for facet, (images, tags) in done.facets.items()
     ]
-    console.table(
-        ["facet", "images", "share", "tags"],
-        rows,
-        title=f"{done.output}: {done.images:,} images, {done.untagged:,} without a tag",
-        numeric=("images", "share", "tags"),
-    )
+    console.line(f"{done.output}: {done.images:,} images, {done.untagged:,} without a tag")
+    columns = ["facet", "images", "share", "tags"]
+    console.table(columns, rows, numeric=columns[1:])
     if done.unmapped:
         console.note(
             f"{len(done.unmapped):,} concepts became no tag" + (f": see {unmapped}" if unmapped else "")
