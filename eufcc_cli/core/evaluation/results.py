@@ -12,7 +12,7 @@ from torch import Tensor
 
 from eufcc_cli.core.decisions import average_precisions, decisions_in_parts, micro_average_precision
 from eufcc_cli.core.errors import DataError, ModelError
-from eufcc_cli.core.evaluation.splits import Scores, Source, TestSplit, out_of_vocabulary
+from eufcc_cli.core.evaluation.splits import Scores, Source, TestSplit
 from eufcc_cli.core.metrics import RankMeans, Standings, nan_row, rank_metrics_of, standings
 from eufcc_cli.core.taxonomy.annotations import FACETS
 from eufcc_cli.core.taxonomy.vocabulary import FacetVocabulary, Targets, Vocabulary
@@ -67,8 +67,8 @@ class Result:
     facets: dict[str, FacetResult]
     missing: tuple[str, ...]
     failed: dict[str, str]
-    unknown: Counter[str]
-    """Annotated tags outside the vocabulary, with the images that name them."""
+    unknown: dict[str, Counter[str]]
+    """{facet: annotated tags outside the vocabulary, with the number of images that name each}."""
     not_scored: tuple[str, ...]
     """Facets that the split annotates and the model does not know."""
     vocabulary: Vocabulary
@@ -84,6 +84,11 @@ class Result:
     def unannotated(self) -> int:
         """Images that are scored and have no true tag in the vocabulary."""
         return len(self.scored) - self.images
+
+    @property
+    def out_of_vocabulary(self) -> int:
+        """True tags outside the vocabulary, over all images and facets."""
+        return sum(sum(unknown.values()) for unknown in self.unknown.values())
 
     @cached_property
     def figures(self) -> dict[str, Any]:
@@ -135,7 +140,7 @@ def measure(source: Source, split: TestSplit, scores: Scores, measures: Measures
         facets=facets,
         missing=scores.missing,
         failed=scores.failed,
-        unknown=out_of_vocabulary(targets),
+        unknown={name: found.unknown for name, found in targets.items()},
         not_scored=tuple(facet for facet in annotated if facet not in source.vocabulary.facets),
         vocabulary=source.vocabulary,
     )

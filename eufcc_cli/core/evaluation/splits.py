@@ -1,7 +1,6 @@
 """A split to evaluate on, and the scores that one model gives its images."""
 
 import re
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -109,8 +108,3 @@ class Source(Tagging, Protocol):
 
     def scores(self, split: TestSplit, progress: Progress = SILENT) -> Scores:
         """Score a split. Raises EufccError where none of its images can be scored."""
-
-
-def out_of_vocabulary(targets: dict[str, Targets]) -> Counter[str]:
-    """Annotated tags that the vocabulary lacks, with the number of images that name each."""
-    return sum((found.unknown for found in targets.values()), Counter())

@@ -57,7 +57,7 @@ def _result(result: Result) -> dict[str, Any]:
         "images_missing": len(result.missing),
         "images_failed": len(result.failed),
         "images_unannotated": result.unannotated,
-        "tags_out_of_vocabulary": sum(result.unknown.values()),
+        "tags_out_of_vocabulary": result.out_of_vocabulary,
         "facets_not_scored": list(result.not_scored),
         **result.figures,
         **({"intervals": intervals} if intervals else {}),

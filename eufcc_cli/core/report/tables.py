@@ -220,8 +220,9 @@ def counted(result: Result) -> str:
     if result.failed:
         parts.append(f"{len(result.failed):,} unreadable")
     parts.append(f"{result.unannotated:,} without a tag of the vocabulary")
-    unknown = f"{sum(result.unknown.values()):,} true tags outside the vocabulary"
-    parts.append(unknown + (f" ({len(result.unknown):,} distinct)" if result.unknown else ""))
+    unknown, distinct = result.out_of_vocabulary, sum(map(len, result.unknown.values()))
+    distinct_too = f" ({distinct:,} distinct)" if distinct else ""
+    parts.append(f"{unknown:,} true tags outside the vocabulary{distinct_too}")
     if result.not_scored:
         parts.append(f"not scored: {', '.join(result.not_scored)}")
     return "; ".join(parts)

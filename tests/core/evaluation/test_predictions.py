@@ -1,6 +1,6 @@
 import json
 import math
-from types import SimpleNamespace
+import shutil
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -11,7 +11,7 @@ from eufcc_cli.core.evaluation.predictions import read_predictions
 from eufcc_cli.core.evaluation.results import Measures, measure
 from eufcc_cli.core.evaluation.saving import save_predictions
 from eufcc_cli.core.evaluation.splits import TestSplit, read_split
-from eufcc_cli.core.files import image_stem
+from eufcc_cli.core.files import Root, image_stem
 from tests import oracles
 from tests.core.evaluation.tiny import random_source
 
@@ -123,8 +123,6 @@ def test_error_lines_are_counted_as_failed(root, split, tmp_path):
 def test_a_root_without_label_files_has_no_vocabulary(root, tmp_path):
     path = tmp_path / "p.jsonl"
     path.write_text(GOOD)
-    from eufcc_cli.core.files import Root
-
     with pytest.raises(DataError, match="no label files"):
         read_predictions(path, Root(tmp_path))
     with pytest.raises(DataError, match="no such file"):
@@ -185,10 +183,35 @@ def test_parquet_files_that_are_not_ours_are_refused(root, split, tmp_path):
 def test_constant_predictions_score_what_chance_gives(root, split, tmp_path):
     lines = [line(f"{image_id}.jpg", materials={}, objectTypes={}) for image_id in split.ids]
     found = read(root, tmp_path, *lines)
-    result = measure(SimpleNamespace(**vars(found)), split, found.scores(split), Measures())
+    result = measure(found, split, found.scores(split), Measures())
     for facet in result.facets.values():
         n = len(facet.tags)
         for pair in range(len(facet.rows)):
             true = set(facet.true_tag[facet.true_pair == pair].tolist())
             expected = oracles.rank_metrics_by_loops([0.0] * n, true, (1, 10))
             assert {m: v[pair] for m, v in facet.values.items()} == pytest.approx(expected, abs=1e-12)
+
+
+def test_the_real_annotations_against_the_published_label_files(shared_data, tmp_path):
+    """What ranks nothing scores what chance gives on the 2,633 real rows; no image is needed."""
+    root = Root(tmp_path)
+    shutil.copytree(shared_data / "eufcc-340k" / "labels", root.labels)
+    root.data.mkdir()
+    shutil.copy(shared_data / "eufcc-340k" / "test_id.csv", root.data)
+    split = read_split(root, "test_id")
+    facets = ("objectTypes", "materials", "classifications", "subjects")
+    found = read(
+        root, tmp_path, *(line(i, **{facet: {} for facet in facets}) for i in split.ids), splits=[split]
+    )
+    result = measure(found, split, found.scores(split), Measures())
+    assert {facet: len(unknown) for facet, unknown in result.unknown.items()} == {
+        "objectTypes": 95, "materials": 17, "classifications": 2, "subjects": 1,
+    }  # fmt: skip
+    assert result.images == 2633
+    for facet, tags in found.vocabulary.facets.items():
+        figures = result.figures["facets"][facet]
+        targets = split.targets(found.vocabulary)[facet]
+        relevant = np.diff(targets.indptr)[targets.annotated]
+        assert figures["avg_rp"] == (len(tags) + 1) / 2
+        assert figures["r_precision"] == pytest.approx(relevant.mean() / len(tags))
+        assert figures["images"] == len(relevant)

@@ -60,7 +60,8 @@ def test_what_takes_no_part_is_counted(root):
     assert result.unannotated == empty
     assert result.images == len(split) - 2 - empty
     assert result.missing == ("test_id.2", "test_id.5")
-    assert result.unknown == {"unobtainium": 1}
+    assert result.unknown == {"objectTypes": {}, "materials": {"unobtainium": 1}}
+    assert result.out_of_vocabulary == 1
     assert result.not_scored == ("classifications",)
 
 
