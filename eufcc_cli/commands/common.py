@@ -1,11 +1,60 @@
 """What several commands share: the root, and how a command says that some items failed."""
 
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
 import typer
 
 from eufcc_cli.core.errors import EufccError
 from eufcc_cli.core.files import Root
 
+if TYPE_CHECKING:
+    from eufcc_cli.core.model.checkpoint import TaggingModel
+    from eufcc_cli.core.model.wording import TextOptions
+
 SOME_FAILED = 3
+
+_CLIP = "CLIP models"
+Weights = Annotated[
+    Path | None,
+    typer.Option(
+        help="Weights for clip:NAME, in safetensors, instead of published ones.", rich_help_panel=_CLIP
+    ),
+]
+Prompts = Annotated[
+    Path | None,
+    typer.Option(
+        help='Prompts: a TOML file with lines like materials = "an image of an object made of {tag}", or '
+        "lists of such, which are averaged.",
+        show_default="those of the training",
+        rich_help_panel=_CLIP,
+    ),
+]
+Phrase = Annotated[
+    str | None,
+    typer.Option(
+        "--text",
+        help="A tag in words: name, path, or parent (its name with its parent's).",
+        show_default="that of the training",
+        rich_help_panel=_CLIP,
+    ),
+]
+Names = Annotated[
+    Path | None,
+    typer.Option(
+        help="Display names of the tags, in another language, say: a CSV file with columns tag,name.",
+        rich_help_panel=_CLIP,
+    ),
+]
+AddTag = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="TERM",
+        help="Score this tag, too, though no model was trained on it (repeatable; FACET:TERM for one facet).",
+        rich_help_panel=_CLIP,
+    ),
+]
 
 
 def existing_root(ctx: typer.Context) -> Root:
@@ -17,3 +66,34 @@ def existing_root(ctx: typer.Context) -> Root:
             hint="give a collection root, or make one: `eufcc --root DIR fetch demo` or `eufcc fetch`",
         )
     return root
+
+
+@dataclass
+class ModelLoader:
+    """Loads models as the options above say."""
+
+    root: Root
+    device: str
+    precision: str
+    weights: Path | None
+    texts: "TextOptions"
+    methods: list[str] = field(default_factory=list)
+
+    def __call__(self, name: str) -> "TaggingModel":
+        from eufcc_cli.core.model.checkpoint import load_model
+
+        model = load_model(
+            name, self.root, self.device, self.precision, weights=self.weights, texts=self.texts
+        )
+        self.methods.append(model.method)
+        return model
+
+    def refuse_unused(self) -> None:
+        """Raise an error where options about CLIP models are given, and no loaded model takes them."""
+        if self.texts and not any(method.startswith("clip") for method in self.methods):
+            raise EufccError(
+                f"--prompts, --text, --names, --add-tag: {', '.join(self.methods)} reads no texts",
+                hint="give a run of `eufcc train --method clip-1-tag`, say, or clip:ViT-B-32/openai",
+            )
+        if self.weights and "clip-zero-shot" not in self.methods:
+            raise EufccError("--weights: only clip:NAME takes any", hint="give clip:ViT-B-32, say")

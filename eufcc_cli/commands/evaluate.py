@@ -8,7 +8,15 @@ import typer
 from rich.text import Text
 
 from eufcc_cli import console
-from eufcc_cli.commands.common import SOME_FAILED, existing_root
+from eufcc_cli.commands.common import (
+    SOME_FAILED,
+    ModelLoader,
+    Names,
+    Phrase,
+    Prompts,
+    Weights,
+    existing_root,
+)
 from eufcc_cli.core.errors import EufccError
 from eufcc_cli.core.files import Root, write_text
 
@@ -26,7 +34,8 @@ def evaluate(
         list[str] | None,
         typer.Argument(
             metavar="RUN…",
-            help="Runs under runs/, model folders, hf-hub:ORG/NAME; A+B is the ensemble of A and B.",
+            help="Runs under runs/, model folders, hf-hub:ORG/NAME, clip:NAME (any open_clip model as it "
+            "is); A+B is the ensemble of A and B.",
             show_default=False,
         ),
     ] = None,
@@ -138,6 +147,10 @@ def evaluate(
             help="Keep scores in runs/.scores: a second evaluation takes seconds.", rich_help_panel=_MACHINE
         ),
     ] = True,
+    weights: Weights = None,
+    prompts: Prompts = None,
+    text: Phrase = None,
+    names: Names = None,
 ) -> None:
     """Measure models on annotated images, as the EUFCC-340K paper does.
 
@@ -158,13 +171,14 @@ def evaluate(
     from eufcc_cli.core.evaluation.comparison import compare as compare_sources
     from eufcc_cli.core.evaluation.results import Measures
     from eufcc_cli.core.evaluation.splits import read_split
+    from eufcc_cli.core.model.wording import TextOptions
 
     first = processes.join()[0] == 0
     splits = [read_split(root, name) for name in split or _test_splits(root)]
     fitted_on = None if weights_from == "equal" else read_split(root, weights_from)
-    sources = _sources(
-        root, runs or [], predictions or [], ensemble, device, precision, batch_size, workers, keep_scores
-    )
+    load = ModelLoader(root, device, precision, weights, TextOptions(prompts, text, names))
+    sources = _sources(root, runs or [], predictions or [], ensemble, load, batch_size, workers, keep_scores)
+    load.refuse_unused()
     comparison = compare_sources(
         sources,
         splits,
@@ -204,8 +218,7 @@ def _sources(
     runs: list[str],
     predictions: list[Path],
     ensemble: bool,
-    device: str,
-    precision: str,
+    load_model: ModelLoader,
     batch_size: int,
     workers: int | None,
     keep: bool,
@@ -214,7 +227,6 @@ def _sources(
     from eufcc_cli.core.evaluation.ensembles import Ensemble
     from eufcc_cli.core.evaluation.predictions import read_predictions
     from eufcc_cli.core.evaluation.scoring import ModelScorer
-    from eufcc_cli.core.model.checkpoint import load_model
 
     if not runs and not predictions:
         there = sorted(path.parent.name for path in root.runs.glob("*/config.json"))
@@ -224,8 +236,7 @@ def _sources(
 
     def load(name: str) -> "Source":
         if name not in loaded:
-            model = load_model(name, root, device, precision)
-            loaded[name] = ModelScorer(model, root, name, batch_size, workers, keep)
+            loaded[name] = ModelScorer(load_model(name), root, name, batch_size, workers, keep)
         return loaded[name]
 
     sources: list[Source] = []

@@ -12,14 +12,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from eufcc_cli import console
-from eufcc_cli.commands.common import SOME_FAILED, existing_root
+from eufcc_cli.commands.common import (
+    SOME_FAILED,
+    AddTag,
+    ModelLoader,
+    Names,
+    Phrase,
+    Prompts,
+    Weights,
+    existing_root,
+)
 from eufcc_cli.commands.sinks import File, Pipe, Screen, Sidecars, Sink
 from eufcc_cli.core.errors import EufccError
 
 if TYPE_CHECKING:
     from eufcc_cli.core.catalogue import Catalogue
     from eufcc_cli.core.collect.inputs import Input
-    from eufcc_cli.core.files import Root
     from eufcc_cli.core.suggestions import Choice
     from eufcc_cli.core.tagging import Tagger
 
@@ -42,8 +50,8 @@ def tag(
     model: Annotated[
         list[str] | None,
         typer.Option(
-            help="A run's name, a model's folder or safetensors file, hf-hub:ORG/NAME. Several look "
-            "together, as an ensemble.",
+            help="A run's name, a model's folder or safetensors file, hf-hub:ORG/NAME, or clip:NAME (any "
+            "open_clip model as it is). Several look together, as an ensemble.",
             show_default="the newest run",
         ),
     ] = None,
@@ -185,6 +193,11 @@ def tag(
             rich_help_panel=_MACHINE,
         ),
     ] = False,
+    add_tag: AddTag = None,
+    weights: Weights = None,
+    prompts: Prompts = None,
+    text: Phrase = None,
+    names: Names = None,
 ) -> None:
     """Suggest tags for images: the term, where it stands in the thesaurus, how probable it is.
 
@@ -195,6 +208,7 @@ def tag(
     from eufcc_cli.core.collect.fetching import Fetcher
     from eufcc_cli.core.collect.inputs import count, listed
     from eufcc_cli.core.collect.manners import Manners
+    from eufcc_cli.core.model.wording import TextOptions
     from eufcc_cli.core.suggestions import Choice
 
     root = existing_root(ctx)
@@ -220,7 +234,8 @@ def tag(
     named = count(arguments)
     if named == 0 and catalogue is None:
         raise EufccError(f"{', '.join(arguments)}: no image there", hint="name files, folders or addresses")
-    tagger = _tagger(root, model, choice, device, precision, compile_)
+    texts = TextOptions(prompts, text, names, tuple(add_tag or ()))
+    tagger = _tagger(model, choice, ModelLoader(root, device, precision, weights, texts), compile_)
     with ExitStack() as stack:
         fetcher = stack.enter_context(Fetcher(Manners(allow_private_hosts=allow_private_hosts)))
         sink = _sink(form, ctx.params, tagger, choice, catalogue, stack)
@@ -290,17 +305,16 @@ def _batch_size(asked: str) -> int | None:
     return int(asked)
 
 
-def _tagger(
-    root: "Root", names: list[str] | None, choice: "Choice", device: str, precision: str, compiled: bool
-) -> "Tagger":
-    from eufcc_cli.core.model.checkpoint import load_model, newest_run
+def _tagger(names: list[str] | None, choice: "Choice", load: ModelLoader, compiled: bool) -> "Tagger":
+    from eufcc_cli.core.model.checkpoint import newest_run
     from eufcc_cli.core.tagging import Tagger, compile_network
 
     if not names:
-        newest = newest_run(root)
+        newest = newest_run(load.root)
         names = [newest]
-        console.note(f"model: {newest}, the newest in {root.runs}")
-    tagger = Tagger([load_model(name, root, device, precision) for name in names], choice)
+        console.note(f"model: {newest}, the newest in {load.root.runs}")
+    tagger = Tagger([load(name) for name in names], choice)
+    load.refuse_unused()
     if compiled:
         for model in tagger.models:
             compile_network(model)

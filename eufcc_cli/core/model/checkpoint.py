@@ -213,7 +213,7 @@ def load_model(
     """Load a trained model by its run's name, folder, safetensors file, or `hf-hub:` name.
 
     `clip:NAME` is a CLIP model of open_clip as it is, with published weights or those of a file, for the
-    tags of the root's label files. `texts` says what a CLIP model reads for a tag.
+    tags of the root's label files. `texts` says what a CLIP model reads for a tag; others read nothing.
 
     Raises ModelError where a file is missing, is not eufcc's, or where weights and vocabulary disagree.
     """
@@ -223,15 +223,6 @@ def load_model(
         return zero_shot_model(spec, root, device, precision, weights, texts)
     folder = find_model(spec, root)
     config = read_config(folder)
-    if weights is not None:
-        raise ModelError(
-            f"--weights: {spec} has weights of its own", hint=f"leave it out, or give {CLIP}NAME"
-        )
-    if texts and config.get("method") not in CLIP_METHODS:
-        raise ModelError(
-            f"{spec}: {config.get('method')} reads no texts: no --prompts, --text, --names, --add-tag",
-            hint=f"give a CLIP model: one trained by {CLIP_METHODS[0]}, say, or {CLIP}NAME",
-        )
     target = select_device(device)
     network: nn.Module
     try:
