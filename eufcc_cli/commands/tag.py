@@ -262,7 +262,7 @@ def tag(
             bar.advance(**({"failed": sink.failed} if sink.failed else {}))
         sink.finish()
     if sink.failed:
-        console.note(f"{sink.failed:,} of the images could not be tagged")
+        console.note(f"{sink.failed:,} image{'s' if sink.failed > 1 else ''} could not be tagged")
         raise typer.Exit(SOME_FAILED)
 
 
@@ -313,12 +313,12 @@ def _tagger(names: list[str] | None, choice: "Choice", load: ModelLoader, compil
         newest = newest_run(load.root)
         names = [newest]
         console.note(f"model: {newest}, the newest in {load.root.runs}")
-    tagger = Tagger([load(name) for name in names], choice)
+    tagger = Tagger([load(name) for name in names], choice, load.root)
     load.refuse_unused()
     if compiled:
         for model in tagger.models:
             compile_network(model)
-    if not tagger.calibrated:
+    if not tagger.calibrated and len(names) == 1:
         console.warn(
             f"{tagger.name} is not calibrated, its scores are the method's own; "
             f"`eufcc evaluate --calibrate {names[0]}` makes them probabilities"

@@ -17,6 +17,7 @@ from eufcc_cli.core.calibration import Calibration
 from eufcc_cli.core.catalogue import Contradiction, fill
 from eufcc_cli.core.collect.inputs import Input
 from eufcc_cli.core.errors import ModelError
+from eufcc_cli.core.files import Root
 from eufcc_cli.core.model.checkpoint import TaggingModel
 from eufcc_cli.core.model.prediction import predict_together
 from eufcc_cli.core.suggestions import Choice, Chooser, Suggestion
@@ -41,22 +42,20 @@ class Tagger:
     Raises ModelError where the models do not score the same tags, or cannot give the coverage asked for.
     """
 
-    def __init__(self, models: Sequence[TaggingModel], choice: Choice) -> None:
-        for other in models[1:]:
-            from eufcc_cli.core.evaluation.ensembles import refuse_other_vocabulary
-
-            refuse_other_vocabulary(models[0], other)
-        if len(models) > 1 and choice.coverage is not None:
-            raise ModelError(
-                "--coverage: an ensemble has no calibration", hint="give one --model, or use --threshold"
-            )
+    def __init__(self, models: Sequence[TaggingModel], choice: Choice, root: Root) -> None:
         self.models = models
         self.vocabulary = models[0].vocabulary
-        everything = Choice(threshold=0.0, facets=choice.facets)
-        self._members = [Chooser(self.vocabulary, calibration_of(model), everything) for model in models]
-        own = calibration_of(models[0]) if len(models) == 1 else None
-        self.calibrated = len(models) > 1 or own is not None
-        self.chooser = Chooser(self.vocabulary, own, choice)
+        calibration = _ensemble_calibration(models, root) if len(models) > 1 else calibration_of(models[0])
+        self.calibrated = calibration is not None
+        if choice.coverage is not None and calibration is None:
+            raise ModelError(
+                f"--coverage: {self.name} has no calibration",
+                hint=f"make one from the validation split: `eufcc evaluate --calibrate {self.name}`",
+            )
+        self.chooser = Chooser(self.vocabulary, calibration, choice)
+        self._choosers = [
+            Chooser(self.vocabulary, calibration_of(model), Choice(facets=choice.facets)) for model in models
+        ]
 
     @property
     def name(self) -> str:
@@ -108,24 +107,32 @@ class Tagger:
     def _together(self, members: Sequence[Mapping[str, np.ndarray]]) -> Mapping[str, np.ndarray]:
         """The log-scores of one image, from those of each member.
 
-        The ensemble's share of a tag is the mean of the members' scores, each normalised to sum 1 over
-        the facet, as in evaluation. Times the number of tags that the members' probabilities let expect,
-        it is a probability.
+        The ensemble's score of a tag is the mean of the members' scores, each normalised to sum 1 over the
+        facet, as in evaluation. Without a calibration of its own it becomes a probability by the number
+        of tags that the members' probabilities let expect.
         """
         if len(members) == 1:
             return members[0]
         together = {}
         for facet in self.chooser.facets:
             shares = [scores[facet] - np.logaddexp.reduce(scores[facet]) for scores in members]
-            expected = np.mean(
-                [
-                    chooser.facets[facet].scores(scores[facet])[1].sum()
-                    for chooser, scores in zip(self._members, members, strict=True)
-                ]
-            )
             mean = np.logaddexp.reduce(shares) - np.log(len(shares))
-            together[facet] = (mean + np.log(expected)).astype(np.float32)
+            if not self.calibrated:
+                pairs = zip(self._choosers, members, strict=True)
+                sums = [chooser.facets[facet].scores(scores[facet])[1].sum() for chooser, scores in pairs]
+                mean += np.log(np.mean(sums))
+            together[facet] = mean
         return together
+
+
+def _ensemble_calibration(models: Sequence[TaggingModel], root: Root) -> Calibration | None:
+    """The calibration of models together; raises ModelError where they do not score the same tags."""
+    from eufcc_cli.core.evaluation.calibrating import ensemble_calibration
+    from eufcc_cli.core.evaluation.ensembles import refuse_other_vocabulary
+
+    for other in models[1:]:
+        refuse_other_vocabulary(models[0], other)
+    return ensemble_calibration([model.digest for model in models], root)
 
 
 def calibration_of(model: TaggingModel) -> Calibration | None:
