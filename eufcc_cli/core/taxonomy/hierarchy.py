@@ -44,9 +44,7 @@ Root
 
 import difflib
 import re
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,6 +54,7 @@ from anytree import ContStyle, NodeMixin, PreOrderIter, RenderTree
 from eufcc_cli.core.errors import DataError
 from eufcc_cli.core.files import write_text
 from eufcc_cli.core.taxonomy.annotations import FACETS, canonical, distinct, paths
+from eufcc_cli.core.taxonomy.counts import Counts, count
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,26 +74,6 @@ class Tag(NodeMixin):
 
     def __repr__(self) -> str:
         return f"Tag({self.name!r})"
-
-
-@dataclass
-class Counts:
-    """How often each tag of a tree occurs.
-
-    images: rows that have the tag or a descendant in the tree, each once; named: rows whose annotation
-    names the tag (an image's tags are all the names on its paths); ends: paths that end at the tag;
-    parents: for each tag the parents it was met under, in reading order (None: at the top; itself where
-    a path repeats it), with the paths that say so; repeated: paths that name a tag twice; unknown: names
-    that the tree lacks, with their rows; annotated: rows with an annotation.
-    """
-
-    images: Counter[str] = field(default_factory=Counter)
-    named: Counter[str] = field(default_factory=Counter)
-    ends: Counter[str] = field(default_factory=Counter)
-    parents: dict[str, Counter[str | None]] = field(default_factory=dict)
-    repeated: Counter[tuple[str, ...]] = field(default_factory=Counter)
-    unknown: Counter[str] = field(default_factory=Counter)
-    annotated: int = 0
 
 
 class Hierarchy:
@@ -240,28 +219,8 @@ class Hierarchy:
 
     @cached_property
     def counts(self) -> Counts:
-        """How often each tag occurs in `annotations`; time grows with the distinct ones, not with rows."""
-        counts = Counts()
-        closed: dict[str, tuple[str, ...]] = {name: self.path(name) for name in self}
-        ways: Counter[tuple[str, ...]] = Counter()
-        for annotation, rows in self.annotations.items():
-            found = paths(annotation)
-            for path in found:
-                ways[path] += rows
-            named = {name for path in found for name in path}
-            counts.annotated += rows if named else 0
-            for name in named:
-                (counts.named if name in closed else counts.unknown)[name] += rows
-            for above in {above for name in named for above in closed.get(name, ())}:
-                counts.images[above] += rows
-        for path, times in ways.items():
-            if path[-1] in closed:
-                counts.ends[path[-1]] += times
-            if len(set(path)) < len(path):
-                counts.repeated[path] += times
-            for parent, name in zip((None, *path), path, strict=False):
-                counts.parents.setdefault(name, Counter())[parent] += times
-        return counts
+        """How often each tag occurs in `annotations`, counted when first asked for."""
+        return count(self.annotations, {name: self.path(name) for name in self})
 
     @classmethod
     def read(cls, path: Path, facet: str) -> "Hierarchy":
