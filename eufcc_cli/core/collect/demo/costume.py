@@ -92,7 +92,7 @@ def fan(pen: Pen, rng: Random) -> None:
     centre, outer, inner = 0.3, 0.64, 0.3
 
     def rib(angle: float, start: float, end: float, width: float) -> Points:
-        (x, y), _ = arc(0, 0, 1, 1, angle - 90, 0, 2)
+        x, y = math.sin(math.radians(angle)), -math.cos(math.radians(angle))
         return stroke([(x * start, centre + y * start), (x * end, centre + y * end)], width, 1.7 * width)
 
     angles = [spread * (n / blades - 1) for n in range(2 * blades + 1)]
