@@ -19,6 +19,7 @@ from eufcc_cli.commands.common import (
 )
 from eufcc_cli.core.errors import EufccError
 from eufcc_cli.core.files import Root, write_text
+from eufcc_cli.core.progress import Progress
 
 if TYPE_CHECKING:
     from eufcc_cli.core.evaluation.comparison import Comparison
@@ -94,6 +95,15 @@ def evaluate(
     seed: Annotated[
         int, typer.Option(help="Seed of the resamples and of the samples shown.", rich_help_panel=_TRUST)
     ] = 0,
+    calibrate: Annotated[
+        bool,
+        typer.Option(
+            "--calibrate",
+            help="Measure nothing: fit probabilities and coverage on val, and keep them with the models, for "
+            "`tag`. (`train` does so at its end.)",
+            rich_help_panel=_TRUST,
+        ),
+    ] = False,
     per_facet: Annotated[
         bool, typer.Option("--per-facet", help="Each facet, and their macro mean.", rich_help_panel=_WHERE)
     ] = False,
@@ -174,11 +184,14 @@ def evaluate(
     from eufcc_cli.core.model.wording import TextOptions
 
     first = processes.join()[0] == 0
-    splits = [read_split(root, name) for name in split or _test_splits(root)]
+    splits = [] if calibrate else [read_split(root, name) for name in split or _test_splits(root)]
     fitted_on = None if weights_from == "equal" else read_split(root, weights_from)
     load = ModelLoader(root, device, precision, weights, TextOptions(prompts, text, names))
     sources = _sources(root, runs or [], predictions or [], ensemble, load, batch_size, workers, keep_scores)
     load.refuse_unused()
+    if calibrate:
+        _calibrate(sources, root, console.progress(first))
+        return
     comparison = compare_sources(
         sources,
         splits,
@@ -201,6 +214,25 @@ def evaluate(
     if comparison.incomplete:
         _tell_incomplete(comparison)
         raise typer.Exit(SOME_FAILED)
+
+
+_NEEDED = "tags suggested for a coverage of 90 %"
+
+
+def _calibrate(sources: "Sequence[Source]", root: Root, progress: Progress) -> None:
+    from eufcc_cli.core.evaluation.calibrating import calibrate
+    from eufcc_cli.core.evaluation.splits import read_split
+
+    split = read_split(root, "val")
+    for source in sources:
+        needed = calibrate(source, split, root, progress)
+        if needed:
+            console.table(
+                ("facet", _NEEDED),
+                [(facet, f"{count:.1f}") for facet, count in needed.items()],
+                title=f"{source.name}: calibrated on val",
+                numeric=(_NEEDED,),
+            )
 
 
 def _test_splits(root: Root) -> list[str]:

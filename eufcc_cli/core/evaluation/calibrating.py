@@ -9,6 +9,7 @@ import numpy as np
 
 from eufcc_cli.core.calibration import Calibration, Coherence, fit_calibration
 from eufcc_cli.core.errors import ModelError
+from eufcc_cli.core.evaluation import processes
 from eufcc_cli.core.evaluation.ensembles import Ensemble
 from eufcc_cli.core.evaluation.scoring import ModelScorer
 from eufcc_cli.core.evaluation.splits import Scores, Source, TestSplit
@@ -21,11 +22,14 @@ def calibrate(source: Source, split: TestSplit, root: Root, progress: Progress =
     """Fit a model's or an ensemble's calibration on a split and store it where `tag` finds it.
 
     A model's goes into its config.json, an ensemble's into ROOT/runs/.ensembles. Returns for each facet
-    how many tags it takes, on average over the split's images, to cover 90 % of the true ones. Raises
-    ModelError for what has no place to keep one: predictions, a zero-shot model, other weights.
+    how many tags it takes, on average over the split's images, to cover 90 % of the true ones (nothing
+    on processes other than the first). Raises ModelError for what has no place to keep one: predictions, a
+    zero-shot model, other weights.
     """
     keep = _place(source, root)
     scores = source.scores(split, progress)
+    if processes.join()[0] != 0:
+        return {}
     truth = {facet: targets.dense(scores.rows) for facet, targets in split.targets(source.vocabulary).items()}
     calibration = fit_calibration(scores.facets, truth, source.vocabulary)
     if keep.name == "config.json":
