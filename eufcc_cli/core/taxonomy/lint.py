@@ -3,8 +3,9 @@
 Every check is a function that yields findings; `lint` runs them all.
 """
 
+import itertools
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,10 +89,19 @@ def lint(
 
 def _shared_urls(tables: Mapping[Path, pd.DataFrame]) -> Iterator[Finding]:
     place = Places()
+    ids = {path: table[ID].tolist() for path, table in tables.items()}
     for rows, url in repeats(tables, IMAGE_URL):
-        ids = dict.fromkeys(str(tables[path][ID].iloc[row]) for path, row in rows)
-        where = "; ".join(f"{path}, {place(path, row)}" for path, row in rows)
-        yield Finding("shared-url", f"{url} is the image of {', '.join(ids)} ({where})")
+        having = _some(dict.fromkeys(ids[path][row] for path, row in rows), ", ")
+        where = _some((f"{path}, {place(path, row)}" for path, row in rows), "; ")
+        yield Finding("shared-url", f"{url} is the image of {having} ({where})")
+
+
+def _some(texts: Iterable[str], separator: str, most: int = 10) -> str:
+    """The first texts, and how many more there are."""
+    texts = iter(texts)
+    first = list(itertools.islice(texts, most))
+    more = sum(1 for _ in texts)
+    return separator.join(first) + (f" and {more:,} more" if more else "")
 
 
 def _ambiguous(tree: Hierarchy) -> Iterator[Finding]:

@@ -137,8 +137,13 @@ def repeats(tables: Mapping[Path, pd.DataFrame], column: str) -> Iterator[tuple[
         return
     values = pd.concat(having.values(), ignore_index=True)
     starts = np.cumsum([0, *map(len, having.values())])
-    again = values[values.duplicated(keep=False) & (values != "")]
-    for value, group in again.groupby(again, sort=False):
-        tables_of = np.searchsorted(starts, group.index, side="right") - 1
-        rows = (group.index - starts[tables_of]).tolist()
-        yield list(zip((list(having)[i] for i in tables_of), rows, strict=True)), str(value)
+    again = np.flatnonzero((values.duplicated(keep=False) & (values != "")).to_numpy())
+    if not len(again):
+        return
+    owner = np.searchsorted(starts, again, side="right") - 1
+    paths = list(having)
+    places = [(paths[i], row) for i, row in zip(owner, (again - starts[owner]).tolist(), strict=True)]
+    codes, texts = factorize(values.iloc[again])
+    order = np.argsort(codes, kind="stable")
+    for text, group in zip(texts, np.split(order, np.cumsum(np.bincount(codes))[:-1]), strict=True):
+        yield [places[i] for i in group], text
