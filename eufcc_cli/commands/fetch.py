@@ -249,6 +249,8 @@ def _tell_harvest(done: "Harvest", unmapped: Path | None) -> None:
     console.line(f"{done.output}: {done.images:,} images, {done.untagged:,} without a tag")
     columns = ["facet", "images", "share", "tags"]
     console.table(columns, rows, numeric=columns[1:])
+    if done.foreign_names:
+        console.note(f"{done.foreign_names:,} tags have no label in the language asked for")
     if done.unmapped:
         console.note(
             f"{len(done.unmapped):,} concepts became no tag" + (f": see {unmapped}" if unmapped else "")
@@ -300,7 +302,8 @@ def splits(
     from eufcc_cli.core.collect.splits import report_file, write_splits
 
     root: Root = ctx.obj
-    report = write_splits(root, file, Shares(val, test, ood, min_count, seed), force=force)
+    shares = Shares(val, test, ood, min_count, seed)
+    report = write_splits(root, file, shares, force=force, progress=console.progress())
     _tell_splits(report)
     console.note(f"{report_file(root)} lists providers held out and tags dropped.")
 

@@ -174,7 +174,10 @@ def search_item(record: Record, base: str, key: str) -> dict[str, object]:
 
 
 def record_answer(record: Record, base: str, key: str) -> dict[str, object]:
-    """A record in its envelope. Every eleventh has no concepts, every seventh speaks only in words."""
+    """A record in its envelope.
+
+    Every 11th has no concepts, every 17th names a concept of AAT directly, every 7th its material in words.
+    """
     provider = {
         "about": f"/proxy/provider{record.id}",
         "europeanaProxy": False,
@@ -185,6 +188,10 @@ def record_answer(record: Record, base: str, key: str) -> dict[str, object]:
     }
     if record.number % 11 == 0:
         provider |= {"dcType": {"def": ["Digitaal fotobestand"]}, "dctermsMedium": {}, "dcSubject": {}}
+    elif record.number % 17 == 0:
+        provider["dctermsMedium"] = {
+            "def": [aat for aat in ENTITIES[record.material][1] if aat.startswith(AAT)]
+        }
     elif record.number % 7 == 0:
         provider["dctermsMedium"] = {"en": [ENTITIES[record.material][0]["en"]]}
     concepts = [

@@ -110,15 +110,15 @@ def divide(table: pd.DataFrame, shares: Shares) -> tuple[dict[str, pd.DataFrame]
     possible = images >= shares.min_count
     rows = np.flatnonzero(np.asarray(has[:, possible].sum(axis=1)))
     if not len(rows):
-        raise CollectError(
-            f"no tag has {shares.min_count} images", hint="a smaller --min-count, or a larger harvest"
-        )
+        raise _too_few(shares.min_count)
     unit, block, holdable = _groups(table.iloc[rows])
     split = np.full(len(table), "", dtype=object)
     split[rows] = _assign(has[rows][:, possible].tocsr(), unit, block, holdable, shares, rng)
 
     train = np.asarray(has[split == "train"].sum(axis=0))
     kept = train >= shares.min_count
+    if not kept.any():
+        raise _too_few(shares.min_count)
     split[np.asarray(has[:, kept].sum(axis=1)) == 0] = ""
     pruned = _prune(table, {tag for tag, keep in zip(tags, kept, strict=True) if keep})
     parts = {name: pruned[split == name] for name in SPLITS if (split == name).any()}
@@ -138,6 +138,12 @@ def divide(table: pd.DataFrame, shares: Shares) -> tuple[dict[str, pd.DataFrame]
         duplicates=len(rows) - int(unit.max() + 1),
     )
     return parts, report
+
+
+def _too_few(min_count: int) -> CollectError:
+    return CollectError(
+        f"no tag has {min_count} images to learn from", hint="a smaller --min-count, or a larger harvest"
+    )
 
 
 def _matrix(table: pd.DataFrame, trees: Mapping[str, Hierarchy]) -> csr_array:
@@ -208,8 +214,8 @@ def _assign(
     numbers, units = np.unique(unit[inside], return_inverse=True)
     counts = _sum_rows(has[inside], units, len(numbers))
     counts = counts[:, np.asarray(counts.sum(axis=0)) >= shares.min_count].tocsr()
-    val, test = (share * images / len(inside) for share in (shares.val, shares.test))
-    fold = stratify(counts, np.bincount(units), (1 - val - test, val, test), rng)
+    folds = np.array([inner - shares.val - shares.test, shares.val, shares.test]) / inner
+    fold = stratify(counts, np.bincount(units), folds.tolist(), rng)
     split[inside] = np.array(_STRATIFIED, dtype=object)[fold[units]]
     return split
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -58,13 +59,14 @@ class Servers:
 
 @dataclass(frozen=True)
 class Harvest:
-    """What became of a harvest: the table, images and tags per facet, concepts without a tag, records
-    without a row (id and reason)."""
+    """What became of a harvest: the table, images and tags per facet, tags named in another language than
+    the one asked for, concepts without a tag, values that are no concepts, records without a row."""
 
     output: Path
     images: int
     untagged: int
     facets: Mapping[str, tuple[int, int]]
+    foreign_names: int
     unmapped: Counter[Unmapped]
     literals: int
     failed: Mapping[str, str]
@@ -93,6 +95,9 @@ def harvest(
     call continues where it was interrupted, and another language or another list of roots costs no request.
     """
     placing = aat.Roots.read(roots)
+    if not re.fullmatch(r"[A-Za-z]{2,3}(-[A-Za-z0-9]+)*", language):
+        raise CollectError(f"--lang {language} is no language code", hint="en, ca, de, zh-hant, …")
+    provenance.read_provenance(root)  # a record that cannot be added to is told before anything is asked
     if not key.strip():
         raise CollectError(
             "no Europeana API key",
@@ -123,6 +128,7 @@ def harvest(
         len(frame),
         int((~pd.DataFrame(tagged).any(axis=1)).sum()),
         {facet: (int(tagged[facet].sum()), _count_tags(frame[facet_column(facet)])) for facet in FACETS},
+        mapper.foreign_names,
         mapper.unmapped,
         mapper.literals,
         failed,

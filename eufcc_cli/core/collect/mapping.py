@@ -101,6 +101,7 @@ class Mapper:
         self._placed: dict[tuple[str, tuple[str, ...]], Placement | str] = {}
         self.unmapped: Counter[Unmapped] = Counter()
         self.literals = 0
+        self.foreign_names = 0
 
     def add(self, item: Mapping[str, Any], record: Mapping[str, Any] | None) -> None:
         """Take in one record."""
@@ -180,13 +181,20 @@ class Mapper:
         return out
 
     def _names(self, placements: Iterable[Placement]) -> dict[tuple[str, str], str]:
-        """A name for every AAT id in its facet; two ids of one facet never share one."""
+        """A name for every AAT id in its facet; two ids of one facet never share one.
+
+        Counts the names that are in another language than the one asked for.
+        """
+        self.foreign_names = 0
         used: dict[str, dict[str, str]] = {}
         for placement in placements:
             names = used.setdefault(placement.facet, {})
             for aat in placement.path:
                 if aat not in names:
-                    names[aat] = tag_name(self._labels(aat), self._language) or f"AAT {aat}"
+                    labels = self._labels(aat)
+                    names[aat] = tag_name(labels, self._language) or f"AAT {aat}"
+                    asked = self._language.lower()
+                    self.foreign_names += not any(f"{code}-".startswith(f"{asked}-") for code in labels)
         out: dict[tuple[str, str], str] = {}
         for facet, names in used.items():
             times = Counter(names.values())

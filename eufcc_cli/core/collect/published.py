@@ -4,14 +4,12 @@ Every file is pinned to a commit and verified by the name git gives its content 
 """
 
 import asyncio
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from eufcc_cli.core.collect import provenance
+from eufcc_cli.core.collect.locking import alone
 from eufcc_cli.core.collect.pinned import PinnedFile, fetch_pinned
 from eufcc_cli.core.errors import CollectError
 from eufcc_cli.core.files import SPLITS, Root, git_blob_id
@@ -97,7 +95,8 @@ def fetch_published(
     if labels:
         wanted |= {root.label_file(facet): f"labels/{facet}.txt" for facet in FACETS}
     base = (base_url or f"{REPOSITORY}/{chosen.commit}").rstrip("/")
-    with _alone(root):
+    provenance.read_provenance(root)  # a record that cannot be added to is told before anything is fetched
+    with alone(root.data / ".fetch.lock", f"{root.data}: another `eufcc fetch` is at work here"):
         missing = [
             PinnedFile(path, f"{base}/{name}", chosen.files[name])
             for path, name in wanted.items()
@@ -111,25 +110,6 @@ def fetch_published(
                 _record(root, [file for file in missing if file.done], facts)
             _attribute(root)
     return [Fetched(path, path in {file.path for file in missing}) for path in wanted]
-
-
-@contextmanager
-def _alone(root: Root) -> Iterator[None]:
-    """Hold the root's data folder: two fetches at once would write into the same parts."""
-    lock = FileLock(root.data / ".fetch.lock")
-    try:
-        root.data.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise CollectError(f"{root.data}: another `eufcc fetch` is at work here") from None
-    except OSError as error:
-        raise CollectError(
-            f"{root.data}: cannot write: {error.strerror or error}", hint="choose another --root"
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _record(root: Root, files: list[PinnedFile], facts: dict[str, str]) -> None:

@@ -3,13 +3,13 @@
 import json
 import sqlite3
 from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from filelock import FileLock, Timeout
-
 from eufcc_cli.core.collect.europeana import FIRST_CURSOR, Page, Search
+from eufcc_cli.core.collect.locking import alone
 from eufcc_cli.core.errors import CollectError
 
 _SCHEMA = """
@@ -51,25 +51,19 @@ class Records:
 
     def __init__(self, path: Path, search: Search, *, anew: bool = False) -> None:
         self.path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._lock = FileLock(path.with_suffix(".lock"))
-        try:
-            self._lock.acquire(timeout=0)
-        except Timeout:
-            raise CollectError(
-                f"{path}: another harvest is writing here", hint="let it finish, or end it"
-            ) from None
+        self._held = ExitStack()
+        self._held.enter_context(alone(path.with_suffix(".lock"), f"{path}: another harvest is writing here"))
         try:
             if anew:
                 for file in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
                     file.unlink(missing_ok=True)
-            self._connection = sqlite3.connect(path)
+            self._connection = self._held.enter_context(closing(sqlite3.connect(path)))
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = NORMAL")
             self._connection.executescript(_SCHEMA)
             self._begin(search)
         except sqlite3.Error as error:
-            self._lock.release()
+            self.close()
             raise CollectError(
                 f"{path}: not a usable harvest: {error}", hint="--force begins anew"
             ) from error
@@ -101,8 +95,7 @@ class Records:
         self.close()
 
     def close(self) -> None:
-        self._connection.close()
-        self._lock.release()
+        self._held.close()
 
     def keywords(self) -> list[Keyword]:
         """All keywords in the order given."""

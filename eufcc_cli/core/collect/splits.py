@@ -7,14 +7,23 @@ from pathlib import Path
 
 from eufcc_cli.core.collect import provenance
 from eufcc_cli.core.collect.division import Report, Shares, divide
+from eufcc_cli.core.collect.locking import alone
 from eufcc_cli.core.errors import CollectError, DataError
 from eufcc_cli.core.files import SPLITS, Root, sha256, write_text
+from eufcc_cli.core.progress import SILENT, Progress
 from eufcc_cli.core.taxonomy.annotations import ID, IMAGE_URL, PROVIDER, read_table, write_table
 
 _MINE = {"source": "splits"}
 
 
-def write_splits(root: Root, source: Path, shares: Shares = Shares(), *, force: bool = False) -> Report:
+def write_splits(
+    root: Root,
+    source: Path,
+    shares: Shares = Shares(),
+    *,
+    force: bool = False,
+    progress: Progress = SILENT,
+) -> Report:
     """Divide a harvest into the root's four tables and write the report, data/splits.json.
 
     Tables that are there are only replaced where an earlier call wrote them, or with `force`. The same
@@ -36,9 +45,11 @@ def write_splits(root: Root, source: Path, shares: Shares = Shares(), *, force: 
             raise DataError(
                 f"{source}: column {column} is missing", hint="providers and addresses divide the images"
             )
-    parts, report = divide(table, shares)
-    root.data.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".splits.", dir=root.data) as staged:
+    provenance.read_provenance(root)  # a record that cannot be added to is told before the work
+    with progress.task("Dividing", None):
+        parts, report = divide(table, shares)
+    lock = alone(root.data / ".fetch.lock", f"{root.data}: another `eufcc fetch` is at work here")
+    with lock, tempfile.TemporaryDirectory(prefix=".splits.", dir=root.data) as staged:
         new = {root.table(name): Path(staged, f"{name}.csv") for name in parts}
         for name, part in parts.items():
             write_table(part, Path(staged, f"{name}.csv"))

@@ -225,11 +225,18 @@ def test_two_fetches_do_not_write_into_one_another(root: Root, base: str) -> Non
         fetch_published(root, base_url=f"{base}/ok")
 
 
-def test_a_broken_record_of_provenance_is_named(root: Root, base: str) -> None:
+def test_a_broken_record_of_provenance_is_named(root: Root, base: str, server: Europe) -> None:
     root.data.mkdir(parents=True)
     (root.data / "provenance.json").write_text("{")
     with pytest.raises(Exception, match=r"provenance\.json: not a record of provenance"):
         fetch_published(root, splits=["val"], labels=False, base_url=f"{base}/ok")
+    assert server.count() == 0
+
+
+def test_a_root_that_is_a_file_is_told(root: Root, base: str) -> None:
+    root.path.write_text("a file")
+    with pytest.raises(CollectError, match=r"data: cannot write: Not a directory"):
+        fetch_published(root, base_url=f"{base}/ok")
 
 
 def test_the_pinned_revisions_differ_where_they_say() -> None:

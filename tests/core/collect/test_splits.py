@@ -204,8 +204,10 @@ def test_unusable_input_is_refused(tmp_path: Path) -> None:
         write_splits(root, root.table("train"), force=True)
     with pytest.raises(DataError, match="no such file"):
         write_splits(root, tmp_path / "none.csv")
-    with pytest.raises(CollectError, match="no tag has 500 images"):
+    with pytest.raises(CollectError, match="no tag has 500 images to learn from"):
         divide(table, Shares(min_count=500))
+    with pytest.raises(CollectError, match="no tag has 2 images to learn from"):
+        divide(table.iloc[[0, 1]].assign(**{facet_column("objectTypes"): "moble"}), Shares(0.45, 0.45, 0, 2))
     for shares, reason in (
         ({"val": -0.1}, "--val -0.1 is not a share"),
         ({"ood": 1}, "--ood 1 is not a share"),
