@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from timm.optim import param_groups_layer_decay
+from timm.optim import param_groups_layer_decay, param_groups_weight_decay
 from torch import nn
 
 from eufcc_cli.core.model.config import TrainConfig
@@ -20,13 +20,15 @@ def create_optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.Opt
     Every group remembers its peak learning rate as `peak_lr`.
     """
     assert config.lr is not None
-    groups = param_groups_layer_decay(
-        network,
-        weight_decay=config.weight_decay,
-        layer_decay=config.layer_decay,
-        no_weight_decay_list=network.no_weight_decay(),  # type: ignore[operator]
-        fallback_list=("heads.*", "*_embedding*"),
-    )
+    shared: dict[str, Any] = {
+        "weight_decay": config.weight_decay,
+        "no_weight_decay_list": network.no_weight_decay(),  # type: ignore[operator]
+        "fallback_list": ("heads.*", "*_embedding*"),
+    }
+    if config.layer_decay == 1:
+        groups = [group | {"lr_scale": 1.0} for group in param_groups_weight_decay(network, **shared)]
+    else:
+        groups = param_groups_layer_decay(network, layer_decay=config.layer_decay, **shared)
     optimizer: torch.optim.Optimizer
     if config.optimizer == "muon":
         optimizer = Muon(list(_kinds(groups)), lr=config.lr)
