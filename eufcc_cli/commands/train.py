@@ -175,7 +175,8 @@ def train(
     torchrun --nproc-per-node N -m eufcc_cli train …
     """
     from eufcc_cli.core.model.config import TrainConfig, read_settings
-    from eufcc_cli.core.model.run import is_finished, train_run
+    from eufcc_cli.core.model.run import train_run
+    from eufcc_cli.core.model.settings import is_finished
     from eufcc_cli.core.report.history import TensorBoard, plot_history
     from eufcc_cli.core.report.model_card import export_model
 

@@ -2,10 +2,8 @@
 
 import hashlib
 import json
-import platform
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,6 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from eufcc_cli import __version__
 from eufcc_cli.core.errors import EufccError, ModelError
 from eufcc_cli.core.files import Root, sha256, write_bytes, write_text
 from eufcc_cli.core.model.clip import ClipNetwork, build_clip, clip_tokenizer
@@ -86,12 +83,6 @@ def build_methods(
     }
 
 
-def versions() -> dict[str, str]:
-    """What a model was made with."""
-    packages = {name: version(name) for name in ("torch", "timm", "pillow")}
-    return {"eufcc": __version__, "python": platform.python_version(), **packages}
-
-
 def save_weights(folder: Path, network: nn.Module) -> None:
     """Write a network's tensors to model.safetensors, whole or not at all."""
     tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
@@ -158,7 +149,8 @@ def _from_hub(repository: str) -> Path:
     from huggingface_hub import hf_hub_download
 
     try:
-        return [Path(hf_hub_download(repository, name)).parent for name in (CONFIG, WEIGHTS)][0]
+        hf_hub_download(repository, WEIGHTS)
+        return Path(hf_hub_download(repository, CONFIG)).parent  # both lie in one snapshot's folder
     except (OSError, ValueError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ModelError(

@@ -1,10 +1,8 @@
 """One training from settings to a model on disk: what `eufcc train` calls."""
 
-import os
 import resource
-import shutil
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,28 +13,18 @@ from accelerate import Accelerator
 from torch import nn
 
 from eufcc_cli.core.errors import DataError, ModelError
-from eufcc_cli.core.files import Root, sha256
-from eufcc_cli.core.model.cache import AUTO_LIMIT, build_cache, cache_bytes
+from eufcc_cli.core.files import Root
 from eufcc_cli.core.model.checkpoint import (
-    CONFIG,
+    WEIGHTS,
     TaggingModel,
     build_methods,
-    read_config,
     save_config,
     select_device,
     select_precision,
-    versions,
 )
 from eufcc_cli.core.model.clip_training import ClipTrainer, new_clip_model
 from eufcc_cli.core.model.config import CLIP_METHODS, TrainConfig
-from eufcc_cli.core.model.dataset import (
-    FileSquares,
-    Split,
-    Squares,
-    check_files,
-    load_split,
-    refuse_too_many,
-)
+from eufcc_cli.core.model.dataset import FileSquares, Split, load_split
 from eufcc_cli.core.model.methods import METHODS
 from eufcc_cli.core.model.network import (
     Network,
@@ -45,14 +33,15 @@ from eufcc_cli.core.model.network import (
     freeze_stages,
     initialise,
 )
+from eufcc_cli.core.model.pictures import open_squares
 from eufcc_cli.core.model.preprocessing import Preprocessing
-from eufcc_cli.core.model.training import HISTORY, STATE, Position, Trainer, git_revision
+from eufcc_cli.core.model.provenance import provenance
+from eufcc_cli.core.model.settings import settled
+from eufcc_cli.core.model.training import HISTORY, STATE, Position, Trainer
 from eufcc_cli.core.progress import SILENT, Progress
 from eufcc_cli.core.taxonomy.annotations import FACETS, facet_column, read_table
 from eufcc_cli.core.taxonomy.hierarchy import Hierarchy, build_trees
 from eufcc_cli.core.taxonomy.vocabulary import Vocabulary
-
-_MAY_CHANGE = ("epochs", "time_budget", "device", "workers", "cache", "patience", "save_every", "max_bad")
 
 
 @dataclass(frozen=True)
@@ -104,7 +93,7 @@ def train_run(
     a name that exists wants `resume` or `overwrite`.
     """
     folder = root.run(name)
-    config = _settled(config, folder, name, resume, overwrite).resolved()
+    config = settled(config, folder, name, resume, overwrite).resolved()
     train_frame, validation_frame = _tables(root)
     vocabulary = training_vocabulary(root, train_frame)
     device = select_device(config.device)
@@ -119,10 +108,10 @@ def train_run(
     model = new_clip_model(config, name, vocabulary) if clip else _new_model(config, name, vocabulary, counts)
     with accelerator.main_process_first():  # one process builds the cache, the others find it
         pictures = [
-            _squares(root, part, model.preprocessing, config, device, progress)
+            open_squares(root, part, model.preprocessing, config, device, progress)
             for part in (split, validation)
         ]
-    (split, squares, bad), (validation, validation_squares, _) = pictures
+    (squares, bad), (validation_squares, _) = pictures
     if not clip:
         _start_from_priors(model, split, counts)
     model.network.to(accelerator.device).to(memory_format=torch.channels_last)
@@ -145,14 +134,15 @@ def train_run(
     if main:
         if not resumed:
             _clear(folder)
-        record = _record(config, name, model, root, split)
+        record = provenance(config, name, model, root, split)
         save_config(folder, {**record, "finished": False})
         if on_plan is not None:
             on_plan(_plan(config, name, trainer, split, validation, bad))
     accelerator.wait_for_everyone()
     position = trainer.run()
     trainer.restore_best()
-    validated, calibration = trainer.measure(), trainer.calibrate()
+    validated = trainer.validation.measure(trainer.kept)
+    calibration = trainer.validation.calibrate(trainer.kept)
     if main:
         results = {"epochs": position.epoch, "validation": validated, "calibration": calibration.to_json()}
         save_config(folder, {**record, **results, "finished": True})
@@ -162,40 +152,6 @@ def train_run(
     unreadable = {str(file): reason for file, reason in bad.items()}
     unreadable |= {str(split.files[row]): reason for row, reason in late.items()}
     return Trained(folder, position, validated, unreadable)
-
-
-def is_finished(folder: Path) -> bool:
-    """True for a run's folder whose training has come to its end."""
-    return (folder / CONFIG).is_file() and bool(read_config(folder).get("finished"))
-
-
-def _settled(config: TrainConfig, folder: Path, name: str, resume: bool, overwrite: bool) -> TrainConfig:
-    """The settings to train with; a name that is taken wants --resume, and the settings it began with."""
-    if not name or Path(name).name != name or name.startswith("."):
-        raise ModelError(f"--name {name}: not a name for a folder", hint="use letters, digits, - and _")
-    if not folder.exists() or overwrite:
-        return config
-    if not resume:
-        raise ModelError(
-            f"{folder} exists", hint="--resume continues it, --overwrite replaces it, --name makes another"
-        )
-    before = read_config(folder)
-    if is_finished(folder):
-        raise ModelError(f"{folder} is finished", hint="--overwrite trains it again, --name makes another")
-    saved = TrainConfig.from_mapping(before.get("training", {}), str(folder / CONFIG))
-    changed = {key: getattr(config, key) for key in _MAY_CHANGE}
-    if replace(saved, **changed).resolved() != config.resolved():
-        differs = next(
-            key
-            for key, value in asdict(config.resolved()).items()
-            if value != getattr(saved.resolved(), key) and key not in _MAY_CHANGE
-        )
-        raise ModelError(
-            f"--resume: --{differs.replace('_', '-')} is {getattr(config, differs)}, the run's is "
-            f"{getattr(saved, differs)}",
-            hint=f"give the settings it began with: `--config {folder}`",
-        )
-    return config
 
 
 def _tables(root: Root) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -286,62 +242,10 @@ def _start_from_priors(model: TaggingModel, split: Split, counts: dict[str, np.n
             bias.copy_(method.prior_bias(counts[facet], images))
 
 
-def _squares(
-    root: Root,
-    split: Split,
-    preprocessing: Preprocessing,
-    config: TrainConfig,
-    device: torch.device,
-    progress: Progress,
-) -> tuple[Split, Squares, dict[Path, str]]:
-    """Where a split's squares come from, the split without unreadable images, and those."""
-    wanted = cache_bytes(split, preprocessing)
-    cached = config.cache
-    if cached is None:
-        free = shutil.disk_usage(root.data).free
-        cached = config.augment != "strong" and wanted <= min(AUTO_LIMIT, free // 2)
-    if cached and config.augment == "strong":
-        raise ModelError("--cache: RandAugment needs the files", hint="choose --augment light or --no-cache")
-    if cached:
-        squares = build_cache(root, split, preprocessing, progress, config.workers or None)
-        refuse_too_many(split, squares.bad, config.max_bad)
-        return split, squares, {split.files[row]: reason for row, reason in squares.bad.items()}
-    bad: dict[int, str] = {}
-    if not root.ledger.is_file():  # what the ledger calls ok has been decoded before
-        bad = check_files(split, progress, config.workers or None)
-        refuse_too_many(split, bad, config.max_bad)
-    files = FileSquares(
-        split.files,
-        preprocessing,
-        workers=min(os.cpu_count() or 1, 16) if config.workers is None else config.workers,
-        randaugment_seed=config.seed if config.augment == "strong" and split.name == "train" else None,
-        pin_memory=device.type == "cuda",
-    )
-    files.bad |= bad
-    return split, files, {split.files[row]: reason for row, reason in bad.items()}
-
-
 def _clear(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    for old in (STATE, HISTORY, "history.png"):
+    for old in (STATE, WEIGHTS, HISTORY, "history.png"):
         (folder / old).unlink(missing_ok=True)
-
-
-def _record(config: TrainConfig, name: str, model: TaggingModel, root: Root, split: Split) -> dict[str, Any]:
-    """What config.json says: all that scoring needs, and where the model comes from."""
-    return {
-        "name": name,
-        "method": config.method,
-        "backbone": config.backbone,
-        **model.config,
-        "preprocessing": model.preprocessing.to_json(),
-        "vocabulary": model.vocabulary.to_json(),
-        "training": asdict(config),
-        "data": {f"{name}.csv": sha256(root.table(name)) for name in ("train", "val")},
-        "images": len(split),
-        "versions": versions(),
-        "revision": git_revision(),
-    }
 
 
 def _plan(

@@ -2,14 +2,11 @@
 
 import contextlib
 import csv
-import dataclasses
 import io
 import logging
 import math
-import signal
-import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,16 +18,16 @@ from accelerate.utils import gather_object
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
-from eufcc_cli.core.calibration import Calibration, fit_calibration
 from eufcc_cli.core.errors import ModelError
 from eufcc_cli.core.files import write_text
-from eufcc_cli.core.metrics import RankMeans, rank_metrics
 from eufcc_cli.core.model.augmentation import AUGMENTATIONS
 from eufcc_cli.core.model.checkpoint import TaggingModel, load_weights, save_weights
 from eufcc_cli.core.model.config import TrainConfig
 from eufcc_cli.core.model.dataset import Split, Squares, epoch_order, rarity_weights
+from eufcc_cli.core.model.interruption import Interruption
 from eufcc_cli.core.model.optimization import create_optimizer, schedule, set_learning_rate
 from eufcc_cli.core.model.state import load_state, save_state
+from eufcc_cli.core.model.validation import Validation
 from eufcc_cli.core.progress import SILENT, Progress
 
 log = logging.getLogger("eufcc")
@@ -78,7 +75,7 @@ class Trainer:
     ) -> None:
         self.model, self.config, self.folder = model, config, folder
         self.split, self.squares = train
-        self.validation_split, self.validation_squares = validation
+        self.validation = Validation(model, *validation, accelerator, config.batch_size)
         self.accelerator, self.progress, self.on_epoch = accelerator, progress, on_epoch
         self.plain = model.network
         self.optimizer = create_optimizer(self.plain, config)
@@ -91,7 +88,8 @@ class Trainer:
         self.at = Position()
         self._started = time.monotonic()
         self._saved = time.monotonic()
-        self._stop = self._pause = False
+        self._pause = False
+        self.interruption = Interruption()
         # Processes must not drop the same units, or the shards of a batch would be correlated.
         torch.manual_seed(config.seed + 7919 * accelerator.process_index)
 
@@ -100,7 +98,7 @@ class Trainer:
     def run(self) -> Position:
         """Train to the end of the schedule, validating after each epoch."""
         epochs = self.config.epochs or math.inf
-        with self._interruptible():
+        with self.interruption:
             while self.at.epoch < epochs and self._done() < 1.0 and not self._out_of_patience():
                 self._epoch()
                 self._validate()
@@ -147,7 +145,7 @@ class Trainer:
         config, accelerator, device = self.config, self.accelerator, self.accelerator.device
         images = self._prepared(images.to(device, non_blocking=True), positions)
         pairs = self._pairs(rows)
-        self._pause = self._stop or time.monotonic() - self._saved > 60 * config.save_every
+        self._pause = self.interruption.asked or time.monotonic() - self._saved > 60 * config.save_every
         if accelerator.num_processes > 1:  # all must count the same pairs, and pause at the same step
             together = accelerator.reduce(torch.tensor([pairs, self._pause], device=device), "sum")
             pairs, self._pause = int(together[0]), bool(together[1])
@@ -220,7 +218,7 @@ class Trainer:
 
     def _validate(self) -> None:
         began = time.monotonic()
-        measured = self.measure()
+        measured = self.validation.measure(self.kept)
         self.at.validation_seconds = time.monotonic() - began
         overall = measured["overall"]
         row: dict[str, float] = {
@@ -236,50 +234,18 @@ class Trainer:
         if overall["r_precision"] > self.at.best:
             self.at.best, self.at.best_epoch = overall["r_precision"], self.at.epoch + 1
             if self.accelerator.is_main_process:
-                save_weights(self.folder, self._kept())
+                save_weights(self.folder, self.kept)
         if self.accelerator.is_main_process:
             write_text(self.folder / HISTORY, history_csv(self.at.history))
             if self.on_epoch is not None:
                 self.on_epoch(row)
 
-    def measure(self) -> dict[str, Any]:
-        """The rank metrics of the kept weights on the validation split, over all processes."""
-        means = RankMeans()
-        for scores, truths in self._validated():
-            for facet, truth in truths.items():
-                annotated = truth.any(1)
-                if annotated.any():
-                    means.update(facet, rank_metrics(scores[facet][annotated], truth[annotated]))
-        return RankMeans().merge(self._gathered([means])).compute()
-
-    def calibrate(self) -> Calibration:
-        """Fit the kept weights' scores to probabilities and coverage, on the validation split."""
-        parts = self._gathered(list(self._validated()))
-        facets = self.model.vocabulary.facets
-        log_scores = {facet: torch.cat([scores[facet] for scores, _ in parts]).numpy() for facet in facets}
-        truth = {facet: torch.cat([truths[facet] for _, truths in parts]).numpy() for facet in facets}
-        return fit_calibration(log_scores, truth, self.model.vocabulary)
-
-    def _validated(self) -> Iterator[tuple[dict[str, Tensor], dict[str, Tensor]]]:
-        """Log-scores and true tags of this process's share of the validation images, batch by batch."""
-        network = self._kept()
-        network.eval()
-        model = dataclasses.replace(self.model, network=network)
-        rank, world = self.accelerator.process_index, self.accelerator.num_processes
-        rows = np.arange(len(self.validation_split))[rank::world]
-        shares = [rows[i : i + self.config.batch_size] for i in range(0, len(rows), self.config.batch_size)]
-        for share, (images, kept) in zip(shares, self.validation_squares.batches(iter(shares)), strict=True):
-            scores = {facet: table.cpu() for facet, table in model.log_scores(images).items()}
-            yield scores, self.validation_split.truth(share[kept])
-
-    def _gathered(self, parts: list[Any]) -> list[Any]:
-        return parts if self.accelerator.num_processes == 1 else gather_object(parts)
-
     def restore_best(self) -> None:
         """Take the weights of the best epoch back into the network."""
-        load_weights(self._kept(), self.folder)
+        load_weights(self.kept, self.folder)
 
-    def _kept(self) -> nn.Module:
+    @property
+    def kept(self) -> nn.Module:
         """The weights that are measured and saved: the moving average where there is one."""
         return self.plain if self.ema is None else self.ema.module
 
@@ -348,7 +314,7 @@ class Trainer:
         own = {"cpu": torch.get_rng_state()}
         if self.accelerator.device.type == "cuda":
             own["cuda"] = torch.cuda.get_rng_state(self.accelerator.device)
-        return self._gathered([own])
+        return [own] if self.accelerator.num_processes == 1 else gather_object([own])
 
     def resume(self) -> None:
         """Take up the state that an interrupted run of the same settings left."""
@@ -367,27 +333,8 @@ class Trainer:
                 torch.cuda.set_rng_state(own["cuda"], self.accelerator.device)
         self._started = self._saved = time.monotonic()
 
-    @contextlib.contextmanager
-    def _interruptible(self) -> Iterator[None]:
-        """Let Ctrl-C and SIGTERM end the running step first; a second one ends at once."""
-
-        def ask(signum: int, frame: object) -> None:
-            if self._stop:
-                raise KeyboardInterrupt
-            self._stop = True
-
-        try:
-            before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-        except ValueError:  # not in the main thread: whoever runs it there deals with signals
-            before = {}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
     def _leave_if_asked(self) -> None:
-        stop = self._stop
+        stop = self.interruption.asked
         if self.accelerator.num_processes > 1:
             device = self.accelerator.device
             stop = bool(self.accelerator.reduce(torch.tensor(int(stop), device=device), "sum"))
@@ -403,13 +350,3 @@ def history_csv(rows: list[dict[str, float]]) -> str:
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()
-
-
-def git_revision() -> str | None:
-    """The commit of the code that trains, where it runs from a git checkout."""
-    folder = Path(__file__).parent
-    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40"]
-    with contextlib.suppress(OSError, subprocess.SubprocessError):
-        found = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
-        return found.stdout.strip()
-    return None

@@ -1,0 +1,52 @@
+"""Where a model comes from: settings, data, versions, the revision of the code."""
+
+import contextlib
+import platform
+import subprocess
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from eufcc_cli import __version__
+from eufcc_cli.core.files import Root, sha256
+from eufcc_cli.core.model.checkpoint import TaggingModel
+from eufcc_cli.core.model.config import TrainConfig
+from eufcc_cli.core.model.dataset import Split
+
+
+def provenance(
+    config: TrainConfig, name: str, model: TaggingModel, root: Root, split: Split
+) -> dict[str, Any]:
+    """What config.json says: all that scoring needs, and where the model comes from."""
+    return {
+        "name": name,
+        "method": config.method,
+        "backbone": config.backbone,
+        **model.config,
+        "preprocessing": model.preprocessing.to_json(),
+        "vocabulary": model.vocabulary.to_json(),
+        "training": asdict(config),
+        "data": {f"{name}.csv": sha256(root.table(name)) for name in ("train", "val")},
+        "images": len(split),
+        "versions": versions(),
+        "revision": git_revision(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """What a model was made with."""
+    packages = {name: version(name) for name in ("torch", "timm", "pillow")}
+    return {"eufcc": __version__, "python": platform.python_version(), **packages}
+
+
+def git_revision() -> str | None:
+    """The commit of the code that trains, where it runs from a git checkout."""
+    checkout = Path(__file__).parents[3]
+    if not (checkout / ".git").exists():  # installed somewhere, perhaps below somebody else's repository
+        return None
+    command = ["git", "-C", str(checkout), "describe", "--always", "--dirty", "--abbrev=40"]
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        found = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
+        return found.stdout.strip()
+    return None
