@@ -3,9 +3,8 @@
 Every check is a function that yields findings; `lint` runs them all.
 """
 
-import itertools
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +39,7 @@ KINDS = {
     "inner": "annotations that stop at an inner node",
 }
 TOP = "(top level)"
+_TOLD = 10  # ids and places of one image address; there may be thousands
 
 
 @dataclass(frozen=True)
@@ -91,17 +91,14 @@ def _shared_urls(tables: Mapping[Path, pd.DataFrame]) -> Iterator[Finding]:
     place = Places()
     ids = {path: table[ID].tolist() for path, table in tables.items()}
     for rows, url in repeats(tables, IMAGE_URL):
-        having = _some(dict.fromkeys(ids[path][row] for path, row in rows), ", ")
-        where = _some((f"{path}, {place(path, row)}" for path, row in rows), "; ")
-        yield Finding("shared-url", f"{url} is the image of {having} ({where})")
+        having = list(dict.fromkeys(ids[path][row] for path, row in rows))
+        where = "; ".join(f"{path}, {place(path, row)}" for path, row in rows[:_TOLD])
+        told = ", ".join(having[:_TOLD])
+        yield Finding("shared-url", f"{url} is the image of {told}{_more(having)} ({where}{_more(rows)})")
 
 
-def _some(texts: Iterable[str], separator: str, most: int = 10) -> str:
-    """The first texts, and how many more there are."""
-    texts = iter(texts)
-    first = list(itertools.islice(texts, most))
-    more = sum(1 for _ in texts)
-    return separator.join(first) + (f" and {more:,} more" if more else "")
+def _more(told: Sequence[object]) -> str:
+    return f" and {len(told) - _TOLD:,} more" if len(told) > _TOLD else ""
 
 
 def _ambiguous(tree: Hierarchy) -> Iterator[Finding]:

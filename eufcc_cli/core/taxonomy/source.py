@@ -55,11 +55,11 @@ class Places:
         self._lines: dict[Path, list[int]] = {}
 
     def __call__(self, path: Path, row: int) -> str:
-        if path.suffix.lower() == ".parquet" or not path.is_file():
-            return f"row {row + 1}"
         if path not in self._lines:
-            self._lines[path] = [line for line, _ in _rows(path)]
-        return f"line {self._lines[path][row + 1]}"
+            has_lines = path.suffix.lower() != ".parquet" and path.is_file()
+            self._lines[path] = [line for line, _ in _rows(path)] if has_lines else []
+        lines = self._lines[path]
+        return f"line {lines[row + 1]}" if lines else f"row {row + 1}"
 
 
 def explain(path: Path, reason: str) -> DataError:
