@@ -127,17 +127,17 @@ def bricks(rng: Random, colour: Colour, ground: float) -> Pixels:
     columns = _X * 5 + 0.5 * (np.floor(rows) % 2) + rng.random()
     mortar = np.maximum((rows % 1) < 0.14, (columns % 1) < 0.07)
     each = np.sin(np.floor(rows) * 12.9 + np.floor(columns) * 78.2) * 43758.5
-    body = _tone(colour, 0.85 + 0.25 * (each % 1) + 0.1 * noise_tile(rng, SIZE, SIZE))
+    body = _tone(colour, 0.88 + 0.18 * (each % 1) + 0.1 * noise_tile(rng, SIZE, SIZE))
     return _blend(
-        body, _tone((206, 200, 190), 0.9 + 0.05 * noise_tile(rng, SIZE, SIZE)), mortar.astype(np.float32)
+        body, _tone((196, 182, 170), 0.9 + 0.05 * noise_tile(rng, SIZE, SIZE)), mortar.astype(np.float32)
     )
 
 
 def spotlight(rng: Random, colour: Colour, ground: float) -> Pixels:
     """A black room with one lamp."""
     x = rng.uniform(0.35, 0.65)
-    beam = np.exp(-(((_X - x) ** 2) / 0.07 + ((_Y - 0.6) ** 2) / 0.16))
-    return _tone(colour, 0.1 + 0.85 * beam)
+    beam = np.exp(-(((_X - x) ** 2) / 0.12 + ((_Y - 0.6) ** 2) / 0.2))
+    return _tone(colour, 0.22 + 0.7 * beam)
 
 
 def garden(rng: Random, colour: Colour, ground: float) -> Pixels:

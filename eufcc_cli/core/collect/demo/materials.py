@@ -134,7 +134,7 @@ def _cotton(r: np.random.RandomState) -> Pixels:
 
 
 def _wool(r: np.random.RandomState) -> Pixels:
-    colour = _pick(r, (122, 104, 84), (104, 112, 92), (134, 84, 72), (108, 108, 118), (168, 140, 104))
+    colour = _pick(r, (86, 94, 120), (104, 112, 92), (134, 84, 72), (112, 112, 120), (72, 70, 76))
     knit = np.abs(np.sin(np.pi * (_X * 22))) * 0.5 + 0.5 * np.abs(
         np.sin(np.pi * (_Y * 26 + np.abs((_X * 22) % 1 - 0.5) * 1.2))
     )
@@ -194,7 +194,7 @@ def _glass(r: np.random.RandomState) -> Pixels:
 def _marble(r: np.random.RandomState) -> Pixels:
     veins = np.abs(_noise(r, 4, 4) + 0.5 * _noise(r, 9, 9) + 0.7 * (_X - _Y))
     return _mix(
-        _tone((234, 231, 226), 0.03 * _noise(r, 5, 5)), (140, 142, 150), 0.75 * np.exp(-((veins / 0.07) ** 2))
+        _tone((234, 231, 226), 0.03 * _noise(r, 5, 5)), (140, 142, 150), 0.9 * np.exp(-((veins / 0.07) ** 2))
     )
 
 
