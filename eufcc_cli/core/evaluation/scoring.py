@@ -14,11 +14,12 @@ from eufcc_cli.core.evaluation.splits import Scores, TestSplit
 from eufcc_cli.core.evaluation.store import ScoreStore, image_digests
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.model.checkpoint import TaggingModel
-from eufcc_cli.core.model.prediction import Prediction, predict
+from eufcc_cli.core.model.prediction import Prediction, predict_together
 from eufcc_cli.core.progress import SILENT, Progress
 from eufcc_cli.core.taxonomy.vocabulary import Vocabulary
 
 _ROUND = 8  # batches of each process between two writes to the store
+_SMALLEST = 4  # images in a batch, filled up: an image's scores then do not depend on those beside it
 
 
 @dataclass
@@ -96,17 +97,16 @@ class ModelScorer:
                 task.advance(len(paths) - len(todo))
             todo = processes.share(todo)
             batches = [todo[i : i + self.batch_size] for i in range(0, len(todo), self.batch_size)]
-            mine = iter(
-                predict(
-                    self.model,
-                    ((str(i), paths[i]) for batch in batches[rank::size] for i in batch),
-                    batch_size=self.batch_size,
-                    workers=self.workers,
-                )
+            mine = predict_together(
+                [self.model],
+                ((str(i), paths[i]) for batch in batches[rank::size] for i in batch),
+                batch_size=self.batch_size,
+                workers=self.workers,
+                smallest_batch=_SMALLEST,
             )
             failed: dict[int, str] = {}
             for _ in range(0, len(batches), _ROUND * size):
-                done = list(islice(mine, _ROUND * self.batch_size))
+                done = [scored for (scored,) in islice(mine, _ROUND * self.batch_size)]
                 fresh = [prediction for part in processes.gather(done) for prediction in part]
                 for prediction in fresh:
                     if prediction.scores is None:
