@@ -120,7 +120,7 @@ def check(table: pd.DataFrame, parts: dict[str, pd.DataFrame], report: Report) -
     st.sampled_from([(0.1, 0.1, 0.1), (0.2, 0, 0.3), (0, 0, 0), (0.3, 0.3, 0.2)]),
     st.integers(1, 6),
 )
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_every_division_keeps_its_promises(
     images: int, seed: int, shares: tuple[float, float, float], min_count: int
 ) -> None:
@@ -130,13 +130,13 @@ def test_every_division_keeps_its_promises(
 
 
 def test_the_shares_are_those_asked_for() -> None:
-    table = collection(3000)
+    table = collection(1500)
     parts, report = divide(table, Shares(0.15, 0.1, 0.2, min_count=5))
     check(table, parts, report)
     images = sum(map(len, parts.values()))
     for name, share in (("val", 0.15), ("test_id", 0.1), ("test_ood", 0.2)):
         assert len(parts[name]) == pytest.approx(share * images, abs=0.01 * images)
-    assert report.duplicates > 100
+    assert report.duplicates > 50
     assert report.worst is not None
     assert abs(report.worst.images - report.worst.even) < 8
     rare = {tag.tag: tag.instead for tag in report.dropped}
