@@ -16,6 +16,10 @@ from tests.core.taxonomy.tables import CELLS, table
 
 rdflib = pytest.importorskip("rdflib")
 SKOS = rdflib.SKOS
+# rdflib's own Turtle parser and pyshacl use names that rdflib has deprecated.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::DeprecationWarning:rdflib", "ignore::DeprecationWarning:pyshacl"
+)
 
 # The integrity conditions of the SKOS Reference (S9, S13, S14, S27), and what a thesaurus needs beyond.
 SHAPES = """
