@@ -189,6 +189,11 @@ def evaluate(
     load = ModelLoader(root, device, precision, weights, TextOptions(prompts, text, names))
     sources = _sources(root, runs or [], predictions or [], ensemble, load, batch_size, workers, keep_scores)
     load.refuse_unused()
+    if predictions and not (split or runs):
+        from eufcc_cli.core.evaluation.predictions import Predictions
+
+        given = [source for source in sources if isinstance(source, Predictions)]
+        splits = [each for each in splits if any(source.speaks_of(each) for source in given)] or splits
     if calibrate:
         _calibrate(sources, root, console.progress(first))
         return

@@ -76,10 +76,8 @@ def test_predictions_of_any_system_need_no_image_and_no_model(eufcc, made, tmp_p
     rows = list(csv.DictReader((root / "data" / "test_id.csv").open(encoding="utf-8")))
     line = '{{"image": "x/{}.jpg", "tags": {{"materials": [{{"tag": "wood", "score": 0.9}}]}}}}'
     (tmp_path / "wood.jsonl").write_text("\n".join(line.format(row["idInSource"]) for row in rows[:20]))
-    done = eufcc(
-        "--root", root, "evaluate", "--predictions", tmp_path / "wood.jsonl", "--split", "test_id",
-        "--format", "json",
-    )  # fmt: skip
+    # Without --split, the tests that the file speaks of are meant.
+    done = eufcc("--root", root, "evaluate", "--predictions", tmp_path / "wood.jsonl", "--format", "json")
     assert done.returncode == 3
     assert done.stderr.splitlines() == [
         "warning: wood on test_id: 4 images have no scores: test_id.20, test_id.21, test_id.22, …"
@@ -90,6 +88,16 @@ def test_predictions_of_any_system_need_no_image_and_no_model(eufcc, made, tmp_p
     assert entry["overall"]["pairs"] == len(annotated)
     assert entry["overall"]["acc@1"] == sum("wood" in text for text in annotated) / len(annotated)
     assert entry["facets_not_scored"] == ["objectTypes"]
+
+
+def test_a_split_that_the_predictions_do_not_speak_of_is_refused(made, tmp_path):
+    (tmp_path / "wood.jsonl").write_text(
+        '{"image": "test_id.1.jpg", "tags": {"materials": [{"tag": "wood", "score": 0.9}]}}'
+    )
+    both = ["--split", "test_id", "--split", "test_ood"]
+    done = inside(made.path, "ml", "--predictions", tmp_path / "wood.jsonl", *both)
+    assert done.exit_code == 1
+    assert "no prediction for any of the 12 images of test_ood" in done.stderr
 
 
 def test_missing_and_broken_images_are_told_and_end_with_3(made, tmp_path):

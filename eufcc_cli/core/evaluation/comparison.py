@@ -119,7 +119,7 @@ def _refuse(
     for source in sources:
         for member in source.members if isinstance(source, Ensemble) else [source]:
             if isinstance(member, Predictions):
-                member.refuse_unknown(splits)
+                member.refuse_strange(splits)
     if bootstrap is not None:
         for split in splits:
             bootstrap.clusters(split)

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -47,12 +47,16 @@ class Predictions:
     vocabulary: Vocabulary
     lines: list[Line]
 
-    def refuse_unknown(self, splits: Iterable[TestSplit]) -> None:
-        """Raise DataError, naming the line, for an image of no split, or one that two lines speak of."""
+    def speaks_of(self, split: TestSplit) -> bool:
+        """Whether there is a line for any image of a split."""
+        return bool(self._lines_of(split.rows_of))
+
+    def refuse_strange(self, splits: Sequence[TestSplit]) -> None:
+        """Raise DataError, naming the line, for an image of no split, or one that two lines speak of; and for
+        a split that no line speaks of.
+        """
         known = {image_id for split in splits for image_id in split.ids}
         found = self._lines_of(known)
-        if len(found) == len(self.lines):
-            return
         for line in self.lines:
             image_id = _id_of(line, known)
             if image_id is None:
@@ -62,10 +66,16 @@ class Predictions:
                 )
             if found[image_id] is not line:
                 twice = f"line {found[image_id].number}: {image_id} stands already in line {line.number}"
-                raise DataError(
-                    f"{self.path}: {twice}",
-                    hint="keep one line per image",
-                )
+                raise DataError(f"{self.path}: {twice}", hint="keep one line per image")
+        for split in splits:
+            if not self.speaks_of(split):
+                raise self._silent_on(split)
+
+    def _silent_on(self, split: TestSplit) -> DataError:
+        return DataError(
+            f"{self.path}: no prediction for any of the {len(split):,} images of {split.name}",
+            hint="choose the --split that the file speaks of",
+        )
 
     def _lines_of(self, known: Container[str]) -> dict[str, Line]:
         return {found: line for line in self.lines if (found := _id_of(line, known)) is not None}
@@ -79,10 +89,7 @@ class Predictions:
             if image_id in lines and lines[image_id].error is None
         ]
         if not scored:
-            raise DataError(
-                f"{self.path}: no prediction for any of the {len(split):,} images of {split.name}",
-                hint="choose the --split that the file speaks of",
-            )
+            raise self._silent_on(split)
         return Scores(
             rows=np.array([row for row, _ in scored], dtype=np.int64),
             facets={

@@ -30,7 +30,7 @@ def read(root, tmp_path, *lines, splits=()):
     path = tmp_path / "predictions.jsonl"
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     found = read_predictions(path, root)
-    found.refuse_unknown(splits or [read_split(root, "test_id")])
+    found.refuse_strange(splits or [read_split(root, "test_id")])
     return found
 
 
@@ -137,7 +137,7 @@ def test_saved_scores_give_the_same_figures_when_read_back(root, tmp_path, endin
     path = tmp_path / f"scores.{ending}"
     save_predictions(path, source, [(split, source.scores(split)) for split in splits])
     found = read_predictions(path, root)
-    found.refuse_unknown(splits)
+    found.refuse_strange(splits)
     assert found.name == "mine"
     assert found.vocabulary.digest == source.vocabulary.digest
     for split in splits:
