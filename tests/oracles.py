@@ -332,3 +332,25 @@ def iterative_stratification(labels, shares, seed):
             fold[image] = max(range(len(shares)), key=lambda f: room[f])
             room[fold[image]] -= 1
     return fold
+
+
+# --- CLIP --------------------------------------------------------------------------------------------
+
+
+def contrastive_loss_of(images, captions, scale, keys):
+    """The sum over pairs of half of both cross-entropies, positives being the pairs of the same key."""
+    pairs = range(len(images))
+
+    def logit(image, caption):
+        return scale * sum(a * b for a, b in zip(images[image], captions[caption], strict=True))
+
+    total = 0.0
+    for own in pairs:
+        positives = [other for other in pairs if keys[other] == keys[own]]
+        over_captions = math.log(sum(math.exp(logit(own, other)) for other in pairs))
+        over_images = math.log(sum(math.exp(logit(other, own)) for other in pairs))
+        for positive in positives:
+            share = 1 / len(positives)
+            total += share * (over_captions - logit(own, positive)) / 2
+            total += share * (over_images - logit(positive, own)) / 2
+    return total

@@ -11,7 +11,7 @@ from typing import Any
 from eufcc_cli import __version__
 from eufcc_cli.core.files import Root, sha256
 from eufcc_cli.core.model.checkpoint import TaggingModel
-from eufcc_cli.core.model.config import TrainConfig
+from eufcc_cli.core.model.config import CLIP_METHODS, TrainConfig
 from eufcc_cli.core.model.dataset import Split
 
 
@@ -29,15 +29,19 @@ def provenance(
         "training": asdict(config),
         "data": {f"{name}.csv": sha256(root.table(name)) for name in ("train", "val")},
         "images": len(split),
-        "versions": versions(),
+        "versions": versions(config.method),
         "revision": git_revision(),
     }
 
 
-def versions() -> dict[str, str]:
+def versions(method: str) -> dict[str, str]:
     """What a model was made with."""
-    packages = {name: version(name) for name in ("torch", "timm", "pillow")}
-    return {"eufcc": __version__, "python": platform.python_version(), **packages}
+    packages = ("torch", "timm", "pillow", *(("open_clip_torch",) if method in CLIP_METHODS else ()))
+    return {
+        "eufcc": __version__,
+        "python": platform.python_version(),
+        **{name: version(name) for name in packages},
+    }
 
 
 def git_revision() -> str | None:
