@@ -1,6 +1,7 @@
 """`eufcc evaluate`: models and predictions in, the paper's table out."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -281,7 +282,11 @@ def _sources(
         members = [name] if root.run(name).is_dir() or Path(name).exists() else name.split("+")
         found = [load(member) for member in members]
         sources.append(found[0] if len(found) == 1 else Ensemble(found))
-    sources += [read_predictions(path, root) for path in predictions]
+    for path in predictions:
+        found_in = read_predictions(path, root)
+        # A model's own lines beside the model itself, or beside other lines of it: called by their file.
+        clash = found_in.name in {source.name for source in sources}
+        sources.append(replace(found_in, name=path.stem) if clash else found_in)
     if ensemble:
         single = [source for source in sources if not isinstance(source, Ensemble)]
         if len(single) < 2:
