@@ -101,7 +101,7 @@ def demo(
     images: Annotated[int, typer.Option(min=8, help="How many images to draw, all splits together.")] = 3200,
     seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same collection.")] = 0,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes that draw.  [default: all cores]")
+        int | None, typer.Option(min=1, help="Processes that draw.", show_default="all cores")
     ] = None,
 ) -> None:
     """Draw the miniature collection: annotated pictures by made-up museums, without a network.
@@ -125,7 +125,7 @@ def demo(
         f"  made up by {drawn.providers} museums; {len(drawn.held_out)} of them appear only in test_ood: "
         + ", ".join(drawn.held_out)
     )
-    console.note("Three images of test_id worth tagging, the first with several objects:")
+    console.note("Worth tagging, from test_id (the first shows several objects):")
     for image_id in drawn.showcase:
         console.line(str(root.images / f"{image_stem(image_id)}.jpg"))
 
