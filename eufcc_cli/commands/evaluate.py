@@ -1,7 +1,6 @@
 """`eufcc evaluate`: models and predictions in, the paper's table out."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -23,8 +22,9 @@ from eufcc_cli.core.files import Root, write_text
 from eufcc_cli.core.progress import Progress
 
 if TYPE_CHECKING:
+    from eufcc_cli.core.evaluation.bootstrap import Bootstrap
     from eufcc_cli.core.evaluation.comparison import Comparison
-    from eufcc_cli.core.evaluation.splits import Source
+    from eufcc_cli.core.evaluation.splits import Source, TestSplit
     from eufcc_cli.core.report.tables import Table
 
 _WHAT, _TRUST, _WHERE, _OUT, _MACHINE = "What is scored", "Trust", "Where it fails", "Output", "Machine"
@@ -87,12 +87,18 @@ def evaluate(
         typer.Option(help="`paper`: set the published figures beside.", rich_help_panel=_TRUST),
     ] = None,
     bootstrap: Annotated[
-        int, typer.Option(min=0, help="95 % intervals from N resamples.", rich_help_panel=_TRUST)
-    ] = 0,
+        int | None,
+        typer.Option(
+            min=0,
+            help="95 % intervals from N resamples; 0: none.",
+            show_default="0, with --html 1000",
+            rich_help_panel=_TRUST,
+        ),
+    ] = None,
     resample: Annotated[
-        Literal["provider", "image"],
-        typer.Option(help="What --bootstrap resamples.", rich_help_panel=_TRUST),
-    ] = "provider",
+        Literal["provider", "image"] | None,
+        typer.Option(help="What --bootstrap resamples.", show_default="provider", rich_help_panel=_TRUST),
+    ] = None,
     seed: Annotated[
         int, typer.Option(help="Seed of the resamples and of the samples shown.", rich_help_panel=_TRUST)
     ] = 0,
@@ -178,9 +184,9 @@ def evaluate(
     root = existing_root(ctx)
 
     from eufcc_cli.core.evaluation import processes
-    from eufcc_cli.core.evaluation.bootstrap import Bootstrap
     from eufcc_cli.core.evaluation.comparison import compare as compare_sources
     from eufcc_cli.core.evaluation.results import Measures
+    from eufcc_cli.core.evaluation.sources import open_sources, spoken_of
     from eufcc_cli.core.evaluation.splits import read_split
     from eufcc_cli.core.model.wording import TextOptions
 
@@ -188,13 +194,19 @@ def evaluate(
     splits = [] if calibrate else [read_split(root, name) for name in split or _test_splits(root)]
     fitted_on = None if weights_from == "equal" else read_split(root, weights_from)
     load = ModelLoader(root, device, precision, weights, TextOptions(prompts, text, names))
-    sources = _sources(root, runs or [], predictions or [], ensemble, load, batch_size, workers, keep_scores)
+    sources = open_sources(
+        root,
+        runs or [],
+        predictions or [],
+        load,
+        ensemble=ensemble,
+        batch_size=batch_size,
+        workers=workers,
+        keep=keep_scores,
+    )
     load.refuse_unused()
-    if predictions and not (split or runs):
-        from eufcc_cli.core.evaluation.predictions import Predictions
-
-        given = [source for source in sources if isinstance(source, Predictions)]
-        splits = [each for each in splits if any(source.speaks_of(each) for source in given)] or splits
+    if not split:
+        splits = spoken_of(sources, splits)
     if calibrate:
         _calibrate(sources, root, console.progress(first))
         return
@@ -207,7 +219,7 @@ def evaluate(
             threshold=threshold if all_metrics or html else None,
             details=bool(all_metrics or html or per_tag or per_depth),
         ),
-        bootstrap=Bootstrap(bootstrap, resample, seed) if bootstrap else None,
+        bootstrap=_bootstrap(splits, bootstrap, resample, seed, wanted=html is not None),
         weights_from=fitted_on,
         save=save_predictions,
         progress=console.progress(first),
@@ -220,6 +232,18 @@ def evaluate(
     if comparison.incomplete:
         _tell_incomplete(comparison)
         raise typer.Exit(SOME_FAILED)
+
+
+def _bootstrap(
+    splits: "Sequence[TestSplit]", draws: int | None, by: str | None, seed: int, *, wanted: bool
+) -> "Bootstrap | None":
+    """What was asked for. A page has intervals of its own accord: over images where there is one provider."""
+    from eufcc_cli.core.evaluation.bootstrap import Bootstrap
+
+    if draws is not None or not wanted:
+        return Bootstrap(draws, by or "provider", seed) if draws else None
+    several = all(len(set(split.providers)) > 1 for split in splits)
+    return Bootstrap(1000, by or ("provider" if several else "image"), seed)
 
 
 _NEEDED = "tags suggested for a coverage of 90 %"
@@ -249,50 +273,6 @@ def _test_splits(root: Root) -> list[str]:
             hint="run `eufcc fetch` first, or name a --split",
         )
     return there
-
-
-def _sources(
-    root: Root,
-    runs: list[str],
-    predictions: list[Path],
-    ensemble: bool,
-    load_model: ModelLoader,
-    batch_size: int,
-    workers: int | None,
-    keep: bool,
-) -> "list[Source]":
-    """All that is to be scored, in the order given: every model is loaded once."""
-    from eufcc_cli.core.evaluation.ensembles import Ensemble
-    from eufcc_cli.core.evaluation.predictions import read_predictions
-    from eufcc_cli.core.evaluation.scoring import ModelScorer
-
-    if not runs and not predictions:
-        there = sorted(path.parent.name for path in root.runs.glob("*/config.json"))
-        hint = f"name some of: {', '.join(there)}" if there else "train one: `eufcc train`"
-        raise EufccError("no RUN and no --predictions: nothing to evaluate", hint=hint)
-    loaded: dict[str, Source] = {}
-
-    def load(name: str) -> "Source":
-        if name not in loaded:
-            loaded[name] = ModelScorer(load_model(name), root, name, batch_size, workers, keep)
-        return loaded[name]
-
-    sources: list[Source] = []
-    for name in runs:
-        members = [name] if root.run(name).is_dir() or Path(name).exists() else name.split("+")
-        found = [load(member) for member in members]
-        sources.append(found[0] if len(found) == 1 else Ensemble(found))
-    for path in predictions:
-        found_in = read_predictions(path, root)
-        # A model's own lines beside the model itself, or beside other lines of it: called by their file.
-        clash = found_in.name in {source.name for source in sources}
-        sources.append(replace(found_in, name=path.stem) if clash else found_in)
-    if ensemble:
-        single = [source for source in sources if not isinstance(source, Ensemble)]
-        if len(single) < 2:
-            raise EufccError("--ensemble: needs at least two models", hint="name several runs")
-        sources.append(Ensemble(single))
-    return sources
 
 
 def _print(
@@ -342,15 +322,12 @@ def _write_files(
     paper: bool,
     seed: int,
 ) -> None:
-    from eufcc_cli.core.evaluation import breakdown
-    from eufcc_cli.core.report.formats import rows_to_csv
+    from eufcc_cli.core.report import formats
 
     if per_tag is not None:
-        rows = [row for r in comparison.results for row in breakdown.per_tag(r, comparison.tag_counts(r))]
-        write_text(per_tag, rows_to_csv(rows))
+        write_text(per_tag, formats.per_tag_csv(comparison))
     if per_provider is not None:
-        rows = [row for result in comparison.results for row in breakdown.per_provider(result)]
-        write_text(per_provider, rows_to_csv(rows))
+        write_text(per_provider, formats.per_provider_csv(comparison))
     if html is not None:
         from eufcc_cli.core.report.html import write_page
 

@@ -3,6 +3,7 @@ where only its words matter (each process of its own has to import torch)."""
 
 import csv
 import json
+import re
 import shutil
 
 import pytest
@@ -49,6 +50,7 @@ def test_the_table_of_the_paper_and_every_file_in_one_go(eufcc, made, tmp_path):
     providers = list(csv.DictReader(files["providers.csv"].open(encoding="utf-8")))
     assert {row["model"] for row in providers} == {"ml", "s", "ml+s"}
     assert files["page.html"].read_text(encoding="utf-8").startswith("<!doctype html>")
+    assert "20 resamples of 4 providers" in files["page.html"].read_text(encoding="utf-8")
     saved = sorted(path.name for path in (tmp_path / "out").glob("*.parquet"))
     assert saved == ["ml+s.parquet", "ml.parquet", "s.parquet"]
 
@@ -98,6 +100,19 @@ def test_a_split_that_the_predictions_do_not_speak_of_is_refused(made, tmp_path)
     done = inside(made.path, "ml", "--predictions", tmp_path / "wood.jsonl", *both)
     assert done.exit_code == 1
     assert "no prediction for any of the 12 images of test_ood" in done.stderr
+
+
+def test_a_page_has_intervals_of_its_own_accord(made, tmp_path):
+    root = tmp_path / "root"
+    shutil.copytree(made.path, root)
+    page = tmp_path / "page.html"
+    done = inside(root, "ml", "--split", "test_ood", "--html", page)
+    assert done.exit_code == 0, done.stderr
+    assert "1,000 resamples of 4 providers" in page.read_text(encoding="utf-8")
+    table = root / "data" / "test_ood.csv"
+    table.write_text(re.sub(r"museum \d", "the one museum", table.read_text()))
+    assert inside(root, "ml", "--split", "test_ood", "--html", page).exit_code == 0
+    assert "1,000 resamples of 12 images" in page.read_text(encoding="utf-8")
 
 
 def test_missing_and_broken_images_are_told_and_end_with_3(made, tmp_path):

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from eufcc_cli.core.evaluation.bootstrap import OVERALL
+from eufcc_cli.core.evaluation.breakdown import per_provider, per_tag
 from eufcc_cli.core.evaluation.comparison import Comparison
 from eufcc_cli.core.evaluation.paper import PUBLISHED, published_row
 from eufcc_cli.core.evaluation.results import Result
@@ -96,6 +97,17 @@ def to_csv(comparison: Comparison, *, paper: bool = False) -> str:
                 about = {"model": "paper", "method": name, "split": split, "scope": OVERALL}
                 rows.append(dict.fromkeys(rows[0]) | about | published[split])
     return rows_to_csv(rows)
+
+
+def per_tag_csv(comparison: Comparison) -> str:
+    """Every tag's figures for every model and split (see `breakdown.per_tag`)."""
+    results = comparison.results
+    return rows_to_csv([row for r in results for row in per_tag(r, comparison.tag_counts(r))])
+
+
+def per_provider_csv(comparison: Comparison) -> str:
+    """Every provider's figures for every model and split (see `breakdown.per_provider`)."""
+    return rows_to_csv([row for result in comparison.results for row in per_provider(result)])
 
 
 def rows_to_csv(rows: Sequence[dict[str, Any]]) -> str:
