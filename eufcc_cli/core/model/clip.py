@@ -9,6 +9,7 @@ import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -31,6 +32,7 @@ Tokenizer = Callable[[list[str]], Tensor]
 
 LARGEST_SCALE = math.log(100)  # Radford et al. 2021, section 2.5
 _BATCH = 256  # texts that are encoded at once
+_REMEMBERED = 1 << 17  # tokenized texts, 300 bytes each
 _MINI = Path(__file__).with_name("clip_mini.json")  # small towers, to be trained from scratch on few cores
 _CROP_MODES = {"shortest": "center", "longest": "border", "squash": "squash"}
 
@@ -232,13 +234,20 @@ def clip_tokenizer(name: str, config: Mapping[str, Any]) -> Tokenizer:
     try:
         with _own_log():
             if text.get("hf_tokenizer_name") or "siglip" in architecture.lower():
-                return open_clip.get_tokenizer(architecture)
+                return _remembering(open_clip.get_tokenizer(architecture))
             length = text.get("context_length", open_clip.CLIPTextCfg.context_length)
-            return open_clip.SimpleTokenizer(context_length=length, **text.get("tokenizer_kwargs", {}))
+            options = text.get("tokenizer_kwargs", {})
+            return _remembering(open_clip.SimpleTokenizer(context_length=length, **options))
     except (ImportError, OSError, ValueError, RuntimeError) as error:
         raise ModelError(
             f"{name}: no tokenizer: {_first_line(error)}", hint="install what it names"
         ) from error
+
+
+def _remembering(tokenizer: Tokenizer) -> Tokenizer:
+    """The same tokenizer, which reads a caption that comes again from memory: a GPU would wait for it."""
+    known = lru_cache(_REMEMBERED)(lambda text: tokenizer([text])[0].int())
+    return lambda texts: torch.stack([known(text) for text in texts]).long()
 
 
 def clip_preprocessing(clip: nn.Module) -> Preprocessing:
