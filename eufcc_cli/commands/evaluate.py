@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from eufcc_cli.core.evaluation.bootstrap import Bootstrap
     from eufcc_cli.core.evaluation.comparison import Comparison
     from eufcc_cli.core.evaluation.splits import Source, TestSplit
-    from eufcc_cli.core.report.tables import Table
+    from eufcc_cli.core.report.cells import Table
 
 _WHAT, _TRUST, _WHERE, _OUT, _MACHINE = "What is scored", "Trust", "Where it fails", "Output", "Machine"
 

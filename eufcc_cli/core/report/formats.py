@@ -12,17 +12,8 @@ from eufcc_cli.core.evaluation.breakdown import per_provider, per_tag
 from eufcc_cli.core.evaluation.comparison import Comparison
 from eufcc_cli.core.evaluation.paper import PUBLISHED, published_row
 from eufcc_cli.core.evaluation.results import Result
-from eufcc_cli.core.report.tables import (
-    MISSING,
-    Table,
-    best_cells,
-    figures_of,
-    label,
-    number,
-    other_metrics,
-    ranking_metrics,
-    scopes,
-)
+from eufcc_cli.core.report.cells import MISSING, Table, best_cells, label, number
+from eufcc_cli.core.report.tables import figures_of, other_metrics, ranking_metrics, scopes
 
 
 def to_json(comparison: Comparison, *, paper: bool = False) -> str:

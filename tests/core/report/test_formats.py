@@ -8,8 +8,9 @@ import pytest
 from eufcc_cli.core.evaluation.paper import PUBLISHED
 from eufcc_cli.core.evaluation.results import Measures, measure
 from eufcc_cli.core.evaluation.splits import read_split
+from eufcc_cli.core.report.cells import Table
 from eufcc_cli.core.report.formats import to_csv, to_json, to_latex, to_markdown
-from eufcc_cli.core.report.tables import Table, comparison_tables
+from eufcc_cli.core.report.tables import comparison_tables
 from tests.core.evaluation.tiny import random_source
 from tests.core.report.conftest import HOSTILE
 

@@ -5,8 +5,8 @@ import pytest
 from eufcc_cli.core.collect.published import REVISIONS, Revision
 from eufcc_cli.core.evaluation.paper import PUBLISHED
 from eufcc_cli.core.files import git_blob_id
+from eufcc_cli.core.report.cells import best_cells
 from eufcc_cli.core.report.tables import (
-    best_cells,
     comparison_tables,
     groups_tables,
     legend,
