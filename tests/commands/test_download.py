@@ -24,7 +24,7 @@ import pytest
 from eufcc_cli.core.collect.ledger import find_images
 from eufcc_cli.core.files import Root, image_stem
 from tests.conftest import Run
-from tests.servers import Misbehaving, misbehaving
+from tests.servers import Misbehaving, misbehaving_server
 from tests.servers.misbehaving import picture
 
 HEADER = "idInSource,objectTypes.hierarchy,#portraitMedia.original,database,repository.keeper"
@@ -32,7 +32,7 @@ HEADER = "idInSource,objectTypes.hierarchy,#portraitMedia.original,database,repo
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Misbehaving]:
-    with misbehaving() as server:
+    with misbehaving_server() as server:
         yield server
 
 

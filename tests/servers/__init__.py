@@ -29,7 +29,7 @@ class Misbehaving:
 
 
 @contextmanager
-def misbehaving() -> Iterator[Misbehaving]:
+def misbehaving_server() -> Iterator[Misbehaving]:
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.servers.misbehaving"], stdout=subprocess.PIPE, text=True
     )

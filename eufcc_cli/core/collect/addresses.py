@@ -4,13 +4,13 @@ import asyncio
 import contextlib
 import ipaddress
 import socket
+import ssl
 import threading
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import httpcore
-import httpx
 
 from eufcc_cli.core.errors import CollectError
 
@@ -48,7 +48,6 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
 
     def __init__(self, allowed: Callable[[str], bool] | None) -> None:
         self._allowed = allowed
-        self._inner = httpcore.AnyIOBackend()
 
     async def connect_tcp(
         self,
@@ -63,11 +62,9 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
         if not usable:
             raise BlockedAddressError(f"{host} is at a private address ({addresses[0]})")
         for address in usable[:-1]:
-            try:
-                return await self._inner.connect_tcp(address, port, timeout, local_address, socket_options)
-            except (httpcore.ConnectError, httpcore.ConnectTimeout):
-                continue
-        return await self._inner.connect_tcp(usable[-1], port, timeout, local_address, socket_options)
+            with contextlib.suppress(httpcore.ConnectError, httpcore.ConnectTimeout):
+                return await _connect(address, port, timeout)
+        return await _connect(usable[-1], port, timeout)
 
     async def _resolve(self, host: str, port: int, timeout: float | None) -> list[str]:
         try:
@@ -82,6 +79,60 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+
+async def _connect(address: str, port: int, timeout: float | None) -> "_Stream":
+    with _errors(httpcore.ConnectTimeout, httpcore.ConnectError):
+        async with asyncio.timeout(timeout):
+            return _Stream(*await asyncio.open_connection(address, port))
+
+
+class _Stream(httpcore.AsyncNetworkStream):
+    """A connection on asyncio's own streams.
+
+    They cost a fraction of what httpcore's own backend does: at every request, most of all.
+    """
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        with _errors(httpcore.ReadTimeout, httpcore.ReadError):
+            async with asyncio.timeout(timeout):
+                return await self._reader.read(max_bytes)
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        with _errors(httpcore.WriteTimeout, httpcore.WriteError):
+            async with asyncio.timeout(timeout):
+                self._writer.write(buffer)
+                await self._writer.drain()
+
+    async def aclose(self) -> None:
+        self._writer.transport.abort()
+
+    async def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.AsyncNetworkStream:
+        with _errors(httpcore.ConnectTimeout, httpcore.ConnectError):
+            async with asyncio.timeout(timeout):
+                await self._writer.start_tls(ssl_context, server_hostname=server_hostname)
+        return self
+
+    def get_extra_info(self, info: str) -> Any:
+        if info == "is_readable":  # of an idle connection: it has ended
+            return self._reader.at_eof() or self._reader.exception() is not None
+        return self._writer.get_extra_info(info)
+
+
+@contextmanager
+def _errors(timeout: type[Exception], failure: type[Exception]) -> Iterator[None]:
+    try:
+        yield
+    except TimeoutError as error:
+        raise timeout(str(error)) from error
+    except (OSError, asyncio.IncompleteReadError) as error:
+        raise failure(str(error) or type(error).__name__) from error
 
 
 async def _getaddrinfo(host: str, port: int) -> list[Any]:
@@ -105,80 +156,3 @@ async def _getaddrinfo(host: str, port: int) -> list[Any]:
 
     threading.Thread(target=resolve, daemon=True, name=f"resolve {host}").start()
     return await future
-
-
-class CheckedTransport(httpx.AsyncBaseTransport):
-    """httpx over a connection pool with the checked backend; `allowed` None connects anywhere."""
-
-    def __init__(self, limits: httpx.Limits, allowed: Callable[[str], bool] | None) -> None:
-        self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=httpx.create_ssl_context(),
-            max_connections=limits.max_connections,
-            max_keepalive_connections=limits.max_keepalive_connections,
-            keepalive_expiry=limits.keepalive_expiry,
-            http2=True,
-            network_backend=CheckedBackend(allowed),
-        )
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        url = request.url
-        raw = httpcore.Request(
-            request.method,
-            httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
-            headers=request.headers.raw,
-            content=request.stream,
-            extensions=request.extensions,
-        )
-        with _as_httpx(request):
-            response = await self._pool.handle_async_request(raw)
-        return httpx.Response(
-            response.status,
-            headers=response.headers,
-            stream=_Body(response.stream, request),
-            extensions=response.extensions,
-        )
-
-    async def aclose(self) -> None:
-        await self._pool.aclose()
-
-
-class _Body(httpx.AsyncByteStream):
-    def __init__(self, stream: Any, request: httpx.Request) -> None:
-        self._stream = stream
-        self._request = request
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        with _as_httpx(self._request):
-            async for chunk in self._stream:
-                yield chunk
-
-    async def aclose(self) -> None:
-        with _as_httpx(self._request):
-            await self._stream.aclose()
-
-
-@contextmanager
-def _as_httpx(request: httpx.Request) -> Iterator[None]:
-    """httpcore's errors as httpx's, which bear the same names."""
-    try:
-        yield
-    except tuple(_ERRORS) as error:
-        raise _ERRORS[type(error)](str(error), request=request) from error
-
-
-_ERRORS: dict[type[Exception], type[httpx.TransportError]] = {
-    getattr(httpcore, name): getattr(httpx, name)
-    for name in (
-        "ConnectTimeout",
-        "ReadTimeout",
-        "WriteTimeout",
-        "PoolTimeout",
-        "ConnectError",
-        "ReadError",
-        "WriteError",
-        "LocalProtocolError",
-        "RemoteProtocolError",
-        "ProxyError",
-        "UnsupportedProtocol",
-    )
-}

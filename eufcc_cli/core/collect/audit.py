@@ -1,8 +1,8 @@
 """The files against the ledger: which are missing, changed or orphaned; the ledger is mended."""
 
 import asyncio
-from collections.abc import Collection
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Collection, Set
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ from eufcc_cli.core.collect.ledger import FOUND, OK, Entry, Ledger, stays_inside
 from eufcc_cli.core.collect.storing import CRASHED, Rejected, Stored, Storing, adopt_all, check_all
 from eufcc_cli.core.collect.workers import Workers, cores
 from eufcc_cli.core.files import Root, image_id_of
-from eufcc_cli.core.progress import SILENT, Progress
+from eufcc_cli.core.progress import SILENT, Progress, Task
 
 
 class Finding(NamedTuple):
@@ -36,7 +36,7 @@ class Audit:
 def audit(
     root: Root,
     ledger: Ledger,
-    known: Collection[str],
+    known: Set[str],
     *,
     max_pixels: int = MAX_PIXELS,
     processes: int | None = None,
@@ -55,53 +55,46 @@ def audit(
 async def _audit(
     root: Root,
     ledger: Ledger,
-    known: Collection[str],
+    known: Set[str],
     how: Storing,
     processes: int,
     progress: Progress,
 ) -> Audit:
     outcome = Audit()
-    workers = Workers(processes)
+    entries = {entry.id: entry for entry in ledger.entries("status = ?", (OK,))}
+    files = {path for path, _ in walk_files(str(root.images)) if _is_image(path)}
     try:
-        entries = {entry.id: entry for entry in ledger.entries("status = ?", (OK,))}
-        files = {path for path, item in walk_files(str(root.images)) if _is_image(path)}
-        recorded = [
-            (entry.id, root.images / str(entry.path), str(entry.sha256))
-            for entry in entries.values()
-            if stays_inside(str(entry.path))
-        ]
-        with progress.task("Verifying", len(entries)) as task:
-            for image_id in entries.keys() - {image_id for image_id, *_ in recorded}:
-                outcome.note("missing", image_id, "removed from the ledger: its path leads elsewhere")
-            checks = workers.each(check_all, recorded, how, crashed=CRASHED)
-            async for (image_id, _, _), result in checks:
-                _settle(outcome, ledger, entries[image_id], result)
-                ledger.commit_if_due()
-                task.advance()
-        ledger.forget(f.image for f in outcome.findings if f.done.startswith("removed"))
-        orphans = [
-            (image_id_of(PurePosixPath(path)), root.images / path)
-            for path in sorted(files - {str(entry.path) for entry in entries.values()})
-        ]
-        ours = [item for item in orphans if item[0] in known and item[0] not in entries]
-        async for (image_id, file), adopted in workers.each(adopt_all, ours, how, crashed=CRASHED):
-            if isinstance(adopted, Stored):
-                ledger.record(replace(Entry(image_id, OK, rung=FOUND), **asdict(adopted)))
-                outcome.note("orphaned", file.relative_to(root.images).as_posix(), "recorded")
-            else:
-                outcome.note("orphaned", file.relative_to(root.images).as_posix(), f"left: {adopted.reason}")
-        for image_id, file in orphans:
-            if image_id not in known or image_id in entries:
-                outcome.note("orphaned", file.relative_to(root.images).as_posix(), "left: of no row's image")
+        async with Workers(processes) as workers:
+            with progress.task("Verifying", len(entries)) as task:
+                await _check_recorded(outcome, root, ledger, entries, workers, how, task)
+            orphans = files - {str(entry.path) for entry in entries.values()}
+            await _check_orphans(outcome, root, ledger, orphans, known - entries.keys(), workers, how)
     finally:
-        workers.close()
         ledger.commit()
     outcome.findings.sort()
     return outcome
 
 
-def _is_image(path: str) -> bool:
-    return "/" in path and not path.rpartition("/")[2].startswith(".")
+async def _check_recorded(
+    outcome: Audit,
+    root: Root,
+    ledger: Ledger,
+    entries: dict[str, Entry],
+    workers: Workers,
+    how: Storing,
+    task: Task,
+) -> None:
+    inside = []
+    for entry in entries.values():
+        if stays_inside(str(entry.path)):
+            inside.append((entry.id, root.images / str(entry.path), str(entry.sha256)))
+        else:
+            outcome.note("missing", entry.id, "removed from the ledger: its path leads elsewhere")
+    async for (image_id, _, _), result in workers.each(check_all, inside, how, crashed=CRASHED):
+        _settle(outcome, ledger, entries[image_id], result)
+        ledger.commit_if_due()
+        task.advance()
+    ledger.forget(finding.image for finding in outcome.findings if finding.done.startswith("removed"))
 
 
 def _settle(outcome: Audit, ledger: Ledger, entry: Entry, result: Stored | Rejected | None) -> None:
@@ -114,4 +107,32 @@ def _settle(outcome: Audit, ledger: Ledger, entry: Entry, result: Stored | Rejec
         outcome.intact += 1
     else:
         outcome.note("changed", entry.id, "recorded as it is now")
-        ledger.record(replace(entry, look=None, **asdict(result)))
+        ledger.record(replace(entry, look=None, **result._asdict()))
+
+
+async def _check_orphans(
+    outcome: Audit,
+    root: Root,
+    ledger: Ledger,
+    orphans: Collection[str],
+    wanting: Collection[str],
+    workers: Workers,
+    how: Storing,
+) -> None:
+    """Record the files without a row whose ids are still `wanting` one; tell of the others."""
+    ours = []
+    for path in orphans:
+        image_id = image_id_of(PurePosixPath(path))
+        if image_id in wanting:
+            ours.append((image_id, root.images / path))
+        else:
+            outcome.note("orphaned", path, "left: no image of the tables is kept there")
+    async for (image_id, file), result in workers.each(adopt_all, ours, how, crashed=CRASHED):
+        if isinstance(result, Stored):
+            ledger.record(replace(Entry(image_id, OK, rung=FOUND), **result._asdict()))
+        done = "recorded" if isinstance(result, Stored) else f"left: {result.reason}"
+        outcome.note("orphaned", file.relative_to(root.images).as_posix(), done)
+
+
+def _is_image(path: str) -> bool:
+    return "/" in path and not path.rpartition("/")[2].startswith(".")

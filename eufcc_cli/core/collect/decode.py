@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-import numpy as np
 from PIL import (
     BmpImagePlugin,
     GifImagePlugin,
@@ -29,7 +28,8 @@ log = logging.getLogger("eufcc")
 MAX_PIXELS = 178_956_970  # where Pillow itself stops: a 512 MB image of three channels
 
 # Each image's header is measured against max_pixels instead, and refused rather than warned about.
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+# Odd metadata, which Pillow warns of, is nobody's concern either.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 
 _READERS: dict[str, type[ImageFile.ImageFile]] = {
     "JPEG": JpegImagePlugin.JpegImageFile,
@@ -240,6 +240,8 @@ def _flat(image: Image.Image) -> Image.Image:
 
 def _eight_bits(image: Image.Image) -> Image.Image:
     """Integers and floats brought to 0…255; without a stated range, the least usual one that holds them."""
+    import numpy as np  # few images need it, and every worker of a download would wait for it
+
     values = np.asarray(image).astype(np.float32)
     values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0).clip(0)
     most = float(values.max())

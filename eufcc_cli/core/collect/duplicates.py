@@ -5,28 +5,22 @@ in at most three bits and their colours, averaged over a 4 x 4 grid, in at most 
 """
 
 import asyncio
-import contextlib
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from eufcc_cli.core.collect.decode import open_image
 from eufcc_cli.core.collect.ledger import OK, Ledger, stays_inside
+from eufcc_cli.core.collect.looks import LOOK_BYTES, looks
 from eufcc_cli.core.collect.workers import Workers, cores
-from eufcc_cli.core.errors import ImageError
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.progress import SILENT, Progress
 from eufcc_cli.core.taxonomy.annotations import FACET_COLUMNS, ID, read_table
 
 MOST_BITS = 3
 MOST_LEVELS = 6.0
-_GRID = 4
-_BYTES = 8 + 3 * _GRID**2  # of a look
 _BANDS = MOST_BITS + 1  # two hashes that differ in three bits agree in one of four bands of 16
 
 
@@ -88,42 +82,21 @@ async def _look(root: Root, ledger: Ledger, processes: int, progress: Progress) 
     ]
     if not unseen:
         return
-    workers = Workers(processes)
     try:
-        with progress.task("Looking at images", len(unseen)) as task:
-            async for (image_id, _), look in workers.each(looks, unseen, crashed=None):
-                if look is not None:
-                    ledger.record_look(image_id, look)
-                task.advance()
+        async with Workers(processes) as workers:
+            with progress.task("Looking at images", len(unseen)) as task:
+                async for (image_id, _), look in workers.each(looks, unseen, crashed=None):
+                    if look is not None:
+                        ledger.record_look(image_id, look)
+                    task.advance()
     finally:
-        workers.close()
         ledger.commit()
-
-
-def looks(items: list[tuple[str, Path]]) -> list[str | None]:
-    """What images look like: pHash and colours, in hexadecimal digits; None for one that cannot be read."""
-    found: list[str | None] = []
-    for _, file in items:
-        look = None
-        with contextlib.suppress(ImageError):
-            look = look_of(open_image(file, short_side=64))
-        found.append(look)
-    return found
-
-
-def look_of(image: Image.Image) -> str:
-    """pHash (8 bytes) and the colours of a 4 x 4 grid (48 bytes) of an RGB image, as hexadecimal digits."""
-    import imagehash
-
-    bits = imagehash.phash(image).hash.reshape(-1)
-    colours = image.resize((_GRID, _GRID), Image.Resampling.BOX)
-    return (np.packbits(bits).tobytes() + colours.tobytes()).hex()
 
 
 def _groups(digests: pd.Series, looks: pd.Series) -> np.ndarray:
     """A group's number for every image: transitively equal bytes or equal looks."""
     numbers, different = pd.factorize(looks)
-    codes = np.frombuffer(bytes.fromhex("".join(different)), np.uint8).reshape(-1, _BYTES)
+    codes = np.frombuffer(bytes.fromhex("".join(different)), np.uint8).reshape(-1, LOOK_BYTES)
     bits = np.ascontiguousarray(codes[:, :8]).view(">u8")[:, 0].astype(np.uint64)
     first = np.unique(numbers, return_index=True)[1]  # one image of each look stands for all
     edges = [_same(pd.factorize(digests)[0]), _same(numbers)]

@@ -24,13 +24,15 @@ from typing import BinaryIO, Protocol, Self
 import httpx
 
 from eufcc_cli import __version__
-from eufcc_cli.core.collect.addresses import BlockedAddressError, CheckedTransport, is_public
+from eufcc_cli.core.collect.addresses import BlockedAddressError, is_public
 from eufcc_cli.core.collect.manners import FetchError, Host, Manners, rate_limit_wait, retry_after
+from eufcc_cli.core.collect.transport import CheckedTransport
 
 log = logging.getLogger("eufcc")
 
 USER_AGENT = f"eufcc/{__version__} (collects EUFCC-340K, a dataset of cultural heritage images)"
 _HEADERS = {"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "gzip"}
+_ANY = httpx.Limits()  # the turns of the hosts limit connections, not the pool of a proxy
 MAX_REDIRECTS = 8
 _LONGEST_BACKOFF = 60.0
 _ERROR_BYTES = 64 << 10  # of an error's page that are read: its message, and the connection stays usable
@@ -77,18 +79,16 @@ class Client:
         self,
         manners: Manners | None = None,
         *,
-        connections: int = 32,
         address_allowed: Callable[[str], bool] = is_public,
     ) -> None:
         self.manners = manners or Manners()
         self._hosts: dict[str, Host] = {}
-        limits = httpx.Limits(max_keepalive_connections=connections, keepalive_expiry=30)
         private = self.manners.allow_private_hosts
-        self._direct = CheckedTransport(limits, None if private else address_allowed)
+        self._direct = CheckedTransport(None if private else address_allowed)
         self._proxies: dict[str, httpx.AsyncBaseTransport] = {}
         for scheme, proxy in urllib.request.getproxies().items() if private else ():
             if scheme in ("http", "https"):
-                self._proxies[scheme] = httpx.AsyncHTTPTransport(http2=True, limits=limits, proxy=proxy)
+                self._proxies[scheme] = httpx.AsyncHTTPTransport(http2=True, limits=_ANY, proxy=proxy)
         self._timeout = {"timeout": httpx.Timeout(self.manners.timeout).as_dict()}
 
     async def __aenter__(self) -> Self:

@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import httpx
@@ -128,20 +128,20 @@ class _Download:
         self._placeholders = ledger.placeholders()
         self._queues: dict[str, _Queue] = {}
         self._order = itertools.count()
+        self._rejected: dict[str, Path] = {}  # files in the way of images
         self._failed = self._bytes = 0
         self._began = time.monotonic()
 
     async def run(self, pending: pd.DataFrame, found: Sequence[tuple[str, Path]], progress: Progress) -> None:
-        self._workers = Workers(self._options.decoders)
         try:
-            if found:
-                adopted = await self._adopt(found, progress)
-                pending = pending[~pending["id"].isin(adopted)]
-            if len(pending):
-                with progress.task("Downloading", len(pending)) as self._task:
-                    await self._fetch(pending)
+            async with Workers(self._options.decoders) as self._workers:
+                if found:
+                    adopted = await self._adopt(found, progress)
+                    pending = pending[~pending["id"].isin(adopted)]
+                if len(pending):
+                    with progress.task("Downloading", len(pending)) as self._task:
+                        await self._fetch(pending)
         finally:
-            self._workers.close()
             self._ledger.commit()
 
     async def _adopt(self, found: Sequence[tuple[str, Path]], progress: Progress) -> set[str]:
@@ -152,9 +152,11 @@ class _Download:
             async for (image_id, file), result in checked:
                 if isinstance(result, Stored):
                     adopted.add(image_id)
-                    self._ledger.record(replace(Entry(image_id, OK, rung=FOUND), **asdict(result)))
+                    self._ledger.record(replace(Entry(image_id, OK, rung=FOUND), **result._asdict()))
                 else:
                     log.warning("%s is not used: %s", file, result.reason)
+                    if file.is_relative_to(self._folder):
+                        self._rejected[image_id] = file
                 self._ledger.commit_if_due()
                 task.advance()
         return adopted
@@ -166,7 +168,7 @@ class _Download:
         self._under_way = asyncio.Semaphore(self._options.workers)
         for row, url in enumerate(self._urls):
             self._queue(host_of(ladder(url, self._options.size)[0].url)).rows.append(row)
-        self._client = Client(self._options.manners, connections=self._options.workers)
+        self._client = Client(self._options.manners)
         async with self._client, asyncio.TaskGroup() as self._group:
             self._group.create_task(self._commit_until_all_ended())
             for queue in self._queues.values():
@@ -283,7 +285,10 @@ class _Download:
         if isinstance(result, Rejected):
             raise FetchError(result.status, result.reason, http=answer.status)
         why = None if job.temporary is None else f"no better: {job.temporary}"
-        self._ledger.record(replace(job.entry(OK, answer.status, why), **asdict(result)))
+        self._ledger.record(replace(job.entry(OK, answer.status, why), **result._asdict()))
+        in_the_way = self._rejected.pop(job.id, None)
+        if in_the_way not in (None, self._folder / result.path):
+            in_the_way.unlink(missing_ok=True)
         self._bytes += body.size
         self._ended()
 

@@ -3,16 +3,11 @@
 import contextlib
 import hashlib
 import io
-import multiprocessing
-import multiprocessing.connection
 import os
 import shutil
-import signal
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from PIL import Image
 
@@ -21,11 +16,9 @@ from eufcc_cli.core.errors import EufccError, ImageError
 from eufcc_cli.core.files import image_stem, sha256
 
 JPEG_QUALITY = 90
-LONGEST_DECODE = 120  # seconds for one image, after which its process ends
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(NamedTuple):
     """A verified image in its place; `path` is relative to data/images."""
 
     path: str
@@ -36,8 +29,7 @@ class Stored:
     sha256: str
 
 
-@dataclass(frozen=True, slots=True)
-class Rejected:
+class Rejected(NamedTuple):
     """A body that is no image to keep: `not-image` or `too-large`."""
 
     status: str
@@ -56,33 +48,18 @@ class Storing:
     max_pixels: int
 
 
-def start_worker() -> None:
-    """Prepare a worker process: the parent alone hears Ctrl-C, and no worker outlives it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # max_pixels is checked on every header, whatever it is set to.
-    Image.MAX_IMAGE_PIXELS = None
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
-
-
-def _end_with(sentinel: int) -> None:
-    multiprocessing.connection.wait([sentinel])
-    os._exit(1)
-
-
 def store(body: bytes | Path, digest: str, image_id: str, how: Storing) -> Stored | Rejected:
     """Verify a body (bytes, or a temporary file, which is used up), and put it in the image's place.
 
     `digest` is the body's SHA-256. Raises EufccError where the file cannot be written.
     """
+    Image.MAX_IMAGE_PIXELS = how.max_pixels  # Pillow's own limit comes after ours, on every header
     try:
-        with _time_limit():
-            if how.resize is None:
-                info, content = inspect_image(body, max_pixels=how.max_pixels), body
-            else:
-                info, content = resized(body, how.resize, how.max_pixels)
-                digest = hashlib.sha256(content).hexdigest()
+        if how.resize is None:
+            info, content = inspect_image(body, max_pixels=how.max_pixels), body
+        else:
+            info, content = resized(body, how.resize, how.max_pixels)
+            digest = hashlib.sha256(content).hexdigest()
     except ImageError as error:
         _discard(body)
         return _rejected(error)
@@ -110,7 +87,7 @@ def resized(body: bytes | Path, short_side: int, max_pixels: int) -> tuple[Image
 
 
 def place(content: bytes | Path, path: Path, *, keep: bool = False) -> int:
-    """Put an image in its place by renaming, whole or not at all, instead of one with another ending.
+    """Put an image in its place by renaming, whole or not at all.
 
     A Path is moved there, or with `keep` linked (copied, where links cannot be). Returns the bytes. There
     is no fsync, which would cost more than the download: after a power failure the ledger's sizes tell.
@@ -126,8 +103,6 @@ def place(content: bytes | Path, path: Path, *, keep: bool = False) -> int:
             temporary = content
         size = temporary.stat().st_size
         temporary.replace(path)
-        for ending in _ALL_ENDINGS - {path.suffix}:
-            path.with_suffix(ending).unlink(missing_ok=True)
     except OSError as error:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -136,9 +111,6 @@ def place(content: bytes | Path, path: Path, *, keep: bool = False) -> int:
             hint="give the same command again when that is mended; it continues where it stopped",
         ) from error
     return size
-
-
-_ALL_ENDINGS = frozenset((*ENDINGS.values(), ".jpeg", ".tiff"))
 
 
 def _link_or_copy(file: Path, to: Path) -> None:
@@ -151,9 +123,9 @@ def _link_or_copy(file: Path, to: Path) -> None:
 
 def adopt(image_id: str, file: Path, how: Storing) -> Stored | Rejected:
     """Verify a file that is already there, and take it over as it is; from elsewhere, linked or copied."""
+    Image.MAX_IMAGE_PIXELS = how.max_pixels
     try:
-        with _time_limit():
-            info = inspect_image(file, max_pixels=how.max_pixels)
+        info = inspect_image(file, max_pixels=how.max_pixels)
         digest, size = sha256(file), file.stat().st_size
     except ImageError as error:
         return _rejected(error)
@@ -201,16 +173,3 @@ def _rejected(error: ImageError) -> Rejected:
 def _discard(body: bytes | Path) -> None:
     if isinstance(body, Path):
         body.unlink(missing_ok=True)
-
-
-@contextmanager
-def _time_limit() -> Iterator[None]:
-    """An image that takes too long to decode ends the process: no decoder in C can be interrupted."""
-    if not hasattr(signal, "alarm"):
-        yield
-        return
-    signal.alarm(LONGEST_DECODE)
-    try:
-        yield
-    finally:
-        signal.alarm(0)

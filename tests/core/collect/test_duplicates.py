@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from PIL import Image, ImageEnhance
 
-from eufcc_cli.core.collect import duplicates
+from eufcc_cli.core.collect import duplicates, looks
 from eufcc_cli.core.collect.backlog import take_stock
 from eufcc_cli.core.collect.census import read_wanted
 from eufcc_cli.core.collect.images import download_images
@@ -110,13 +110,13 @@ def test_pairs_are_those_of_comparing_everything_with_everything() -> None:
 
 
 def test_a_look_holds_the_perceptual_hash() -> None:
-    look = bytes.fromhex(duplicates.look_of(scene(1)))
+    look = bytes.fromhex(looks.look_of(scene(1)))
     assert look[:8].hex() == str(imagehash.phash(scene(1)))
     assert len(look) == 8 + 48
 
 
 def test_real_photographs_have_few_duplicates(shared_data: Path) -> None:
     files = sorted((shared_data / "clothing" / "images").glob("*_te_*.jpg"))
-    looks = pd.Series(duplicates.looks([(file.stem, file) for file in files]))
-    groups = duplicates._groups(pd.Series(range(len(looks))), looks)
+    seen = pd.Series(looks.looks([(file.stem, file) for file in files]))
+    groups = duplicates._groups(pd.Series(range(len(seen))), seen)
     assert len(set(groups.tolist())) >= 0.98 * len(files)

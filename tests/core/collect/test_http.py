@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from eufcc_cli.core.collect.addresses import is_public
 from eufcc_cli.core.collect.http import Answer, Client, Manners, web_address
 from eufcc_cli.core.collect.manners import FetchError, rate_limit_wait, retry_after
-from tests.servers import Misbehaving, misbehaving
+from tests.servers import Misbehaving, misbehaving_server
 from tests.servers.misbehaving import picture
 
 QUICK = Manners(per_host=4, rate=0, retries=2, timeout=1, total_timeout=2.5, backoff=0.02)
@@ -26,7 +26,7 @@ QUICK = Manners(per_host=4, rate=0, retries=2, timeout=1, total_timeout=2.5, bac
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Misbehaving]:
-    with misbehaving() as server:
+    with misbehaving_server() as server:
         yield server
 
 

@@ -17,7 +17,7 @@ from eufcc_cli.core.collect.ledger import FAILURES, TEMPORARY, Entry, Ledger, fi
 from eufcc_cli.core.collect.manners import Manners
 from eufcc_cli.core.files import Root, image_stem
 from tests.core.collect.deadly import store_or_die
-from tests.servers import Misbehaving, misbehaving
+from tests.servers import Misbehaving, misbehaving_server
 from tests.servers.misbehaving import picture
 
 QUICK = Manners(
@@ -28,7 +28,7 @@ QUICK = Manners(
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Misbehaving]:
-    with misbehaving() as server:
+    with misbehaving_server() as server:
         yield server
 
 
@@ -293,6 +293,7 @@ def test_a_file_that_was_lost_or_torn_since_is_fetched_again(server: Misbehaving
 def test_an_image_that_kills_its_decoder_takes_nobody_along(
     server: Misbehaving, root: Root, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))  # for the workers to find the test's
     monkeypatch.setattr("eufcc_cli.core.collect.images.store", store_or_die)
     urls = {str(n): server.url(f"ok/crash{n}") for n in range(6)}
     entries = download(root, urls | {"deadly": server.url("ok/deadly")})
