@@ -1,17 +1,23 @@
 """`eufcc fetch` as a user meets it, and the whole way from a search to a measured model."""
 
 import csv
+import dataclasses
+import inspect
 import io
 import json
 import resource
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 
+from eufcc_cli.commands import fetch as commands
+from eufcc_cli.core.collect.division import Shares
+from eufcc_cli.core.collect.europeana import Search
+from eufcc_cli.core.collect.harvest import Servers
 from eufcc_cli.core.collect.published import REVISIONS
 from eufcc_cli.core.files import SPLITS, git_blob_id
 from eufcc_cli.core.taxonomy.annotations import FACETS, read_table
@@ -77,6 +83,17 @@ def test_help_imports_nothing_heavy(command: str) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert "HEAVY []" in done.stdout
+
+
+def test_the_defaults_are_those_of_the_core() -> None:
+    def default(command: Callable[..., None], name: str) -> object:
+        return inspect.signature(command).parameters[name].default
+
+    for field in dataclasses.fields(Servers):
+        assert default(commands.europeana, f"{field.name}_url") == field.default
+    for field in dataclasses.fields(Shares):
+        assert default(commands.splits, field.name) == field.default
+    assert default(commands.europeana, "reusability") == Search(("medal",)).reusability
 
 
 # --- published ---------------------------------------------------------------------------------------
@@ -184,6 +201,17 @@ def test_what_cannot_be_done_is_one_sentence(fetch: Run, arguments: list[str], m
     assert (done.returncode, done.stdout) == (1, "")
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_disk_that_fills_up_ends_the_harvest_with_a_sentence(fetch: Run) -> None:
+    def small() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+
+    done = fetch("fetch", "europeana", "all", preexec_fn=small)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("error: data/europeana.harvest.sqlite: cannot write: ")
+    assert "continues where it stopped" in done.stderr
+    assert fetch("fetch", "europeana", "all").returncode == 3
 
 
 def test_without_a_key_the_hint_says_where_to_get_one(eufcc: Run) -> None:

@@ -87,6 +87,7 @@ _TITLES = (
     "الأندلس\u200f",
     "E\u0301tude\u2028in two\tlines",
     "🧑\u200d🎨 self",
+    "half a pair \ud83d, and a\x00nothing\x85",
 )
 
 

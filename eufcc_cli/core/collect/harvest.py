@@ -3,11 +3,11 @@
 import asyncio
 import logging
 import re
+import sqlite3
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -18,31 +18,14 @@ from eufcc_cli.core.collect.europeana import Search
 from eufcc_cli.core.collect.http import Client
 from eufcc_cli.core.collect.mapping import Mapper, Unmapped, europeana_concepts, linked_aat_ids, said
 from eufcc_cli.core.collect.records import Keyword, Records
+from eufcc_cli.core.collect.rows import COLUMNS, table_rows, write_unmapped
 from eufcc_cli.core.errors import CollectError
-from eufcc_cli.core.files import Root, atomic_open
+from eufcc_cli.core.files import Root
 from eufcc_cli.core.progress import SILENT, Progress
-from eufcc_cli.core.taxonomy.annotations import (
-    DATABASE,
-    FACETS,
-    ID,
-    IMAGE_URL,
-    PROVIDER,
-    facet_column,
-    paths,
-    write_table,
-)
+from eufcc_cli.core.taxonomy.annotations import FACETS, PROVIDER, facet_column, names, write_table
 
 logger = logging.getLogger("eufcc")
 
-COLUMNS = (
-    ID,
-    *(facet_column(facet) for facet in ("objectTypes", "subjects", "materials")),
-    IMAGE_URL,
-    DATABASE,
-    PROVIDER,
-    facet_column("classifications"),
-    *("europeanaId", "title", "rights", "attribution", "keyword"),
-)
 _AT_ONCE = 4
 _RESTARTS = 3
 
@@ -110,9 +93,15 @@ def harvest(
         Records(store, search, anew=force) as records,
         Concepts(root.data / "concepts.sqlite") as concepts,
     ):
-        asyncio.run(_ask(search, key, limit, shallow, servers, records, concepts, progress))
+        try:
+            asyncio.run(_ask(search, key, limit, shallow, servers, records, concepts, progress))
+        except sqlite3.Error as error:
+            raise CollectError(
+                f"{store}: cannot write: {error}",
+                hint="free some space and give the same command again; it continues where it stopped",
+            ) from error
         mapper = Mapper(concepts, placing, language, match_labels=match_labels)
-        rows, failed = _rows(records, limit, shallow, servers, mapper)
+        rows, failed = table_rows(records.first(limit), shallow, servers.thumbnail, mapper)
     if not rows:
         raise CollectError(
             f"Europeana has no picture for {' or '.join(search.keywords)}", hint="check keywords and filters"
@@ -120,7 +109,7 @@ def harvest(
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     write_table(frame, output)
     if unmapped is not None:
-        _write_unmapped(mapper.unmapped, unmapped)
+        write_unmapped(mapper.unmapped, unmapped)
     _credit(root, frame, output, search)
     tagged = {facet: frame[facet_column(facet)] != "" for facet in FACETS}
     return Harvest(
@@ -228,81 +217,19 @@ def _mentioned(
     """The Europeana concepts and the AAT ids that the records speak of."""
     uris: set[str] = set()
     ids: set[str] = set()
-    for _, item, record in _usable(records, limit, shallow):
-        described = record["concepts"] if record else {}
-        for value in said(item, record):
+    for _, item, record, problem in records.first(limit):
+        if problem and not shallow:
+            continue
+        described = record["concepts"] if record and not shallow else {}
+        for value in said(item, None if shallow else record):
             if value.is_concept:
                 uris.update(europeana_concepts(value.value, described))
                 ids.update(linked_aat_ids(value.value, described, concepts.entities if concepts else {}))
     return uris, ids
 
 
-def _usable(
-    records: Records, limit: int | None, shallow: bool
-) -> Iterator[tuple[str, dict[str, Any], dict[str, Any] | None]]:
-    """Keyword, search result and record (None if shallow) of the records that may become rows."""
-    for number, keyword, item, record, _ in records:
-        if limit is not None and number > limit:
-            return
-        if shallow or record is not None:
-            yield keyword, item, None if shallow else record
-
-
-def _rows(
-    records: Records, limit: int | None, shallow: bool, servers: Servers, mapper: Mapper
-) -> tuple[list[dict[str, str]], dict[str, str]]:
-    failed = {}
-    for number, _, item, record, problem in records:
-        if limit is not None and number > limit:
-            break
-        if problem and record is None and not shallow:
-            failed[item["id"]] = problem
-    rows = []
-    for keyword, item, record in _usable(records, limit, shallow):
-        if not europeana.image_url(item, record or {}, servers.thumbnail):
-            failed[item["id"]] = "it names no picture"
-            continue
-        mapper.add(item, record)
-        rows.append(_row(keyword, item, record or {}, servers.thumbnail))
-    for row, annotation in zip(rows, mapper.annotations(), strict=True):
-        row |= {
-            facet_column(facet): " $ ".join(" | ".join(path) for path in annotation.get(facet, ()))
-            for facet in FACETS
-        }
-    return rows, failed
-
-
-def _row(keyword: str, item: Mapping[str, Any], record: Mapping[str, Any], thumbnail: str) -> dict[str, str]:
-    named = item["provider"] and not item["provider"].startswith(("http://", "https://"))
-    provider = item["provider"] if named else record.get("provider") or item["provider"]
-    rights = item["rights"] or record.get("rights", "")
-    title = item["title"]
-    credit = record.get("attribution") or ". ".join(text for text in (title, provider, rights) if text)
-    row = {
-        ID: europeana.image_id(item["id"]),
-        IMAGE_URL: europeana.image_url(item, record, thumbnail),
-        DATABASE: "EUROPEANA",
-        PROVIDER: provider,
-        "europeanaId": item["id"],
-        "title": title,
-        "rights": rights,
-        "attribution": credit,
-        "keyword": keyword,
-    }
-    return {column: " ".join(text.split()) for column, text in row.items()}
-
-
 def _count_tags(annotations: pd.Series) -> int:
-    return len({name for text in annotations.unique() for path in paths(text) for name in path})
-
-
-def _write_unmapped(unmapped: Mapping[Unmapped, int], path: Path) -> None:
-    """Write the list of concepts that became no tag, the most frequent first."""
-    ordered = sorted(unmapped.items(), key=lambda entry: (-entry[1], entry[0]))
-    columns = ["field", "concept", "label", "reason", "records"]
-    rows = [[each.field, each.value, each.label, each.reason, count] for each, count in ordered]
-    with atomic_open(path) as file:
-        pd.DataFrame(rows, columns=columns).to_csv(file, index=False, lineterminator="\n")
+    return len(set().union(*map(names, annotations.unique())))
 
 
 def _credit(root: Root, frame: pd.DataFrame, output: Path, search: Search) -> None:

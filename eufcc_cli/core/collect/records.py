@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from eufcc_cli.core.collect.europeana import FIRST_CURSOR, Page, Search
 from eufcc_cli.core.collect.locking import alone
@@ -43,6 +43,15 @@ class Keyword:
     done: bool
 
 
+class Kept(NamedTuple):
+    """A record found: the keyword that found it first, its search result, what it says itself or why not."""
+
+    keyword: str
+    item: dict[str, Any]
+    record: dict[str, Any] | None
+    problem: str | None
+
+
 class Records:
     """A harvest on disk, in one SQLite file beside its table; one process at a time.
 
@@ -73,20 +82,24 @@ class Records:
 
     def _begin(self, search: Search) -> None:
         asked = json.dumps(asdict(search), ensure_ascii=False, sort_keys=True)
-        with self._connection:
-            known = self._connection.execute("SELECT search FROM harvest").fetchone()
-            if known is None:
-                self._connection.execute("INSERT INTO harvest VALUES (?)", (asked,))
-                self._connection.executemany(
-                    "INSERT INTO keywords (number, keyword, cursor) VALUES (?, ?, ?)",
-                    [(i, keyword, FIRST_CURSOR) for i, keyword in enumerate(search.keywords)],
-                )
-            elif known[0] != asked:
+        with self._connection as connection:
+            known = connection.execute("SELECT search FROM harvest").fetchone()
+            if known == (asked,):
+                return
+            if known is not None and self.count():
                 words = " ".join(json.loads(known[0])["keywords"])
                 raise CollectError(
                     f"{self.path}: holds a harvest with other keywords or filters ({words})",
                     hint="give the same ones to continue it, another --output, or --force to begin anew",
                 )
+            # Nothing is lost where the earlier search found nothing, or was refused.
+            for table in ("harvest", "keywords", "cursors"):
+                connection.execute(f"DELETE FROM {table}")
+            connection.execute("INSERT INTO harvest VALUES (?)", (asked,))
+            connection.executemany(
+                "INSERT INTO keywords (number, keyword, cursor) VALUES (?, ?, ?)",
+                [(i, keyword, FIRST_CURSOR) for i, keyword in enumerate(search.keywords)],
+            )
 
     def __enter__(self) -> Self:
         return self
@@ -169,11 +182,12 @@ class Records:
                 "UPDATE records SET record = ?, problem = ? WHERE id = ?", (text, problem, record_id)
             )
 
-    def __iter__(self) -> Iterator[tuple[int, str, dict[str, Any], dict[str, Any] | None, str | None]]:
-        """All records in the order found: number, keyword, item, record, problem."""
+    def first(self, limit: int | None) -> Iterator[Kept]:
+        """The first `limit` records (None: all) in the order found."""
         rows = self._connection.execute(
-            "SELECT r.number, k.keyword, r.item, r.record, r.problem FROM records r "
-            "JOIN keywords k ON k.number = r.keyword ORDER BY r.number"
+            "SELECT k.keyword, r.item, r.record, r.problem FROM records r "
+            "JOIN keywords k ON k.number = r.keyword WHERE r.number <= ? ORDER BY r.number",
+            (self.count() if limit is None else limit,),
         )
-        for number, keyword, item, record, problem in rows:
-            yield number, keyword, json.loads(item), record and json.loads(record), problem
+        for keyword, item, record, problem in rows:
+            yield Kept(keyword, json.loads(item), record and json.loads(record), problem)

@@ -21,8 +21,9 @@ from hypothesis import strategies as st
 from eufcc_cli.core.collect.aat import Node, Roots
 from eufcc_cli.core.collect.concepts import Entity
 from eufcc_cli.core.collect.europeana import Search, image_id, image_url, read_record
-from eufcc_cli.core.collect.harvest import COLUMNS, Harvest, Servers, harvest
+from eufcc_cli.core.collect.harvest import Harvest, Servers, harvest
 from eufcc_cli.core.collect.mapping import Mapper, tag_name
+from eufcc_cli.core.collect.rows import COLUMNS
 from eufcc_cli.core.errors import CollectError, DataError
 from eufcc_cli.core.files import Root, image_id_of, image_stem
 from eufcc_cli.core.taxonomy.annotations import FACETS, facet_column, paths, read_table
@@ -102,8 +103,8 @@ def test_a_harvest_says_what_the_records_say(collect: Callable[..., Harvest], tm
         assert row["database"] == "EUROPEANA"
         assert row["rights"] == record.rights
         assert row["keyword"] == "all"
-        assert row["title"] == " ".join(record.title.split())
-        assert row["attribution"] == " ".join(f"{record.title} - {record.provider} - {record.rights}".split())
+        assert row["title"] == writable(record.title)
+        assert row["attribution"] == writable(f"{record.title} - {record.provider} - {record.rights}")
         assert row["#portraitMedia.original"].endswith(f"-{record.number}.jpg&type=IMAGE")
     with (tmp_path / "unmapped.csv").open(encoding="utf-8", newline="") as file:
         listed = {row["concept"]: row for row in csv.DictReader(file)}
@@ -122,6 +123,12 @@ def test_a_harvest_says_what_the_records_say(collect: Callable[..., Harvest], tm
     assert {n: int(listed[catalogue.uri(n)]["records"]) for n in catalogue.STRAY} == {
         n: strays[n] for n in catalogue.STRAY
     }
+
+
+def writable(text: str) -> str:
+    """A text as a UTF-8 file can hold it on one line."""
+    kept = ("\ufffd" if "\ud800" <= c <= "\udfff" else " " if c in "\x00\x85\u2028" else c for c in text)
+    return " ".join("".join(kept).split())
 
 
 def test_rights_and_attribution_stand_beside_the_data(collect: Callable[..., Harvest]) -> None:
@@ -373,6 +380,13 @@ def test_another_search_does_not_overwrite_a_harvest(collect: Callable[..., Harv
         collect("textile", shallow=True)
     assert (tmp_path / "data/europeana.csv").read_bytes() == before
     assert {row["keyword"] for row in rows(collect("textile", shallow=True, force=True))} == {"textile"}
+
+
+def test_a_search_that_was_refused_or_found_nothing_gives_way(collect: Callable[..., Harvest]) -> None:
+    for keyword in ("bad theme", "nothing"):
+        with pytest.raises(CollectError):
+            collect(keyword)
+    assert rows(collect("medal", shallow=True))
 
 
 def test_a_table_of_the_users_own_is_not_overwritten(collect: Callable[..., Harvest], tmp_path: Path) -> None:
