@@ -71,10 +71,11 @@ def _even_out(
     counts: csr_array, sizes: np.ndarray, shares: np.ndarray, fold: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
     """Move single units from fold to fold while the sum of (images - even share)^2 / images over all tags
-    falls; the number of images counts as a tag that every unit has."""
+    falls; the number of images counts as ten tags that every unit has."""
     counts = hstack([counts, csr_array(sizes[:, None])], format="csr")
     totals = np.asarray(counts.sum(axis=0), dtype=float)
     weight = 1 / np.maximum(totals, 1)
+    weight[-1] *= 10
     squares = csr_array((counts.data**2, counts.indices, counts.indptr), shape=counts.shape)
     fold = fold.copy()
     for _ in range(_PASSES):
