@@ -25,16 +25,6 @@ log = logging.getLogger("eufcc")
 PLACEHOLDER = "{tag}"
 BARE: Mapping[str, tuple[str, ...]] = MappingProxyType(dict.fromkeys(FACETS, (PLACEHOLDER,)))
 """No prompt at all: the phrase alone."""
-PROMPTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "objectTypes": ("an image of {tag}",),
-        "materials": ("an image of an object made of {tag}",),
-        "classifications": ("an image related to the discipline of {tag}",),
-        "subjects": ("an image whose subject is {tag}",),
-    }
-)
-"""The prompts for which a user has given no others."""
-
 PHRASES: Mapping[str, Callable[[Sequence[str]], str]] = MappingProxyType(
     {
         "name": lambda path: path[-1],
@@ -43,6 +33,44 @@ PHRASES: Mapping[str, Callable[[Sequence[str]], str]] = MappingProxyType(
     }
 )
 """What a tag is called, from the names on its path, general to specific."""
+
+
+def read_prompts(path: Path) -> dict[str, tuple[str, ...]]:
+    """Read prompts from a TOML file: a facet's prompt, or a list of them, each with `{tag}` in it.
+
+    Facets that the file does not name keep theirs. Raises DataError for anything else.
+    """
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"--prompts {path}: {error.strerror}", hint="give a TOML file") from error
+    except ValueError as error:
+        raise DataError(
+            f"--prompts {path}: {error}", hint='write lines like materials = "an object made of {tag}"'
+        ) from error
+    found = {}
+    for facet, value in content.items():
+        if facet not in FACETS:
+            raise DataError(
+                f"--prompts {path}: {facet} is not a facet", hint=f"the facets are {', '.join(FACETS)}"
+            )
+        prompts = tuple(value) if isinstance(value, list) else (value,)
+        for prompt in prompts:
+            if not isinstance(prompt, str) or PLACEHOLDER not in prompt:
+                raise DataError(
+                    f"--prompts {path}: {facet}: {prompt!r} has no {PLACEHOLDER}",
+                    hint=f"write {PLACEHOLDER} where the tag belongs",
+                )
+        if not prompts:
+            raise DataError(f"--prompts {path}: {facet}: no prompt", hint='"{tag}" is the tag alone')
+        found[facet] = prompts
+    return found
+
+
+PROMPTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    read_prompts(Path(__file__).with_name("prompts.toml"))
+)
+"""The prompts for which a user has given no others."""
 
 
 @dataclass(frozen=True)
@@ -129,38 +157,6 @@ class TextOptions:
                 if tag not in tags.index:
                     facets[name] = FacetVocabulary((*tags.tags, tag), (*tags.parents, -1))
         return Vocabulary(facets)
-
-
-def read_prompts(path: Path) -> dict[str, tuple[str, ...]]:
-    """Read prompts from a TOML file: a facet's prompt, or a list of them, each with `{tag}` in it.
-
-    Facets that the file does not name keep theirs. Raises DataError for anything else.
-    """
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DataError(f"--prompts {path}: {error.strerror}", hint="give a TOML file") from error
-    except ValueError as error:
-        raise DataError(
-            f"--prompts {path}: {error}", hint='write lines like materials = "an object made of {tag}"'
-        ) from error
-    found = {}
-    for facet, value in content.items():
-        if facet not in FACETS:
-            raise DataError(
-                f"--prompts {path}: {facet} is not a facet", hint=f"the facets are {', '.join(FACETS)}"
-            )
-        prompts = tuple(value) if isinstance(value, list) else (value,)
-        for prompt in prompts:
-            if not isinstance(prompt, str) or PLACEHOLDER not in prompt:
-                raise DataError(
-                    f"--prompts {path}: {facet}: {prompt!r} has no {PLACEHOLDER}",
-                    hint=f"write {PLACEHOLDER} where the tag belongs",
-                )
-        if not prompts:
-            raise DataError(f"--prompts {path}: {facet}: no prompt", hint='"{tag}" is the tag alone')
-        found[facet] = prompts
-    return found
 
 
 def read_names(path: Path, vocabulary: Vocabulary) -> dict[str, dict[str, str]]:

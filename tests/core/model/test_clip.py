@@ -22,6 +22,7 @@ from eufcc_cli.core.model.clip import ClipNetwork, build_clip, clip_preprocessin
 from eufcc_cli.core.model.config import TrainConfig
 from eufcc_cli.core.model.run import train_run
 from eufcc_cli.core.model.wording import PROMPTS, TextOptions
+from eufcc_cli.core.report.model_card import export_model
 
 TINY = {
     "embed_dim": 32,
@@ -57,6 +58,7 @@ def quick(tiny):
         lr=1e-3,
         epochs=2,
         batch_size=16,
+        ema=0.9,
         device="cpu",
     )
 
@@ -253,6 +255,15 @@ def test_a_moved_model_needs_nothing_but_its_two_files(clip_root, tmp_path):
         assert torch.equal(scores, elsewhere[facet])
 
 
+def test_an_exported_model_scores_the_same(clip_root, tmp_path):
+    export_model(clip_root / "runs" / "clip-1-tag-prompt", tmp_path / "exported")
+    assert "clip-1-tag-prompt" in (tmp_path / "exported" / "README.md").read_text()
+    images = torch.randint(0, 256, (3, 3, 32, 32), dtype=torch.uint8)
+    exported = load_model(str(tmp_path / "exported"), Root(tmp_path)).log_scores(images)
+    for facet, scores in load_model("clip-1-tag-prompt", Root(clip_root)).log_scores(images).items():
+        assert torch.equal(scores, exported[facet])
+
+
 def test_thirty_two_images_are_learnt_by_heart(quick, tmp_path):
     colours = {"red": (220, 30, 30), "green": (30, 200, 40), "blue": (30, 40, 220), "white": (245, 245, 245)}
     (tmp_path / "data" / "images").mkdir(parents=True)
@@ -409,12 +420,13 @@ def test_options_that_no_model_takes_are_refused(clip_root, eufcc):
     assert "has no {tag}" in done.stderr and "hint:" in done.stderr and "Traceback" not in done.stderr
 
 
-def test_clip_and_convnext_vote_together(clip_root, eufcc):
+def test_clip_and_convnext_vote_together(clip_root, tiny, eufcc):
     config = TrainConfig(backbone="convnext_mini", pretrained=False, image_size=32, epochs=1, device="cpu")
     train_run(config, Root(clip_root), "ml")
-    done = eufcc("--root", clip_root, "evaluate", "ml+clip-1-tag", "--split", "test_id",
+    members = f"ml+clip-1-tag+clip:local-dir:{tiny}"
+    done = eufcc("--root", clip_root, "evaluate", members, "--split", "test_id",
                  "--weights-from", "val", "--format", "json")  # fmt: skip
     assert done.returncode == 0, done.stderr
     (result,) = json.loads(done.stdout)["results"]
-    assert result["method"] == "multilabel+clip-1-tag"
+    assert result["method"] == "multilabel+clip-1-tag+clip-zero-shot"
     assert result["overall"]["pairs"] > 0

@@ -63,7 +63,8 @@ def test_gradients_in_parts_are_those_of_the_whole_batch(parts):
     torch.manual_seed(5)
     # The whole batch, with the dropout that its parts draw one after the other.
     rows = [model(images[share], captions[share]) for share in shares]
-    whole = contrastive_loss(torch.cat([r[0] for r in rows]), torch.cat([r[1] for r in rows]), rows[0][2], keys)
+    image_rows, caption_rows = (torch.cat([row[side] for row in rows]) for side in (0, 1))
+    whole = contrastive_loss(image_rows, caption_rows, rows[0][2], keys)
     whole.backward()
     expected, drawn = gradients(model), torch.get_rng_state()
     model.zero_grad()
