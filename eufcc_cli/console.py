@@ -73,7 +73,7 @@ def note(message: str = "") -> None:
 
 
 def _one_line(message: str) -> str:
-    return escape(" ".join(message.split()))
+    return escape(" ".join(message.splitlines()))
 
 
 def line(text: str = "") -> None:
@@ -99,7 +99,9 @@ def table(
     if target is err and _quiet:
         return
     right = set(numeric)
-    drawn = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
+    if title:  # above the table, where no column's width can break it
+        target.print(Text(title, style="bold"), soft_wrap=True)
+    drawn = Table(header_style="bold")
     drawn.box = box.ROUNDED if target.is_terminal else None
     drawn.pad_edge = target.is_terminal
     for column in columns:

@@ -14,6 +14,9 @@ from hypothesis import settings
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
+# Small networks, and several processes at once: threads inside each would only wait for each other.
+os.environ["OMP_NUM_THREADS"] = "1"
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -39,7 +42,7 @@ def eufcc(eufcc_command: str, tmp_path: Path) -> Run:
 
     def run(*arguments: object, timeout: float = 120, **kwargs: object) -> subprocess.CompletedProcess[str]:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("EUFCC_")}
-        environment |= {"OMP_NUM_THREADS": "2", "HF_HUB_OFFLINE": "1"} | dict(kwargs.pop("env", {}))  # type: ignore[call-overload]
+        environment |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"} | dict(kwargs.pop("env", {}))  # type: ignore[call-overload]
         return subprocess.run(
             [eufcc_command, *map(str, arguments)],
             capture_output=True,
