@@ -206,7 +206,7 @@ def tag(
     find . -name '*.tif' | eufcc tag - --format csv
     """
     from eufcc_cli.core.collect.fetching import Fetcher
-    from eufcc_cli.core.collect.inputs import count, listed
+    from eufcc_cli.core.collect.inputs import count, is_url, listed
     from eufcc_cli.core.collect.manners import Manners
     from eufcc_cli.core.model.wording import TextOptions
     from eufcc_cli.core.suggestions import Choice
@@ -235,11 +235,14 @@ def tag(
     if named == 0 and catalogue is None:
         raise EufccError(f"{', '.join(arguments)}: no image there", hint="name files, folders or addresses")
     texts = TextOptions(prompts, text, names, tuple(add_tag or ()))
+    from eufcc_cli.core.model.batching import STEADY
+
+    total = None if named is None else named + (len(catalogue) if catalogue else 0)
+    few = total is not None and total < STEADY
     tagger = _tagger(model, choice, ModelLoader(root, device, precision, weights, texts), compile_)
     with ExitStack() as stack:
         fetcher = stack.enter_context(Fetcher(Manners(allow_private_hosts=allow_private_hosts)))
         sink = _sink(form, ctx.params, tagger, choice, catalogue, stack)
-        total = None if named is None else named + (len(catalogue) if catalogue else 0)
         shown = _progress_fits(form, output) if progress is None else progress
         bar = stack.enter_context(console.progress(shown).task("tagging", total))
 
@@ -255,8 +258,9 @@ def tag(
             batch_size=size,
             workers=workers,
             record_of=catalogue.record if catalogue and catalogued else None,
-            # A file may be continued: an image's scores must not depend on its batch.
-            smallest_batch=1 if output is None else 4,
+            eager=named is None or any(map(is_url, arguments)),
+            # A long file may be continued: an image's scores must then not depend on its batch.
+            smallest_batch=1 if output is None or few else min(STEADY, size or STEADY),
         ):
             sink.write(result)
             bar.advance(**({"failed": sink.failed} if sink.failed else {}))

@@ -74,9 +74,13 @@ class Tagger:
         batch_size: int | None = None,
         workers: int | None = None,
         record_of: Callable[[Input], Record] | None = None,
+        eager: bool = True,
         smallest_batch: int = 1,
     ) -> Iterator[Result]:
-        """One result for each input, in order; with `record_of`, only what fills gaps in its record."""
+        """One result for each input, in order; with `record_of`, only what fills gaps in its record.
+
+        The other options are those of `predict_together`.
+        """
         asked: deque[Input] = deque()
 
         def items() -> Iterator[tuple[str, object]]:
@@ -89,7 +93,7 @@ class Tagger:
             items(),  # type: ignore[arg-type]
             batch_size=batch_size,
             workers=workers,
-            eager=True,
+            eager=eager,
             smallest_batch=smallest_batch,
         )
         for members in predictions:

@@ -68,7 +68,7 @@ def predict_together(
 
     batch_size None: as large as makes it faster. eager: where the next item lets itself be waited for (a
     pipe), go on with those that are there; the batches then depend on timing. smallest_batch: smaller
-    ones are filled up; from 4 images on, a CPU computes an image's scores the same in every batch.
+    ones are filled up (to `batching.STEADY`, an image has the same scores whatever stands beside it).
     """
     size = BatchSize(models[0].device, batch_size)
     decoders = ThreadPoolExecutor(workers or _cores(), thread_name_prefix="decode")

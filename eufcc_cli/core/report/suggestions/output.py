@@ -2,6 +2,7 @@
 
 import json
 import os
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -21,9 +22,9 @@ class ResultFile:
     """The file that --output names; a context manager.
 
     The file is whole after every result. While work is under way a journal lies hidden beside it: what was
-    asked for, and for each result its key and the length of the file with it. Whatever ends the work, the
-    same command cuts off what the journal does not know, and goes on. Raises EufccError where the file is
-    the unfinished result of another command.
+    asked for, and for each result its key, and length and checksum of the file with it. Whatever ends the
+    work, the same command cuts off what the journal does not know, and goes on. Raises EufccError where
+    the file is the unfinished result of another command.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class ResultFile:
         self._journal_path = path.with_name(f".{path.name}.unfinished")
         self._lock = FileLock(path.with_name(f".{path.name}.lock"))
         self._length = 0  # of the file without its tail
+        self._checksum = 0  # of so much of it
         self._empty = True
 
     def __enter__(self) -> Self:
@@ -88,13 +90,13 @@ class ResultFile:
         text = self._writer.text(result)
         if text and not self._empty:
             text = self._writer.separator + text
-        length = self._length
+        length, checksum = self._length, self._checksum
         try:
             if text:
                 self._put(text)
             self._note(self._writer.key(result.input), result.error is not None)
         except OSError as error:
-            self._cut(length)
+            self._cut(length, checksum)
             raise self._cannot(error) from error
         self._empty = self._empty and not text
         self.failed += result.error is not None
@@ -104,44 +106,51 @@ class ResultFile:
         self._file = self.path.open("wb", buffering=0)
         self._open_journal()
         self._put(self._writer.head)
+        self._note(None, False)
 
     def _append(self) -> None:
         """Go on behind the results of a finished file."""
         self._done = self._writer.existing(self.path)
+        self._empty = not self._done
         self._file = self.path.open("r+b", buffering=0)
-        end, tail = self._file.seek(0, os.SEEK_END), self._writer.tail.encode()
-        self._length, self._empty = end - len(tail), not self._done
-        self._file.seek(max(0, self._length))
-        if self._file.read() != tail:
+        content, tail = self._file.readall(), self._writer.tail.encode()
+        if not content.endswith(tail):
             raise not_ours(self.path, "a finished result", "its end is missing")
-        known = (self._entry(key, False) for key in sorted(self._done))
+        self._length = len(content) - len(tail)
+        self._checksum = zlib.crc32(content[: self._length])
+        known = (self._entry(key, False) for key in (None, *sorted(self._done)))
         write_text(self._journal_path, self._header + "".join(known))
         self._open_journal()
 
     def _resume(self) -> None:
-        """Go on behind the last result that both the journal and the file know."""
-        with self._journal_path.open("rb") as journal:
+        """Go on behind the last result that the journal knows and the file holds."""
+        self._file = self.path.open("r+b", buffering=0)
+        length = checksum = 0
+        with self._journal_path.open("rb") as journal, self.path.open("rb") as content:
             if journal.readline() != self._header.encode():
                 raise EufccError(
                     f"--output {self.path}: the unfinished result of another command", hint=_AGAIN
                 )
             known = journal.tell()
-            size, length = self.path.stat().st_size, len(self._writer.head.encode())
             for line in journal:
                 entry = _parsed(line)
-                if entry is None or entry["length"] > size:
+                if entry is None:
                     break
-                length, known = entry["length"], known + len(line)
-                self._done.add(entry["key"])
-                self.failed += entry["failed"]
+                following = zlib.crc32(content.read(entry["length"] - length), checksum)
+                if following != entry["checksum"]:
+                    break
+                self._empty = self._empty and (entry["key"] is None or entry["length"] == length)
+                length, checksum, known = entry["length"], following, known + len(line)
+                if entry["key"] is not None:
+                    self._done.add(entry["key"])
+                    self.failed += entry["failed"]
+        if not length and self._writer.head:  # not even that was written
+            self._file.close()
+            self._begin()
+            return
         os.truncate(self._journal_path, known)
         self._open_journal()
-        self._file = self.path.open("r+b", buffering=0)
-        self._empty = length == len(self._writer.head.encode())
-        if size < length:  # not even the head was written
-            self._put(self._writer.head)
-        else:
-            self._cut(length)
+        self._cut(length, checksum)
 
     def _open_journal(self) -> None:
         self._journal = self._journal_path.open("a", encoding="utf-8", newline="\n", buffering=1)
@@ -154,19 +163,21 @@ class ResultFile:
         while whole:
             whole = whole[self._file.write(whole) :]
         self._length += len(content)
+        self._checksum = zlib.crc32(content, self._checksum)
 
-    def _cut(self, length: int) -> None:
+    def _cut(self, length: int, checksum: int) -> None:
         """Forget what stands behind the first `length` bytes."""
         self._file.seek(length)
         self._file.truncate()
-        self._length = length
+        self._length, self._checksum = length, checksum
         self._put("")
 
-    def _note(self, key: str, failed: bool) -> None:
+    def _note(self, key: str | None, failed: bool) -> None:
         self._journal.write(self._entry(key, failed))
 
-    def _entry(self, key: str, failed: bool) -> str:
-        return json.dumps({"key": key, "length": self._length, "failed": failed}) + "\n"
+    def _entry(self, key: str | None, failed: bool) -> str:
+        entry = {"key": key, "length": self._length, "checksum": self._checksum, "failed": failed}
+        return json.dumps(entry) + "\n"
 
     def _cannot(self, error: Exception) -> EufccError:
         reason = getattr(error, "strerror", None) or error

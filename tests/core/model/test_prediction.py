@@ -1,0 +1,190 @@
+"""Prediction: every item once, in order, not too far ahead, whatever happens on the way."""
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from eufcc_cli.core.errors import ImageError, ModelError
+from eufcc_cli.core.files import Root
+from eufcc_cli.core.model.batching import STEADY
+from eufcc_cli.core.model.checkpoint import TaggingModel, build_methods, load_model, save_config, save_weights
+from eufcc_cli.core.model.network import Network, create_backbone
+from eufcc_cli.core.model.prediction import predict, predict_together
+from eufcc_cli.core.model.preprocessing import Preprocessing
+from eufcc_cli.core.taxonomy.vocabulary import FacetVocabulary, Vocabulary
+
+VOCABULARY = Vocabulary({"materials": FacetVocabulary(("metal", "bronze", "wood"), (-1, 0, -1))})
+
+
+@pytest.fixture(scope="module")
+def model() -> TaggingModel:
+    torch.manual_seed(0)
+    network = Network(create_backbone("convnext_mini"), {"materials": 3})
+    methods = build_methods("multilabel", VOCABULARY)
+    network.eval().to(memory_format=torch.channels_last)
+    return TaggingModel("random", "multilabel", VOCABULARY, network, methods, Preprocessing(size=32))
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("pictures")
+    rng = np.random.default_rng(0)
+    paths = []
+    for number in range(70):
+        path = folder / f"{number:02d}.png"
+        Image.fromarray(rng.integers(0, 255, (40, 40, 3), dtype=np.uint8)).save(path)
+        paths.append(path)
+    paths[5].write_bytes(b"")
+    paths[69].unlink()
+    return paths
+
+
+def items(files: list[Path]) -> list[tuple[str, Path]]:
+    return [(path.name, path) for path in files]
+
+
+def test_order_and_errors(model: TaggingModel, files: list[Path]) -> None:
+    for batch_size in (1, 7, 64, 100, None):
+        predictions = list(predict(model, items(files), batch_size=batch_size))
+        assert [prediction.key for prediction in predictions] == [path.name for path in files]
+        assert [p.key for p in predictions if p.error] == ["05.png", "69.png"]
+        assert all((p.scores is None) == (p.error is not None) for p in predictions)
+    assert list(predict(model, [])) == []
+    (only,) = predict(model, [("none", Path("none"))])
+    assert only.error == "cannot read: No such file or directory"
+
+
+def test_scores_do_not_depend_on_the_batch(model: TaggingModel, files: list[Path]) -> None:
+    def scores(**options: int) -> np.ndarray:
+        found = predict_together([model], items(files), **options)
+        return np.stack([p.scores["materials"] for (p,) in found if p.scores is not None])
+
+    whole = scores(batch_size=64, smallest_batch=STEADY)
+    assert (scores(batch_size=32, smallest_batch=STEADY) == whole).all()
+    assert (scores(batch_size=23, smallest_batch=STEADY) == whole).all()
+    assert (scores(batch_size=1, smallest_batch=STEADY) == whole).all()
+    assert np.abs(scores(batch_size=1) - whole).max() < 1e-4
+
+
+def test_several_models_score_the_same_image(model: TaggingModel, files: list[Path]) -> None:
+    other = TaggingModel(
+        "larger", "multilabel", VOCABULARY, model.network, model.methods, Preprocessing(size=48)
+    )
+    together = list(predict_together([model, other], items(files)))
+    for one, both in zip(predict(model, items(files)), together, strict=True):
+        assert both[0].error == both[1].error == one.error
+        if one.scores is not None:
+            assert (both[0].scores["materials"] == one.scores["materials"]).all()
+            assert (both[0].scores["materials"] != both[1].scores["materials"]).any()
+
+
+def test_sources_may_be_functions(model: TaggingModel, files: list[Path]) -> None:
+    def broken() -> bytes:
+        raise ImageError("cannot fetch: HTTP 404")
+
+    first, second, third = predict(model, [("a", files[0]), ("b", files[0].read_bytes), ("c", broken)])
+    assert (first.scores["materials"] == second.scores["materials"]).all()
+    assert third.error == "cannot fetch: HTTP 404"
+
+
+def test_an_eager_prediction_does_not_wait_for_a_full_batch(model: TaggingModel, files: list[Path]) -> None:
+    told = threading.Event()
+
+    def slow() -> Iterator[tuple[str, Path]]:
+        yield "first", files[0]
+        assert told.wait(30), "the first result did not come before the second item"
+        yield "second", files[1]
+
+    predictions = predict_together([model], slow(), eager=True)
+    assert next(predictions)[0].key == "first"
+    told.set()
+    assert next(predictions)[0].key == "second"
+    assert next(predictions, None) is None
+
+
+def test_only_a_few_batches_are_read_ahead(model: TaggingModel, files: list[Path]) -> None:
+    taken = 0
+
+    def counted() -> Iterator[tuple[str, Path]]:
+        nonlocal taken
+        for number in range(10_000):
+            taken += 1
+            yield str(number), files[0]
+
+    predictions = predict(model, counted(), batch_size=8)
+    next(predictions)
+    time.sleep(0.3)
+    assert taken <= 8 * 6
+    predictions.close()
+
+
+def test_what_the_source_raises_comes_after_what_it_gave(model: TaggingModel, files: list[Path]) -> None:
+    def failing() -> Iterator[tuple[str, Path]]:
+        yield "first", files[0]
+        raise ModelError("the list ends here")
+
+    predictions = predict(model, failing())
+    assert next(predictions).key == "first"
+    with pytest.raises(ModelError, match="ends here"):
+        next(predictions)
+
+
+def test_left_early_it_leaves_no_threads(model: TaggingModel, files: list[Path]) -> None:
+    before = threading.active_count()
+    predictions = predict(model, items(files) * 50, batch_size=4)
+    next(predictions)
+    predictions.close()
+    deadline = time.monotonic() + 10
+    while threading.active_count() > before and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert threading.active_count() <= before
+
+
+def test_a_batch_that_does_not_fit_is_halved(
+    model: TaggingModel, files: list[Path], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    expected = list(predict(model, items(files), batch_size=64))
+    most = 10
+
+    def small(images: torch.Tensor) -> dict[str, torch.Tensor]:
+        if len(images) > most:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return TaggingModel.log_scores(model, images)
+
+    monkeypatch.setattr(model, "log_scores", small)
+    found = list(predict(model, items(files), batch_size=64))
+    assert "do not fit" in caplog.text
+    for one, other in zip(expected, found, strict=True):
+        assert one.key == other.key
+        if one.scores is not None:
+            assert np.allclose(one.scores["materials"], other.scores["materials"], atol=1e-4)
+    most = 0
+    with pytest.raises(ModelError, match="too little memory"):
+        list(predict(model, items(files)))
+
+
+@pytest.mark.parametrize("backbone", ["test_convnext", "test_coatnet"])
+def test_a_loaded_model_is_the_saved_one(tmp_path: Path, backbone: str) -> None:
+    """One backbone whose tensors are all in the file, and one that computes some as it is built."""
+    torch.manual_seed(1)
+    network = Network(create_backbone(backbone), {"materials": 3}).eval()
+    save_weights(tmp_path / "runs" / "m", network)
+    config = {
+        "name": "m",
+        "method": "multilabel",
+        "backbone": backbone,
+        "preprocessing": Preprocessing(size=160).to_json(),
+        "vocabulary": VOCABULARY.to_json(),
+    }
+    save_config(tmp_path / "runs" / "m", config)
+    model = load_model("m", Root(tmp_path), device="cpu", precision="fp32")
+    images = torch.rand(2, 3, 160, 160)
+    with torch.inference_mode():
+        assert torch.allclose(model.network(images)["materials"], network(images)["materials"], atol=1e-5)
+    assert not any(tensor.is_meta for tensor in model.network.state_dict().values())
