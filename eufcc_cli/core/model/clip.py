@@ -81,6 +81,7 @@ class ClipNetwork(nn.Module):
     def _encode(self, tokens: Tensor) -> Tensor:
         return F.normalize(self.clip.encode_text(tokens).float(), dim=-1)  # type: ignore[operator]
 
+    @torch.compiler.disable  # a tokenizer is no graph
     @torch.no_grad()
     def embeddings(self) -> dict[str, Tensor]:
         """For every facet the embedding of each tag [tags, D], of length 1: the mean over its texts."""
