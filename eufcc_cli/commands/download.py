@@ -135,6 +135,14 @@ def download(
     max_pixels: Annotated[
         int, typer.Option(min=1, help="Largest image to decode.", rich_help_panel=_KEEP)
     ] = 178_956_970,
+    same_body: Annotated[
+        int,
+        typer.Option(
+            min=2,
+            help="A body that so many different addresses send is a placeholder, not a picture.",
+            rich_help_panel=_KEEP,
+        ),
+    ] = 20,
     report: Annotated[
         Path | None, typer.Option(help="Write the failures to this CSV file.", rich_help_panel=_TELL)
     ] = None,
@@ -166,7 +174,7 @@ def download(
         per_host=per_host, rate=rate, retries=retries, timeout=timeout, total_timeout=total_timeout,
         allow_private_hosts=allow_private_hosts,
     )  # fmt: skip
-    options = Options(workers, size.value, resize, max_bytes, max_pixels, manners=manners)
+    options = Options(workers, size.value, resize, max_bytes, max_pixels, same_body, manners=manners)
     retry = {None: frozenset[str](), Retry.temporary: TEMPORARY, Retry.all: FAILURES}[retry_failed]
     wanted = census.read_wanted(root, split or ())
     with Ledger(root.ledger) as ledger:

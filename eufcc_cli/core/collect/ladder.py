@@ -1,10 +1,12 @@
 """The addresses to try for one image, one after the other, and the icons that are no pictures."""
 
 import hashlib
+import re
 from typing import NamedTuple
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import parse_qsl, quote
 
 SIZES = ("400", "200", "original")
+_AUTHORITY = re.compile(r"[/?#\\]")  # what ends it
 
 
 class Rung(NamedTuple):
@@ -69,7 +71,4 @@ def host_of(url: str) -> str:
     >>> host_of("https://Example.org:8080/a"), host_of("no address")
     ('example.org:8080', '')
     """
-    try:
-        return urlsplit(url).netloc.rpartition("@")[2].lower()
-    except ValueError:
-        return ""
+    return _AUTHORITY.split(url.partition("://")[2], maxsplit=1)[0].rpartition("@")[2].lower()

@@ -1,6 +1,7 @@
 """What happened to every image: one row per id in data/images/images.sqlite, and where the files are."""
 
 import os
+import re
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -49,17 +50,22 @@ def find_images(root: Root, ids: Iterable[str] | None = None) -> dict[str, Path]
 def _recorded(root: Root) -> dict[str, Path]:
     folder = str(root.images)
     query = "SELECT id, path FROM images WHERE status = ? AND path IS NOT NULL"
+    # On a medium that cannot be written, SQLite reads a WAL database only if told that nobody else does.
+    mode = "mode=ro" if os.access(root.images, os.W_OK) else "immutable=1"
     try:
-        with closing(sqlite3.connect(f"{root.ledger.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+        with closing(sqlite3.connect(f"{root.ledger.absolute().as_uri()}?{mode}", uri=True)) as connection:
             rows = connection.execute(query, (OK,))
             return {image_id: Path(f"{folder}/{path}") for image_id, path in rows if stays_inside(path)}
     except sqlite3.Error as error:
         raise _unusable(root.ledger, error) from error
 
 
+_OUTSIDE = re.compile(r"^/|(^|/)\.\.(/|$)|[\0\\:]")
+
+
 def stays_inside(path: str) -> bool:
     """False for a recorded path that would lead out of data/images: a ledger may come from a stranger."""
-    return not (path.startswith("/") or ".." in path.split("/") or any(sign in path for sign in "\0\\:"))
+    return _OUTSIDE.search(path) is None
 
 
 def scan_images(root: Root) -> dict[str, Path]:

@@ -10,7 +10,9 @@ import os
 import pickle
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
 from typing import Any, Self, TypeVar
 
 from eufcc_cli.core.errors import CollectError
@@ -20,6 +22,7 @@ Item = TypeVar("Item")
 Crashed = TypeVar("Crashed")
 
 _BATCH = 16
+_ON_THE_WAY = 2  # calls for each process: the next is there when one is done
 _LONGEST_CALL = 120.0  # seconds, after which a worker is ended
 _MOST_CRASHES = 10  # in a row: then it is not the images' doing
 # By default glibc gives the memory of every image back, only to ask for it again: a quarter of the time.
@@ -36,68 +39,56 @@ class CrashError(Exception):
     """A call ended its process, or did not end."""
 
 
+class _LostError(Exception):
+    """A call was in a process that another call ended."""
+
+
 class Workers:
-    """Processes for an event loop, one call at a time in each; an async context manager."""
+    """Processes for an event loop; an async context manager."""
 
     def __init__(self, processes: int) -> None:
         self._processes = processes
-        self._free: asyncio.LifoQueue[Process | None] = asyncio.LifoQueue()
-        for _ in range(processes):
-            self._free.put_nowait(None)
-        self._running: set[Process] = set()
+        self._workers: list[_Worker] = []
+        self._choosing = asyncio.Lock()
+        self._free = asyncio.Semaphore(_ON_THE_WAY * processes)
         self._crashes = 0
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for process in list(self._running):
-            await self._end(process)
+        for worker in self._workers:
+            await worker.end()
 
     async def run(self, function: Callable[..., T], *arguments: Any) -> T:
         """Call a function in a process. Raises what it raises, or CrashError if it ends the process."""
-        process = await self._free.get()
-        try:
-            process = process or await self._start()
-            async with asyncio.timeout(_LONGEST_CALL):
-                done, value = await _exchange(process, (function, arguments))
-        except (TimeoutError, EOFError, ConnectionError) as error:
-            await self._end(process)
-            process = None
-            self._crashes += 1
-            if self._crashes >= _MOST_CRASHES:
-                raise CollectError(
-                    "the processes that decode images end unexpectedly, whatever the image",
-                    hint="perhaps memory is short: try fewer --workers, and a smaller --max-pixels",
-                ) from error
-            raise CrashError from error
-        except BaseException:
-            await self._end(process)  # in the middle of a message, it is of no more use
-            process = None
-            raise
-        finally:
-            self._free.put_nowait(process)
-        self._crashes = 0
-        if not done:
-            raise value
-        result: T = value
-        return result
+        async with self._free:
+            while True:
+                worker = await self._choose()
+                try:
+                    value: T = await worker.call(function, arguments)
+                except _LostError:
+                    continue
+                except CrashError:
+                    self._crashes += 1
+                    if self._crashes < _MOST_CRASHES:
+                        raise
+                    raise CollectError(
+                        "the processes that decode images end unexpectedly, whatever the image",
+                        hint="perhaps memory is short: try fewer --workers and a smaller --max-pixels",
+                    ) from None
+                self._crashes = 0
+                return value
 
-    async def _start(self) -> Process:
-        # Without -P, modules that lie in the current folder would come before the installed ones.
-        command = (sys.executable, "-P", "-m", __name__)
-        process = await asyncio.create_subprocess_exec(
-            *command, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, env=os.environ | _KEEP_MEMORY
-        )
-        self._running.add(process)
-        return process
-
-    async def _end(self, process: Process | None) -> None:
-        if process is not None:
-            self._running.discard(process)
-            if process.returncode is None:
-                process.kill()
-            await process.wait()
+    async def _choose(self) -> "_Worker":
+        """The process with the least to do; a new one, as long as all have something to do."""
+        async with self._choosing:
+            self._workers = [worker for worker in self._workers if worker.alive]
+            least = min(self._workers, key=lambda worker: worker.calls, default=None)
+            if least is None or (least.calls and len(self._workers) < self._processes):
+                least = await _Worker.start()
+                self._workers.append(least)
+            return least
 
     async def each(
         self, function: Callable[..., Sequence[T]], items: Sequence[Item], *arguments: Any, crashed: Crashed
@@ -138,15 +129,75 @@ class Workers:
             return [pair for pairs in single for pair in pairs]
 
 
-async def _exchange(process: Process, call: object) -> Any:
-    assert process.stdin is not None
-    assert process.stdout is not None
-    message = pickle.dumps(call)
-    process.stdin.write(len(message).to_bytes(_LENGTH))
-    process.stdin.write(message)
-    await process.stdin.drain()
-    length = int.from_bytes(await process.stdout.readexactly(_LENGTH))
-    return pickle.loads(await process.stdout.readexactly(length))
+class _Worker:
+    """A process and the calls it has not answered yet, in order."""
+
+    def __init__(self, process: Process) -> None:
+        self.alive = True
+        self._process = process
+        self._waiting: deque[asyncio.Future[Any]] = deque()
+        self._alarm: asyncio.TimerHandle | None = None
+        self._reading = asyncio.create_task(self._read())
+
+    @classmethod
+    async def start(cls) -> Self:
+        # Without -P, modules that lie in the current folder would come before the installed ones.
+        command = (sys.executable, "-P", "-m", __name__)
+        return cls(
+            await asyncio.create_subprocess_exec(
+                *command, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, env=os.environ | _KEEP_MEMORY
+            )
+        )
+
+    @property
+    def calls(self) -> int:
+        return len(self._waiting)
+
+    def call(self, function: Callable[..., Any], arguments: Sequence[Any]) -> asyncio.Future[Any]:
+        future = asyncio.get_running_loop().create_future()
+        self._waiting.append(future)
+        message = pickle.dumps((function, arguments))
+        assert self._process.stdin is not None
+        # No need to wait: of these messages few are on the way, and large bodies travel as files.
+        self._process.stdin.write(len(message).to_bytes(_LENGTH))
+        self._process.stdin.write(message)
+        if len(self._waiting) == 1:
+            self._set_alarm()
+        return future
+
+    def _set_alarm(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+        loop = asyncio.get_running_loop()
+        self._alarm = loop.call_later(_LONGEST_CALL, self._process.kill) if self._waiting else None
+
+    async def _read(self) -> None:
+        assert self._process.stdout is not None
+        with suppress(EOFError, ConnectionError):
+            while True:
+                length = int.from_bytes(await self._process.stdout.readexactly(_LENGTH))
+                done, value = pickle.loads(await self._process.stdout.readexactly(length))
+                future = self._waiting.popleft()
+                self._set_alarm()
+                if future.done():  # cancelled
+                    continue
+                if done:
+                    future.set_result(value)
+                else:
+                    future.set_exception(value)
+        self.alive = False
+        for place, future in enumerate(self._waiting):
+            if not future.done():
+                future.set_exception(_LostError() if place else CrashError())
+        self._waiting.clear()
+        self._set_alarm()
+
+    async def end(self) -> None:
+        if self._process.returncode is None:
+            with suppress(ProcessLookupError):
+                self._process.kill()
+        await self._process.wait()
+        await self._reading
 
 
 def serve() -> None:
