@@ -156,6 +156,11 @@ class Root:
     def table(self, split: str) -> Path:
         return self.data / f"{split}.csv"
 
+    @property
+    def concepts(self) -> Path:
+        """The URIs of tags."""
+        return self.labels / "concepts.csv"
+
     def label_file(self, facet: str) -> Path:
         return self.labels / f"{facet}.txt"
 

@@ -21,6 +21,7 @@ from eufcc_cli.core.files import Root
 from eufcc_cli.core.model.checkpoint import TaggingModel
 from eufcc_cli.core.model.prediction import predict_together
 from eufcc_cli.core.suggestions import Choice, Chooser, Suggestion
+from eufcc_cli.core.taxonomy.uris import Uris, read_uris
 
 Record = Mapping[str, str]
 """What is catalogued of an image: {facet: annotation}."""
@@ -44,6 +45,7 @@ class Tagger:
 
     def __init__(self, models: Sequence[TaggingModel], choice: Choice, root: Root) -> None:
         self.models = models
+        self._root = root
         self.vocabulary = models[0].vocabulary
         calibration = _ensemble_calibration(models, root) if len(models) > 1 else calibration_of(models[0])
         self.calibrated = calibration is not None
@@ -60,6 +62,16 @@ class Tagger:
     @property
     def name(self) -> str:
         return "+".join(model.name for model in self.models)
+
+    @cached_property
+    def uris(self) -> Uris:
+        """The concepts of the tags, as far as they were known to training or are to the root."""
+        uris: dict[str, dict[str, str]] = {}
+        sources = [*(model.config.get("uris", {}) for model in self.models), read_uris(self._root.concepts)]
+        for source in sources:
+            for facet, tags in source.items():
+                uris.setdefault(facet, {}).update(tags)
+        return uris
 
     @cached_property
     def digest(self) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from eufcc_cli.core.errors import DataError
 from eufcc_cli.core.taxonomy.annotations import FACETS
 
+AAT_URI = "http://vocab.getty.edu/aat/"
 SPARQL_URL = "http://vocab.getty.edu/sparql.json"
 CONCEPT = "Concept"
 # What a gvp: type makes of a node: only concepts become tags.

@@ -23,6 +23,7 @@ from eufcc_cli.core.errors import CollectError
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.progress import SILENT, Progress
 from eufcc_cli.core.taxonomy.annotations import FACETS, PROVIDER, facet_column, names, write_table
+from eufcc_cli.core.taxonomy.uris import add_uris
 
 logger = logging.getLogger("eufcc")
 
@@ -108,6 +109,7 @@ def harvest(
         )
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     write_table(frame, output)
+    add_uris(root.concepts, mapper.uris)
     if unmapped is not None:
         write_unmapped(mapper.unmapped, unmapped)
     _credit(root, frame, output, search)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from eufcc_cli.core.collect.aat import Labels, Node, Placement, Roots, aat_id, language_order
+from eufcc_cli.core.collect.aat import AAT_URI, Labels, Node, Placement, Roots, aat_id, language_order
 from eufcc_cli.core.collect.concepts import Concepts, Entity, aat_ids, entity_uri
 from eufcc_cli.core.collect.europeana import FIELDS
 from eufcc_cli.core.taxonomy.annotations import FACETS, canonical
@@ -102,6 +102,8 @@ class Mapper:
         self.unmapped: Counter[Unmapped] = Counter()
         self.literals = 0
         self.foreign_names = 0
+        self.uris: dict[str, dict[str, str]] = {}
+        """The AAT concept of each tag, {facet: {name: URI}}; known when `annotations` has ended."""
 
     def add(self, item: Mapping[str, Any], record: Mapping[str, Any] | None) -> None:
         """Take in one record."""
@@ -148,6 +150,9 @@ class Mapper:
         labels = _LabelIndex(placements, self._labels) if self._match_labels else None
         resolved = [self._match(record, labels) for record in self._records]
         names = self._names(placement for record in resolved for placement in record)
+        self.uris = {}
+        for (facet, aat), name in names.items():
+            self.uris.setdefault(facet, {})[name] = f"{AAT_URI}{aat}"
         for record in resolved:
             by_facet: dict[str, dict[tuple[str, ...], None]] = {}
             for placement in record:

@@ -13,6 +13,7 @@ from eufcc_cli.core.files import Root, sha256
 from eufcc_cli.core.model.checkpoint import TaggingModel
 from eufcc_cli.core.model.config import CLIP_METHODS, TrainConfig
 from eufcc_cli.core.model.dataset import Split
+from eufcc_cli.core.taxonomy.uris import known_uris
 
 
 def provenance(
@@ -26,6 +27,7 @@ def provenance(
         **model.config,
         "preprocessing": model.preprocessing.to_json(),
         "vocabulary": model.vocabulary.to_json(),
+        "uris": known_uris(root.concepts, model.vocabulary),
         "training": asdict(config),
         "data": {f"{name}.csv": sha256(root.table(name)) for name in ("train", "val")},
         "images": len(split),

@@ -9,6 +9,7 @@ from eufcc_cli.core.collect.inputs import Input
 from eufcc_cli.core.report.suggestions.lines import PATH_SEPARATOR, JsonLines
 from eufcc_cli.core.suggestions import Suggestion
 from eufcc_cli.core.tagging import Result
+from eufcc_cli.core.taxonomy.uris import Uris
 
 CONTEXT = "http://www.w3.org/ns/anno.jsonld"
 
@@ -26,9 +27,7 @@ class WebAnnotations(JsonLines):
     tail = "\n]}\n"
     tells_errors = False
 
-    def __init__(
-        self, model: str, digest: str, date: str, uris: dict[str, dict[str, str]], language: str | None
-    ) -> None:
+    def __init__(self, model: str, digest: str, date: str, uris: Uris, language: str | None) -> None:
         super().__init__(model)
         self._digest = digest
         self._date = date

@@ -24,7 +24,7 @@ def make_writer(
     if form == "csv":
         return Csv(kinds=fills)
     if form == "webannotation":
-        return WebAnnotations(tagger.name, tagger.digest, date, {}, language)
+        return WebAnnotations(tagger.name, tagger.digest, date, tagger.uris, language)
     if form == "additions" and catalogue is not None:
         return Additions(catalogue.frame, list(tagger.chooser.facets), tagger.name)
     return (Json if form == "json" else JsonLines)(tagger.name)

@@ -1,0 +1,63 @@
+"""The concepts that tags stand for, by their URIs: labels/concepts.csv with the columns facet, tag, uri."""
+
+import csv
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from eufcc_cli.core.errors import DataError
+from eufcc_cli.core.files import write_text
+
+if TYPE_CHECKING:
+    from eufcc_cli.core.taxonomy.vocabulary import Vocabulary
+
+_COLUMNS = ["facet", "tag", "uri"]
+
+Uris = Mapping[str, Mapping[str, str]]
+"""{facet: {tag: URI}}."""
+
+
+def read_uris(path: Path) -> dict[str, dict[str, str]]:
+    """The URIs of tags; nothing where there is no such file. Raises DataError where it is another file."""
+    uris: dict[str, dict[str, str]] = {}
+    if not path.is_file():
+        return uris
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            if reader.fieldnames is None or not set(_COLUMNS) <= set(reader.fieldnames):
+                raise DataError(f"{path}: needs the columns {', '.join(_COLUMNS)}", hint="or delete the file")
+            for row in reader:
+                uri = row["uri"] or ""
+                if not uri.startswith(("http://", "https://")):
+                    raise DataError(
+                        f"{path}: line {reader.line_num}: {uri!r} is no URI",
+                        hint="http://vocab.getty.edu/aat/…",
+                    )
+                uris.setdefault(row["facet"], {})[row["tag"]] = uri
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: {error}", hint="save the table as CSV in UTF-8") from error
+    return uris
+
+
+def known_uris(path: Path, vocabulary: "Vocabulary") -> dict[str, dict[str, str]]:
+    """The URIs of a vocabulary's tags, as far as the file has them."""
+    read = read_uris(path)
+    return {
+        facet: {tag: read[facet][tag] for tag in tags.tags if tag in read[facet]}
+        for facet, tags in vocabulary.facets.items()
+        if facet in read
+    }
+
+
+def add_uris(path: Path, uris: Uris) -> None:
+    """Write URIs beside those that the file has; where both know a tag, the new one counts."""
+    known = read_uris(path)
+    for facet, tags in uris.items():
+        known.setdefault(facet, {}).update(tags)
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(_COLUMNS)
+    rows.writerows([facet, tag, uri] for facet, tags in known.items() for tag, uri in sorted(tags.items()))
+    write_text(path, text.getvalue())
