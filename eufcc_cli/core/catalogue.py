@@ -1,6 +1,5 @@
 """A catalogue's table: its images, and what a model's scores say about records that are there already."""
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -24,7 +23,7 @@ UNLIKELY = 0.05
 if TYPE_CHECKING:
     import pandas as pd
 
-_EUROPEANA_ID = re.compile(r"/\d+/\S+")
+_RECORD_ID = "europeanaId"  # which `fetch europeana` writes
 
 
 @dataclass(frozen=True)
@@ -45,19 +44,20 @@ class Catalogue:
 
     def inputs(self) -> Iterator[Input]:
         """Every row as an input; one whose image is not on disk has a source that says so."""
-        urls = self.frame[IMAGE_URL] if IMAGE_URL in self.frame else [""] * len(self)
-        for row, (image_id, url) in enumerate(zip(self.frame[ID], urls, strict=True)):
+        columns = (self._column(name) for name in (ID, IMAGE_URL, _RECORD_ID))
+        for row, (image_id, url, record) in enumerate(zip(*columns, strict=True)):
             path = self.images.get(image_id)
             yield Input(
                 name=image_id if path is None else str(path),
                 source=partial(fail, "not downloaded: `eufcc download` gets it") if path is None else path,
                 iri=url if is_url(url) else file_iri(path or Path(image_id)),
                 id=image_id,
-                item=f"http://data.europeana.eu/item{image_id}"
-                if _EUROPEANA_ID.fullmatch(image_id)
-                else None,
+                item=f"http://data.europeana.eu/item{record}" if record.startswith("/") else None,
                 row=row,
             )
+
+    def _column(self, name: str) -> list[str]:
+        return self.frame[name].tolist() if name in self.frame else [""] * len(self)
 
     def record(self, item: Input) -> dict[str, str]:
         """What is catalogued of an input: {facet: annotation}."""

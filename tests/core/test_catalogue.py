@@ -86,8 +86,8 @@ def test_rows_are_joined_to_their_images(tmp_path: Path) -> None:
     (tmp_path / "images" / "a.jpg").write_bytes(b"")
     table = tmp_path / "new.csv"
     table.write_text(
-        "idInSource,materials.hierarchy,#portraitMedia.original\n"
-        "a,metal,https://example.org/a.jpg\n/123/b,,\n"
+        "idInSource,materials.hierarchy,#portraitMedia.original,europeanaId\n"
+        "a,metal,https://example.org/a.jpg,\n123-b,,,/123/b\n"
     )
     catalogue = Catalogue.read(table, Root(tmp_path))
     first, second = catalogue.inputs()
@@ -102,7 +102,7 @@ def test_rows_are_joined_to_their_images(tmp_path: Path) -> None:
         "classifications": "",
         "subjects": "",
     }
-    assert (second.name, second.item) == ("/123/b", "http://data.europeana.eu/item/123/b")
+    assert (second.name, second.item) == ("123-b", "http://data.europeana.eu/item/123/b")
     assert callable(second.source)
     with pytest.raises(ImageError, match="eufcc download"):
         second.source()

@@ -26,7 +26,8 @@ from eufcc_cli.core.collect.mapping import Mapper, tag_name
 from eufcc_cli.core.collect.rows import COLUMNS
 from eufcc_cli.core.errors import CollectError, DataError
 from eufcc_cli.core.files import Root, image_id_of, image_stem
-from eufcc_cli.core.taxonomy.annotations import FACETS, facet_column, paths, read_table
+from eufcc_cli.core.taxonomy.annotations import FACETS, facet_column, names, paths, read_table
+from eufcc_cli.core.taxonomy.uris import read_uris
 from tests.servers import catalogue
 from tests.servers.europe import Europe, europe
 from tests.servers.europeana import KEY
@@ -129,6 +130,15 @@ def writable(text: str) -> str:
     """A text as a UTF-8 file can hold it on one line."""
     kept = ("\ufffd" if "\ud800" <= c <= "\udfff" else " " if c in "\x00\x85\u2028" else c for c in text)
     return " ".join("".join(kept).split())
+
+
+def test_the_concept_of_every_tag_is_kept(collect: Callable[..., Harvest], tmp_path: Path) -> None:
+    done = collect("all")
+    uris = read_uris(Root(tmp_path).concepts)
+    assert uris["materials"]["bronze"] == "http://vocab.getty.edu/aat/300010957"
+    table = read_table(done.output)
+    for facet in FACETS:
+        assert {name for text in table[facet_column(facet)] for name in names(text)} == set(uris[facet])
 
 
 def test_rights_and_attribution_stand_beside_the_data(collect: Callable[..., Harvest]) -> None:
