@@ -107,7 +107,7 @@ def _settle(outcome: Audit, ledger: Ledger, entry: Entry, result: Stored | Rejec
         outcome.intact += 1
     else:
         outcome.note("changed", entry.id, "recorded as it is now")
-        ledger.record(replace(entry, look=None, **result._asdict()))
+        ledger.record(replace(entry, look=None, **vars(result)))
 
 
 async def _check_orphans(
@@ -129,7 +129,7 @@ async def _check_orphans(
             outcome.note("orphaned", path, "left: no image of the tables is kept there")
     async for (image_id, file), result in workers.each(adopt_all, ours, how, crashed=CRASHED):
         if isinstance(result, Stored):
-            ledger.record(replace(Entry(image_id, OK, rung=FOUND), **result._asdict()))
+            ledger.record(replace(Entry(image_id, OK, rung=FOUND), **vars(result)))
         done = "recorded" if isinstance(result, Stored) else f"left: {result.reason}"
         outcome.note("orphaned", file.relative_to(root.images).as_posix(), done)
 

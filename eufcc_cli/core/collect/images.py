@@ -152,7 +152,7 @@ class _Download:
             async for (image_id, file), result in checked:
                 if isinstance(result, Stored):
                     adopted.add(image_id)
-                    self._ledger.record(replace(Entry(image_id, OK, rung=FOUND), **result._asdict()))
+                    self._ledger.record(replace(Entry(image_id, OK, rung=FOUND), **vars(result)))
                 else:
                     log.warning("%s is not used: %s", file, result.reason)
                     if file.is_relative_to(self._folder):
@@ -285,7 +285,7 @@ class _Download:
         if isinstance(result, Rejected):
             raise FetchError(result.status, result.reason, http=answer.status)
         why = None if job.temporary is None else f"no better: {job.temporary}"
-        self._ledger.record(replace(job.entry(OK, answer.status, why), **result._asdict()))
+        self._ledger.record(replace(job.entry(OK, answer.status, why), **vars(result)))
         in_the_way = self._rejected.pop(job.id, None)
         if in_the_way not in (None, self._folder / result.path):
             in_the_way.unlink(missing_ok=True)

@@ -5,15 +5,14 @@ import re
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from operator import attrgetter
 from pathlib import Path, PurePosixPath
 from typing import Self
 
-from filelock import FileLock, Timeout
-
+from eufcc_cli.core.collect.locking import alone
 from eufcc_cli.core.errors import CollectError
 from eufcc_cli.core.files import Root, image_id_of
 
@@ -138,15 +137,11 @@ class Ledger:
     """
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
-        self._lock = FileLock(path.with_suffix(".lock"))
-        try:
-            self._lock.acquire(timeout=0)
-        except Timeout:
-            raise CollectError(
-                f"{path}: another `eufcc download` is writing this ledger", hint="let it finish, or end it"
-            ) from None
+        self._held = ExitStack()
+        self._held.enter_context(
+            alone(path.with_suffix(".lock"), f"{path}: another `eufcc download` is writing this ledger")
+        )
         try:
             self._connection = sqlite3.connect(path)
             self._connection.execute("PRAGMA journal_mode = WAL")
@@ -154,7 +149,7 @@ class Ledger:
             self._connection.executescript(_SCHEMA)
             self._connection.execute(f"SELECT {', '.join(_COLUMNS)} FROM images LIMIT 1")
         except sqlite3.Error as error:
-            self._lock.release()
+            self._held.close()
             raise _unusable(path, error) from error
         self._waiting: list[Entry] = []
         self._committed = 0.0
@@ -239,7 +234,7 @@ class Ledger:
             self.commit()
         finally:
             self._connection.close()
-            self._lock.release()
+            self._held.close()
 
 
 def _unusable(path: Path, error: sqlite3.Error) -> CollectError:

@@ -7,7 +7,6 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
 
 from PIL import Image
 
@@ -18,7 +17,8 @@ from eufcc_cli.core.files import image_stem, sha256
 JPEG_QUALITY = 90
 
 
-class Stored(NamedTuple):
+@dataclass(frozen=True)
+class Stored:
     """A verified image in its place; `path` is relative to data/images."""
 
     path: str
@@ -29,7 +29,8 @@ class Stored(NamedTuple):
     sha256: str
 
 
-class Rejected(NamedTuple):
+@dataclass(frozen=True)
+class Rejected:
     """A body that is no image to keep: `not-image` or `too-large`."""
 
     status: str
@@ -39,7 +40,7 @@ class Rejected(NamedTuple):
 CRASHED = Rejected("not-image", "its decoder crashes, or takes too long")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Storing:
     """How bodies become files below `folder`."""
 

@@ -7,7 +7,6 @@ every image; here the loop itself talks to the processes, and knows which call e
 import asyncio
 import itertools
 import os
-import pickle
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections import deque
@@ -15,7 +14,9 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from typing import Any, Self, TypeVar
 
-from eufcc_cli.core.errors import CollectError
+from eufcc_cli.core.collect import worker
+from eufcc_cli.core.collect.worker import LENGTH, pack_call, unpack
+from eufcc_cli.core.errors import CollectError, EufccError
 
 T = TypeVar("T")
 Item = TypeVar("Item")
@@ -27,7 +28,6 @@ _LONGEST_CALL = 120.0  # seconds, after which a worker is ended
 _MOST_CRASHES = 10  # in a row: then it is not the images' doing
 # By default glibc gives the memory of every image back, only to ask for it again: a quarter of the time.
 _KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(64 << 20)}
-_LENGTH = 8  # bytes before each message
 
 
 def cores() -> int:
@@ -57,16 +57,19 @@ class Workers:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for worker in self._workers:
-            await worker.end()
+        for process in self._workers:
+            await process.end()
 
     async def run(self, function: Callable[..., T], *arguments: Any) -> T:
-        """Call a function in a process. Raises what it raises, or CrashError if it ends the process."""
+        """Call a function (of a module, on what `worker` can pack) in a process.
+
+        Raises the EufccError it raises, or CrashError if it ends the process.
+        """
         async with self._free:
             while True:
-                worker = await self._choose()
+                chosen = await self._choose()
                 try:
-                    value: T = await worker.call(function, arguments)
+                    value: T = await chosen.call(function, arguments)
                 except _LostError:
                     continue
                 except CrashError:
@@ -83,8 +86,8 @@ class Workers:
     async def _choose(self) -> "_Worker":
         """The process with the least to do; a new one, as long as all have something to do."""
         async with self._choosing:
-            self._workers = [worker for worker in self._workers if worker.alive]
-            least = min(self._workers, key=lambda worker: worker.calls, default=None)
+            self._workers = [process for process in self._workers if process.alive]
+            least = min(self._workers, key=lambda process: process.calls, default=None)
             if least is None or (least.calls and len(self._workers) < self._processes):
                 least = await _Worker.start()
                 self._workers.append(least)
@@ -142,7 +145,7 @@ class _Worker:
     @classmethod
     async def start(cls) -> Self:
         # Without -P, modules that lie in the current folder would come before the installed ones.
-        command = (sys.executable, "-P", "-m", __name__)
+        command = (sys.executable, "-P", "-m", worker.__name__)
         return cls(
             await asyncio.create_subprocess_exec(
                 *command, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, env=os.environ | _KEEP_MEMORY
@@ -156,11 +159,9 @@ class _Worker:
     def call(self, function: Callable[..., Any], arguments: Sequence[Any]) -> asyncio.Future[Any]:
         future = asyncio.get_running_loop().create_future()
         self._waiting.append(future)
-        message = pickle.dumps((function, arguments))
         assert self._process.stdin is not None
         # No need to wait: of these messages few are on the way, and large bodies travel as files.
-        self._process.stdin.write(len(message).to_bytes(_LENGTH))
-        self._process.stdin.write(message)
+        self._process.stdin.write(pack_call(function, arguments))
         if len(self._waiting) == 1:
             self._set_alarm()
         return future
@@ -175,16 +176,16 @@ class _Worker:
         assert self._process.stdout is not None
         with suppress(EOFError, ConnectionError):
             while True:
-                length = int.from_bytes(await self._process.stdout.readexactly(_LENGTH))
-                done, value = pickle.loads(await self._process.stdout.readexactly(length))
+                length = int.from_bytes(await self._process.stdout.readexactly(LENGTH))
+                done, *value = unpack(await self._process.stdout.readexactly(length))
                 future = self._waiting.popleft()
                 self._set_alarm()
                 if future.done():  # cancelled
                     continue
                 if done:
-                    future.set_result(value)
-                else:
-                    future.set_exception(value)
+                    future.set_result(*value)
+                else:  # a message and a hint, or the traceback of a bug
+                    future.set_exception(EufccError(*value) if len(value) == 2 else RuntimeError(*value))
         self.alive = False
         for place, future in enumerate(self._waiting):
             if not future.done():
@@ -198,28 +199,3 @@ class _Worker:
                 self._process.kill()
         await self._process.wait()
         await self._reading
-
-
-def serve() -> None:
-    """What a worker does: answer calls on standard input until it closes, as it does when the parent dies."""
-    import signal
-    import traceback
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent alone hears Ctrl-C
-    calls, answers = sys.stdin.buffer, os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever a library prints is no answer
-    while length := calls.read(_LENGTH):
-        function, arguments = pickle.loads(calls.read(int.from_bytes(length)))
-        try:
-            answer = (True, function(*arguments))
-        except Exception as error:
-            error.add_note(traceback.format_exc())
-            answer = (False, error)
-        message = pickle.dumps(answer)
-        answers.write(len(message).to_bytes(_LENGTH))
-        answers.write(message)
-        answers.flush()
-
-
-if __name__ == "__main__":
-    serve()
