@@ -74,12 +74,13 @@ def coin(pen: Pen, rng: Random) -> None:
     pen.part(smooth(*rough, steps=2), puff=0.05)
     pen.mark(stroke(arc(0, 0, 0.385, 0.385, 0, 360, 50), 0.016), shade=0.6)
     if rng.random() < 0.65:
-        profile(pen, 0.0, 0.02, 0.52)
+        profile(pen, 0.0, 0.02, 0.6)
     else:
         letters = []
-        for n, count in enumerate((4, 6, 6, 4)):
-            y = -0.2 + 0.12 * n
-            letters += [box(x, y, x + 0.05, y + 0.07) for x in np.arange(count) * 0.085 - 0.0425 * count]
+        for n, count in enumerate((3, 4, 3)):
+            y = -0.2 + 0.15 * n
+            letters += [box(x, y, x + 0.09, y + 0.1) for x in np.arange(count) * 0.14 - 0.07 * count + 0.025]
+        pen.mark(*(np.add(letter, (0.015, 0.02)) for letter in letters), shade=0.5)
         pen.part(*letters, puff=0.03, shade=1.1)
 
 
@@ -107,7 +108,8 @@ def profile(pen: Pen, x: float, y: float, size: float) -> None:
     """A head in relief, looking to the right."""
     head = smooth((-0.3, 0.5), (-0.2, 0.2), (-0.34, 0.0), (-0.3, -0.34), (0.0, -0.5), (0.24, -0.36),
         (0.28, -0.16), (0.4, 0.02), (0.3, 0.06), (0.32, 0.2), (0.2, 0.3), (0.06, 0.28), (0.14, 0.5))
-    pen.part(head * size + (x, y), puff=0.12 * size, shade=1.08)
+    pen.mark(head * (1.08 * size) + (x + 0.03 * size, y + 0.03 * size), shade=0.62)
+    pen.part(head * size + (x, y), puff=0.12 * size, shade=1.12)
     pen.mark(stroke(smooth((-0.3, -0.1), (-0.05, -0.2), (0.2, -0.34), closed=False) * size + (x, y),
         0.05 * size), shade=0.6)
 
