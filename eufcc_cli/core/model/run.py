@@ -101,9 +101,9 @@ def train_run(
     torch.manual_seed(config.seed)
     split = load_split(root, "train", vocabulary, train_frame)
     validation = load_split(root, "val", vocabulary, validation_frame)
+    # An image without a tag in any facet teaches nothing.
+    split = split.without(np.flatnonzero(~split.annotated), vocabulary)
     clip = config.method in CLIP_METHODS
-    if clip:  # an image without tags has no caption
-        split = split.without(np.flatnonzero(~split.annotated), vocabulary)
     counts = {facet: np.bincount(t.indices, minlength=t.size) for facet, t in split.targets.items()}
     model = new_clip_model(config, name, vocabulary) if clip else _new_model(config, name, vocabulary, counts)
     with accelerator.main_process_first():  # one process builds the cache, the others find it
