@@ -275,6 +275,8 @@ def test_thirty_two_images_are_learnt_by_heart(quick, tmp_path):
         pixels = np.clip(rng.normal(colours[name], 8, (32, 32, 3)), 0, 255).astype(np.uint8)
         Image.fromarray(pixels).save(tmp_path / "images" / f"image{i}.png")
         rows.append(f"image{i},colour | {name}")
+    rows.append("image32,")  # without a tag it has no caption
+    shutil.copy(tmp_path / "images" / "image0.png", tmp_path / "images" / "image32.png")
     for split in ("train", "val"):
         text = "idInSource,materials.hierarchy\n" + "\n".join(rows) + "\n"
         (tmp_path / "data" / f"{split}.csv").write_text(text)
