@@ -5,22 +5,19 @@ write; the ledger learns how each image ended. Several rungs may be tried for an
 """
 
 import asyncio
-import heapq
-import itertools
 import logging
 import time
-from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import httpx
 import pandas as pd
 
 from eufcc_cli.core.collect.decode import MAX_PIXELS
 from eufcc_cli.core.collect.http import MAX_REDIRECTS, Answer, Client, web_address
-from eufcc_cli.core.collect.ladder import Rung, host_of, is_icon, ladder
+from eufcc_cli.core.collect.jobs import Job, Queue
+from eufcc_cli.core.collect.ladder import host_of, is_icon, ladder
 from eufcc_cli.core.collect.ledger import FOUND, OK, PLACEHOLDER, TEMPORARY, Entry, Ledger
 from eufcc_cli.core.collect.manners import FetchError, Host, Manners
 from eufcc_cli.core.collect.spool import Spool
@@ -77,48 +74,6 @@ def download_images(
         raise error from None
 
 
-@dataclass(slots=True)
-class _Job:
-    """An image under way: the rungs to try, and how it fared so far."""
-
-    row: int
-    id: str
-    rungs: list[Rung]
-    rung: int = 0
-    address: httpx.URL | None = None  # of the rung, or where redirects led
-    redirects: int = 0
-    tried: int = 0  # requests for this address
-    attempts: int = 0  # requests for this image
-    temporary: FetchError | None = None  # how an earlier rung ended, if that may pass
-    digest: str | None = None  # of the rung's body
-
-    @property
-    def host(self) -> str:
-        return host_of(str(self.address) if self.address is not None else self.rungs[self.rung].url)
-
-    def climb(self) -> bool:
-        """Go on with the next rung; False if this was the last."""
-        if self.rung + 1 == len(self.rungs):
-            return False
-        self.rung += 1
-        self.address, self.redirects, self.tried, self.digest = None, 0, 0, None
-        return True
-
-    def entry(self, status: str, http: int | None, reason: str | None = None) -> Entry:
-        name, url = self.rungs[self.rung]
-        return Entry(self.id, status, url, name, http, reason, self.attempts, source_sha256=self.digest)
-
-
-@dataclass
-class _Queue:
-    """The images that wait for one host: rows not begun yet, and jobs that come back at a time."""
-
-    rows: deque[int] = field(default_factory=deque)
-    returning: list[tuple[float, int, _Job]] = field(default_factory=list)
-    changed: asyncio.Event = field(default_factory=asyncio.Event)
-    served: bool = False
-
-
 class _Download:
     def __init__(self, root: Root, ledger: Ledger, options: Options) -> None:
         self._ledger = ledger
@@ -126,8 +81,7 @@ class _Download:
         self._folder = root.images
         self._how = Storing(root.images, options.resize, options.max_pixels)
         self._placeholders = ledger.placeholders()
-        self._queues: dict[str, _Queue] = {}
-        self._order = itertools.count()
+        self._queues: dict[str, Queue] = {}
         self._rejected: dict[str, Path] = {}  # files in the way of images
         self._failed = self._bytes = 0
         self._began = time.monotonic()
@@ -174,18 +128,18 @@ class _Download:
             for queue in self._queues.values():
                 self._serve(queue)
 
-    def _queue(self, host: str) -> _Queue:
-        return self._queues.setdefault(host, _Queue())
+    def _queue(self, host: str) -> Queue:
+        return self._queues.setdefault(host, Queue())
 
-    def _serve(self, queue: _Queue) -> None:
+    def _serve(self, queue: Queue) -> None:
         if not queue.served:
             queue.served = True
             self._group.create_task(self._pump(queue))
 
-    async def _pump(self, queue: _Queue) -> None:
+    async def _pump(self, queue: Queue) -> None:
         """Start one image after the other of a host, each when the host has a turn and a worker is free."""
-        while queue.rows or queue.returning:
-            job = await self._next(queue)
+        while queue:
+            job = await queue.take(self._begin)
             if job is None:
                 continue
             try:
@@ -198,20 +152,10 @@ class _Download:
             self._group.create_task(self._attempt(host, job))
         queue.served = False
 
-    async def _next(self, queue: _Queue) -> _Job | None:
-        """What comes next: a job whose time has come, else a new one; None after waiting for either."""
-        now = asyncio.get_running_loop().time()
-        if queue.returning and queue.returning[0][0] <= now:
-            return heapq.heappop(queue.returning)[2]
-        if queue.rows:
-            row = queue.rows.popleft()
-            return _Job(row, self._ids[row], ladder(self._urls[row], self._options.size))
-        queue.changed.clear()
-        with suppress(TimeoutError):
-            await asyncio.wait_for(queue.changed.wait(), queue.returning[0][0] - now)
-        return None
+    def _begin(self, row: int) -> Job:
+        return Job(row, self._ids[row], ladder(self._urls[row], self._options.size))
 
-    async def _turn(self, job: _Job) -> Host:
+    async def _turn(self, job: Job) -> Host:
         """The job's host, when it may be asked."""
         if job.address is None:
             url = job.rungs[job.rung].url
@@ -226,14 +170,12 @@ class _Download:
         await host.acquire()
         return host
 
-    def _come_back(self, job: _Job, delay: float = 0.0) -> None:
+    def _come_back(self, job: Job, delay: float = 0.0) -> None:
         queue = self._queue(job.host)
-        at = asyncio.get_running_loop().time() + delay
-        heapq.heappush(queue.returning, (at, next(self._order), job))
-        queue.changed.set()
+        queue.come_back(job, delay)
         self._serve(queue)
 
-    async def _attempt(self, host: Host, job: _Job) -> None:
+    async def _attempt(self, host: Host, job: Job) -> None:
         """One request, and what follows from it."""
         assert job.address is not None
         job.tried += 1
@@ -258,7 +200,7 @@ class _Download:
         finally:
             self._under_way.release()
 
-    async def _answered(self, job: _Job, answer: Answer, body: Spool) -> None:
+    async def _answered(self, job: Job, answer: Answer, body: Spool) -> None:
         target = answer.redirect
         if target is not None:
             job.redirects += 1
@@ -273,7 +215,7 @@ class _Download:
         else:
             await self._keep(job, answer, body)
 
-    async def _keep(self, job: _Job, answer: Answer, body: Spool) -> None:
+    async def _keep(self, job: Job, answer: Answer, body: Spool) -> None:
         """Let a worker verify and store a body; raises FetchError if it is no picture."""
         job.digest = body.sha256()
         if job.digest in self._placeholders or is_icon(job.digest, job.rungs[job.rung].name):
@@ -292,7 +234,7 @@ class _Download:
         self._bytes += body.size
         self._ended()
 
-    def _rung_ended(self, job: _Job, error: FetchError) -> None:
+    def _rung_ended(self, job: Job, error: FetchError) -> None:
         """A rung gave no picture: try the next, or let this be the image's end."""
         if error.status in TEMPORARY:
             job.temporary = error
@@ -335,7 +277,7 @@ class _Download:
             for row in (self._ids == entry.id).nonzero()[0]:
                 rungs = ladder(self._urls[row], self._options.size)
                 at = [rung.name for rung in rungs].index(str(entry.rung))
-                job = _Job(row, entry.id, rungs, at, attempts=entry.attempts, digest=digest)
+                job = Job(row, entry.id, rungs, at, attempts=entry.attempts, digest=digest)
                 if entry.reason is not None:
                     job.temporary = FetchError("server-error", entry.reason)
                 self._ended(-1)

@@ -6,6 +6,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
+from eufcc_cli.core.errors import EufccError
+
 IN_MEMORY = 1 << 20
 
 
@@ -24,18 +26,25 @@ class Spool:
         self.size = 0
 
     def write(self, piece: bytes) -> None:
+        """Take a piece. Raises EufccError where the temporary file cannot be written."""
         self.size += len(piece)
         self._hash.update(piece)
-        if self._file is None and self.size > IN_MEMORY:
-            self._file = tempfile.NamedTemporaryFile(  # noqa: SIM115 - __exit__ closes it
-                dir=self._folder, prefix=".", suffix=".part", delete=False
-            )
-            self._file.writelines(self._pieces)
-            self._pieces.clear()
-        if self._file is None:
+        if self._file is None and self.size <= IN_MEMORY:
             self._pieces.append(piece)
-        else:
+            return
+        try:
+            if self._file is None:
+                self._file = tempfile.NamedTemporaryFile(  # noqa: SIM115 - __exit__ closes it
+                    dir=self._folder, prefix=".", suffix=".part", delete=False
+                )
+                self._file.writelines(self._pieces)
+                self._pieces.clear()
             self._file.write(piece)
+        except OSError as error:
+            raise EufccError(
+                f"{self._folder}: cannot write: {error.strerror or error}",
+                hint="give the same command again when that is mended; it continues where it stopped",
+            ) from error
 
     def sha256(self) -> str:
         return self._hash.hexdigest()

@@ -98,7 +98,7 @@ def test_every_kind_of_trouble_ends_with_its_status(server: Misbehaving, root: R
     assert {entries[f"closing/{n}"].status for n in range(30)} == {"ok"}
     assert (entries["none"].status, entries["none"].reason) == ("missing", "the table gives no address")
     assert entries["ftp"].status == entries["text"].status == entries["x" * 2500].status == "blocked"
-    assert entries["nobody"].status == "server-error"
+    assert entries["nobody"].status in TEMPORARY
     for entry in entries.values():
         if entry.status == "ok":
             check_file(root, entry)
@@ -215,7 +215,7 @@ def test_the_ladder_of_a_thumbnail(server: Misbehaving, root: Root) -> None:
     entries = download(root, urls, size="original", same_body=5)
     assert [(entries[o].status, entries[o].rung) for o in originals[:2]] == [("ok", "original"), ("ok", "v2")]
     # A name that cannot be found today may be found tomorrow: the icon of v2 does not settle it.
-    assert {entries[i].status for i in urls if "nothing" in i} == {"server-error"}
+    assert {entries[i].status for i in urls if "nothing" in i} <= TEMPORARY
     entries = download(root, urls, FAILURES, size="400", same_body=5)
     assert [(entries[o].status, entries[o].rung) for o in originals[:2]] == [("ok", "original"), ("ok", "v2")]
     assert {(entries[i].status, entries[i].rung) for i in urls if "nothing" in i} == {("placeholder", "v2")}
