@@ -203,18 +203,27 @@ def _load(open_clip: ModuleType, clip: nn.Module, weights: Path) -> None:
 
 
 def build_clip(config: dict[str, Any]) -> nn.Module:
-    """Build the model of a configuration that `create_clip` returned, with random weights."""
+    """Build the model of a configuration that `create_clip` returned, with random weights.
+
+    Raises ModelError where it is not such a configuration.
+    """
     open_clip = _open_clip()
-    config = copy.deepcopy(config)
-    config["vision_cfg"]["timm_model_pretrained"] = False
-    config["text_cfg"]["hf_model_pretrained"] = False
-    custom = config.pop("custom_text", False) or config["text_cfg"].get("hf_model_name")
-    two_towers = open_clip.CustomTextCLIP if custom else open_clip.CLIP
-    kind = open_clip.CoCa if "multimodal_cfg" in config else two_towers
-    with _own_log():
-        clip = kind(**config)
-        if hasattr(clip.visual, "set_input_size"):
-            clip.visual.set_input_size(clip.visual.image_size)
+    try:
+        config = copy.deepcopy(config)
+        config["vision_cfg"]["timm_model_pretrained"] = False
+        config["text_cfg"]["hf_model_pretrained"] = False
+        custom = config.pop("custom_text", False) or config["text_cfg"].get("hf_model_name")
+        two_towers = open_clip.CustomTextCLIP if custom else open_clip.CLIP
+        kind = open_clip.CoCa if "multimodal_cfg" in config else two_towers
+        with _own_log():
+            clip = kind(**config)
+            if hasattr(clip.visual, "set_input_size"):
+                clip.visual.set_input_size(clip.visual.image_size)
+    except (KeyError, TypeError, AttributeError, ValueError, RuntimeError, OSError, ImportError) as error:
+        raise ModelError(
+            f"open_clip cannot build this CLIP model: {type(error).__name__}: {_first_line(error)}",
+            hint="the configuration is damaged, or made for another version of open_clip",
+        ) from error
     return _prepared(clip)
 
 

@@ -161,6 +161,21 @@ def test_a_model_is_built_again_from_its_configuration(tiny):
     assert clip_preprocessing(clip).size == 48
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"vision_cfg": {"timm_model_name": "no_such_net"}},
+        {"text_cfg": {"depth": 3}},
+        {"text_cfg": None},
+        {"embed_dim": "many"},
+        {"surprise": 1},
+    ],
+)
+def test_a_damaged_configuration_is_refused(change):
+    with pytest.raises(ModelError, match="cannot build"):
+        build_clip({**TINY, **change})
+
+
 def test_preprocessing_is_that_of_open_clip(tiny):
     clip, _ = create_clip(f"local-dir:{tiny}")
     preprocessing = clip_preprocessing(clip)
