@@ -9,6 +9,7 @@ import gzip
 import io
 import json
 import random
+import re
 import socket
 import struct
 import time
@@ -64,6 +65,7 @@ class Server:
         """Read one request and answer it; False ends the connection."""
         request = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
         target = request.split(" ", 2)[1]
+        target = re.sub(r"^http://[^/]*", "", target)  # how a proxy is asked
         headers = dict(line.lower().split(": ", 1) for line in request.split("\r\n")[1:] if line)
         if target == "/_log":
             return await self._send(writer, json.dumps(self._told()).encode())

@@ -30,7 +30,7 @@ class Manners:
     """Longest time for one request."""
     backoff: float = 1.0
     """Mean wait before the first retry; it doubles with each."""
-    max_wait: float = 600.0
+    max_wait: float = 3600.0
     """Longest wait that a server may ask for; a host that asks for more is given up for this run."""
     trip: int = 10
     """Addresses of one host that fail in a row until it is paused."""

@@ -7,6 +7,7 @@ import ssl
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from eufcc_cli.core.collect import addresses
 from eufcc_cli.core.collect.addresses import is_public
 from eufcc_cli.core.collect.http import Answer, Client, Manners, web_address
 from eufcc_cli.core.collect.manners import FetchError, rate_limit_wait, retry_after
@@ -130,6 +132,43 @@ def test_credentials_and_cookies_stay_with_their_host(server: Misbehaving) -> No
 
     told = json.loads(ask(ask_all).content)
     assert told == {"authorization": None, "x-api-key": None, "cookie": None}
+
+
+def test_a_proxy_of_the_environment_is_used_only_where_any_address_may_be(
+    server: Misbehaving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("no_proxy", "NO_PROXY", "HTTP_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("http_proxy", server.url(""))
+    answer = ask(
+        lambda client: client.get("http://behind.invalid/ok/proxied"),
+        replace(QUICK, allow_private_hosts=True),
+    )
+    assert answer.content == picture("/ok/proxied")
+    with pytest.raises(FetchError):
+        ask(lambda client: client.get("http://behind.invalid/ok/proxied"), replace(QUICK, retries=0))
+
+
+def test_idle_connections_are_used_again_and_not_hoarded(
+    server: Misbehaving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("eufcc_cli.core.collect.transport._MOST_KEPT", 3)
+    opened = []
+    connect = addresses._connect
+    monkeypatch.setattr(addresses, "_connect", lambda *where: opened.append(where[0]) or connect(*where))
+
+    async def ask_all(client: Client) -> Answer:
+        for _ in range(5):
+            await client.get(server.url("ok/idle"))
+        assert len(opened) == 1
+        for host in (2, 3, 4, 5):
+            await client.get(server.url("ok/idle", host))
+        await client.get(server.url("ok/idle", 5))
+        assert len(opened) == 5
+        return await client.get(server.url("ok/idle", 1))  # closed meanwhile, to make room
+
+    assert ask(ask_all).status == 200
+    assert len(opened) == 6
 
 
 def test_retry_after_as_a_date() -> None:
