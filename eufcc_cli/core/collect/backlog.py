@@ -27,11 +27,11 @@ class Backlog:
 def take_stock(root: Root, ledger: Ledger, wanted: pd.DataFrame, retry: Collection[str] = ()) -> Backlog:
     """Compare the wanted images with the ledger and the ledger with the files.
 
-    An image is done if its file is there with the recorded size; one that failed is taken up again if
-    its status is in `retry`. What a killed run left half-written is removed.
+    An image is done if its file is there with the recorded size, else its row is removed; one that failed
+    is taken up again if its status is in `retry`. What a killed run left half-written is removed too.
     """
     files = _sizes(str(root.images))
-    done, failed = set(), set()
+    done, failed, lost = set(), set(), []
     for image_id, status, path, size in ledger.select("id", "status", "path", "bytes"):
         if status != OK:
             if status not in retry:
@@ -39,6 +39,9 @@ def take_stock(root: Root, ledger: Ledger, wanted: pd.DataFrame, retry: Collecti
         elif files.get(path) == size:
             done.add(image_id)
             del files[path]
+        else:
+            lost.append(image_id)
+    ledger.forget(lost)
     ids = wanted["id"]
     is_done, is_failed = ids.isin(done), ids.isin(failed)
     not_there = set(ids[~is_done])

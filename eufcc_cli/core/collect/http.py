@@ -171,11 +171,11 @@ class Client:
         try:
             async with asyncio.timeout(self.manners.total_timeout):
                 answer = await self._exchange(url, sink, max_bytes, headers)
-        except (TimeoutError, httpx.TimeoutException) as error:
-            silent = (
-                f"no data for {self.manners.timeout:g} s" if isinstance(error, httpx.TimeoutException) else ""
-            )
-            reason = silent or f"not complete after {self.manners.total_timeout:g} s"
+        except TimeoutError as error:
+            reason = f"not complete after {self.manners.total_timeout:g} s"
+            raise FetchError("timeout", reason, again=True) from error
+        except httpx.TimeoutException as error:
+            reason = f"no data for {self.manners.timeout:g} s"
             raise FetchError("timeout", reason, again=True) from error
         except httpx.DecodingError as error:
             raise FetchError("server-error", f"broken compression: {error}", again=True) from error

@@ -18,7 +18,15 @@ from eufcc_cli.core.collect.decode import MAX_PIXELS
 from eufcc_cli.core.collect.http import MAX_REDIRECTS, Answer, Client, web_address
 from eufcc_cli.core.collect.jobs import Job, Queue
 from eufcc_cli.core.collect.ladder import host_of, is_icon, ladder
-from eufcc_cli.core.collect.ledger import FOUND, OK, PLACEHOLDER, TEMPORARY, Entry, Ledger
+from eufcc_cli.core.collect.ledger import (
+    FOUND,
+    OK,
+    PLACEHOLDER,
+    SECONDS_BETWEEN_COMMITS,
+    TEMPORARY,
+    Entry,
+    Ledger,
+)
 from eufcc_cli.core.collect.manners import FetchError, Host, Manners
 from eufcc_cli.core.collect.spool import Spool
 from eufcc_cli.core.collect.storing import CRASHED, Rejected, Stored, Storing, adopt_all, store
@@ -29,7 +37,6 @@ from eufcc_cli.core.progress import SILENT, Progress
 
 log = logging.getLogger("eufcc")
 
-_SECONDS_BETWEEN_COMMITS = 1.0
 _SAME_BODY = "the same body came for many URLs"
 
 
@@ -259,7 +266,7 @@ class _Download:
     async def _commit_until_all_ended(self) -> None:
         while self._left:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._all_ended.wait(), _SECONDS_BETWEEN_COMMITS)
+                await asyncio.wait_for(self._all_ended.wait(), SECONDS_BETWEEN_COMMITS)
             most = self._options.same_body
             kept = {entry.source_sha256 for entry in self._ledger.commit() if entry.status == OK}
             for digest in filter(None, kept):

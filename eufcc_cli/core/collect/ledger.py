@@ -21,7 +21,7 @@ PLACEHOLDER = "placeholder"
 FOUND = "found"  # the rung of a file that was there already
 TEMPORARY = frozenset(("timeout", "server-error"))  # failures that may pass
 FAILURES = TEMPORARY | {"missing", PLACEHOLDER, "not-image", "too-large", "refused", "blocked"}
-_SECONDS_BETWEEN_COMMITS = 1.0
+SECONDS_BETWEEN_COMMITS = 1.0
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS images (
     id TEXT PRIMARY KEY NOT NULL,
@@ -170,7 +170,7 @@ class Ledger:
 
     def commit_if_due(self) -> None:
         """Commit once a second, called as often as one likes."""
-        if time.monotonic() - self._committed > _SECONDS_BETWEEN_COMMITS:
+        if time.monotonic() - self._committed > SECONDS_BETWEEN_COMMITS:
             self.commit()
 
     def commit(self) -> list[Entry]:
