@@ -338,19 +338,21 @@ def iterative_stratification(labels, shares, seed):
 
 
 def contrastive_loss_of(images, captions, scale, keys):
-    """The sum over pairs of half of both cross-entropies, positives being the pairs of the same key."""
+    """Half of both cross-entropies of each pair, each positive against the negatives alone."""
     pairs = range(len(images))
 
-    def logit(image, caption):
-        return scale * sum(a * b for a, b in zip(images[image], captions[caption], strict=True))
+    def exp_logit(image, caption):
+        return math.exp(scale * sum(a * b for a, b in zip(images[image], captions[caption], strict=True)))
 
     total = 0.0
     for own in pairs:
         positives = [other for other in pairs if keys[other] == keys[own]]
-        over_captions = math.log(sum(math.exp(logit(own, other)) for other in pairs))
-        over_images = math.log(sum(math.exp(logit(other, own)) for other in pairs))
+        negatives = [other for other in pairs if keys[other] != keys[own]]
+        other_captions = sum(exp_logit(own, other) for other in negatives)
+        other_images = sum(exp_logit(other, own) for other in negatives)
         for positive in positives:
             share = 1 / len(positives)
-            total += share * (over_captions - logit(own, positive)) / 2
-            total += share * (over_images - logit(positive, own)) / 2
+            to_caption, to_image = exp_logit(own, positive), exp_logit(positive, own)
+            total -= share * math.log(to_caption / (to_caption + other_captions)) / 2
+            total -= share * math.log(to_image / (to_image + other_images)) / 2
     return total

@@ -19,11 +19,12 @@ import torch
 from accelerate import Accelerator
 
 from eufcc_cli.core.model.cache import CachedSquares
-from eufcc_cli.core.model.clip import ClipNetwork, create_clip
+from eufcc_cli.core.model.clip import ClipNetwork
 from eufcc_cli.core.model.clip_training import ClipTrainer, new_clip_model
 from eufcc_cli.core.model.config import TrainConfig
 from eufcc_cli.core.model.dataset import Split
 from eufcc_cli.core.model.optimization import create_optimizer
+from eufcc_cli.core.model.towers import create_clip
 from eufcc_cli.core.taxonomy.vocabulary import FacetVocabulary, Targets, Vocabulary
 
 BATCH, STEPS, SIZE = 64, 4, 64

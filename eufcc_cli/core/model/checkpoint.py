@@ -15,11 +15,12 @@ from torch import Tensor, nn
 
 from eufcc_cli.core.errors import EufccError, ModelError
 from eufcc_cli.core.files import Root, sha256, write_bytes, write_text
-from eufcc_cli.core.model.clip import ClipNetwork, build_clip, clip_tokenizer
+from eufcc_cli.core.model.clip import ClipNetwork
 from eufcc_cli.core.model.config import CLIP_METHODS
 from eufcc_cli.core.model.methods import METHODS, FacetMethod
 from eufcc_cli.core.model.network import Network, create_backbone
 from eufcc_cli.core.model.preprocessing import Preprocessing
+from eufcc_cli.core.model.towers import build_clip, clip_tokenizer
 from eufcc_cli.core.model.wording import TextOptions, Wording
 from eufcc_cli.core.taxonomy.vocabulary import Vocabulary
 

@@ -11,15 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from eufcc_cli.core.model.checkpoint import TaggingModel, build_methods
-from eufcc_cli.core.model.clip import (
-    LARGEST_SCALE,
-    ClipNetwork,
-    clip_preprocessing,
-    clip_tokenizer,
-    create_clip,
-)
+from eufcc_cli.core.model.clip import LARGEST_SCALE, ClipNetwork
 from eufcc_cli.core.model.config import TrainConfig
 from eufcc_cli.core.model.contrastive import Features, cached_gradients, contrastive_loss
+from eufcc_cli.core.model.towers import clip_preprocessing, clip_tokenizer, create_clip
 from eufcc_cli.core.model.training import Trainer
 from eufcc_cli.core.model.wording import Captions, TextOptions, Wording, trained_prompts
 from eufcc_cli.core.taxonomy.vocabulary import Vocabulary

@@ -17,19 +17,27 @@ def contrastive_loss(
 ) -> Tensor:
     """The sum over pairs of half the cross-entropies image -> captions and caption -> images.
 
-    keys [b] int64: pairs of one key are positives of each other, and share the target evenly (Yang et al.
-    2022, "Unified Contrastive Learning", equations 2 to 4); keys that all differ give the loss of Radford
-    et al. 2021. together: compare with the pairs of all processes of torch.distributed; the sum is over
-    this process's own.
+    keys [b] int64: pairs of one key (equal captions) are positives of each other, not negatives. An image's
+    term is the mean over its positives of -log(e^s / (e^s + the sum of e^t over its negatives)), s and t
+    being scaled cosines; a caption's likewise. Keys that all differ give the loss of Radford et al. 2021.
+    (Targets that equal captions share evenly, Yang et al. 2022, would change nothing but rounding: equal
+    captions have equal features, and what one repels another attracts.)
+
+    together: compare with the pairs of all processes of torch.distributed; the sum is over this process's
+    own.
     """
     every_image, every_caption, every_key = images, captions, keys
     if together:
         every_image, every_caption, every_key = map(_of_all_processes, (images, captions, keys))
-    target = (keys[:, None] == every_key).to(images.dtype)
-    target = target / target.sum(1, keepdim=True)
-    image_loss = F.cross_entropy(scale * images @ every_caption.T, target, reduction="sum")
-    caption_loss = F.cross_entropy(scale * captions @ every_image.T, target, reduction="sum")
+    positive = keys[:, None] == every_key
+    image_loss = _loss(scale * images @ every_caption.T, positive)
+    caption_loss = _loss(scale * captions @ every_image.T, positive)
     return (image_loss + caption_loss) / 2
+
+
+def _loss(logits: Tensor, positive: Tensor) -> Tensor:
+    negatives = logits.masked_fill(positive, -torch.inf).logsumexp(1, keepdim=True)
+    return (F.softplus(negatives - logits) * positive / positive.sum(1, keepdim=True)).sum()
 
 
 def _of_all_processes(rows: Tensor) -> Tensor:

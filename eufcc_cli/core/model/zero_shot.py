@@ -14,8 +14,9 @@ from eufcc_cli.core.model.checkpoint import (
     select_device,
     select_precision,
 )
-from eufcc_cli.core.model.clip import ClipNetwork, clip_preprocessing, clip_tokenizer, create_clip
+from eufcc_cli.core.model.clip import ClipNetwork
 from eufcc_cli.core.model.run import training_vocabulary
+from eufcc_cli.core.model.towers import clip_preprocessing, clip_tokenizer, create_clip
 from eufcc_cli.core.model.wording import TextOptions, Wording
 from eufcc_cli.core.taxonomy.annotations import FACETS, read_table
 from eufcc_cli.core.taxonomy.hierarchy import Hierarchy, build_trees

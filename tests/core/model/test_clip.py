@@ -18,9 +18,10 @@ from eufcc_cli.commands.common import ModelLoader
 from eufcc_cli.core.errors import EufccError, ModelError
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.model.checkpoint import load_model
-from eufcc_cli.core.model.clip import ClipNetwork, build_clip, clip_preprocessing, clip_tokenizer, create_clip
+from eufcc_cli.core.model.clip import ClipNetwork
 from eufcc_cli.core.model.config import TrainConfig
 from eufcc_cli.core.model.run import train_run
+from eufcc_cli.core.model.towers import build_clip, clip_preprocessing, clip_tokenizer, create_clip
 from eufcc_cli.core.model.wording import PROMPTS, TextOptions
 from eufcc_cli.core.report.model_card import export_model
 

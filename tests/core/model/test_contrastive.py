@@ -30,6 +30,23 @@ def test_different_captions_give_the_loss_of_open_clip():
     torch.testing.assert_close(loss / 12, peer)
 
 
+def test_images_of_one_caption_do_not_push_each_other_away():
+    images = nn.functional.normalize(torch.tensor([[1.0, 0.1], [1.0, -0.1], [-1.0, 0.0]]), dim=-1)
+    captions = torch.tensor([[1.0, 0.0], [1.0, 0.0], [-1.0, 0.0]])
+    alone, equal = (
+        contrastive_loss(images, captions, torch.tensor(50.0), torch.tensor(keys)).item()
+        for keys in ([0, 1, 2], [0, 0, 2])
+    )
+    assert equal == pytest.approx(0, abs=1e-6) and alone == pytest.approx(2 * np.log(2), rel=0.1)
+
+
+def test_a_batch_of_one_caption_has_nothing_to_learn():
+    images, captions = (rows.requires_grad_() for rows in features(4))
+    loss = contrastive_loss(images, captions, torch.tensor(5.0), torch.zeros(4, dtype=torch.long))
+    loss.backward()
+    assert loss == 0 and images.grad.abs().max() == captions.grad.abs().max() == 0
+
+
 def test_gradients_are_those_of_the_loss():
     images, captions = (rows.requires_grad_() for rows in features(6))
     scale, keys = torch.tensor(3.0, dtype=torch.float64, requires_grad=True), torch.tensor([0, 1, 0, 2, 3, 0])
