@@ -67,6 +67,13 @@ class FacetCalibration:
         """Calibrated probabilities, float64, of coherent log-scores (any shape)."""
         return _sigmoid(_logit(log_scores) / self.temperature + self.bias)
 
+    def log_score(self, probability: float) -> float:
+        """The coherent log-score that has this probability: the inverse of `probabilities`."""
+        if not 0 < probability < 1:
+            return -np.inf if probability <= 0 else np.inf
+        logit = (np.log(probability) - np.log1p(-probability) - self.bias) * self.temperature
+        return float(-np.logaddexp(0, -logit))
+
     def threshold(self, coverage: float) -> float:
         """The log-score from which tags are suggested to cover this share of the true tags on average.
 

@@ -114,13 +114,12 @@ def _fill_facet(
     leaves = np.setdiff1d(np.flatnonzero(existing), inner)
     below = subtrees(vocabulary, leaves.tolist())
     if not len(leaves) or probabilities[leaves].max() >= UNLIKELY:
-        ranked = chooser.ranked(coherent, probabilities, ~existing)
-        kinds = ("more specific" if below[i] else "missing" for i in ranked)
-        return [chooser.suggestion(i, probabilities[i], k) for i, k in zip(ranked, kinds, strict=True)], []
+        ranked = chooser.ranked(coherent, ~existing)
+        kinds = ["more specific" if below[i] else "missing" for i in ranked]
+        return chooser.suggestions(ranked, coherent, kinds), []
     others = np.flatnonzero((probabilities >= LIKELY) & ~existing & ~below)
     if not len(others):
         return [], []
-    best = others[np.lexsort((coherent[others], vocabulary.depths[others]))[-1]]
-    instead = chooser.suggestion(int(best), probabilities[best])
-    doubted = [chooser.suggestion(int(i), probabilities[i]) for i in leaves]
+    best = int(others[np.lexsort((coherent[others], vocabulary.depths[others]))[-1]])
+    instead, *doubted = chooser.suggestions([best, *leaves.tolist()], coherent)
     return [], [Contradiction(tag.tag, tag.path, tag.score, instead) for tag in doubted]

@@ -4,6 +4,7 @@ import difflib
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import repeat
 
 import numpy as np
 
@@ -119,38 +120,47 @@ class FacetChooser:
         self._calibration = calibration
         unlimited = choice.top is choice.threshold is choice.coverage is None
         self._top = DEFAULT_TOP if unlimited else choice.top
-        self._threshold = (DEFAULT_THRESHOLD if unlimited else choice.threshold) or 0.0
-        self._floor = -np.inf if choice.coverage is None else calibration.threshold(choice.coverage)
-        self.lists_all = choice.coverage is not None and np.isneginf(self._floor)
+        self._floor = calibration.log_score(DEFAULT_THRESHOLD if unlimited else choice.threshold or 0.0)
+        self.lists_all = False
+        if choice.coverage is not None:
+            covering = calibration.threshold(choice.coverage)
+            self.lists_all = covering == -np.inf
+            self._floor = max(self._floor, covering)
         self._allowed = only & ~exclude
         self._deepest = choice.deepest
+        self._paths: dict[int, tuple[str, ...]] = {}
 
     def __call__(self, log_scores: np.ndarray) -> list[Suggestion]:
-        return self.choose(*self.scores(log_scores))
+        coherent = self._coherent(log_scores)
+        return self.suggestions(self.ranked(coherent, self._allowed), coherent)
 
     def scores(self, log_scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Coherent log-scores [n] and their probabilities [n]."""
         coherent = self._coherent(log_scores)
         return coherent, self._calibration.probabilities(coherent)
 
-    def choose(self, coherent: np.ndarray, probabilities: np.ndarray) -> list[Suggestion]:
-        """The suggestions, best first, ancestors before what is below them."""
-        everywhere = np.ones(len(coherent), dtype=bool)
-        return [
-            self.suggestion(i, probabilities[i]) for i in self.ranked(coherent, probabilities, everywhere)
-        ]
-
-    def ranked(self, coherent: np.ndarray, probabilities: np.ndarray, among: np.ndarray) -> list[int]:
-        """The numbers of the suggested tags among some (bool [n]), best first."""
-        enough = (coherent >= self._floor) & (probabilities >= self._threshold) & self._allowed & among
-        tags = np.flatnonzero(enough)
+    def ranked(self, coherent: np.ndarray, among: np.ndarray) -> list[int]:
+        """The numbers of the suggested tags among some (bool [n]): best first, ancestors before theirs."""
+        tags = np.flatnonzero((coherent >= self._floor) & self._allowed & among)
         tags = tags[np.lexsort((self.vocabulary.depths[tags], -coherent[tags]))]
         return self._deepest_of(tags.tolist()) if self._deepest else tags[: self._top].tolist()
 
-    def suggestion(self, i: int, probability: float, kind: str | None = None) -> Suggestion:
+    def suggestions(
+        self, tags: list[int], coherent: np.ndarray, kinds: Iterable[str | None] = repeat(None)
+    ) -> list[Suggestion]:
+        """Tags by their numbers, with paths and probabilities."""
+        probabilities = self._calibration.probabilities(coherent[tags]).tolist()
         # Six digits tell more than a model knows, and rank nearly all that float32 does.
-        score = float(f"{probability:.6g}")
-        return Suggestion(self.vocabulary.tags[i], self.vocabulary.path(i), score, kind)
+        return [
+            Suggestion(self.vocabulary.tags[i], self._path(i), float(f"{probability:.6g}"), kind)
+            for i, probability, kind in zip(tags, probabilities, kinds, strict=False)
+        ]
+
+    def _path(self, i: int) -> tuple[str, ...]:
+        path = self._paths.get(i)
+        if path is None:
+            path = self._paths[i] = self.vocabulary.path(i)
+        return path
 
     def _deepest_of(self, ranked: list[int]) -> list[int]:
         """The longest beginning of the ranking that has at most `top` tags without a suggested descendant."""

@@ -1,0 +1,169 @@
+"""Tagging from JPEG files to JSON lines: against bare timm inference, from a cold start, on many images.
+
+Bare inference is a timm model with one classifier of 1,203 outputs on normalised tensors in memory, at the
+same backbone, batch and precision. A cold start is measured against a process that imports torch and timm.
+"""
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import timm
+import torch
+from PIL import Image
+
+from eufcc_cli.core.collect.inputs import listed
+from eufcc_cli.core.files import Root
+from eufcc_cli.core.model.batching import BatchSize
+from eufcc_cli.core.model.checkpoint import build_methods, load_model, save_config, save_weights
+from eufcc_cli.core.model.network import Network, create_backbone
+from eufcc_cli.core.model.preprocessing import Preprocessing
+from eufcc_cli.core.report.suggestions.lines import JsonLines
+from eufcc_cli.core.suggestions import Choice
+from eufcc_cli.core.tagging import Tagger, compile_network
+from tests.benchmarks.training import vocabulary
+
+EUFCC = str(Path(sys.executable).with_name("eufcc"))
+
+
+def make_run(root: Root, backbone: str, size: int, method: str = "multilabel") -> str:
+    """A model with random weights: how fast it is does not depend on what it has learnt."""
+    words = vocabulary()
+    torch.manual_seed(0)
+    outputs = {facet: made.outputs for facet, made in build_methods(method, words).items()}
+    save_weights(root.run(backbone), Network(create_backbone(backbone), outputs))
+    config = {"name": backbone, "method": method, "backbone": backbone}
+    parts = {"preprocessing": Preprocessing(size).to_json(), "vocabulary": words.to_json()}
+    save_config(root.run(backbone), {**config, **parts})
+    return backbone
+
+
+def make_pictures(folder: Path, count: int, size: tuple[int, int] = (400, 300)) -> Path:
+    """Pictures as Europeana's thumbnails are: 400 pixels wide, some 20 to 40 KB; 64 of them, linked."""
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    for number in range(min(count, 64)):
+        coarse = Image.fromarray(random.integers(0, 255, (24, 32, 3), dtype=np.uint8))
+        noise = random.normal(0, 6, (size[1], size[0], 3))
+        picture = np.asarray(coarse.resize(size, Image.Resampling.BICUBIC), dtype=np.float32) + noise
+        path = folder / f"{number:05d}.jpg"
+        Image.fromarray(picture.clip(0, 255).astype(np.uint8)).save(path, quality=85)
+    for number in range(64, count):
+        os.link(folder / f"{number % 64:05d}.jpg", folder / f"{number:05d}.jpg")
+    return folder
+
+
+def tagging(root: Root, name: str, pictures: Path, batch: int | None, device: str, compiled: bool) -> float:
+    """Images a second of everything from the files to the text of the results."""
+    tagger = Tagger([load_model(name, root, device)], Choice(), root)
+    if compiled:
+        compile_network(tagger.models[0])
+    writer = JsonLines(name)
+    results = tagger.tag(listed([str(pictures)]), batch_size=batch, eager=False)
+    warm = 2 * (batch or BatchSize(tagger.models[0].device, None).most)
+    for _ in range(warm):
+        writer.text(next(results))
+    began = time.perf_counter()
+    count = sum(1 for result in results if writer.text(result))
+    return count / (time.perf_counter() - began)
+
+
+def bare(backbone: str, size: int, batch: int, batches: int, device: str, compiled: bool) -> float:
+    """Images a second of timm alone, in the precision that `tag` chooses by itself."""
+    model = timm.create_model(backbone, num_classes=1203).eval().to(device, memory_format=torch.channels_last)
+    images = torch.rand(batch, 3, size, size, device=device).contiguous(memory_format=torch.channels_last)
+    if compiled:
+        model = torch.compile(model)
+    half = device == "cuda"
+    with torch.inference_mode(), torch.autocast(device, torch.bfloat16, enabled=half):
+        for _ in range(2):
+            model(images)
+        if half:
+            torch.cuda.synchronize()
+        began = time.perf_counter()
+        for _ in range(batches):
+            model(images)
+        if half:
+            torch.cuda.synchronize()
+    return batch * batches / (time.perf_counter() - began)
+
+
+def throughput(folder: Path) -> None:
+    cuda = torch.cuda.is_available()
+    settings = [
+        # backbone, image size, batch, images, device, compiled
+        ("convnext_mini", 64, 64, 2048, "cpu", False),
+        ("convnext_atto", 224, 32, 512, "cpu", False),
+        ("convnext_tiny", 224, 16, 128, "cpu", False),
+    ]
+    if cuda:
+        settings = [("convnext_base", 224, 256, 12_800, "cuda", compiled) for compiled in (False, True)]
+    heads = f"{'bare img/s':>12}{'tag img/s':>11}{'ratio':>7}{'auto img/s':>12}"
+    print(f"{'backbone':<15}{'size':>5}{'batch':>6}{heads}")
+    for backbone, size, batch, count, device, compiled in settings:
+        root = Root(folder / f"{backbone}{compiled}")
+        name = make_run(root, backbone, size)
+        pictures = make_pictures(root.path / "pictures", count + 2 * batch)
+        rounds = []
+        for _ in range(3):  # in turns, so that both meet the same machine
+            alone = bare(backbone, size, batch, max(2, count // batch // 2), device, compiled)
+            rounds.append((alone, tagging(root, name, pictures, batch, device, compiled)))
+        alone, ours = (statistics.median(column) for column in zip(*rounds, strict=True))
+        auto = tagging(root, name, pictures, None, device, compiled) if count > 1000 else float("nan")
+        label = backbone + (" *" if compiled else "")
+        print(
+            f"{label:<15}{size:>5}{batch:>6}{alone:>12.1f}{ours:>11.1f}{ours / alone:>7.2f}{auto:>12.1f}",
+            flush=True,
+        )
+    if cuda:
+        print("* compiled; bf16")
+
+
+def cold_start(folder: Path) -> None:
+    root = Root(folder / "cold")
+    picture = next(make_pictures(root.path, 1).iterdir())
+    for backbone, size in (("convnext_mini", 64), ("convnext_base", 224)):
+        make_run(root, backbone, size)
+        command = [EUFCC, "--quiet", "--root", str(root.path), "tag", str(picture), "--model", backbone]
+        times: dict[str, list[float]] = {"torch and timm": [], "tag": []}
+        for _ in range(5):
+            for name, arguments in (
+                ("torch and timm", [sys.executable, "-c", "import torch, timm"]),
+                ("tag", command),
+            ):
+                began = time.perf_counter()
+                subprocess.run(arguments, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                times[name].append(time.perf_counter() - began)
+        floor, ours = (statistics.median(values) for values in times.values())
+        more = f"importing torch and timm {floor:.2f} s: {ours - floor:+.2f} s"
+        print(f"one image, cold, {backbone}: {ours:.2f} s, {more}", flush=True)
+
+
+def memory(folder: Path) -> None:
+    root = Root(folder / "memory")
+    make_run(root, "convnext_mini", 64)
+    for count in (1000, 10_000):
+        pictures = make_pictures(root.path / str(count), count)
+        output = root.path / f"{count}.jsonl"
+        command = [EUFCC, "--quiet", "--root", str(root.path), "tag", str(pictures), "--output", str(output)]
+        process = subprocess.Popen(command)
+        _, status, usage = os.wait4(process.pid, 0)
+        assert status == 0
+        assert len(output.read_text().splitlines()) == count
+        print(f"peak memory with {count:,} images: {usage.ru_maxrss / 1024:,.0f} MB")
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        throughput(Path(folder))
+        cold_start(Path(folder))
+        memory(Path(folder))
+
+
+if __name__ == "__main__":
+    main()
