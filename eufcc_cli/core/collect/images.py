@@ -29,7 +29,7 @@ from eufcc_cli.core.collect.ledger import (
 )
 from eufcc_cli.core.collect.manners import FetchError, Host, Manners
 from eufcc_cli.core.collect.spool import Spool
-from eufcc_cli.core.collect.storing import CRASHED, Rejected, Stored, Storing, adopt_all, store
+from eufcc_cli.core.collect.storing import CRASHED, INCOMING, Rejected, Stored, Storing, adopt_all, store
 from eufcc_cli.core.collect.workers import CrashError, Workers, cores
 from eufcc_cli.core.errors import DataError
 from eufcc_cli.core.files import Root, image_stem
@@ -104,6 +104,10 @@ class _Download:
                         await self._fetch(pending)
         finally:
             self._ledger.commit()
+            with suppress(
+                OSError
+            ):  # not there, or not empty where a worker was ended: the next run clears it
+                (self._folder / INCOMING).rmdir()
 
     async def _adopt(self, found: Sequence[tuple[str, Path]], progress: Progress) -> set[str]:
         """Verify files that are there already; those that are sound need no download."""
@@ -189,7 +193,7 @@ class _Download:
         job.attempts += 1
         began = asyncio.get_running_loop().time()
         try:
-            with Spool(self._folder) as body:
+            with Spool(self._folder / INCOMING) as body:
                 try:
                     answer = await self._client.attempt(job.address, body, max_bytes=self._options.max_bytes)
                 finally:

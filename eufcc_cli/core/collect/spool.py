@@ -34,6 +34,7 @@ class Spool:
             return
         try:
             if self._file is None:
+                self._folder.mkdir(parents=True, exist_ok=True)
                 self._file = tempfile.NamedTemporaryFile(  # noqa: SIM115 - __exit__ closes it
                     dir=self._folder, prefix=".", suffix=".part", delete=False
                 )

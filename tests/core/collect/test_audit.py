@@ -33,8 +33,8 @@ def test_an_audit_finds_and_mends(root: Root) -> None:
         files["edited"].write_bytes(picture("edited by hand"))
         files["torn"].write_bytes(files["torn"].read_bytes()[:-400])
         for name in ("known", "unknown"):
-            place(picture(name), root.images / image_stem(name).with_suffix(".jpg"))
-        place(b"no image", root.images / image_stem("broken").with_suffix(".jpg"))
+            place(picture(name), root.images, image_stem(name).with_suffix(".jpg"))
+        place(b"no image", root.images, image_stem("broken").with_suffix(".jpg"))
         outcome = audit(root, ledger, {*files, "known", "broken", "outside"})
         assert outcome.intact == 1
         findings = {(kind, image.rpartition("/")[2]): done for kind, image, done in outcome.findings}
