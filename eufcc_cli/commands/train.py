@@ -133,7 +133,7 @@ def train(
     ] = 10.0,
     stop: Annotated[
         bool, typer.Option(help="hsoftmax-nodes: learn where annotations end.", rich_help_panel=_METHODS)
-    ] = True,
+    ] = False,
     gamma_pos: Annotated[
         float, typer.Option(help="asl: focus of positives.", rich_help_panel=_METHODS)
     ] = 0.0,

@@ -113,7 +113,7 @@ class TrainConfig:
     """Minutes between saves of the training state within an epoch."""
     seed: int = 0
     """Seed of weights, order and augmentation."""
-    stop: bool = True
+    stop: bool = False
     """hsoftmax-nodes: one more output per inner node, true where an annotation ends there."""
     gamma_pos: float = 0.0
     """asl: focusing of the positive terms."""
