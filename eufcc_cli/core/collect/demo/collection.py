@@ -120,8 +120,8 @@ def _own_images(root: Root, files: dict[Path, str], places: dict[Path, int], pla
             raise refuse(path)
     there = set()
     for path in root.images.rglob("*"):
-        # The ledger comes with the images; hidden files are writes that a power cut ended.
-        if path.is_dir() or path.name.startswith((".", root.ledger.name)):
+        # The ledger and its lock come with the images; hidden files are writes that a power cut ended.
+        if path.is_dir() or path.name.startswith((".", f"{root.ledger.stem}.")):
             continue
         if path not in places or _signature(plans[places[path]]).encode() not in path.read_bytes()[:256]:
             raise refuse(path)
