@@ -27,6 +27,7 @@ from eufcc_cli.core.report.suggestions.lines import JsonLines
 from eufcc_cli.core.suggestions import Choice
 from eufcc_cli.core.tagging import Tagger, compile_network
 from tests.benchmarks.training import vocabulary
+from tests.peak import peak_memory
 
 EUFCC = str(Path(sys.executable).with_name("eufcc"))
 
@@ -151,11 +152,9 @@ def memory(folder: Path) -> None:
         pictures = make_pictures(root.path / str(count), count)
         output = root.path / f"{count}.jsonl"
         command = [EUFCC, "--quiet", "--root", str(root.path), "tag", str(pictures), "--output", str(output)]
-        process = subprocess.Popen(command)
-        _, status, usage = os.wait4(process.pid, 0)
-        assert status == 0
+        peak = peak_memory(command)
         assert len(output.read_text().splitlines()) == count
-        print(f"peak memory with {count:,} images: {usage.ru_maxrss / 1024:,.0f} MB")
+        print(f"peak memory with {count:,} images: {peak >> 20:,} MB", flush=True)
 
 
 def main() -> None:

@@ -25,6 +25,7 @@ from eufcc_cli.cli import app
 from eufcc_cli.core.taxonomy.annotations import FACETS, facet_column
 from tests.commands.hostile import make_images
 from tests.conftest import Run
+from tests.peak import peak_memory
 
 Tag = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -271,13 +272,6 @@ def many(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def peak_memory(process: "subprocess.Popen[bytes]") -> tuple[int, int]:
-    """Wait for a process: its exit code, and its peak memory in bytes."""
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    return process.returncode, usage.ru_maxrss * 1024
-
-
 def wait_for_lines(path: Path, count: int, process: "subprocess.Popen[bytes]") -> None:
     deadline = time.monotonic() + 120
     while not path.exists() or path.read_bytes().count(b"\n") < count:
@@ -290,11 +284,9 @@ def test_killed_in_the_middle_it_goes_on_to_the_same_file(
     trained: Path, many: Path, eufcc_command: str, tmp_path: Path
 ) -> None:
     whole, output = tmp_path / "whole.jsonl", tmp_path / "tags.jsonl"
-    small = start(eufcc_command, trained, *sorted(many.iterdir())[:200], "--output", tmp_path / "small.jsonl")
-    _, memory_of_200 = peak_memory(small)
-    code, memory = peak_memory(start(eufcc_command, trained, many, "--output", whole))
-    assert code == 0
-    assert memory < memory_of_200 + (64 << 20)  # it does not grow with the number of images
+    command = [eufcc_command, "--root", trained, "tag", "--output"]
+    few = peak_memory([*command, tmp_path / "few.jsonl", *sorted(many.iterdir())[:200]])
+    assert peak_memory([*command, whole, many]) < few + (64 << 20)  # it does not grow with their number
 
     killed = start(eufcc_command, trained, many, "--output", output)
     wait_for_lines(output, 300, killed)
