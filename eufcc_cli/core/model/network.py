@@ -139,12 +139,16 @@ def freeze_stages(backbone: nn.Module, stages: int) -> None:
             module.requires_grad_(False)
 
 
-def initialise(network: Network) -> None:
+def initialise_by_fan_in(backbone: nn.Module) -> None:
     """Fan-in initialisation of every matrix: from scratch, timm's fixed 0.02 learns several times slower."""
-    for module in network.backbone.modules():
+    for module in backbone.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
-            fan_in = module.weight[0].numel()
-            nn.init.trunc_normal_(module.weight, std=fan_in**-0.5)
+            nn.init.trunc_normal_(module.weight, std=module.weight[0].numel() ** -0.5)
+
+
+def initialise(network: Network) -> None:
+    """Weights to learn from scratch with."""
+    initialise_by_fan_in(network.backbone)
     for head in network.heads.values():
         nn.init.trunc_normal_(head.get_parameter("weight"), std=0.01)
 

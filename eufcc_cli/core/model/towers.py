@@ -18,6 +18,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from eufcc_cli.core.errors import ModelError
+from eufcc_cli.core.model.network import initialise_by_fan_in
 from eufcc_cli.core.model.preprocessing import Preprocessing
 
 Tokenizer = Callable[[list[str]], Tensor]
@@ -74,6 +75,8 @@ def create_clip(
             )
             if weights is not None:
                 _load(open_clip, clip, weights)
+            elif not pretrained and hasattr(clip.visual, "trunk"):  # a timm model
+                initialise_by_fan_in(clip.visual)
     except ImportError as error:
         raise ModelError(f"{name}: {_first_line(error)}", hint="install what it names") from error
     except (OSError, ValueError, RuntimeError) as error:
