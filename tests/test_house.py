@@ -65,7 +65,9 @@ def test_the_core_neither_prints_nor_exits(path: Path) -> None:
         if isinstance(node, ast.Import):
             assert "typer" not in [alias.name for alias in node.names], f"{path}:{node.lineno}"
         if isinstance(node, ast.ImportFrom):
-            assert node.module not in ("typer", "eufcc_cli.console", "rich.console"), f"{path}:{node.lineno}"
+            # A report may draw into a string with Rich; it is the console that shows it.
+            drawing = () if "report" in path.parts else ("rich", "rich.console")
+            assert node.module not in ("typer", "eufcc_cli.console", *drawing), f"{path}:{node.lineno}"
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)

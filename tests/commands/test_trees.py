@@ -176,12 +176,12 @@ def test_errors_stop_a_strict_reading_and_are_all_told(eufcc: Run, tmp_path: Pat
     table = tmp_path / "t.csv"
     table.write_text(HEADER + rows)
     loose = eufcc("trees", table, "--facet", "objectTypes")
-    assert loose.returncode == 0 and "an empty path segment in 'a | | b'" in loose.stderr
+    assert loose.returncode == 0 and "an empty path segment in 'a |  | b'" in loose.stderr
     strict = eufcc("trees", table, "--strict", "--write", tmp_path / "labels")
     assert strict.returncode == 1 and not strict.stdout and not (tmp_path / "labels").exists()
     told = strict.stderr.splitlines()
     assert told[:4] == [
-        f"warning: {table}: line 2, objectTypes.hierarchy: an empty path segment in 'a | | b'",
+        f"warning: {table}: line 2, objectTypes.hierarchy: an empty path segment in 'a |  | b'",
         f"warning: {table}: line 2, materials.hierarchy: an empty tag in 'x $ '",
         f"warning: {table}: line 3, #portraitMedia.original: not an http(s) address: 'gopher://x'",
         f"warning: {table}: line 3, objectTypes.hierarchy: a `/` that looks like a separator in 'c / d'",
