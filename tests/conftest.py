@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,9 +11,13 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-# Hypothesis times its examples, which says nothing on a busy machine.
-settings.register_profile("untimed", deadline=None)
+# Hypothesis times its examples, which says nothing on a busy machine; in continuous integration it tries
+# the same examples every time, so that a failure belongs to the change that shows it.
+settings.register_profile("untimed", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("untimed")
+
+# Whoever starts the tests in the background has them ignore Ctrl-C, and with them all that they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Small networks, and several processes at once: threads inside each would only wait for each other.
 os.environ["OMP_NUM_THREADS"] = "1"
