@@ -29,6 +29,7 @@ from rich.progress import Task as RichTask
 from rich.table import Table
 from rich.text import Text
 
+from eufcc_cli.core.files import visible
 from eufcc_cli.core.progress import SILENT, Progress, Task
 
 # In a pipe the width is that of the longest line: nothing is wrapped or cut.
@@ -73,7 +74,7 @@ def note(message: str = "") -> None:
 
 
 def _one_line(message: str) -> str:
-    return escape(" ".join(message.splitlines()))
+    return escape(visible(" ".join(message.splitlines())))
 
 
 def line(text: str = "") -> None:

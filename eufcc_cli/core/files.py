@@ -4,6 +4,7 @@ import contextlib
 import errno
 import hashlib
 import os
+import re
 import string
 import tempfile
 from collections.abc import Iterator
@@ -81,6 +82,20 @@ def git_blob_id(path: Path) -> str:
         while chunk := file.read(1 << 20):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+def visible(text: str) -> str:
+    r"""A stranger's text as a terminal may show it: control characters, which could command it, as \xNN.
+
+    >>> visible("a\x1b[2J.jpg")
+    'a\\x1b[2J.jpg'
+    """
+    if text.isprintable():
+        return text
+    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 _PLAIN = frozenset((string.ascii_lowercase + string.digits + "_-").encode())

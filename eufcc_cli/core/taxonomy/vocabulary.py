@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from eufcc_cli.core.errors import DataError
+from eufcc_cli.core.files import visible
 from eufcc_cli.core.taxonomy.annotations import facet_column, factorize, names
 from eufcc_cli.core.taxonomy.hierarchy import Hierarchy
 
@@ -224,6 +225,8 @@ def _checked(facet: str, entry: Mapping[str, Any]) -> FacetVocabulary:
     tags, parents = tuple(entry["tags"]), tuple(entry["parents"])
     if not (all(type(tag) is str and tag for tag in tags) and len(set(tags)) == len(tags) == len(parents)):
         raise ValueError(f"the tags of {facet} are not different names with a parent each")
+    if any(visible(tag) != tag for tag in tags):
+        raise ValueError(f"a tag of {facet} holds control characters")
     if not all(type(parent) is int and -1 <= parent < i for i, parent in enumerate(parents)):
         raise ValueError(f"the parents of {facet} do not all stand before their children")
     return FacetVocabulary(tags, parents)

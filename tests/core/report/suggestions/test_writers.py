@@ -358,6 +358,14 @@ def test_names_that_look_like_markup_are_shown_as_they_are() -> None:
     assert "[b]" in drawn(tree(result))
 
 
+def test_a_name_cannot_command_the_terminal() -> None:
+    result = Result(Input("\x1b]0;owned\x07\n.jpg", Path("a"), "file:///a"), {})
+    for text in (drawn(panel(result)), drawn(tree(result)), Plain("table").text(result)):
+        assert "\x1b" not in text
+        assert "\x07" not in text
+        assert r"\x1b]0;owned\x07\n.jpg" in text
+
+
 def test_plain_text_has_no_boxes_colours_or_widths() -> None:
     long = Suggestion("x" * 300, ("y" * 300, "x" * 300), 0.5)
     result = Result(GOOD.input, {"materials": [long]})
