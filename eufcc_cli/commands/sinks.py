@@ -56,22 +56,22 @@ class Pipe:
     def __init__(self, writer: "Writer") -> None:
         self.failed = 0
         self._writer = writer
-        self._before = writer.head
+        self._head = writer.head
+        self._separator = ""
 
     def wants(self, item: "Input") -> bool:
         return True
 
     def write(self, result: "Result") -> None:
         if text := self._writer.text(result):
-            self._put(self._before + text)
-            self._before = self._writer.separator
+            self._put(self._head + self._separator + text)
+            self._head, self._separator = "", self._writer.separator
         if result.error is not None:
             self.failed += 1
             _tell(self._writer, result)
 
     def finish(self) -> None:
-        unused = self._before if self._before is self._writer.head else ""
-        self._put(unused + self._writer.tail)
+        self._put(self._head + self._writer.tail)
 
     def _put(self, text: str) -> None:
         sys.stdout.write(text)

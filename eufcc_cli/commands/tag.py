@@ -130,6 +130,8 @@ def tag(
     output: Annotated[
         Path | None,
         typer.Option(
+            "--output",
+            "-o",
             metavar="FILE",
             help="Write here, result by result; interrupted, the same command goes on. For sidecars: a "
             "folder.",
@@ -293,6 +295,8 @@ def _check_usage(options: dict[str, Any], arguments: list[str], form: str) -> No
         problem = "--fill and --accept compare with a catalogue: give --table FILE alone"
     elif options["accept"] is not None and options["threshold"] is not None:
         problem = "--accept P is the threshold: leave --threshold out"
+    elif options["accept"] is not None and options["skip_existing"]:
+        problem = "--accept writes a whole table: leave --skip-existing out"
     elif options["skip_existing"] and options["output"] is None and form != "sidecar":
         problem = "--skip-existing needs --output FILE, or --format sidecar"
     elif options["language"] is not None and form != "webannotation":

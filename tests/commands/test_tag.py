@@ -172,6 +172,7 @@ def test_usage_mistakes_end_with_2_before_any_work(here: Callable[..., tuple[int
         (("a.jpg", "--batch-size", "many"), "many"),
         (("a.jpg", "--language", "ca"), "webannotation"),
         (("--table", "a.csv", "--accept", "0.5", "--threshold", "0.2"), "--threshold"),
+        (("--table", "a.csv", "--accept", "0.5", "-o", "b.csv", "--skip-existing"), "--skip-existing"),
     ]:
         code, out, err = here(*arguments)
         assert code == 2, arguments
