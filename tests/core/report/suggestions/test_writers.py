@@ -314,7 +314,7 @@ def test_additions_leave_the_table_as_it_was() -> None:
 
 
 def drawn(renderable: object, width: int = 80) -> str:
-    console = Console(width=width, file=io.StringIO(), force_terminal=True, color_system=None)
+    console = Console(width=width, file=io.StringIO(), color_system=None)
     console.print(renderable)
     return console.file.getvalue()  # type: ignore[attr-defined]
 
