@@ -229,7 +229,7 @@ def draw(folder: Path) -> None:
     rng = np.random.default_rng(0)
     for n in range(PICTURES):
         detail = Image.fromarray(rng.integers(0, 256, (100, 133, 3), dtype=np.uint8))
-        detail.resize((533, 400), Image.Resampling.BICUBIC).save(folder / f"{n}.jpg", quality=72)
+        detail.resize((533, 400), Image.Resampling.BICUBIC).save(folder / f"{n}.jpg", quality=54)
 
 
 def draw_small(folder: Path) -> None:

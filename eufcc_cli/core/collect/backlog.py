@@ -1,10 +1,11 @@
 """What of the wanted images is done, what lies there unrecorded, and what is left to fetch."""
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+import numpy as np
 import pandas as pd
 
 from eufcc_cli.core.collect.ledger import OK, Ledger, scan_flat_images, walk_files
@@ -42,9 +43,9 @@ def take_stock(root: Root, ledger: Ledger, wanted: pd.DataFrame, retry: Collecti
         else:
             lost.append(image_id)
     ledger.forget(lost)
-    ids = wanted["id"]
-    is_done, is_failed = ids.isin(done), ids.isin(failed)
-    not_there = set(ids[~is_done])
+    ids = wanted["id"].tolist()
+    is_done, is_failed = _among(ids, done), _among(ids, failed)
+    not_there = {image_id for image_id in ids if image_id not in done}
     found = {
         image_id: root.images / path
         for path in files
@@ -54,6 +55,11 @@ def take_stock(root: Root, ledger: Ledger, wanted: pd.DataFrame, retry: Collecti
         found = {i: path for i, path in scan_flat_images(root).items() if i in not_there} | found
     pending = wanted[~is_done & ~is_failed].reset_index(drop=True)
     return Backlog(pending, list(found.items()), int(is_done.sum()), int(is_failed.sum()))
+
+
+def _among(ids: Sequence[str], some: set[str]) -> np.ndarray:
+    # pandas' isin makes an array of the set first, which takes ten times longer.
+    return np.fromiter(map(some.__contains__, ids), bool, len(ids))
 
 
 def _sizes(folder: str) -> dict[str, int]:
