@@ -164,7 +164,7 @@ def sigmoid_of(x):
     return 1 / (1 + math.exp(-x))
 
 
-def method_scores(method, parents, z, stop=True):
+def method_scores(method, parents, z, stop=False):
     """The probability of each tag; z is {tag: logit}, with (STOP, parent) for the stop outputs."""
     tags = range(len(parents))
     if method in ("multilabel", "asl"):
@@ -183,7 +183,7 @@ def method_scores(method, parents, z, stop=True):
     return [math.prod(own[above] for above in path_of(tag, parents)) for tag in tags]
 
 
-def method_loss(method, parents, z, true, counts=None, stop=True, gamma_pos=0.0, gamma_neg=2.0, clip=0.05):
+def method_loss(method, parents, z, true, counts=None, stop=False, gamma_pos=0.0, gamma_neg=2.0, clip=0.05):
     """The loss of one image in one facet; `true` is its set of true tags."""
     tags = range(len(parents))
     if not true:

@@ -317,7 +317,7 @@ METHODS: Mapping[str, Method] = MappingProxyType(
             Method("softmax", "one softmax over a facet's tags", Softmax),
             Method("softmax-wce", "softmax, rare tags weigh more", WeightedSoftmax),
             Method("hsoftmax-levels", "a softmax for each depth of the tree", Levels),
-            Method("hsoftmax-nodes", "a softmax for the children of each tag", Nodes, {"stop": True}),
+            Method("hsoftmax-nodes", "a softmax for the children of each tag", Nodes, {"stop": False}),
             Method(
                 "asl",
                 "multilabel with asymmetric focus on rare positives",

@@ -117,6 +117,13 @@ def test_nothing_is_drawn_twice(drawn):
     assert {path: path.stat().st_mtime_ns for path in root.path.rglob("*")} == before
 
 
+def test_a_collection_that_was_downloaded_is_whole(eufcc, drawn, tmp_path):
+    shutil.copytree(drawn[0].path, tmp_path / "copy")
+    done = eufcc("--root", "copy", "download")
+    assert done.returncode == 0, done.stderr
+    assert draw_collection(Root(tmp_path / "copy"), IMAGES).drawn == 0
+
+
 def test_what_is_missing_is_drawn_again(drawn, tmp_path):
     root = Root(tmp_path / "copy")
     shutil.copytree(drawn[0].path, root.path)

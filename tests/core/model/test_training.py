@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from eufcc_cli.core.errors import DataError, EufccError, ModelError
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.model.checkpoint import load_model
-from eufcc_cli.core.model.config import VISION_METHODS, TrainConfig
+from eufcc_cli.core.model.config import VISION_METHODS, TrainConfig, read_settings
 from eufcc_cli.core.model.dataset import epoch_order
 from eufcc_cli.core.model.run import Plan, train_run
 from eufcc_cli.core.model.training import STATE
@@ -74,6 +74,13 @@ def test_a_run_holds_what_scoring_needs_and_where_it_comes_from(uninterrupted: P
     for name in ("config.json", "model.safetensors"):
         shutil.copy(folder / name, moved / name)
     assert load_model(str(moved), Root(uninterrupted)).vocabulary.digest == config["vocabulary"]["digest"]
+
+
+def test_a_run_is_repeated_from_its_own_configuration(uninterrupted: Path, demo_root: Path) -> None:
+    folder = uninterrupted / "runs" / "whole"
+    again = TrainConfig.from_mapping(read_settings(folder), str(folder))
+    train_run(again, Root(demo_root), "again")
+    assert same(weights(demo_root, "again"), weights(uninterrupted, "whole"))
 
 
 @pytest.mark.parametrize("when", ["between epochs", "within an epoch"])
