@@ -60,7 +60,12 @@ def download(
     ctx: typer.Context,
     split: Annotated[
         list[str] | None,
-        typer.Option(help="A split (repeatable).", show_default="all that are there", rich_help_panel=_WHAT),
+        typer.Option(
+            metavar="SPLIT",
+            help="A split (repeatable).",
+            show_default="all that are there",
+            rich_help_panel=_WHAT,
+        ),
     ] = None,
     limit: Annotated[
         int | None, typer.Option(min=0, help="Fetch at most N images.", rich_help_panel=_WHAT)

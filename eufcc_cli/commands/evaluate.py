@@ -44,6 +44,7 @@ def evaluate(
     split: Annotated[
         list[str] | None,
         typer.Option(
+            metavar="SPLIT",
             help="Splits to score, data/NAME.csv.",
             show_default="test_id and test_ood",
             rich_help_panel=_WHAT,
@@ -52,6 +53,7 @@ def evaluate(
     predictions: Annotated[
         list[Path] | None,
         typer.Option(
+            metavar="FILE",
             help="Score any system's predictions: `tag --format jsonl` lines, or saved Parquet.",
             rich_help_panel=_WHAT,
         ),
@@ -68,7 +70,9 @@ def evaluate(
     ] = "equal",
     k: Annotated[
         list[int] | None,
-        typer.Option("--k", help="Acc@k for these k.", show_default="1, 10", rich_help_panel=_WHAT),
+        typer.Option(
+            "--k", metavar="K", help="Acc@k for these k.", show_default="1, 10", rich_help_panel=_WHAT
+        ),
     ] = None,
     all_metrics: Annotated[
         bool,

@@ -153,9 +153,11 @@ def europeana(
         typer.Option(help="Which rights: open is public domain, CC0, CC BY and CC BY-SA."),
     ] = "open",
     provider: Annotated[
-        list[str] | None, typer.Option(help="Only of this data provider; may be repeated.")
+        list[str] | None, typer.Option(metavar="NAME", help="Only of this data provider; may be repeated.")
     ] = None,
-    country: Annotated[list[str] | None, typer.Option(help="Only of this country; may be repeated.")] = None,
+    country: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Only of this country; may be repeated.")
+    ] = None,
     limit: Annotated[
         int | None,
         typer.Option(min=1, help="Records in all; keywords take turns, page by page.", show_default="none"),

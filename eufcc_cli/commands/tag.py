@@ -50,6 +50,7 @@ def tag(
     model: Annotated[
         list[str] | None,
         typer.Option(
+            metavar="RUN",
             help="A run's name, a model's folder or safetensors file, hf-hub:ORG/NAME, or clip:NAME (any "
             "open_clip model as it is). Several look together, as an ensemble.",
             show_default="the newest run",
@@ -73,7 +74,8 @@ def tag(
         ),
     ] = None,
     facet: Annotated[
-        list[str] | None, typer.Option(help="Only this facet (repeatable).", rich_help_panel=_CHOOSING)
+        list[str] | None,
+        typer.Option(metavar="FACET", help="Only this facet (repeatable).", rich_help_panel=_CHOOSING),
     ] = None,
     only: Annotated[
         list[str] | None,
@@ -203,8 +205,9 @@ def tag(
 ) -> None:
     """Suggest tags for images: the term, where it stands in the thesaurus, how probable it is.
 
+    \b
     eufcc tag photo.jpg              what the newest model sees in it
-    eufcc tag scans/ -o tags.jsonl   a folder, into a file that an interrupted run continues
+    eufcc tag scans/ -o tags.jsonl   a folder; broken off, give it again
     find . -name '*.tif' | eufcc tag - --format csv
     """
     from eufcc_cli.core.collect.fetching import Fetcher

@@ -76,7 +76,8 @@ def trees(
         ),
     ] = False,
     facet: Annotated[
-        list[str] | None, typer.Option(help="Only this facet; repeatable.", show_default="all")
+        list[str] | None,
+        typer.Option(metavar="FACET", help="Only this facet; repeatable.", show_default="all"),
     ] = None,
     min_count: Annotated[
         int, typer.Option(min=0, help="Leave out tags that fewer images are annotated with.")
