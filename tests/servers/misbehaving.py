@@ -15,6 +15,7 @@ import struct
 import time
 from collections import Counter, defaultdict
 from functools import lru_cache
+from urllib.parse import unquote
 
 from PIL import Image
 
@@ -156,6 +157,8 @@ class Server:
                 return await self._send(writer, b"", "302 Found", {"Location": to})
             case "loop":
                 return await self._send(writer, b"", "301 Moved", {"Location": target})
+            case "to":
+                return await self._send(writer, b"", "302 Found", {"Location": unquote(rest)})
             case "to-file":
                 return await self._send(writer, b"", "302 Found", {"Location": "file:///etc/passwd"})
             case "to-host":

@@ -62,7 +62,7 @@ class Answer:
             return None
         try:
             return web_address(str(self.url.join(target)))
-        except httpx.InvalidURL as error:
+        except (httpx.InvalidURL, ValueError) as error:
             raise FetchError("blocked", f"redirect to no address: {error}", http=self.status) from None
         except FetchError as error:
             raise FetchError("blocked", f"redirect: {error}", http=self.status) from None
@@ -231,12 +231,15 @@ def web_address(url: str) -> httpx.URL:
     """
     try:
         parsed = httpx.URL(url)
+        host = parsed.host  # decoded only here: not every xn-- is a name
     except (httpx.InvalidURL, ValueError, TypeError) as error:
         raise FetchError("blocked", f"not an address: {error}") from None
     if parsed.scheme not in ("http", "https"):
         raise FetchError("blocked", f"only http and https are fetched, not {parsed.scheme or 'this'}")
-    if not parsed.host:
+    if not host:
         raise FetchError("blocked", "the address names no host")
+    if parsed.port is not None and not 0 < parsed.port < 1 << 16:
+        raise FetchError("blocked", f"not an address: there is no port {parsed.port}")
     return parsed
 
 

@@ -69,6 +69,13 @@ ENDS = {
     "redirect/20/1": ("server-error", 302, 9, "redirects"),
     "loop/1": ("server-error", 301, 9, "redirects"),
     "to-file/1": ("blocked", 302, 1, "only http and https are fetched, not file"),
+    "to/http%3A%2F%2Fxn--%2F": ("blocked", 302, 1, "redirect: not an address"),
+    "to/http%3A%2F%2F127.0.0.1%3A99999%2F": (
+        "blocked",
+        302,
+        1,
+        "redirect: not an address: there is no port 99999",
+    ),
     "bomb/1": ("too-large", 200, 1, "more than 2,000,000 bytes"),
     "gzip/1": ("ok", 200, 1, None),
     "html/1": ("not-image", 200, 1, "HTML page"),
@@ -87,6 +94,9 @@ def test_every_kind_of_trouble_ends_with_its_status(server: Misbehaving, root: R
         "none": "",
         "ftp": "ftp://127.0.0.1/x.jpg",
         "text": "see the catalogue",
+        "no name": "http://xn--/x",
+        "no port": "http://8.8.8.8:99999/x",
+        "port 0": "http://127.0.0.1:0/x",
         "x" * 2500: server.url("ok/long"),
         "nobody": "http://nobody.invalid/1.jpg",
     }
@@ -97,7 +107,8 @@ def test_every_kind_of_trouble_ends_with_its_status(server: Misbehaving, root: R
         assert reason is None or reason in str(entry.reason), entry
     assert {entries[f"closing/{n}"].status for n in range(30)} == {"ok"}
     assert (entries["none"].status, entries["none"].reason) == ("missing", "the table gives no address")
-    assert entries["ftp"].status == entries["text"].status == entries["x" * 2500].status == "blocked"
+    for image_id in ("ftp", "text", "no name", "no port", "port 0", "x" * 2500):
+        assert entries[image_id].status == "blocked", entries[image_id]
     assert entries["nobody"].status in TEMPORARY
     for entry in entries.values():
         if entry.status == "ok":
