@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from eufcc_cli.core.collect.decode import MAX_PIXELS
-from eufcc_cli.core.collect.ledger import FOUND, OK, Entry, Ledger, stays_inside, walk_files
+from eufcc_cli.core.collect.ledger import FOUND, OK, PLACEHOLDER, Entry, Ledger, stays_inside, walk_files
 from eufcc_cli.core.collect.storing import CRASHED, Rejected, Stored, Storing, adopt_all, check_all
 from eufcc_cli.core.collect.workers import Workers, cores
 from eufcc_cli.core.files import Root, image_id_of
@@ -44,11 +44,11 @@ def audit(
 ) -> Audit:
     """Compare every file's SHA-256 with the ledger, and the files with its rows; mend the ledger.
 
-    A row whose file is gone, or no image any more, is removed, so that the next download fetches it; a file
+    A row whose file is gone, or no image to keep, is removed, so that the next download fetches it; a file
     that changed but is an image is recorded as it is now. A file without a row is recorded if its id is
     `known`, else left alone and told.
     """
-    how = Storing(root.images, None, max_pixels)
+    how = Storing(root.images, None, max_pixels, list(ledger.placeholders()))
     return asyncio.run(_audit(root, ledger, known, how, processes or cores(), progress))
 
 
@@ -102,7 +102,8 @@ def _settle(outcome: Audit, ledger: Ledger, entry: Entry, result: Stored | Rejec
     if result is None:
         outcome.note("missing", entry.id, "removed from the ledger")
     elif isinstance(result, Rejected):
-        outcome.note("changed", entry.id, f"removed from the ledger: {result.reason}")
+        kind = PLACEHOLDER if result.status == PLACEHOLDER else "changed"
+        outcome.note(kind, entry.id, f"removed from the ledger: {result.reason}")
     elif result.sha256 == entry.sha256:
         outcome.intact += 1
     else:

@@ -29,7 +29,16 @@ from eufcc_cli.core.collect.ledger import (
 )
 from eufcc_cli.core.collect.manners import FetchError, Host, Manners
 from eufcc_cli.core.collect.spool import Spool
-from eufcc_cli.core.collect.storing import CRASHED, INCOMING, Rejected, Stored, Storing, adopt_all, store
+from eufcc_cli.core.collect.storing import (
+    CRASHED,
+    INCOMING,
+    NO_PICTURE,
+    Rejected,
+    Stored,
+    Storing,
+    adopt_all,
+    store,
+)
 from eufcc_cli.core.collect.workers import CrashError, Workers, cores
 from eufcc_cli.core.errors import DataError
 from eufcc_cli.core.files import Root, image_stem
@@ -86,8 +95,8 @@ class _Download:
         self._ledger = ledger
         self._options = options
         self._folder = root.images
-        self._how = Storing(root.images, options.resize, options.max_pixels)
         self._placeholders = ledger.placeholders()
+        self._how = Storing(root.images, options.resize, options.max_pixels)
         self._queues: dict[str, Queue] = {}
         self._rejected: dict[str, Path] = {}  # files in the way of images
         self._failed = self._bytes = 0
@@ -113,7 +122,8 @@ class _Download:
         """Verify files that are there already; those that are sound need no download."""
         adopted: set[str] = set()
         with progress.task("Checking images", len(found)) as task:
-            checked = self._workers.each(adopt_all, found, self._how, crashed=CRASHED)
+            how = replace(self._how, placeholders=list(self._placeholders))
+            checked = self._workers.each(adopt_all, found, how, crashed=CRASHED)
             async for (image_id, file), result in checked:
                 if isinstance(result, Stored):
                     adopted.add(image_id)
@@ -230,7 +240,7 @@ class _Download:
         """Let a worker verify and store a body; raises FetchError if it is no picture."""
         job.digest = body.sha256()
         if job.digest in self._placeholders or is_icon(job.digest, job.rungs[job.rung].name):
-            raise FetchError(PLACEHOLDER, "a placeholder, not a picture", http=answer.status)
+            raise FetchError(NO_PICTURE.status, NO_PICTURE.reason, http=answer.status)
         try:
             result = await self._workers.run(store, body.content(), job.digest, job.id, self._how)
         except CrashError:

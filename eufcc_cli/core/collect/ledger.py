@@ -216,9 +216,11 @@ class Ledger:
         return mean
 
     def placeholders(self) -> set[str]:
-        """The bodies, by digest, that are known to be no pictures."""
-        query = "SELECT DISTINCT source_sha256 FROM images WHERE status = ? AND source_sha256 IS NOT NULL"
-        return {digest for (digest,) in self._connection.execute(query, (PLACEHOLDER,))}
+        """The bodies, by digest, that are known to be no pictures: the last word on none was to keep it."""
+        self.commit()
+        of = "SELECT source_sha256 FROM images WHERE source_sha256 IS NOT NULL AND status = ?"
+        rows = self._connection.execute(f"{of} EXCEPT {of}", (PLACEHOLDER, OK))
+        return {digest for (digest,) in rows}
 
     def sent_for_many(self, digest: str, urls: int) -> bool:
         """True where one body came for at least that many different URLs."""

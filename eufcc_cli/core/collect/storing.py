@@ -5,12 +5,13 @@ import hashlib
 import io
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from PIL import Image
 
 from eufcc_cli.core.collect.decode import ENDINGS, ImageInfo, inspect_image, open_image
+from eufcc_cli.core.collect.ladder import is_icon
 from eufcc_cli.core.errors import EufccError, ImageError
 from eufcc_cli.core.files import image_stem, sha256
 
@@ -32,13 +33,14 @@ class Stored:
 
 @dataclass(frozen=True)
 class Rejected:
-    """A body that is no image to keep: `not-image` or `too-large`."""
+    """A body that is no image to keep: `not-image`, `too-large` or `placeholder`."""
 
     status: str
     reason: str
 
 
 CRASHED = Rejected("not-image", "its decoder crashes, or takes too long")
+NO_PICTURE = Rejected("placeholder", "a placeholder, not a picture")
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,8 @@ class Storing:
     folder: Path
     resize: int | None
     max_pixels: int
+    placeholders: list[str] = field(default_factory=list)
+    """Digests of files that are not taken over. Bodies are compared before they come here."""
 
 
 def store(body: bytes | Path, digest: str, image_id: str, how: Storing) -> Stored | Rejected:
@@ -135,6 +139,8 @@ def adopt(image_id: str, file: Path, how: Storing) -> Stored | Rejected:
         return _rejected(error)
     except OSError as error:
         return Rejected("not-image", f"cannot read: {error.strerror or error}")
+    if _is_placeholder(digest, how):
+        return NO_PICTURE
     path = image_stem(image_id).with_suffix(ENDINGS[info.format])
     if file.is_relative_to(how.folder):
         path = PurePosixPath(file.relative_to(how.folder).as_posix())
@@ -165,9 +171,14 @@ def _check(image_id: str, file: Path, digest: str, how: Storing) -> Stored | Rej
         return None
     except OSError as error:
         return Rejected("not-image", f"cannot read: {error.strerror or error}")
-    if now == digest:
+    if now == digest and not _is_placeholder(digest, how):
         return Stored("", 0, 0, 0, "", digest)
     return adopt(image_id, file, how)
+
+
+def _is_placeholder(digest: str, how: Storing) -> bool:
+    # Nobody knows which rung a file came from: it may be the one that sends the icons.
+    return digest in how.placeholders or is_icon(digest, "v2")
 
 
 def _rejected(error: ImageError) -> Rejected:

@@ -1,5 +1,6 @@
 """Checking files against the ledger finds what changed, and mends the ledger."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,25 @@ def test_an_audit_finds_and_mends(root: Root) -> None:
         again = audit(root, ledger, {"known"})
     assert again.intact == 4
     assert {finding.kind for finding in again.findings} == {"orphaned"}
+
+
+def test_placeholders_are_found_among_the_files(root: Root, shared_data: Path) -> None:
+    icon = shared_data / "europeana" / "EU_thumbnails_image.png"
+    with Ledger(root.ledger) as ledger:
+        keep(root, ledger, "known")
+        keep(root, ledger, "fine")
+        digest = hashlib.sha256(picture("known")).hexdigest()
+        ledger.record(Entry("sender", "placeholder", source_sha256=digest))
+        place(picture("known"), root.images, image_stem("orphan").with_suffix(".jpg"))
+        place(icon, root.images, image_stem("icon").with_suffix(".png"), keep=True)
+        outcome = audit(root, ledger, {"known", "fine", "orphan", "icon"})
+    assert outcome.intact == 1
+    assert {(kind, image.rpartition("/")[2], done) for kind, image, done in outcome.findings} == {
+        ("placeholder", "known", "removed from the ledger: a placeholder, not a picture"),
+        ("orphaned", "orphan.jpg", "left: a placeholder, not a picture"),
+        ("orphaned", "icon.png", "left: a placeholder, not a picture"),
+    }
+    assert find_images(root).keys() == {"fine"}
 
 
 def test_a_sound_collection_needs_no_mending(root: Root) -> None:

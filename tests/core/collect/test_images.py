@@ -283,6 +283,19 @@ def test_files_that_are_there_are_taken_over_without_asking(server: Misbehaving,
     assert not (root.images / ".half.jpg.part").exists()
 
 
+def test_a_placeholder_that_is_there_already_is_no_picture(server: Misbehaving, root: Root) -> None:
+    urls = {f"same-{n}": server.url(f"same/{n}") for n in range(10)}
+    assert {entry.status for entry in download(root, urls, same_body=10).values()} == {"placeholder"}
+    place(root, "there", picture("same for all"))
+    (root.path / "images").mkdir()
+    (root.path / "images" / "flat.jpg").write_bytes(picture("same for all"))
+    server.forget()
+    entries = download(root, urls | {name: server.url(f"ok/{name}") for name in ("there", "flat")})
+    assert [(entries[name].status, entries[name].rung) for name in ("there", "flat")] == [("ok", "url")] * 2
+    assert sorted(server.log()["times"]) == ["/ok/flat", "/ok/there"]
+    check_file(root, entries["there"])
+
+
 def place(root: Root, image_id: str, content: bytes) -> None:
     path = root.images / image_stem(image_id).with_suffix(".jpg")
     path.parent.mkdir(parents=True, exist_ok=True)
