@@ -1,5 +1,16 @@
-"""`python -m eufcc_cli`."""
+"""`eufcc`, and `python -m eufcc_cli`."""
 
-from eufcc_cli.cli import main
+import sys
 
-main()
+
+def main() -> None:
+    """The console script."""
+    try:
+        from eufcc_cli.cli import app
+    except KeyboardInterrupt:  # while the application is still being read
+        sys.exit(130)
+    app(prog_name="eufcc")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,7 +1,5 @@
 """The Typer application: global options, the six commands, and the one place where errors are told."""
 
-import os
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,9 +17,7 @@ class _Boundary(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            result = super().invoke(ctx)
-            sys.stdout.flush()
-            return result
+            return super().invoke(ctx)
         except EufccError as error:
             console.error(str(error), error.hint)
             raise typer.Exit(1) from error
@@ -29,8 +25,7 @@ class _Boundary(TyperGroup):
             console.note("interrupted; everything finished so far is kept")
             raise typer.Exit(130) from None
         except BrokenPipeError:
-            # The reader (`head`, say) has all it wanted; what is still buffered has nowhere to go.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            console.abandon_output()  # the reader (`head`, say) has all it wanted
             raise typer.Exit(0) from None
 
     def list_commands(self, ctx: Any) -> list[str]:
@@ -79,8 +74,3 @@ def options(
 ) -> None:
     console.setup(quiet=quiet, verbose=verbose)
     ctx.obj = Root(root)
-
-
-def main() -> None:
-    """The console script `eufcc`."""
-    app(prog_name="eufcc")

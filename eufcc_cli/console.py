@@ -4,7 +4,9 @@ With standard output not a terminal nothing is coloured, boxed or cut to a width
 only on a terminal, and elsewhere a plain line every half minute tells that work goes on.
 """
 
+import io
 import logging
+import os
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,7 +15,6 @@ from dataclasses import dataclass, field
 
 from rich import box
 from rich.console import Console
-from rich.logging import RichHandler
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
@@ -29,12 +30,13 @@ from rich.progress import Task as RichTask
 from rich.table import Table
 from rich.text import Text
 
+from eufcc_cli.core.errors import EufccError
 from eufcc_cli.core.files import visible
 from eufcc_cli.core.progress import SILENT, Progress, Task
 
 # In a pipe the width is that of the longest line: nothing is wrapped or cut.
-out = Console(soft_wrap=not sys.stdout.isatty(), highlight=False)
-err = Console(stderr=True, soft_wrap=not sys.stderr.isatty(), highlight=False)
+out = Console(soft_wrap=not sys.stdout.isatty(), highlight=False, emoji=False)
+err = Console(stderr=True, soft_wrap=not sys.stderr.isatty(), highlight=False, emoji=False)
 
 _SECONDS_BETWEEN_LINES = 30.0
 _quiet = False
@@ -46,7 +48,17 @@ def setup(*, quiet: bool = False, verbose: bool = False) -> None:
     _quiet = quiet
     logger = logging.getLogger("eufcc")
     logger.setLevel(logging.ERROR if quiet else logging.DEBUG if verbose else logging.WARNING)
-    logger.handlers = [RichHandler(console=err, show_time=False, show_path=False, markup=False)]
+    logger.handlers = [_Log()]
+
+
+class _Log(logging.Handler):
+    """What the core has to say, told like the rest."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.levelno >= logging.WARNING:
+            (error if record.levelno >= logging.ERROR else warn)(self.format(record))
+        else:
+            note(self.format(record))
 
 
 def on_terminal() -> bool:
@@ -78,9 +90,30 @@ def _one_line(message: str) -> str:
 
 
 def line(text: str = "") -> None:
-    """A line of results, exactly as it is, flushed so that the next program in the pipe can go on."""
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
+    """A line of results, exactly as it is; raises as `write` does."""
+    write(text + "\n")
+
+
+def write(text: str) -> None:
+    """Results, exactly as they are, flushed so that the next program in the pipe can go on.
+
+    Raises EufccError where standard output takes no more, BrokenPipeError where nobody reads it any more.
+    """
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        abandon_output()
+        raise EufccError(
+            f"standard output: cannot write: {error.strerror}", hint="is the disk that it goes to full?"
+        ) from error
+
+
+def abandon_output() -> None:
+    """Let what is still buffered for standard output go nowhere, instead of failing at exit once more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def table(
@@ -100,24 +133,31 @@ def table(
     if target is err and _quiet:
         return
     right = set(numeric)
-    if title:  # above the table, where no column's width can break it
+    tell = line if target is out else note
+    if title and target.is_terminal:  # above the table, where no column's width can break it
         target.print(Text(title, style="bold"), soft_wrap=True)
+    elif title:
+        tell(title)
     drawn = Table(header_style="bold")
     drawn.box = box.ROUNDED if target.is_terminal else None
     drawn.pad_edge = target.is_terminal
     for column in columns:
         drawn.add_column(column, justify="right" if column in right else "left", overflow="fold")
     for row in rows:
-        drawn.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in row))
+        drawn.add_row(*(cell if isinstance(cell, Text) else Text(_cell(cell)) for cell in row))
     if target.is_terminal:
         target.print(drawn)
     else:
         # Rich lays tables out for a width even in a pipe: give it one that nothing reaches.
-        text = Console(width=10_000, no_color=True, highlight=False)
+        text = Console(file=io.StringIO(), width=10_000, no_color=True, highlight=False, emoji=False)
         with text.capture() as capture:
             text.print(drawn)
         for plain in capture.get().splitlines():
-            target.print(plain.rstrip(), soft_wrap=True, markup=False)
+            tell(plain.rstrip())
+
+
+def _cell(value: object) -> str:
+    return visible(" ".join(str(value).splitlines()))
 
 
 class _FieldsColumn(ProgressColumn):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from eufcc_cli.core.taxonomy.annotations import PROVIDER
 from tests.conftest import Run
 
 COMMANDS = ("fetch", "download", "trees", "train", "evaluate", "tag")
@@ -121,11 +122,45 @@ def test_results_are_coloured_on_a_terminal_only(eufcc_command: str, drawn: Path
     assert "\x1b[3" not in uncoloured
 
 
-def test_head_may_close_the_pipe(eufcc_command: str, drawn: Path) -> None:
-    command = f"'{eufcc_command}' --root '{drawn}' trees --print | head -n 1"
+@pytest.mark.parametrize("arguments", ["--print", "--counts", "--stats", "--find metal"])
+def test_the_pipe_may_be_closed(eufcc_command: str, drawn: Path, arguments: str) -> None:
+    # `true` reads nothing: what is written meets a pipe without a reader.
+    command = f"'{eufcc_command}' --root '{drawn}' trees {arguments} | (exec <&-; sleep 3)"
     done = subprocess.run(
         ["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, check=False, timeout=60
     )
-    assert done.returncode == 0
-    assert done.stdout.count("\n") == 1
-    assert done.stderr == ""
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full to write to")
+@pytest.mark.parametrize("arguments", ["--print", "--stats"])
+def test_a_full_disk_behind_standard_output(eufcc_command: str, drawn: Path, arguments: str) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [eufcc_command, "--root", drawn, "trees", arguments],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: standard output: cannot write: No space left on device\nhint: ")
+    assert done.stderr.count("\n") == 2
+
+
+def test_what_strangers_write_reaches_the_terminal_as_text(eufcc: Run, demo_root: Path) -> None:
+    table = demo_root / "data" / "train.csv"
+    lines = table.read_text().splitlines(keepends=True)
+    provider = lines[0].strip().split(",").index(PROVIDER)
+    for number in range(1, len(lines)):
+        cells = lines[number].split(",")
+        cells[provider] = "Evil \x1b]0;pwn\x07 :heart: [bold]Museum[/]"
+        lines[number] = ",".join(cells)
+    table.write_text("".join(lines))
+    for command in (("trees", "--stats"), ("download", "--split", "train", "--plan"), ("download",)):
+        done = eufcc("--root", demo_root, *command)
+        assert done.returncode == 0, done.stderr
+        assert "\x1b" not in done.stdout + done.stderr
+        if command != ("download", "--split", "train", "--plan"):
+            assert r"Evil \x1b]0;pwn\x07 :heart: [bold]Museum[/]" in done.stdout

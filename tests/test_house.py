@@ -37,13 +37,17 @@ def floor(module: str) -> int:
 def imports(path: Path) -> list[str]:
     found = []
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("eufcc_cli"):
-            base = (node.module or "").removeprefix("eufcc_cli").lstrip(".")
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        if isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path}:{node.lineno}: write the whole name"
             for alias in node.names:
-                below = ".".join(filter(None, (base, alias.name)))
-                is_module = (PACKAGE / Path(*below.split("."))).with_suffix(".py").is_file()
-                found.append(below if is_module or not base else base)
-    return [name for name in found if name not in ("__version__", "commands", "core")]
+                below = f"{node.module}.{alias.name}"
+                room = PACKAGE.parent / Path(*below.split("."))
+                is_module = room.with_suffix(".py").is_file() or room.is_dir()
+                found.append(below if is_module else str(node.module))
+    own = [name.removeprefix("eufcc_cli.") for name in found if name.startswith("eufcc_cli.")]
+    return [name for name in own if name != "core"]
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)

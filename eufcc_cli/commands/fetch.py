@@ -121,11 +121,9 @@ def demo(
     )
     console.note(f"  images  {splits}")
     console.note(f"  tags    {tags}")
-    console.note(
-        f"  made up by {drawn.providers} museums; {len(drawn.held_out)} of them appear only in test_ood: "
-        + ", ".join(drawn.held_out)
-    )
-    console.note("Worth tagging, from test_id (the first shows several objects):")
+    outside = f"; only in test_ood: {', '.join(drawn.held_out)}" if drawn.held_out else ""
+    console.note(f"  made up by {drawn.providers} museums{outside}")
+    console.note("Worth tagging, from test_id:")
     for image_id in drawn.showcase:
         console.line(str(root.images / f"{image_stem(image_id)}.jpg"))
 

@@ -1,6 +1,5 @@
 """Where `eufcc tag` puts its results: the screen, a pipe, a file, sidecars beside the images."""
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -74,8 +73,7 @@ class Pipe:
         self._put(self._head + self._writer.tail)
 
     def _put(self, text: str) -> None:
-        sys.stdout.write(text)
-        sys.stdout.flush()
+        console.write(text)
 
 
 class File:

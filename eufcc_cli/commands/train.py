@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from eufcc_cli import console
-from eufcc_cli.commands.common import existing_root
+from eufcc_cli.commands.common import SOME_FAILED, existing_root
 
 if TYPE_CHECKING:
     from eufcc_cli.core.model.run import Plan, Trained
@@ -213,6 +213,8 @@ def train(
         if export:
             export_model(folder, export)
             console.note(f"Exported to {export}")
+        if trained.unreadable:
+            raise typer.Exit(SOME_FAILED)
 
 
 def _is_setting(ctx: typer.Context, key: str) -> bool:
@@ -262,9 +264,8 @@ def _duration(seconds: float) -> str:
 
 
 def _show_result(trained: "Trained", root: Path) -> None:
-    if trained.unreadable:
-        path, reason = next(iter(trained.unreadable.items()))
-        console.warn(f"{len(trained.unreadable)} images could not be read, first {path}: {reason}")
+    for path, reason in trained.unreadable.items():
+        console.warn(f"{path} was left out: {reason}")
     measured: dict[str, Any] = trained.validation
     rows = [("overall", measured["overall"]["pairs"], measured["overall"])]
     rows += [(facet, values["images"], values) for facet, values in measured["facets"].items()]

@@ -180,7 +180,7 @@ def _label_trees(
         if not files:
             raise DataError(
                 f"{root.labels}: no label files",
-                hint="run `eufcc fetch` or `eufcc trees --write {root.labels}`",
+                hint=f"run `eufcc fetch` or `eufcc trees --write {root.labels}`",
             )
     trees = {facet: tree for facet, tree in read_trees(files).items() if facet in facets}
     if counted:

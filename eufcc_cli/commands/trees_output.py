@@ -11,6 +11,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from eufcc_cli import console
+from eufcc_cli.core.files import visible
 
 if TYPE_CHECKING:
     from eufcc_cli.core.taxonomy.hierarchy import Hierarchy, Tag
@@ -139,9 +140,10 @@ def tell_statistics(statistics: "Statistics", *, as_document: bool) -> None:
             }
         )
         return
-    tables = ", ".join(f"{name} {images:,}" for name, images in statistics.images.items())
+    tables = ", ".join(f"{visible(name)} {images:,}" for name, images in statistics.images.items())
     console.line(f"{statistics.total:,} images ({tables})")
-    largest = ", ".join(f"{name} {images:,}" for name, images in statistics.providers.most_common(3))
+    most = statistics.providers.most_common(3)
+    largest = ", ".join(f"{visible(name)} {images:,}" for name, images in most)
     console.line(f"{len(statistics.providers):,} providers" + (f" (largest: {largest})" if largest else ""))
     console.line()
     console.table(

@@ -126,7 +126,7 @@ class Calibration:
             return cls({facet: FacetCalibration.from_json(values) for facet, values in content.items()})
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ModelError(
-                f"calibration in config.json: {error}",
+                f"its calibration: {type(error).__name__}: {error}",
                 hint="make it again: `eufcc evaluate --calibrate RUN`",
             ) from error
 

@@ -117,6 +117,8 @@ def image_stem(image_id: str) -> PurePosixPath:
     'de/%2E%2E%2F%45tc'
     >>> image_stem("con").as_posix()
     '11/%63on'
+    >>> image_stem("a" * 100 + "con").name
+    '%63on'
     >>> image_id_of(image_stem("../Etc"))
     '../Etc'
     """
@@ -126,10 +128,9 @@ def image_stem(image_id: str) -> PurePosixPath:
         raise DataError(f"id of {len(image_id)} characters ({image_id[:40]}…) is too long to name a file")
     raw = image_id.encode("utf-8", "surrogatepass")
     name = "".join(chr(byte) if byte in _PLAIN else f"%{byte:02X}" for byte in raw)
-    if name in _DEVICES:
-        name = f"%{raw[0]:02X}{name[1:]}"
-    shard = hashlib.sha256(raw).hexdigest()[:2]
-    return PurePosixPath(shard, *(name[i : i + _LONGEST] for i in range(0, len(name), _LONGEST)))
+    parts = [name[i : i + _LONGEST] for i in range(0, len(name), _LONGEST)]
+    parts = [f"%{ord(part[0]):02X}{part[1:]}" if part in _DEVICES else part for part in parts]
+    return PurePosixPath(hashlib.sha256(raw).hexdigest()[:2], *parts)
 
 
 def image_id_of(path: PurePosixPath) -> str:

@@ -18,7 +18,7 @@ from eufcc_cli.core.catalogue import Contradiction, fill
 from eufcc_cli.core.collect.inputs import Input
 from eufcc_cli.core.errors import ModelError
 from eufcc_cli.core.files import Root
-from eufcc_cli.core.model.checkpoint import TaggingModel
+from eufcc_cli.core.model.checkpoint import CONFIG, TaggingModel
 from eufcc_cli.core.model.prediction import predict_together
 from eufcc_cli.core.suggestions import Choice, Chooser, Suggestion
 from eufcc_cli.core.taxonomy.uris import Uris, read_uris
@@ -154,7 +154,10 @@ def _ensemble_calibration(models: Sequence[TaggingModel], root: Root) -> Calibra
 def calibration_of(model: TaggingModel) -> Calibration | None:
     """The calibration stored with a model, if there is one."""
     content = model.config.get("calibration")
-    return None if content is None else Calibration.from_json(content)
+    try:
+        return None if content is None else Calibration.from_json(content)
+    except ModelError as error:
+        raise ModelError(f"{model.folder}/{CONFIG}: {error}", hint=error.hint) from error
 
 
 def compile_network(model: TaggingModel) -> None:

@@ -76,7 +76,7 @@ def test_help_imports_nothing_heavy(command: str) -> None:
     arguments = ["eufcc", "fetch", *([command] if command else []), "--help"]
     code = (
         f"import sys; sys.argv = {arguments!r}\n"
-        "from eufcc_cli.cli import main\n"
+        "from eufcc_cli.__main__ import main\n"
         "try: main()\nexcept SystemExit: pass\n"
         "heavy = {'torch', 'pandas', 'numpy', 'httpx', 'scipy', 'pyarrow'} & set(sys.modules)\n"
         "print('HEAVY', sorted(heavy))"

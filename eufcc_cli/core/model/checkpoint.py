@@ -222,6 +222,10 @@ def load_model(
         vocabulary = Vocabulary.from_json(config["vocabulary"])
         preprocessing = Preprocessing.from_json(config["preprocessing"])
         method = config["method"]
+        if method not in (*METHODS, *CLIP_METHODS):
+            raise ModelError(
+                f"method {method}: unknown", hint="known: " + ", ".join((*METHODS, *CLIP_METHODS))
+            )
         if method in CLIP_METHODS:
             vocabulary, config["method_options"] = _reworded(vocabulary, config["method_options"], texts)
             network, methods = clip_parts(config, vocabulary)
@@ -234,7 +238,8 @@ def load_model(
             hint="the file is incomplete: train the model again",
         ) from error
     except EufccError as error:
-        raise ModelError(f"{folder / CONFIG}: {error}", hint=error.hint) from error
+        hint = error.hint or "the file is damaged: train or copy the model again"
+        raise ModelError(f"{folder / CONFIG}: {error}", hint=hint) from error
     load_weights(network, folder)
     if _is_unfilled(network):  # it computes tensors as it is built that no file holds
         network = _network(config, vocabulary)

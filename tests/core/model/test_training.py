@@ -255,6 +255,19 @@ def test_unreadable_images_are_left_out_and_told_or_too_many(demo_root: Path) ->
         assert "not an image" in trained.unreadable[str(broken)]
 
 
+def test_the_command_ends_with_3_where_images_are_unreadable(eufcc: Run, demo_root: Path) -> None:
+    broken = sorted(demo_root.glob("data/images/*/*.jpg"))
+    train = {line.split(",")[0] for line in (demo_root / "data" / "train.csv").read_text().splitlines()}
+    broken = [path for path in broken if path.stem in train][:2]
+    for path in broken:
+        path.write_bytes(b"<html>not an image</html>")
+    done = eufcc("--root", demo_root, "train", "--epochs", 1, "--max-bad", 0.05, *OPTIONS)
+    assert done.returncode == 3, done.stderr
+    assert [line for line in done.stderr.splitlines() if line.startswith("warning:")] == [
+        f"warning: {path} was left out: not an image: HTML page" for path in broken
+    ]
+
+
 def test_files_and_cache_teach_the_same(demo_root: Path) -> None:
     for name, cache in (("cache", True), ("files", False)):
         train_run(replace(QUICK, epochs=1, cache=cache, workers=1), Root(demo_root), name)

@@ -18,6 +18,7 @@ from eufcc_cli import __version__
 from eufcc_cli.core.collect.demo.camera import jpeg
 from eufcc_cli.core.collect.demo.plan import Plan, plan
 from eufcc_cli.core.collect.demo.providers import OUTER
+from eufcc_cli.core.collect.workers import cores
 from eufcc_cli.core.errors import CollectError
 from eufcc_cli.core.files import SPLITS, Root, image_stem, write_bytes, write_text
 from eufcc_cli.core.progress import SILENT, Progress
@@ -59,7 +60,7 @@ def draw_collection(
     places = {root.images / f"{image_stem(p.id)}.jpg": number for number, p in enumerate(plans)}
     there = _own_images(root, files, places, plans)
     missing = [number for path, number in places.items() if path not in there]
-    _draw(root, seed, missing, workers or _cores(), progress)
+    _draw(root, seed, missing, workers or cores(), progress)
     for path, text in files.items():
         if not path.exists():
             write_text(path, text)
@@ -69,7 +70,7 @@ def draw_collection(
         splits={split: sum(p.split == split for p in plans) for split in SPLITS},
         tags=tags,
         providers=len({p.provider.name for p in plans}),
-        held_out=tuple(provider.name for provider in OUTER),
+        held_out=tuple(p.name for p in OUTER if any(plan.provider.name == p.name for plan in plans)),
         showcase=_showcase(plans),
     )
 
@@ -119,7 +120,7 @@ def _own_images(root: Root, files: dict[Path, str], places: dict[Path, int], pla
         if path not in files or path.read_bytes() != files[path].encode():
             raise refuse(path)
     there = set()
-    for path in root.images.rglob("*"):
+    for path in itertools.chain(root.images.rglob("*"), (root.path / "images").rglob("*")):
         # The ledger and its lock come with the images; hidden files are writes that a power cut ended.
         if path.is_dir() or path.name.startswith((".", f"{root.ledger.stem}.")):
             continue
@@ -132,11 +133,6 @@ def _own_images(root: Root, files: dict[Path, str], places: dict[Path, int], pla
 def _signature(p: Plan) -> str:
     """What every drawn JPEG carries as its comment."""
     return f"drawn by eufcc {__version__}: {p.id}"
-
-
-def _cores() -> int:
-    """The processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _draw(root: Root, seed: int, numbers: list[int], workers: int, progress: Progress) -> None:
