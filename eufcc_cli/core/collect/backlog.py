@@ -4,6 +4,7 @@ import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -14,13 +15,21 @@ from eufcc_cli.core.files import Root, image_id_of
 log = logging.getLogger("eufcc")
 
 
+class Found(NamedTuple):
+    """A file that may be a wanted image's."""
+
+    id: str
+    file: Path
+    url: str
+
+
 @dataclass(frozen=True)
 class Backlog:
     """`pending` are the rows to fetch, `found` the files that may spare fetching some of them (or of the
     failed ones); `done` and `failed` count what the ledger has settled."""
 
     pending: pd.DataFrame
-    found: list[tuple[str, Path]]
+    found: list[Found]
     done: int
     failed: int
 
@@ -45,7 +54,7 @@ def take_stock(root: Root, ledger: Ledger, wanted: pd.DataFrame, retry: Collecti
     ledger.forget(lost)
     ids = wanted["id"].tolist()
     is_done, is_failed = _among(ids, done), _among(ids, failed)
-    not_there = {image_id for image_id in ids if image_id not in done}
+    not_there = {i: url for i, url in zip(ids, wanted["url"], strict=True) if i not in done}
     found = {
         image_id: root.images / path
         for path in files
@@ -54,7 +63,8 @@ def take_stock(root: Root, ledger: Ledger, wanted: pd.DataFrame, retry: Collecti
     if not_there:
         found = {i: path for i, path in scan_flat_images(root).items() if i in not_there} | found
     pending = wanted[~is_done & ~is_failed].reset_index(drop=True)
-    return Backlog(pending, list(found.items()), int(is_done.sum()), int(is_failed.sum()))
+    waiting = [Found(image_id, file, not_there[image_id]) for image_id, file in found.items()]
+    return Backlog(pending, waiting, int(is_done.sum()), int(is_failed.sum()))
 
 
 def _among(ids: Sequence[str], some: set[str]) -> np.ndarray:

@@ -55,7 +55,7 @@ def plan(stock: Backlog, mean_bytes: float | None, options: Options) -> Plan:
     The slowest host decides, or all together where the workers are fewer than the hosts would bear.
     `mean_bytes` is what images took so far, None where there are none yet.
     """
-    found = {image_id for image_id, _ in stock.found}
+    found = {file.id for file in stock.found}
     urls = stock.pending.loc[~stock.pending["id"].isin(found), "url"]
     hosts = pd.Series([host_of(ladder(url, options.size)[0].url) for url in urls], dtype=str).value_counts()
     requests = {str(host) or NO_HOST: int(count) for host, count in hosts.items()}

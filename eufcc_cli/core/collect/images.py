@@ -7,13 +7,14 @@ write; the ledger learns how each image ended. Several rungs may be tried for an
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
 
+from eufcc_cli.core.collect.backlog import Found
 from eufcc_cli.core.collect.decode import MAX_PIXELS
 from eufcc_cli.core.collect.http import MAX_REDIRECTS, Answer, Client, web_address
 from eufcc_cli.core.collect.jobs import Job, Queue
@@ -72,7 +73,7 @@ def download_images(
     root: Root,
     ledger: Ledger,
     pending: pd.DataFrame,
-    found: Sequence[tuple[str, Path]] = (),
+    found: Sequence[Found] = (),
     options: Options | None = None,
     progress: Progress = SILENT,
 ) -> None:
@@ -95,16 +96,16 @@ class _Download:
         self._ledger = ledger
         self._options = options
         self._folder = root.images
-        self._placeholders = ledger.placeholders()
         self._how = Storing(root.images, options.resize, options.max_pixels)
         self._queues: dict[str, Queue] = {}
         self._rejected: dict[str, Path] = {}  # files in the way of images
         self._failed = self._bytes = 0
         self._began = time.monotonic()
 
-    async def run(self, pending: pd.DataFrame, found: Sequence[tuple[str, Path]], progress: Progress) -> None:
+    async def run(self, pending: pd.DataFrame, found: Sequence[Found], progress: Progress) -> None:
         try:
             async with Workers(self._options.decoders) as self._workers:
+                self._placeholders = self._known_placeholders(set(pending["id"]))
                 if found:
                     adopted = await self._adopt(found, progress)
                     pending = pending[~pending["id"].isin(adopted)]
@@ -118,16 +119,34 @@ class _Download:
             ):  # not there, or not empty where a worker was ended: the next run clears it
                 (self._folder / INCOMING).rmdir()
 
-    async def _adopt(self, found: Sequence[tuple[str, Path]], progress: Progress) -> set[str]:
+    def _known_placeholders(self, pending: Set[str]) -> set[str]:
+        """Those of the ledger; a body whose verdict is to be tried again has to be one by today's count."""
+        again = {
+            entry.source_sha256
+            for entry in self._ledger.entries("status = ?", (PLACEHOLDER,))
+            if entry.id in pending
+        }
+        return {
+            digest
+            for digest in self._ledger.placeholders()
+            if digest not in again or self._ledger.sent_for_many(digest, self._options.same_body)
+        }
+
+    async def _adopt(self, found: Sequence[Found], progress: Progress) -> set[str]:
         """Verify files that are there already; those that are sound need no download."""
         adopted: set[str] = set()
+        urls = {image_id: url for image_id, _, url in found}
+        files = [(image_id, file) for image_id, file, _ in found]
+        resized = self._options.resize is not None  # perhaps: then the bytes as they came are not known
         with progress.task("Checking images", len(found)) as task:
             how = replace(self._how, placeholders=list(self._placeholders))
-            checked = self._workers.each(adopt_all, found, how, crashed=CRASHED)
+            checked = self._workers.each(adopt_all, files, how, crashed=CRASHED)
             async for (image_id, file), result in checked:
                 if isinstance(result, Stored):
                     adopted.add(image_id)
-                    self._ledger.record(replace(Entry(image_id, OK, rung=FOUND), **vars(result)))
+                    source = None if resized else result.sha256
+                    entry = Entry(image_id, OK, urls[image_id], FOUND, source_sha256=source)
+                    self._ledger.record(replace(entry, **vars(result)))
                 else:
                     log.warning("%s is not used: %s", file, result.reason)
                     if file.is_relative_to(self._folder):
@@ -290,11 +309,11 @@ class _Download:
     def _unmask(self, digest: str) -> None:
         """A body that came for many URLs is a placeholder: undo what was kept of it, try the next rungs."""
         self._placeholders.add(digest)
-        values = (digest, OK, FOUND)
-        kept = list(self._ledger.entries("source_sha256 = ? AND status = ? AND rung <> ?", values))
+        kept = list(self._ledger.entries("source_sha256 = ? AND status = ?", (digest, OK)))
         log.warning("one body came for %d URLs (%s, say): it counts as a placeholder", len(kept), kept[0].url)
         for entry in kept:
-            (self._folder / str(entry.path)).unlink(missing_ok=True)
+            if entry.rung != FOUND:  # nothing is removed that was not fetched
+                (self._folder / str(entry.path)).unlink(missing_ok=True)
             for row in (self._ids == entry.id).nonzero()[0]:
                 rungs = ladder(self._urls[row], self._options.size)
                 at = [rung.name for rung in rungs].index(str(entry.rung))
@@ -304,7 +323,7 @@ class _Download:
                 self._ended(-1)
                 self._rung_ended(job, FetchError(PLACEHOLDER, _SAME_BODY, http=entry.http))
                 break
-            else:  # of an earlier run
+            else:  # of an earlier run, or found
                 self._ledger.record(
                     Entry(entry.id, PLACEHOLDER, entry.url, entry.rung, entry.http, _SAME_BODY,
                           entry.attempts, source_sha256=digest)

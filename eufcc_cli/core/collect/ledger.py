@@ -226,9 +226,9 @@ class Ledger:
         """True where one body came for at least that many different URLs."""
         query = (
             "SELECT COUNT(*) FROM (SELECT DISTINCT url FROM images WHERE source_sha256 = ? "
-            "AND status IN (?, ?) AND rung <> ? LIMIT ?)"
+            "AND status IN (?, ?) AND url IS NOT NULL LIMIT ?)"
         )
-        values = (digest, OK, PLACEHOLDER, FOUND, urls)
+        values = (digest, OK, PLACEHOLDER, urls)
         return bool(self._connection.execute(query, values).fetchone()[0] >= urls)
 
     def close(self) -> None:

@@ -283,6 +283,36 @@ def test_files_that_are_there_are_taken_over_without_asking(server: Misbehaving,
     assert not (root.images / ".half.jpg.part").exists()
 
 
+def test_what_was_there_counts_among_the_senders_of_one_body(server: Misbehaving, root: Root) -> None:
+    urls = {f"same-{n}": server.url(f"same/{n}") for n in range(10)}
+    for image_id in list(urls)[:9]:
+        place(root, image_id, picture("same for all"))
+    there = dict(list(urls.items())[:9])
+    with Ledger(root.ledger) as ledger:
+        ledger.record(Entry("same-0", "missing"))  # its file counts all the same
+    entry = download(root, there, same_body=10)["same-0"]
+    digest = hashlib.sha256(picture("same for all")).hexdigest()
+    assert (entry.status, entry.url, entry.source_sha256) == ("ok", urls["same-0"], digest)
+    assert {entry.status for entry in download(root, urls, same_body=10).values()} == {"placeholder"}
+    assert find_images(root) == {}
+    # What the tool did not fetch is not its own to remove.
+    assert len(list(root.images.rglob("*.jpg"))) == 9
+
+
+def test_a_verdict_on_one_body_can_be_undone(server: Misbehaving, root: Root) -> None:
+    urls = {f"same-{n}": server.url(f"same/{n}") for n in range(12)}
+    some = dict(list(urls.items())[:5])
+    for asked, retry, most, status in (
+        (urls, frozenset[str](), 10, "placeholder"),
+        (some, FAILURES, 10, "placeholder"),
+        (some, FAILURES, 1000, "ok"),
+        (some | {"new": server.url("same/new")}, frozenset[str](), 1000, "ok"),
+        (urls, FAILURES, 1000, "ok"),
+    ):
+        entries = download(root, asked, retry, same_body=most)
+        assert {entries[image_id].status for image_id in asked} == {status}
+
+
 def test_a_placeholder_that_is_there_already_is_no_picture(server: Misbehaving, root: Root) -> None:
     urls = {f"same-{n}": server.url(f"same/{n}") for n in range(10)}
     assert {entry.status for entry in download(root, urls, same_body=10).values()} == {"placeholder"}
