@@ -181,7 +181,8 @@ def download(
     )  # fmt: skip
     options = Options(workers, size.value, resize, max_bytes, max_pixels, same_body, manners=manners)
     retry = {None: frozenset[str](), Retry.temporary: TEMPORARY, Retry.all: FAILURES}[retry_failed]
-    wanted = census.read_wanted(root, split or ())
+    listed = census.read_wanted(root, split or ())
+    wanted = listed.drop_duplicates("id", ignore_index=True)
     with Ledger(root.ledger) as ledger:
         if verify:
             known = set(census.read_wanted(root)["id"])
@@ -199,7 +200,7 @@ def download(
         if duplicates is not None:
             from eufcc_cli.core.collect.duplicates import find_duplicates
 
-            found = find_duplicates(root, ledger, wanted, progress=console.progress())
+            found = find_duplicates(root, ledger, listed, progress=console.progress())
             _write_duplicates(duplicates, found)
     _tell_census(counted, format)
     if counted.failed:

@@ -301,6 +301,24 @@ def test_splits_are_fetched_as_asked(eufcc: Run, server: Misbehaving, root: Root
     assert rows(root).keys() == {"a", "c", "both"}
 
 
+def test_a_split_named_twice_is_fetched_once(eufcc: Run, server: Misbehaving, root: Root) -> None:
+    write_split(root, {"a": server.url("ok/twice")})
+    base = ("--root", root.path, "download", "--allow-private-hosts", "--format", "json")
+    ended = eufcc(*base, "--split", "train", "--split", "train")
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads(ended.stdout)["statuses"] == {"ok": 1}
+
+
+def test_a_split_that_is_not_there_is_told_with_those_that_are(eufcc: Run, root: Root) -> None:
+    write_split(root, {"a": ""})
+    write_split(root, {"b": ""}, "val")
+    for split in ("nonsense", "../data/train", ""):
+        ended = eufcc("--root", root.path, "download", "--split", split)
+        assert ended.returncode == 1
+        assert ended.stderr.startswith(f"error: --split {split}: no table ")
+        assert "hint: there are: train, val" in ended.stderr
+
+
 def test_verify_and_duplicates_through_the_command(eufcc: Run, server: Misbehaving, root: Root) -> None:
     write_split(root, {f"{n}": server.url("ok/twin" if n < 2 else f"ok/v{n}") for n in range(4)})
     base = ("--root", root.path, "download", "--allow-private-hosts")
@@ -332,7 +350,6 @@ def test_a_hostile_id_stays_inside(eufcc: Run, server: Misbehaving, root: Root) 
 @pytest.mark.parametrize(
     ("options", "message", "code"),
     [
-        (("--split", "nonsense"), "nonsense", 1),
         (("--resize", "3"), "--resize", 2),
         (("--size", "300"), "--size", 2),
         (("--report", "missing/../../x/y.csv"), "", 3),

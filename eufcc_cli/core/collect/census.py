@@ -1,5 +1,6 @@
 """What a download is asked for, what it would cost, and how it ended by status, host and provider."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,24 +17,29 @@ from eufcc_cli.core.taxonomy.annotations import ID, IMAGE_URL, PROVIDER, read_ta
 
 NOT_TRIED = "not tried"
 NO_HOST = "(no address)"
+_FETCH = "run `eufcc fetch` or `eufcc fetch demo`, or give another --root"
 _SECONDS_A_REQUEST = 0.3  # of an ordinary server, for an estimate
 _BYTES_AN_IMAGE = {"200": 15_000, "400": 40_000, "original": 1_500_000}
 
 
 def read_wanted(root: Root, splits: Sequence[str] = ()) -> pd.DataFrame:
-    """The images of these splits (default: all that are there), each id once: id, url, provider, split.
+    """The images of these splits (default: all that are there), each once a split: id, url, provider, split.
 
     Raises DataError where there is no table, or not the one that is asked for.
     """
-    names = list(splits) or root.splits()
+    names = list(dict.fromkeys(splits)) or root.splits()
     if not names:
-        raise DataError(f"{root.data}: no annotation tables", hint="run `eufcc fetch` or `eufcc fetch demo`")
+        raise DataError(f"{root.data}: no annotation tables", hint=_FETCH)
     frames = []
     for split in names:
+        if not re.fullmatch(r"[\w.-]+", split) or not root.table(split).is_file():
+            there = ", ".join(sorted(path.stem for path in root.data.glob("*.csv")))
+            hint = f"there are: {there}" if there else _FETCH
+            raise DataError(f"--split {split}: no table {root.table(split)}", hint=hint)
         frame = read_table(root.table(split), [ID, IMAGE_URL, PROVIDER])
         frame.columns = pd.Index(["id", "url", "provider"])
         frames.append(frame.assign(split=pd.Categorical([split] * len(frame), categories=names)))
-    return pd.concat(frames, ignore_index=True).drop_duplicates("id", ignore_index=True)
+    return pd.concat(frames, ignore_index=True).drop_duplicates(["id", "split"], ignore_index=True)
 
 
 @dataclass(frozen=True)

@@ -34,9 +34,10 @@ def find_duplicates(
 ) -> pd.DataFrame:
     """The wanted images that have a duplicate, group by group, with their annotations.
 
-    Columns: group, kind (`identical` bytes or `similar` looks), leakage (`yes` where the group lies on
-    both sides of training and test), id, split, provider, path, sha256, width, height, and the facets.
-    Groups with leakage come first. What an image looks like is kept in the ledger, computed once.
+    `wanted` has a row per id and split: an image in two splits is a duplicate of itself. Columns: group,
+    kind (`identical` bytes or `similar` looks), leakage (`yes` where the group lies on both sides of
+    training and test), id, split, provider, path, sha256, width, height, and the facets. Groups with
+    leakage come first. What an image looks like is kept in the ledger, computed once.
     """
     asyncio.run(_look(root, ledger, processes or cores(), progress))
     columns = ["id", "path", "sha256", "width", "height", "look"]
@@ -45,11 +46,11 @@ def find_duplicates(
          for entry in ledger.entries("status = ? AND look IS NOT NULL", (OK,))),
         columns=columns,
     )  # fmt: skip
-    images = wanted[["id", "split", "provider"]].merge(rows, on="id", validate="one_to_one")
+    images = wanted[["id", "split", "provider"]].merge(rows, on="id", validate="many_to_one")
     images["group"] = _groups(images["sha256"], images["look"])
     images = images[images.duplicated("group", keep=False)].drop(columns="look")
     images["kind"] = np.where(images.duplicated("sha256", keep=False), "identical", "similar")
-    images = _with_leakage(images).merge(_annotations(root, images), on="id", how="left")
+    images = _with_leakage(images).merge(_annotations(root, images), on=["id", "split"], how="left")
     order = ["group", "kind", "leakage", "id", "split", "provider", "path", "sha256", "width", "height"]
     return images[order + list(FACET_COLUMNS)]
 
@@ -65,12 +66,12 @@ def _with_leakage(images: pd.DataFrame) -> pd.DataFrame:
 
 def _annotations(root: Root, images: pd.DataFrame) -> pd.DataFrame:
     found = [
-        table[table[ID].isin(images["id"])]
+        table[table[ID].isin(images["id"])].assign(split=split)
         for split in images["split"].unique()
         for table in [read_table(root.table(split), [ID, *FACET_COLUMNS])]
     ]
-    empty = pd.DataFrame(columns=[ID, *FACET_COLUMNS], dtype=str)
-    return pd.concat(found or [empty]).drop_duplicates(ID).rename(columns={ID: "id"})
+    empty = pd.DataFrame(columns=[ID, *FACET_COLUMNS, "split"], dtype=str)
+    return pd.concat(found or [empty]).drop_duplicates([ID, "split"]).rename(columns={ID: "id"})
 
 
 async def _look(root: Root, ledger: Ledger, processes: int, progress: Progress) -> None:

@@ -82,6 +82,23 @@ def test_duplicates_across_splits_are_found(root: Root) -> None:
         pd.testing.assert_frame_equal(duplicates.find_duplicates(root, ledger, wanted), found)
 
 
+def test_one_id_on_both_sides_is_leakage(root: Root) -> None:
+    table = pd.read_csv(root.table("test_id"), dtype=str)
+    both = table.iloc[:1].assign(**{ID: "train-5", FACET_COLUMNS[0]: "as the test says"})
+    write_table(pd.concat([table, both]), root.table("test_id"))
+    wanted = read_wanted(root)
+    with Ledger(root.ledger) as ledger:
+        stock = take_stock(root, ledger, wanted.drop_duplicates("id"))
+        download_images(root, ledger, stock.pending, stock.found)
+        found = duplicates.find_duplicates(root, ledger, wanted)
+    twice = found[found["id"] == "train-5"].set_index("split")
+    assert twice[["kind", "leakage"]].to_numpy().tolist() == [["identical", "yes"]] * 2
+    assert twice[FACET_COLUMNS[0]].to_dict() == {
+        "train": f"{FACET_COLUMNS[0]} of train-5",
+        "test_id": "as the test says",
+    }
+
+
 def test_no_images_have_no_duplicates(root: Root) -> None:
     wanted = read_wanted(root)
     with Ledger(root.ledger) as ledger:
