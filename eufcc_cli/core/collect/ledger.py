@@ -5,12 +5,12 @@ import re
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from operator import attrgetter
 from pathlib import Path, PurePosixPath
-from typing import Self
+from typing import Any, Self
 
 from eufcc_cli.core.collect.locking import alone
 from eufcc_cli.core.errors import CollectError
@@ -49,14 +49,9 @@ def find_images(root: Root, ids: Iterable[str] | None = None) -> dict[str, Path]
 def _recorded(root: Root) -> dict[str, Path]:
     folder = str(root.images)
     query = "SELECT id, path FROM images WHERE status = ? AND path IS NOT NULL"
-    # On a medium that cannot be written, SQLite reads a WAL database only if told that nobody else does.
-    mode = "mode=ro" if os.access(root.images, os.W_OK) else "immutable=1"
-    try:
-        with closing(sqlite3.connect(f"{root.ledger.absolute().as_uri()}?{mode}", uri=True)) as connection:
-            rows = connection.execute(query, (OK,))
-            return {image_id: Path(f"{folder}/{path}") for image_id, path in rows if stays_inside(path)}
-    except sqlite3.Error as error:
-        raise _unusable(root.ledger, error) from error
+    with LedgerReader(root.ledger) as ledger:
+        rows = ledger.rows(query, (OK,))
+        return {image_id: Path(f"{folder}/{path}") for image_id, path in rows if stays_inside(path)}
 
 
 _OUTSIDE = re.compile(r"^/|(^|/)\.\.(/|$)|[\0\\:]")
@@ -129,30 +124,28 @@ _UPSERT = f"INSERT OR REPLACE INTO images ({', '.join(_COLUMNS)}) VALUES ({', '.
 _values = attrgetter(*_COLUMNS)
 
 
-class Ledger:
-    """The one writer of data/images/images.sqlite; others may read meanwhile.
-
-    Rows gather until `commit`. What a killed process loses is the row of a file that is already in its
-    place: the next run finds it there and takes it over.
-    """
+class LedgerReader:
+    """What a ledger says; nothing, where there is none. Changes nothing on the disk, and waits for nobody."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._held = ExitStack()
-        self._held.enter_context(
-            alone(path.with_suffix(".lock"), f"{path}: another `eufcc download` is writing this ledger")
-        )
         try:
-            self._connection = sqlite3.connect(path)
-            self._connection.execute("PRAGMA journal_mode = WAL")
-            self._connection.execute("PRAGMA synchronous = NORMAL")
-            self._connection.executescript(_SCHEMA)
-            self._connection.execute(f"SELECT {', '.join(_COLUMNS)} FROM images LIMIT 1")
+            self._connection = self._open()
         except sqlite3.Error as error:
-            self._held.close()
             raise _unusable(path, error) from error
-        self._waiting: list[Entry] = []
-        self._committed = 0.0
+
+    def _open(self) -> sqlite3.Connection:
+        if not self.path.is_file():
+            connection = sqlite3.connect(":memory:")
+            connection.executescript(_SCHEMA)
+            return connection
+        # Unless told that nobody writes, SQLite leaves files of its own beside a WAL database, and cannot
+        # read one where it may not. While somebody writes, or after a kill, there is a log to be read.
+        written = self.path.with_name(f"{self.path.name}-wal").exists() and os.access(
+            self.path.parent, os.W_OK
+        )
+        mode = "mode=ro" if written else "immutable=1"
+        return sqlite3.connect(f"{self.path.absolute().as_uri()}?{mode}", uri=True)
 
     def __enter__(self) -> Self:
         return self
@@ -160,13 +153,89 @@ class Ledger:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def rows(self, query: str, values: Sequence[object] = ()) -> Iterator[Any]:
+        """What a query finds."""
+        try:
+            yield from self._connection.execute(query, values)
+        except sqlite3.Error as error:
+            raise _unusable(self.path, error) from error
+
+    def select(self, *columns: str) -> Iterator[Any]:
+        """These columns of all rows, in the order of the ids."""
+        return self.rows(f"SELECT {', '.join(columns)} FROM images ORDER BY id")
+
+    def entries(self, where: str = "1", values: Sequence[object] = ()) -> Iterator[Entry]:
+        """The rows for which an SQL condition holds, in the order of their ids."""
+        query = f"SELECT {', '.join(_COLUMNS)} FROM images WHERE {where} ORDER BY id"
+        return (Entry(*row) for row in self.rows(query, values))
+
+    def mean_bytes(self) -> float | None:
+        """The mean size of the images that are there; None where there are none."""
+        [(mean,)] = self.rows("SELECT AVG(bytes) FROM images WHERE status = ?", (OK,))
+        return None if mean is None else float(mean)
+
+    def placeholders(self) -> set[str]:
+        """The bodies, by digest, that are known to be no pictures: the last word on none was to keep it."""
+        of = "SELECT source_sha256 FROM images WHERE source_sha256 IS NOT NULL AND status = ?"
+        return {digest for (digest,) in self.rows(f"{of} EXCEPT {of}", (PLACEHOLDER, OK))}
+
+    def sent_for_many(self, digest: str, urls: int) -> bool:
+        """True where one body came for at least that many different URLs."""
+        query = (
+            "SELECT COUNT(*) FROM (SELECT DISTINCT url FROM images WHERE source_sha256 = ? "
+            "AND status IN (?, ?) AND url IS NOT NULL LIMIT ?)"
+        )
+        [(count,)] = self.rows(query, (digest, OK, PLACEHOLDER, urls))
+        return bool(count >= urls)
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+class Ledger(LedgerReader):
+    """The one writer of data/images/images.sqlite; others may read meanwhile.
+
+    Rows gather until `commit`. What a killed process loses is the row of a file that is already in its
+    place: the next run finds it there and takes it over.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._held = ExitStack()
+        self._held.enter_context(
+            alone(path.with_suffix(".lock"), f"{path}: another `eufcc download` is writing this ledger")
+        )
+        try:
+            super().__init__(path)
+        except CollectError:
+            self._held.close()
+            raise
+        self._waiting: list[Entry] = []
+        self._committed = 0.0
+
+    def _open(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self.path)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.executescript(_SCHEMA)
+        connection.execute(f"SELECT {', '.join(_COLUMNS)} FROM images LIMIT 1")
+        return connection
+
+    def rows(self, query: str, values: Sequence[object] = ()) -> Iterator[Any]:
+        """What a query finds, in all that was recorded so far."""
+        if self._waiting:
+            self.commit()
+        return super().rows(query, values)
+
     def record(self, entry: Entry) -> None:
         """Write or replace the row of an id; it lasts after `commit`."""
         self._waiting.append(entry)
 
     def record_look(self, image_id: str, look: str) -> None:
         """Keep what an image looks like, in the row it has."""
-        self._connection.execute("UPDATE images SET look = ? WHERE id = ?", (look, image_id))
+        try:
+            self._connection.execute("UPDATE images SET look = ? WHERE id = ?", (look, image_id))
+        except sqlite3.Error as error:
+            raise _unusable(self.path, error) from error
 
     def commit_if_due(self) -> None:
         """Commit once a second, called as often as one likes."""
@@ -198,44 +267,11 @@ class Ledger:
                 hint="give the same command again when that is mended; it continues where it stopped",
             ) from error
 
-    def select(self, *columns: str) -> sqlite3.Cursor:
-        """These columns of all rows, in the order of the ids."""
-        self.commit()
-        return self._connection.execute(f"SELECT {', '.join(columns)} FROM images ORDER BY id")
-
-    def entries(self, where: str = "1", values: Sequence[object] = ()) -> Iterator[Entry]:
-        """The rows for which an SQL condition holds, in the order of their ids."""
-        self.commit()
-        query = f"SELECT {', '.join(_COLUMNS)} FROM images WHERE {where} ORDER BY id"
-        return (Entry(*row) for row in self._connection.execute(query, values))
-
-    def mean_bytes(self) -> float | None:
-        """The mean size of the images that are there; None where there are none."""
-        query = "SELECT AVG(bytes) FROM images WHERE status = ?"
-        mean: float | None = self._connection.execute(query, (OK,)).fetchone()[0]
-        return mean
-
-    def placeholders(self) -> set[str]:
-        """The bodies, by digest, that are known to be no pictures: the last word on none was to keep it."""
-        self.commit()
-        of = "SELECT source_sha256 FROM images WHERE source_sha256 IS NOT NULL AND status = ?"
-        rows = self._connection.execute(f"{of} EXCEPT {of}", (PLACEHOLDER, OK))
-        return {digest for (digest,) in rows}
-
-    def sent_for_many(self, digest: str, urls: int) -> bool:
-        """True where one body came for at least that many different URLs."""
-        query = (
-            "SELECT COUNT(*) FROM (SELECT DISTINCT url FROM images WHERE source_sha256 = ? "
-            "AND status IN (?, ?) AND url IS NOT NULL LIMIT ?)"
-        )
-        values = (digest, OK, PLACEHOLDER, urls)
-        return bool(self._connection.execute(query, values).fetchone()[0] >= urls)
-
     def close(self) -> None:
         try:
             self.commit()
         finally:
-            self._connection.close()
+            super().close()
             self._held.close()
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from eufcc_cli.core.collect.ledger import Entry, Ledger, find_images
+from eufcc_cli.core.collect.ledger import Entry, Ledger, LedgerReader, find_images
 from eufcc_cli.core.errors import CollectError
 from eufcc_cli.core.files import Root, image_stem
 
@@ -70,6 +70,43 @@ def test_a_ledger_of_another_shape_is_told(root: Root) -> None:
         other.execute("CREATE TABLE images (id TEXT, status TEXT)")
     with pytest.raises(CollectError, match="not a usable ledger"):
         Ledger(root.ledger)
+
+
+def test_a_damaged_page_is_told(root: Root) -> None:
+    with Ledger(root.ledger) as ledger:
+        for n in range(2000):
+            ledger.record(Entry(f"{n:05}", "placeholder", f"http://a/{n}", source_sha256=f"{n:064}"))
+    with Ledger(root.ledger) as ledger:
+        with root.ledger.open("r+b") as file:
+            file.seek(4096)  # behind the page that tells the columns
+            file.write(b"\xff" * (root.ledger.stat().st_size - 4096))
+        for use in (
+            lambda: list(ledger.select("id")),
+            lambda: list(ledger.entries()),
+            ledger.mean_bytes,
+            ledger.placeholders,
+            lambda: ledger.sent_for_many("0" * 64, 2),
+            lambda: ledger.record_look("00001", "00"),
+            lambda: find_images(root),
+        ):
+            with pytest.raises(CollectError, match="not a usable ledger: database disk image is malformed"):
+                use()
+
+
+def test_reading_leaves_no_trace_and_waits_for_nobody(root: Root) -> None:
+    with LedgerReader(root.ledger) as reader:
+        assert (list(reader.entries()), reader.mean_bytes()) == ([], None)
+    assert not root.data.exists()
+    with Ledger(root.ledger) as ledger:
+        ledger.record(Entry("a", "ok", path="a.jpg", bytes=7))
+        ledger.commit()
+        with LedgerReader(root.ledger) as reader:
+            assert [entry.id for entry in reader.entries()] == ["a"]
+    there = sorted(root.images.iterdir())
+    with LedgerReader(root.ledger) as reader:
+        assert reader.mean_bytes() == 7
+    assert find_images(root).keys() == {"a"}
+    assert sorted(root.images.iterdir()) == there
 
 
 def test_images_are_found_through_the_ledger(root: Root) -> None:
