@@ -86,7 +86,7 @@ def test_a_damaged_page_is_told(root: Root) -> None:
             ledger.mean_bytes,
             ledger.placeholders,
             lambda: ledger.sent_for_many("0" * 64, 2),
-            lambda: ledger.record_look("00001", "00"),
+            lambda: ledger.record_look("01500", "00"),
             lambda: find_images(root),
         ):
             with pytest.raises(CollectError, match="not a usable ledger: database disk image is malformed"):
