@@ -261,11 +261,13 @@ class Ledger(LedgerReader):
         try:
             with self._connection:
                 yield
-        except sqlite3.Error as error:
+        except sqlite3.OperationalError as error:  # a full disk, say
             raise CollectError(
                 f"{self.path}: cannot write: {error}",
                 hint="give the same command again when that is mended; it continues where it stopped",
             ) from error
+        except sqlite3.Error as error:
+            raise _unusable(self.path, error) from error
 
     def close(self) -> None:
         try:

@@ -76,7 +76,8 @@ def test_a_damaged_page_is_told(root: Root) -> None:
     with Ledger(root.ledger) as ledger:
         for n in range(2000):
             ledger.record(Entry(f"{n:05}", "placeholder", f"http://a/{n}", source_sha256=f"{n:064}"))
-    with Ledger(root.ledger) as ledger:
+    damaged = "not a usable ledger: database disk image is malformed"
+    with pytest.raises(CollectError, match=damaged), Ledger(root.ledger) as ledger:
         with root.ledger.open("r+b") as file:
             file.seek(4096)  # behind the page that tells the columns
             file.write(b"\xff" * (root.ledger.stat().st_size - 4096))
@@ -89,7 +90,7 @@ def test_a_damaged_page_is_told(root: Root) -> None:
             lambda: ledger.record_look("01500", "00"),
             lambda: find_images(root),
         ):
-            with pytest.raises(CollectError, match="not a usable ledger: database disk image is malformed"):
+            with pytest.raises(CollectError, match=damaged):
                 use()
 
 
