@@ -171,7 +171,7 @@ def download(
     from eufcc_cli.core.collect.audit import audit
     from eufcc_cli.core.collect.backlog import take_stock
     from eufcc_cli.core.collect.images import Options, download_images
-    from eufcc_cli.core.collect.ledger import FAILURES, TEMPORARY, Ledger
+    from eufcc_cli.core.collect.ledger import FAILURES, TEMPORARY, Ledger, LedgerReader
     from eufcc_cli.core.collect.manners import Manners
 
     root = existing_root(ctx)
@@ -183,6 +183,11 @@ def download(
     retry = {None: frozenset[str](), Retry.temporary: TEMPORARY, Retry.all: FAILURES}[retry_failed]
     listed = census.read_wanted(root, split or ())
     wanted = listed.drop_duplicates("id", ignore_index=True)
+    if plan:
+        with LedgerReader(root.ledger) as reader:
+            stock = take_stock(root, reader, wanted, retry)
+            _tell_plan(census.plan(stock, limit, reader.mean_bytes(), options), format)
+        return
     with Ledger(root.ledger) as ledger:
         if verify:
             known = set(census.read_wanted(root)["id"])
@@ -190,9 +195,7 @@ def download(
             _tell_audit(outcome, format)
             raise typer.Exit(SOME_FAILED if outcome.findings else 0)
         stock = take_stock(root, ledger, wanted, retry)
-        if plan:
-            _tell_plan(census.plan(stock, ledger.mean_bytes(), options), format)
-            return
+        stock.clear(ledger)
         download_images(root, ledger, stock.pending[:limit], stock.found, options, console.progress())
         counted = census.take_census(wanted, ledger)
         if report is not None:

@@ -21,7 +21,8 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
-from eufcc_cli.core.collect.ledger import find_images
+from eufcc_cli.core.collect.ledger import Entry, Ledger, find_images
+from eufcc_cli.core.collect.locking import alone
 from eufcc_cli.core.files import Root, image_stem
 from tests.conftest import Run
 from tests.servers import Misbehaving, misbehaving_server
@@ -270,6 +271,25 @@ def test_a_plan_fetches_nothing(eufcc: Run, server: Misbehaving, root: Root) -> 
     assert "30 images to fetch from 2 hosts" in eufcc("--root", root.path, "download", "--plan").stdout
     assert server.log()["times"] == {}
     assert files(root) == []
+
+
+def test_a_plan_changes_nothing_and_waits_for_nobody(eufcc: Run, root: Root) -> None:
+    write_split(root, {f"{n}": f"http://a.example/{n}" for n in range(50)})
+    base = ("--root", root.path, "download", "--plan", "--format", "json")
+    assert json.loads(eufcc(*base).stdout)["images"] == 50
+    assert not root.images.exists()
+    with Ledger(root.ledger) as ledger:
+        ledger.record(Entry("0", "ok", path="00/0.jpg", bytes=7))  # whose file is lost
+        ledger.record(Entry("1", "missing"))
+    (root.images / ".half.jpg.part").touch()
+    there = sorted(root.images.iterdir())
+    with alone(root.ledger.with_suffix(".lock"), "a download"):
+        ended = eufcc(*base, "--limit", 3)
+    told = json.loads(ended.stdout)
+    assert (told["images"], told["done"], told["failed"]) == (3, 0, 1)
+    assert told["requests"] == {"a.example": 3}
+    assert sorted(root.images.iterdir()) == there
+    assert rows(root).keys() == {"0", "1"}
 
 
 def test_local_addresses_are_refused_unless_allowed(eufcc: Run, server: Misbehaving, root: Root) -> None:

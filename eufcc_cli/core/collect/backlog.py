@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from eufcc_cli.core.collect.ledger import OK, Ledger, scan_flat_images, walk_files
+from eufcc_cli.core.collect.ledger import OK, Ledger, LedgerReader, scan_flat_images, walk_files
 from eufcc_cli.core.files import Root, image_id_of
 
 log = logging.getLogger("eufcc")
@@ -26,21 +26,33 @@ class Found(NamedTuple):
 @dataclass(frozen=True)
 class Backlog:
     """`pending` are the rows to fetch, `found` the files that may spare fetching some of them (or of the
-    failed ones); `done` and `failed` count what the ledger has settled."""
+    failed ones); `done` and `failed` count what the ledger has settled. `lost` are rows whose files are not
+    there as recorded, `torn` what a killed run left half-written."""
 
     pending: pd.DataFrame
     found: list[Found]
     done: int
     failed: int
+    lost: list[str]
+    torn: list[Path]
+
+    def clear(self, ledger: Ledger) -> None:
+        """Remove what is lost from the ledger, and what is torn from the disk."""
+        ledger.forget(self.lost)
+        for file in self.torn:
+            log.debug("removed half-written %s", file)
+            file.unlink(missing_ok=True)
 
 
-def take_stock(root: Root, ledger: Ledger, wanted: pd.DataFrame, retry: Collection[str] = ()) -> Backlog:
+def take_stock(
+    root: Root, ledger: LedgerReader, wanted: pd.DataFrame, retry: Collection[str] = ()
+) -> Backlog:
     """Compare the wanted images with the ledger and the ledger with the files.
 
-    An image is done if its file is there with the recorded size, else its row is removed; one that failed
-    is taken up again if its status is in `retry`. What a killed run left half-written is removed too.
+    An image is done if its file is there with the recorded size; one that failed is taken up again if its
+    status is in `retry`. Changes nothing: that is for `Backlog.clear`.
     """
-    files = _sizes(str(root.images))
+    files, torn = _sizes(str(root.images))
     done, failed, lost = set(), set(), []
     for image_id, status, path, size in ledger.select("id", "status", "path", "bytes"):
         if status != OK:
@@ -51,7 +63,6 @@ def take_stock(root: Root, ledger: Ledger, wanted: pd.DataFrame, retry: Collecti
             del files[path]
         else:
             lost.append(image_id)
-    ledger.forget(lost)
     ids = wanted["id"].tolist()
     is_done, is_failed = _among(ids, done), _among(ids, failed)
     not_there = {i: url for i, url in zip(ids, wanted["url"], strict=True) if i not in done}
@@ -64,7 +75,7 @@ def take_stock(root: Root, ledger: Ledger, wanted: pd.DataFrame, retry: Collecti
         found = {i: path for i, path in scan_flat_images(root).items() if i in not_there} | found
     pending = wanted[~is_done & ~is_failed].reset_index(drop=True)
     waiting = [Found(image_id, file, not_there[image_id]) for image_id, file in found.items()]
-    return Backlog(pending, waiting, int(is_done.sum()), int(is_failed.sum()))
+    return Backlog(pending, waiting, int(is_done.sum()), int(is_failed.sum()), lost, torn)
 
 
 def _among(ids: Sequence[str], some: set[str]) -> np.ndarray:
@@ -72,14 +83,13 @@ def _among(ids: Sequence[str], some: set[str]) -> np.ndarray:
     return np.fromiter(map(some.__contains__, ids), bool, len(ids))
 
 
-def _sizes(folder: str) -> dict[str, int]:
-    """The size of every file below the folder; half-written ones are removed."""
-    sizes = {}
+def _sizes(folder: str) -> tuple[dict[str, int], list[Path]]:
+    """The size of every file below the folder, and the half-written ones."""
+    sizes, torn = {}, []
     for path, entry in walk_files(folder):
         if entry.name.startswith("."):
             if entry.name.endswith(".part"):
-                log.debug("removed half-written %s", entry.path)
-                Path(entry.path).unlink(missing_ok=True)
+                torn.append(Path(entry.path))
         else:
             sizes[path] = entry.stat(follow_symlinks=False).st_size
-    return sizes
+    return sizes, torn

@@ -55,14 +55,15 @@ class Plan:
     requests: dict[str, int]
 
 
-def plan(stock: Backlog, mean_bytes: float | None, options: Options) -> Plan:
-    """Foresee a download: one request per image to the host of its first rung.
+def plan(stock: Backlog, limit: int | None, mean_bytes: float | None, options: Options) -> Plan:
+    """Foresee a download of at most `limit` images: one request per image to the host of its first rung.
 
     The slowest host decides, or all together where the workers are fewer than the hosts would bear.
     `mean_bytes` is what images took so far, None where there are none yet.
     """
     found = {file.id for file in stock.found}
-    urls = stock.pending.loc[~stock.pending["id"].isin(found), "url"]
+    pending = stock.pending[:limit]
+    urls = pending.loc[~pending["id"].isin(found), "url"]
     hosts = pd.Series([host_of(ladder(url, options.size)[0].url) for url in urls], dtype=str).value_counts()
     requests = {str(host) or NO_HOST: int(count) for host, count in hosts.items()}
     manners = options.manners

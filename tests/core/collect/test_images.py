@@ -44,6 +44,7 @@ def download(
     manners = options.pop("manners", QUICK)
     with Ledger(root.ledger) as ledger:
         stock = take_stock(root, ledger, wanted, retry)
+        stock.clear(ledger)
         download_images(root, ledger, stock.pending, stock.found, Options(manners=manners, **options))
         return {entry.id: entry for entry in ledger.entries()}
 
