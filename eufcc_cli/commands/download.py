@@ -3,6 +3,7 @@
 import csv
 import itertools
 import json
+import os
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -13,6 +14,7 @@ from typer.core import TyperCommand
 
 from eufcc_cli import console
 from eufcc_cli.commands.common import SOME_FAILED, existing_root
+from eufcc_cli.core.errors import EufccError
 
 if TYPE_CHECKING:
     from eufcc_cli.core.collect.audit import Audit
@@ -174,7 +176,16 @@ def download(
     from eufcc_cli.core.collect.ledger import FAILURES, TEMPORARY, Ledger, LedgerReader
     from eufcc_cli.core.collect.manners import Manners
 
+    idle = {"--report": report, "--duplicates": duplicates}
+    if plan:
+        _refuse("--plan", idle | {"--verify": verify or None})
+    if verify:
+        _refuse(
+            "--verify", idle | {"--split": split or None, "--limit": limit, "--retry-failed": retry_failed}
+        )
     root = existing_root(ctx)
+    for path in filter(None, idle.values()):
+        _check_writable(path)
     manners = Manners(
         per_host=per_host, rate=rate, retries=retries, timeout=timeout, total_timeout=total_timeout,
         allow_private_hosts=allow_private_hosts,
@@ -208,6 +219,21 @@ def download(
     _tell_census(counted, format)
     if counted.failed:
         raise typer.Exit(SOME_FAILED)
+
+
+def _refuse(alone: str, options: dict[str, object]) -> None:
+    """Wrong usage where one of these options is given, which would do nothing beside this one."""
+    for name, value in options.items():
+        if value is not None:
+            raise typer.BadParameter(f"{name} does nothing with {alone}: leave one of them out")
+
+
+def _check_writable(path: Path) -> None:
+    """An error before hours of fetching, not after them. Folders that are not there yet will be made."""
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        what = "is a folder" if path.is_dir() else f"{folder} cannot be written to"
+        raise EufccError(f"{path}: cannot write: {what}", hint="name a file in a folder you may write to")
 
 
 def _tell_plan(plan: "Plan", format: Format) -> None:

@@ -372,15 +372,30 @@ def test_a_hostile_id_stays_inside(eufcc: Run, server: Misbehaving, root: Root) 
     [
         (("--resize", "3"), "--resize", 2),
         (("--size", "300"), "--size", 2),
-        (("--report", "missing/../../x/y.csv"), "", 3),
+        (("--plan", "--report", "a.csv"), "--report does nothing with --plan", 2),
+        (("--plan", "--duplicates", "a.csv"), "--duplicates does nothing with --plan", 2),
+        (("--plan", "--verify"), "--verify does nothing with --plan", 2),
+        (("--verify", "--report", "a.csv"), "--report does nothing with --verify", 2),
+        (("--verify", "--split", "train"), "--split does nothing with --verify", 2),
+        (("--verify", "--limit", "0"), "--limit does nothing with --verify", 2),
+        (("--report", "."), "error: .: cannot write: is a folder", 1),
+        (("--report", "collection/data/train.csv/a/b.csv"), "train.csv cannot be written to", 1),
+        (("--duplicates", "collection/data/train.csv/a.csv"), "train.csv cannot be written to", 1),
     ],
 )
 def test_wrong_use_is_told(eufcc: Run, root: Root, options: tuple[str, ...], message: str, code: int) -> None:
     write_split(root, {"a": ""})
     ended = eufcc("--root", root.path, "download", *options)
     assert ended.returncode == code
-    assert message in ended.stderr
+    assert message in " ".join(ended.stderr.replace("│", " ").split())
     assert "Traceback" not in ended.stderr
+    assert not root.images.exists()
+
+
+def test_a_report_makes_its_folders(eufcc: Run, root: Root, tmp_path: Path) -> None:
+    write_split(root, {"a": ""})
+    assert eufcc("--root", root.path, "download", "--report", "new/../deep/down/y.csv").returncode == 3
+    assert (tmp_path / "deep" / "down" / "y.csv").read_text().startswith("id,split,")
 
 
 def test_a_root_without_tables_is_told(eufcc: Run, tmp_path: Path) -> None:
