@@ -125,6 +125,11 @@ class Server:
                 await asyncio.sleep(3600)
             case "silent":
                 await asyncio.sleep(3600)
+            case "hang-up-once":
+                if not first:
+                    return await self._send(writer, image)
+                writer.transport.abort()
+                return False
             case "reset" | "reset-once":
                 if kind == "reset-once" and not first:
                     return await self._send(writer, image)

@@ -26,7 +26,7 @@ import httpx
 from eufcc_cli import __version__
 from eufcc_cli.core.collect.addresses import BlockedAddressError, is_public
 from eufcc_cli.core.collect.manners import FetchError, Host, Manners, rate_limit_wait, retry_after
-from eufcc_cli.core.collect.transport import CheckedTransport
+from eufcc_cli.core.collect.transport import CheckedTransport, StaleConnectionError
 
 log = logging.getLogger("eufcc")
 
@@ -180,7 +180,7 @@ class Client:
         except httpx.DecodingError as error:
             raise FetchError("server-error", f"broken compression: {error}", again=True) from error
         except httpx.TransportError as error:
-            stale = isinstance(error, httpx.RemoteProtocolError | httpx.ReadError | httpx.WriteError)
+            stale = isinstance(error, StaleConnectionError)
             reason = " ".join(str(error).split()) or type(error).__name__
             raise FetchError("server-error", reason, again=True, stale=stale) from error
         except BlockedAddressError as error:

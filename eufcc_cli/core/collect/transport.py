@@ -17,8 +17,13 @@ from eufcc_cli.core.collect.addresses import CheckedBackend
 _SECONDS_KEPT = 30.0
 _MOST_KEPT = 256  # idle connections: each is an open file
 
+_ENDED = (httpcore.ReadError, httpcore.WriteError, httpcore.RemoteProtocolError)
 _Connection = httpcore.AsyncHTTPConnection
 _Origin = tuple[bytes, bytes, int | None]
+
+
+class StaleConnectionError(httpx.TransportError):
+    """A kept connection ended before it could be used again: no fault of the server's."""
 
 
 class CheckedTransport(httpx.AsyncBaseTransport):
@@ -54,13 +59,16 @@ class CheckedTransport(httpx.AsyncBaseTransport):
     async def _send(self, raw: httpcore.Request, key: _Origin) -> tuple[_Connection, httpcore.Response]:
         while True:
             connection = await self._take(key, raw.url.origin)
+            kept = connection.is_idle()  # which a new one is not
             try:
                 response = await connection.handle_async_request(raw)
             except httpcore.ConnectionNotAvailable:  # an HTTP/2 connection that takes no more requests
                 self._shared.pop(key, None)
                 continue
-            except BaseException:
+            except BaseException as error:
                 await self.give_back(connection, key)
+                if kept and isinstance(error, _ENDED):
+                    raise StaleConnectionError(str(error)) from error
                 raise
             if response.extensions.get("http_version") == b"HTTP/2":
                 self._shared.setdefault(key, connection)
@@ -73,6 +81,8 @@ class CheckedTransport(httpx.AsyncBaseTransport):
             if shared.is_available() and not shared.has_expired():
                 return shared
             del self._shared[key]
+            if shared.has_expired():  # else the requests that are under way on it end first
+                await shared.aclose()
         kept = self._by_origin.get(key, [])
         while kept:
             connection = kept.pop()

@@ -171,6 +171,30 @@ def test_idle_connections_are_used_again_and_not_hoarded(
     assert len(opened) == 6
 
 
+@pytest.mark.parametrize(
+    ("first", "then", "waits"),
+    [
+        (None, "hang-up-once/fresh", True),
+        (None, "reset-once/fresh", True),
+        ("ok/kept", "hang-up-once/kept", False),
+        ("ok/kept", "reset-once/kept", True),
+    ],
+)
+def test_only_a_kept_connection_that_ended_is_no_failure(
+    server: Misbehaving, first: str | None, then: str, waits: bool
+) -> None:
+    server.forget()
+
+    async def ask_both(client: Client) -> Answer:
+        if first is not None:
+            await client.get(server.url(first, 6))
+        return await client.get(server.url(then, 6))
+
+    assert ask(ask_both, replace(QUICK, backoff=0.6)).status == 200
+    one, other = server.log()["times"][f"/{then}"]
+    assert (other - one >= 0.29) == waits
+
+
 def test_retry_after_as_a_date() -> None:
     later = datetime.now(UTC) + timedelta(seconds=90)
     assert retry_after({"retry-after": format_datetime(later, usegmt=True)}) == pytest.approx(90, abs=2)
@@ -275,8 +299,27 @@ def test_http2_is_spoken_where_it_is_offered(tmp_path: Path, monkeypatch: pytest
     try:
         assert process.stdout is not None
         port = int(process.stdout.readline())
-        answer = ask(lambda client: client.get(f"https://127.0.0.1:{port}/a"))
-        assert (answer.status, answer.content) == (200, b"over h2: /a")
+        streams = []
+        connect = addresses._connect
+
+        async def kept(*where: object) -> object:
+            streams.append(await connect(*where))  # type: ignore[arg-type]
+            return streams[-1]
+
+        monkeypatch.setattr(addresses, "_connect", kept)
+
+        async def ask_twice(client: Client) -> Answer:
+            for path in "ab":
+                answer = await client.get(f"https://127.0.0.1:{port}/{path}")
+            assert len(streams) == 1
+            monkeypatch.setattr("httpcore._async.http2.AsyncHTTP2Connection.has_expired", lambda self: True)
+            await client.get(f"https://127.0.0.1:{port}/c")
+            # The one that was idle for too long is closed, not only forgotten.
+            assert [stream._writer.is_closing() for stream in streams] == [True, False]
+            return answer
+
+        answer = ask(ask_twice)
+        assert (answer.status, answer.content) == (200, b"over h2: /b")
     finally:
         process.kill()
         process.wait()
