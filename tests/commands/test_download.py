@@ -311,6 +311,20 @@ def test_a_limit_leaves_the_rest_untried(eufcc: Run, server: Misbehaving, root: 
     assert json.loads(eufcc(*base).stdout)["statuses"] == {"ok": 10}
 
 
+def test_what_is_too_large_or_the_same_is_for_the_user_to_say(
+    eufcc: Run, server: Misbehaving, root: Root
+) -> None:
+    write_split(root, {f"{n}": server.url(f"same/opt{n}") for n in range(4)})
+    base = ("--root", root.path, "download", "--allow-private-hosts", "--format", "json")
+    for options, status in (
+        (("--max-pixels", 96 * 64 - 1), "too-large"),
+        (("--max-pixels", 96 * 64, "--same-body", 4), "placeholder"),
+        (("--same-body", 5), "ok"),
+    ):
+        ended = eufcc(*base, "--retry-failed", "all", *options)
+        assert json.loads(ended.stdout)["statuses"] == {status: 4}, ended.stderr
+
+
 def test_splits_are_fetched_as_asked(eufcc: Run, server: Misbehaving, root: Root) -> None:
     write_split(root, {"a": server.url("ok/sa"), "both": server.url("ok/sb")})
     write_split(root, {"c": server.url("ok/sc"), "both": server.url("ok/sb")}, "val")
@@ -359,11 +373,12 @@ def test_verify_and_duplicates_through_the_command(eufcc: Run, server: Misbehavi
 
 
 def test_a_hostile_id_stays_inside(eufcc: Run, server: Misbehaving, root: Root) -> None:
-    ids = ["../../../escape", "/etc/cron.d/x", "CON", "con", "a" * 300, "..", "ä\\b:c*?", "-rf"]
+    ids = ["../../../escape", "/etc/cron.d/x", "CON", "con", "a" * 300, "..", "ä\\b:c*?", "-rf", "nul\0byte"]
     urls = {image_id: server.url(f"ok/h{n}") for n, image_id in enumerate(ids)}
     write_split(root, urls)
     assert eufcc("--root", root.path, "download", "--allow-private-hosts").returncode == 0
     check_files(root, urls)
+    assert rows(root).keys() == urls.keys()
     assert sorted(path.name for path in root.path.parent.iterdir()) == ["collection"]
 
 

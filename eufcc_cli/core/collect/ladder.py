@@ -5,7 +5,6 @@ import re
 from typing import NamedTuple
 from urllib.parse import parse_qsl, quote
 
-SIZES = ("400", "200", "original")
 _AUTHORITY = re.compile(r"[/?#\\]")  # what ends it
 
 
