@@ -57,6 +57,12 @@ AddTag = Annotated[
 ]
 
 
+def is_given(ctx: typer.Context, name: str) -> bool:
+    """True for an option that the user, a configuration or the environment sets."""
+    source = ctx.get_parameter_source(name)
+    return source is not None and source.name != "DEFAULT"
+
+
 def existing_root(ctx: typer.Context) -> Root:
     """The collection root given by --root; an error where there is no such folder."""
     root: Root = ctx.obj

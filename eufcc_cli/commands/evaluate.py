@@ -16,6 +16,7 @@ from eufcc_cli.commands.common import (
     Prompts,
     Weights,
     existing_root,
+    is_given,
 )
 from eufcc_cli.core.errors import EufccError
 from eufcc_cli.core.files import Root, write_text
@@ -28,6 +29,13 @@ if TYPE_CHECKING:
     from eufcc_cli.core.report.cells import Table
 
 _WHAT, _TRUST, _WHERE, _OUT, _MACHINE = "What is scored", "Trust", "Where it fails", "Output", "Machine"
+
+
+_FITTING = {
+    "runs", "calibrate", "ensemble", "batch_size", "device", "precision", "workers", "keep_scores",
+    "weights", "prompts", "text", "names",
+}  # fmt: skip
+"""The parameters that --calibrate heeds."""
 
 
 def evaluate(
@@ -185,6 +193,8 @@ def evaluate(
         raise EufccError(f"--threshold {threshold}: not between 0 and 1", hint="0.5 is the usual choice")
     if any(value < 1 for value in k or ()):
         raise EufccError(f"--k {min(k or ())}: must be at least 1")
+    if calibrate and (more := [name for name in ctx.params if name not in _FITTING and is_given(ctx, name)]):
+        raise typer.BadParameter(f"--calibrate measures nothing: leave --{more[0].replace('_', '-')} out")
     root = existing_root(ctx)
 
     from eufcc_cli.core.evaluation import processes

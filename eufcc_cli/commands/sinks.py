@@ -115,7 +115,7 @@ class Sidecars:
 
         try:
             path = sidecar_path(item, self._folder)
-            if path.exists() and not self._skip_existing and not is_ours(path):
+            if path.exists() and not is_ours(path):
                 raise ImageError(f"{path} is another program's: move it, or give --output FOLDER")
         except ImageError as error:
             self._fail(item, str(error))

@@ -24,6 +24,7 @@ from eufcc_cli.commands.common import (
 )
 from eufcc_cli.commands.sinks import File, Pipe, Screen, Sidecars, Sink
 from eufcc_cli.core.errors import EufccError
+from eufcc_cli.core.files import sha256
 
 if TYPE_CHECKING:
     from eufcc_cli.core.catalogue import Catalogue
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
     from eufcc_cli.core.tagging import Tagger
 
 FORMATS = ("table", "tree", "jsonl", "json", "csv", "webannotation", "sidecar")
-_ENDINGS = {".json": "json", ".csv": "csv", ".jsonld": "webannotation", ".txt": "table"}
+_ENDINGS = {"": "jsonl", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json", ".csv": "csv"}
+_ENDINGS |= {".jsonld": "webannotation", ".txt": "table"}
 _CHOOSING, _CATALOGUE, _OUTPUT, _MACHINE = "Which suggestions", "A catalogue", "Output", "Machine"
 
 
@@ -58,11 +60,21 @@ def tag(
     ] = None,
     top: Annotated[
         int | None,
-        typer.Option(help="At most N tags per facet.", show_default="10", rich_help_panel=_CHOOSING),
+        typer.Option(
+            metavar="N",
+            help="At most N tags per facet.",
+            show_default="10, unless --threshold or --coverage",
+            rich_help_panel=_CHOOSING,
+        ),
     ] = None,
     threshold: Annotated[
         float | None,
-        typer.Option(help="Only tags this probable.", show_default="0.2", rich_help_panel=_CHOOSING),
+        typer.Option(
+            metavar="P",
+            help="Only tags this probable.",
+            show_default="0.2, unless --top or --coverage",
+            rich_help_panel=_CHOOSING,
+        ),
     ] = None,
     coverage: Annotated[
         float | None,
@@ -285,7 +297,12 @@ def _format(asked: str | None, output: Path | None, accept: float | None) -> str
     if asked is not None:
         return asked
     if output is not None:
-        return _ENDINGS.get(output.suffix.lower(), "jsonl")
+        ending = output.suffix.lower()
+        if ending not in _ENDINGS:
+            raise typer.BadParameter(
+                f"{output}: its ending does not tell: add --format", param_hint="--output"
+            )
+        return _ENDINGS[ending]
     return "table" if console.on_terminal() else "jsonl"
 
 
@@ -366,7 +383,9 @@ def _sink(
     writer = make_writer(form, tagger, date, catalogue, fills=options["fill"], language=options["language"])
     if output is None:
         return Pipe(writer)
+    table = options["table"] and sha256(options["table"])
     asked = {"format": form, "models": tagger.digest, "fill": options["fill"], **asdict(choice)}
+    asked |= {"images": options["images"], "table": table}
     return File(stack.enter_context(ResultFile(output, writer, asked, skip_existing=skip_existing)), writer)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from eufcc_cli import console
-from eufcc_cli.commands.common import SOME_FAILED, existing_root
+from eufcc_cli.commands.common import SOME_FAILED, existing_root, is_given
 
 if TYPE_CHECKING:
     from eufcc_cli.core.model.run import Plan, Trained
@@ -200,7 +200,7 @@ def train(
     trained = train_run(
         settings,
         root,
-        folder.name,
+        name or settings.method,
         resume=resume,
         overwrite=overwrite,
         progress=console.progress(main),
@@ -218,14 +218,9 @@ def train(
 
 
 def _is_setting(ctx: typer.Context, key: str) -> bool:
-    return key not in ("name", "config", "resume", "overwrite", "export", "tensorboard") and _is_given(
+    return key not in ("name", "config", "resume", "overwrite", "export", "tensorboard") and is_given(
         ctx, key
     )
-
-
-def _is_given(ctx: typer.Context, name: str) -> bool:
-    source = ctx.get_parameter_source(name)
-    return source is not None and source.name != "DEFAULT"
 
 
 def _show_plan(plan: "Plan") -> None:
@@ -270,13 +265,13 @@ def _show_result(trained: "Trained", root: Path) -> None:
     rows = [("overall", measured["overall"]["pairs"], measured["overall"])]
     rows += [(facet, values["images"], values) for facet, values in measured["facets"].items()]
     console.table(
-        ("validation", "images", "R-Precision", "Acc@1", "Acc@10", "AvgRP"),
+        ("validation", "pairs", "R-Precision", "Acc@1", "Acc@10", "AvgRP"),
         [
             (facet, count, *(f"{values[key]:.3f}" for key in ("r_precision", "acc@1", "acc@10")),
              f"{values['avg_rp']:.2f}")
             for facet, count, values in rows
         ],
-        numeric=("images", "R-Precision", "Acc@1", "Acc@10", "AvgRP"),
+        numeric=("pairs", "R-Precision", "Acc@1", "Acc@10", "AvgRP"),
     )  # fmt: skip
     best = trained.position
     console.note(f"Kept epoch {best.best_epoch} in {trained.folder}")

@@ -117,7 +117,7 @@ def _fill_facet(
         ranked = chooser.ranked(coherent, ~existing)
         kinds = ["more specific" if below[i] else "missing" for i in ranked]
         return chooser.suggestions(ranked, coherent, kinds), []
-    others = np.flatnonzero((probabilities >= LIKELY) & ~existing & ~below)
+    others = np.flatnonzero((probabilities >= LIKELY) & ~existing & ~below & chooser.allowed)
     if not len(others):
         return [], []
     best = int(others[np.lexsort((coherent[others], vocabulary.depths[others]))[-1]])

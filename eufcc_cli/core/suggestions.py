@@ -55,7 +55,7 @@ class Choice:
 
     def __post_init__(self) -> None:
         if self.top is not None and self.top < 1:
-            raise EufccError(f"--top {self.top}: must be at least 1", hint="leave it out for no limit")
+            raise EufccError(f"--top {self.top}: must be at least 1", hint="leave it out for 10")
         for name in ("threshold", "coverage"):
             value = getattr(self, name)
             if value is not None and not 0 <= value <= 1:
@@ -129,6 +129,11 @@ class FacetChooser:
         self._allowed = only & ~exclude
         self._deepest = choice.deepest
         self._paths: dict[int, tuple[str, ...]] = {}
+
+    @property
+    def allowed(self) -> np.ndarray:
+        """bool [n]: the tags that may be suggested at all."""
+        return self._allowed
 
     def __call__(self, log_scores: np.ndarray) -> list[Suggestion]:
         coherent = self._coherent(log_scores)

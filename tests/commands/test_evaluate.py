@@ -28,6 +28,14 @@ def inside(root, *arguments):
     return CliRunner().invoke(app, ["--root", str(root), "evaluate", *map(str, arguments)])
 
 
+def test_calibrating_refuses_what_it_would_not_heed(made, tmp_path):
+    for more in (["--split", "test_id"], ["--html", tmp_path / "page.html"], ["--weights-from", "val"]):
+        done = inside(made, "ml", "--calibrate", *more)
+        assert (done.exit_code, done.stdout) == (2, "")
+        assert more[0] in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_table_of_the_paper_and_every_file_in_one_go(eufcc, made, tmp_path):
     files = {name: tmp_path / "out" / name for name in ("tags.csv", "providers.csv", "page.html")}
     done = eufcc(

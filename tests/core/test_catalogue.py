@@ -67,6 +67,11 @@ def test_a_contradiction_is_flagged_and_nothing_proposed() -> None:
     assert found.instead.tag == "bronze"
 
 
+def test_a_tag_that_is_not_wanted_contradicts_nothing() -> None:
+    assert filled("textile | silk", BRONZE, exclude=("metal",)) == ([], [])
+    assert filled("textile | silk", BRONZE, only=("textile",)) == ([], [])
+
+
 def test_doubt_alone_is_no_contradiction() -> None:
     assert filled("textile | silk", {"metal": 0.4}) == ([], [])
 

@@ -97,7 +97,7 @@ def refuse_other_vocabulary(one: Tagging, other: Tagging) -> None:
                 break
     raise ModelError(
         f"{one.name} and {other.name} do not score the same tags: {difference}",
-        hint="members of an ensemble need the same label files: train them in the same root",
+        hint="train members of an ensemble with the same label files; --add-tag is for CLIP models alone",
     )
 
 

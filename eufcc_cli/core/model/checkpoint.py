@@ -185,7 +185,10 @@ def select_precision(name: str, device: torch.device, *, inference: bool = False
         return torch.bfloat16 if has_bf16 else torch.float32
     if name == "fp16" and device.type == "cpu":
         raise ModelError("--precision fp16: not on the CPU", hint="choose fp32 or bf16")
-    return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[name]
+    types = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+    if name not in types:
+        raise ModelError(f"--precision {name}: no such choice", hint=f"choose auto, {', '.join(types)}")
+    return types[name]
 
 
 def _cpu_has_bf16() -> bool:
@@ -238,6 +241,8 @@ def load_model(
             hint="the file is incomplete: train the model again",
         ) from error
     except EufccError as error:
+        if str(error).startswith("--"):  # what the user adds about a CLIP model's texts is not in its files
+            raise
         hint = error.hint or "the file is damaged: train or copy the model again"
         raise ModelError(f"{folder / CONFIG}: {error}", hint=hint) from error
     load_weights(network, folder)
@@ -246,7 +251,8 @@ def load_model(
         load_weights(network, folder)
     network.to(target).to(memory_format=torch.channels_last).eval()
     model = TaggingModel(
-        name=config.get("name", folder.name),
+        # A run is called what its folder is, which may have been copied; another model, what it says.
+        name=folder.name if folder.parent == root.runs else config.get("name", folder.name),
         method=method,
         vocabulary=vocabulary,
         network=network,

@@ -3,6 +3,7 @@
 import json
 import os
 import zlib
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -36,7 +37,9 @@ class ResultFile:
         self._writer = writer
         self._header = json.dumps(asked, sort_keys=True) + "\n"
         self._skip_existing = skip_existing
-        self._done: set[str] = set()
+        # Counted, since an input may come several times: each has a result of its own.
+        self._done: Counter[str] = Counter()
+        self._existing: set[str] = set()
         self._journal_path = path.with_name(f".{path.name}.unfinished")
         self._lock = FileLock(path.with_name(f".{path.name}.lock"))
         self._length = 0  # of the file without its tail
@@ -82,8 +85,10 @@ class ResultFile:
         Path(self._lock.lock_file).unlink(missing_ok=True)
 
     def has(self, item: Input) -> bool:
-        """True for an input whose result the file already holds."""
-        return self._writer.key(item) in self._done
+        """True for an input whose result the file already holds; asked once for each input, in order."""
+        key = self._writer.key(item)
+        self._done[key] -= 1
+        return key in self._existing or self._done[key] >= 0
 
     def write(self, result: Result) -> None:
         """Add a result. Raises EufccError where the file cannot grow; it then holds all results before."""
@@ -110,15 +115,15 @@ class ResultFile:
 
     def _append(self) -> None:
         """Go on behind the results of a finished file."""
-        self._done = self._writer.existing(self.path)
-        self._empty = not self._done
+        self._existing = self._writer.existing(self.path)
+        self._empty = not self._existing
         self._file = self.path.open("r+b", buffering=0)
         content, tail = self._file.readall(), self._writer.tail.encode()
         if not content.endswith(tail):
             raise not_ours(self.path, "a finished result", "its end is missing")
         self._length = len(content) - len(tail)
         self._checksum = zlib.crc32(content[: self._length])
-        known = (self._entry(key, False) for key in (None, *sorted(self._done)))
+        known = (self._entry(key, False) for key in (None, *sorted(self._existing)))
         write_text(self._journal_path, self._header + "".join(known))
         self._open_journal()
 
@@ -142,7 +147,7 @@ class ResultFile:
                 self._empty = self._empty and (entry["key"] is None or entry["length"] == length)
                 length, checksum, known = entry["length"], following, known + len(line)
                 if entry["key"] is not None:
-                    self._done.add(entry["key"])
+                    self._done[entry["key"]] += 1
                     self.failed += entry["failed"]
         if not length and self._writer.head:  # not even that was written
             self._file.close()
