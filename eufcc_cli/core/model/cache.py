@@ -35,7 +35,7 @@ class CachedSquares:
     array: np.ndarray
     bad: dict[int, str]
 
-    def batches(self, order: Iterable[np.ndarray]) -> Iterator[tuple[Tensor, np.ndarray]]:
+    def batches(self, order: Iterable[np.ndarray], epoch: int = 0) -> Iterator[tuple[Tensor, np.ndarray]]:
         for rows in order:
             kept = np.flatnonzero(~np.isin(rows, list(self.bad)))
             yield as_images(self.array[rows[kept]]), kept

@@ -70,7 +70,9 @@ class ClipTrainer(Trainer):
         generator = np.random.default_rng([config.seed, self.at.epoch, self.at.batch])
         captions = self.captions.of(rows, generator.random((config.batch_size, 2))[positions])
         keys = torch.from_numpy(_keys(captions) if config.equal_captions else positions).to(images.device)
-        parts = np.array_split(np.arange(len(rows)), min(config.accumulate, max(len(rows), 1)))
+        # In an empty share an image without a caption stands in, and is taken out before the comparison.
+        captions = captions or [""]
+        parts = np.array_split(np.arange(len(images)), min(config.accumulate, len(images)))
         assert isinstance(self.plain, ClipNetwork)
         tokens = [self.plain.tokens([captions[i] for i in part]) for part in parts]
         # A trial step is one process's own affair: the others do not wait for its features.
@@ -92,7 +94,8 @@ class ClipTrainer(Trainer):
 
         if len(parts) > 1:
             return cached_gradients(forward, len(parts), loss, backward, images.device, around)
-        value = loss(*forward(0))
+        image, caption, scale = forward(0)
+        value = loss(image[: len(rows)], caption[: len(rows)], scale)
         backward(value)
         return value.detach()
 

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -85,9 +85,12 @@ def load_split(root: Root, name: str, vocabulary: Vocabulary, frame: "pd.DataFra
 class Squares(Protocol):
     """Where stored squares come from, by row: a packed cache, or the files themselves."""
 
-    def batches(self, order: Iterable[np.ndarray]) -> Iterator[tuple[Tensor, np.ndarray]]:
+    bad: dict[int, str]
+    """Rows whose image cannot be read, with the reason."""
+
+    def batches(self, order: Iterable[np.ndarray], epoch: int = 0) -> Iterator[tuple[Tensor, np.ndarray]]:
         """For each array of rows: uint8 images [b, 3, stored, stored] of those that were readable, and
-        their positions in the array."""
+        their positions in the array. What varies images as they are decoded does so by epoch."""
 
 
 def check_files(split: Split, progress: Progress = SILENT, workers: int | None = None) -> dict[int, str]:
@@ -135,14 +138,13 @@ class FileSquares:
     workers: int
     randaugment_seed: int | None = None
     pin_memory: bool = False
+    bad: dict[int, str] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        self.bad: dict[int, str] = {}
-
-    def batches(self, order: Iterable[np.ndarray]) -> Iterator[tuple[Tensor, np.ndarray]]:
+    def batches(self, order: Iterable[np.ndarray], epoch: int = 0) -> Iterator[tuple[Tensor, np.ndarray]]:
         batches = [rows.tolist() for rows in order]
+        seed = None if self.randaugment_seed is None else (self.randaugment_seed, epoch)
         loader = DataLoader(
-            _Files(self.files, self.preprocessing, self.randaugment_seed),
+            _Files(self.files, self.preprocessing, seed),
             batch_sampler=batches,
             num_workers=self.workers,
             collate_fn=_collate,
@@ -157,7 +159,9 @@ class FileSquares:
 
 
 class _Files(Dataset[tuple[int, np.ndarray | str]]):
-    def __init__(self, files: Sequence[Path], preprocessing: Preprocessing, seed: int | None) -> None:
+    def __init__(
+        self, files: Sequence[Path], preprocessing: Preprocessing, seed: tuple[int, int] | None
+    ) -> None:
         # One array of text instead of a list of paths: workers share its pages instead of copying them.
         self.files = np.array([str(file) for file in files])
         self.preprocessing = preprocessing
@@ -171,7 +175,7 @@ class _Files(Dataset[tuple[int, np.ndarray | str]]):
         if self.seed is not None:
             from eufcc_cli.core.model.augmentation import randaugment
 
-            square = randaugment(square, self.preprocessing, (self.seed, int(row)))
+            square = randaugment(square, self.preprocessing, (*self.seed, int(row)))
         return row, square
 
 

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-from pathlib import Path
 
 import torch
 
@@ -22,10 +21,11 @@ def open_squares(
     config: TrainConfig,
     device: torch.device,
     progress: Progress,
-) -> tuple[Squares, dict[Path, str]]:
-    """A split's squares, from a cache where that is asked for or small, and its unreadable files.
+) -> Squares:
+    """A split's squares, from a cache where that is asked for or small.
 
-    Raises ModelError where more than `config.max_bad` of them cannot be read.
+    Every image is decoded once before training; raises ModelError where more than `config.max_bad` of them
+    cannot be read.
     """
     wanted = cache_bytes(split, preprocessing)
     cached = config.cache
@@ -37,17 +37,14 @@ def open_squares(
     if cached:
         squares = build_cache(root, split, preprocessing, progress, config.workers or None)
         refuse_too_many(split, squares.bad, config.max_bad)
-        return squares, {split.files[row]: reason for row, reason in squares.bad.items()}
-    bad: dict[int, str] = {}
-    if not root.ledger.is_file():  # what the ledger calls ok has been decoded before
-        bad = check_files(split, progress, config.workers or None)
-        refuse_too_many(split, bad, config.max_bad)
-    files = FileSquares(
+        return squares
+    bad = check_files(split, progress, config.workers or None)
+    refuse_too_many(split, bad, config.max_bad)
+    return FileSquares(
         split.files,
         preprocessing,
         workers=min(os.cpu_count() or 1, 16) if config.workers is None else config.workers,
         randaugment_seed=config.seed if config.augment == "strong" and split.name == "train" else None,
         pin_memory=device.type == "cuda",
+        bad=bad,
     )
-    files.bad |= bad
-    return files, {split.files[row]: reason for row, reason in bad.items()}

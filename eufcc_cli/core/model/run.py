@@ -24,7 +24,7 @@ from eufcc_cli.core.model.checkpoint import (
 )
 from eufcc_cli.core.model.clip_training import ClipTrainer, new_clip_model
 from eufcc_cli.core.model.config import CLIP_METHODS, TrainConfig
-from eufcc_cli.core.model.dataset import FileSquares, Split, load_split
+from eufcc_cli.core.model.dataset import Split, load_split
 from eufcc_cli.core.model.methods import METHODS
 from eufcc_cli.core.model.network import (
     Network,
@@ -53,7 +53,6 @@ class Plan:
     images: int
     validation_images: int
     missing: int
-    unreadable: int
     facets: dict[str, tuple[int, int]]
     """For each facet its tags, and the training images annotated in it."""
     parameters: int
@@ -73,7 +72,7 @@ class Trained:
     position: Position
     validation: dict[str, Any]
     unreadable: dict[str, str]
-    """Images that could not be read, with the reason."""
+    """Images of both splits that could not be read, with the reason."""
 
 
 def train_run(
@@ -107,11 +106,10 @@ def train_run(
     counts = {facet: np.bincount(t.indices, minlength=t.size) for facet, t in split.targets.items()}
     model = new_clip_model(config, name, vocabulary) if clip else _new_model(config, name, vocabulary, counts)
     with accelerator.main_process_first():  # one process builds the cache, the others find it
-        pictures = [
+        squares, validation_squares = (
             open_squares(root, part, model.preprocessing, config, device, progress)
             for part in (split, validation)
-        ]
-    (squares, bad), (validation_squares, _) = pictures
+        )
     if not clip:
         _start_from_priors(model, split, counts)
     model.network.to(accelerator.device).to(memory_format=torch.channels_last)
@@ -137,7 +135,7 @@ def train_run(
         record = provenance(config, name, model, root, split)
         save_config(folder, {**record, "finished": False})
         if on_plan is not None:
-            on_plan(_plan(config, name, trainer, split, validation, bad))
+            on_plan(_plan(config, name, trainer, split, validation))
     accelerator.wait_for_everyone()
     position = trainer.run()
     trainer.restore_best()
@@ -148,9 +146,11 @@ def train_run(
         save_config(folder, {**record, **results, "finished": True})
         (folder / STATE).unlink(missing_ok=True)
     accelerator.wait_for_everyone()
-    late = squares.bad if isinstance(squares, FileSquares) else {}
-    unreadable = {str(file): reason for file, reason in bad.items()}
-    unreadable |= {str(split.files[row]): reason for row, reason in late.items()}
+    unreadable = {
+        str(part.files[row]): reason
+        for part, found in ((split, squares), (validation, validation_squares))
+        for row, reason in found.bad.items()
+    }
     return Trained(folder, position, validated, unreadable)
 
 
@@ -254,7 +254,6 @@ def _plan(
     trainer: Trainer,
     split: Split,
     validation: Split,
-    bad: dict[Path, str],
 ) -> Plan:
     seconds = trainer.trial_seconds() * trainer.batches * config.epochs if config.epochs else None
     if config.time_budget:
@@ -272,7 +271,6 @@ def _plan(
         images=len(split),
         validation_images=len(validation),
         missing=split.missing + validation.missing,
-        unreadable=len(bad),
         facets=facets,
         parameters=count_parameters(trainer.plain),
         device=shown,

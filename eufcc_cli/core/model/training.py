@@ -113,12 +113,13 @@ class Trainer:
         order = epoch_order(len(self.split), config.batch_size, config.seed, at.epoch, self.weights)
         rank, world = accelerator.process_index, accelerator.num_processes
         shares = [rows[rank::world] for rows in order[at.batch :]]
+        batches = self.squares.batches(iter(shares), at.epoch)
         self.network.train()
         pending: tuple[Tensor, int, float] | None = None
         of = f"/{config.epochs}" if config.epochs else ""
         with self.progress.task(f"epoch {at.epoch + 1}{of}", len(self.split)) as task:
             task.advance(at.batch * config.batch_size)
-            for rows, (images, kept) in zip(shares, self.squares.batches(iter(shares)), strict=True):
+            for rows, (images, kept) in zip(shares, batches, strict=True):
                 factor = schedule(self._done(), config.warmup)
                 set_learning_rate(self.optimizer, factor)
                 positions = rank + world * kept
@@ -149,6 +150,8 @@ class Trainer:
         if accelerator.num_processes > 1:  # all must count the same pairs, and pause at the same step
             together = accelerator.reduce(torch.tensor([pairs, self._pause], device=device), "sum")
             pairs, self._pause = int(together[0]), bool(together[1])
+        if pairs == 0:  # no image of the batch can be read: there is nothing to learn from
+            return torch.zeros((), device=device), 0
         # Gradients are averaged over processes; the batch's loss is the mean over all its pairs.
         factor = accelerator.num_processes / max(pairs, 1)
         total = self._backward(self.network, images, rows, positions, factor)
@@ -171,7 +174,12 @@ class Trainer:
         device = images.device
         truth = {facet: t.to(device, non_blocking=True) for facet, t in self.split.truth(rows).items()}
         total = torch.zeros((), device=device)
-        parts = [part for part in torch.arange(len(rows)).chunk(self.config.accumulate) if len(part)]
+        if not len(rows):  # the other processes wait for gradients: these are all zero
+            with self.accelerator.autocast():
+                logits = network(images)
+            self.accelerator.backward(sum(values.sum() for values in logits.values()) * 0.0)
+            return total
+        parts = torch.arange(len(rows)).chunk(self.config.accumulate)
         for number, part in enumerate(parts, start=1):
             last = number == len(parts)
             with contextlib.nullcontext() if last else self.accelerator.no_sync(network):
@@ -187,8 +195,11 @@ class Trainer:
         return total
 
     def _prepared(self, images: Tensor, positions: np.ndarray) -> Tensor:
+        """A share of a batch as the network sees it; where none of it is left, one grey image stands in."""
         preprocessing = self.model.preprocessing
-        if self.augmentation is None:
+        if not len(images):
+            images = torch.zeros(1, 3, preprocessing.size, preprocessing.size, device=images.device)
+        elif self.augmentation is None:
             images = preprocessing.normalise(preprocessing.middle(images))
         else:
             seed = np.random.SeedSequence([self.config.seed, self.at.epoch, self.at.batch]).generate_state(1)

@@ -52,6 +52,8 @@ class Validation:
         rows = np.arange(len(self.split))[rank::world]
         shares = [rows[i : i + self.batch_size] for i in range(0, len(rows), self.batch_size)]
         for share, (images, kept) in zip(shares, self.squares.batches(iter(shares)), strict=True):
+            if not len(kept):  # none of them can be read
+                continue
             scores = {facet: table.cpu() for facet, table in model.log_scores(images).items()}
             yield scores, self.split.truth(share[kept])
 

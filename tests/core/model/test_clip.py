@@ -360,6 +360,29 @@ def test_two_processes_learn_in_parts_what_one_learns_at_once(quick, clip_root, 
         assert float(two["loss"]) == pytest.approx(float(one["loss"]), rel=1e-3)
 
 
+def test_a_share_of_a_batch_may_be_empty(quick, demo_root):
+    table = demo_root / "data" / "train.csv"
+    lines = table.read_text().splitlines(keepends=True)
+    table.write_text("".join(lines[: 1 + 17]))
+    options = ["--method", "clip-1-tag", "--backbone", quick.backbone, "--no-pretrained", "--lr", "1e-3"]
+    options += ["--optimizer", "adamw", "--epochs", "2", "--batch-size", "16", "--device", "cpu"]
+    done = subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
+         "-m", "eufcc_cli", "--root", str(demo_root), "train", *options],
+        capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}, timeout=250, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    train_run(replace(quick, ema=0.0), Root(demo_root), "one")
+    for one, two in zip(history(demo_root, "one"), history(demo_root, "clip-1-tag"), strict=True):
+        assert float(two["loss"]) == pytest.approx(float(one["loss"]), rel=1e-3)
+
+
+def test_a_batch_without_any_readable_image_is_passed_over(quick, demo_root):
+    first = (demo_root / "data" / "train.csv").read_text().splitlines()[1].split(",")[0]
+    next(demo_root.glob(f"data/images/*/{first}.jpg")).write_bytes(b"")
+    train_run(replace(quick, batch_size=1, epochs=1, max_bad=0.5), Root(demo_root), "run")
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

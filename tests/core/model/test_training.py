@@ -1,5 +1,6 @@
 import csv
 import json
+import math
 import os
 import shutil
 import signal
@@ -14,11 +15,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from eufcc_cli.core.collect.ledger import OK, Entry, Ledger
 from eufcc_cli.core.errors import DataError, EufccError, ModelError
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.model.checkpoint import load_model
 from eufcc_cli.core.model.config import VISION_METHODS, TrainConfig, read_settings
-from eufcc_cli.core.model.dataset import epoch_order
+from eufcc_cli.core.model.dataset import FileSquares, epoch_order
+from eufcc_cli.core.model.preprocessing import Preprocessing
 from eufcc_cli.core.model.run import Plan, train_run
 from eufcc_cli.core.model.training import STATE
 from tests.conftest import Run
@@ -36,6 +39,19 @@ def weights(root: Path, name: str) -> dict[str, torch.Tensor]:
 
 def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
     return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+def image_of(root: Path, split: str) -> Path:
+    """The first image of a split."""
+    first = (root / "data" / f"{split}.csv").read_text().splitlines()[1].split(",")[0]
+    return next(root.glob(f"data/images/*/{first}.jpg"))
+
+
+def keep_ledger(root: Path) -> None:
+    """Note every image of a root as there, as a download does."""
+    with Ledger(Root(root).ledger) as ledger:
+        for file in root.glob("data/images/*/*.jpg"):
+            ledger.record(Entry(file.stem, status=OK, path=f"{file.parent.name}/{file.name}"))
 
 
 def history(root: Path, name: str) -> list[dict[str, str]]:
@@ -196,6 +212,26 @@ def test_two_processes_learn_what_one_learns(demo_root: Path) -> None:
     assert max(difference) < 5e-3
 
 
+@pytest.mark.parametrize("augment", ["none", "light"])
+def test_a_batch_without_any_readable_image_is_passed_over(demo_root: Path, augment: str) -> None:
+    for split in ("train", "val"):
+        image_of(demo_root, split).write_bytes(b"")
+    config = replace(QUICK, batch_size=1, epochs=1, augment=augment, max_bad=0.5, ema=0.0)
+    trained = train_run(config, Root(demo_root), "run")
+    assert len(trained.unreadable) == 2
+    assert math.isfinite(float(history(demo_root, "run")[0]["loss"]))
+
+
+def test_a_process_without_a_share_of_the_last_batch_takes_part(demo_root: Path) -> None:
+    table = demo_root / "data" / "train.csv"
+    table.write_text("".join(table.read_text().splitlines(keepends=True)[: 1 + 17]))
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command += ["-m", "eufcc_cli", "--root", str(demo_root), "train", "--epochs", "1", *OPTIONS]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=250, check=False)
+    assert done.returncode == 0, done.stderr
+    assert math.isfinite(float(history(demo_root, "multilabel")[0]["loss"]))
+
+
 def test_parts_of_a_batch_add_up_to_the_batch(demo_root: Path) -> None:
     for name, accumulate in (("whole", 1), ("parts", 4)):
         config = replace(QUICK, optimizer="adamw", lr=1e-3, epochs=1, accumulate=accumulate)
@@ -253,6 +289,61 @@ def test_unreadable_images_are_left_out_and_told_or_too_many(demo_root: Path) ->
         trained = train_run(replace(config, max_bad=0.05), Root(demo_root), f"run-{cache}")
         assert list(trained.unreadable) == [str(broken)]
         assert "not an image" in trained.unreadable[str(broken)]
+
+
+@pytest.mark.parametrize("cache", [True, False])
+def test_an_unreadable_image_to_validate_on_is_told_too(demo_root: Path, cache: bool) -> None:
+    broken = image_of(demo_root, "val")
+    broken.write_bytes(b"<html>not an image</html>")
+    config = replace(QUICK, epochs=1, cache=cache, workers=0, max_bad=0.5)
+    assert list(train_run(config, Root(demo_root), "run").unreadable) == [str(broken)]
+    with pytest.raises(ModelError, match=r"1 of \d+ images of val cannot be read"):
+        train_run(replace(config, max_bad=0.0), Root(demo_root), "refused")
+
+
+def test_what_the_ledger_calls_ok_is_checked_too(demo_root: Path) -> None:
+    keep_ledger(demo_root)
+    image_of(demo_root, "train").write_bytes(b"")
+    with pytest.raises(ModelError, match=r"1 of \d+ images of train cannot be read"):
+        train_run(replace(QUICK, cache=False, max_bad=0.0), Root(demo_root), "run")
+
+
+def test_strong_augmentation_varies_from_epoch_to_epoch_and_is_repeatable(demo_root: Path) -> None:
+    files = sorted(demo_root.glob("data/images/*/*.jpg"))[:4]
+    squares = FileSquares(files, Preprocessing(size=32), workers=0, randaugment_seed=0)
+    rows = [np.arange(4)]
+    (first, again, later) = (next(squares.batches(rows, epoch))[0] for epoch in (0, 0, 1))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, later)
+
+
+def test_a_configuration_holds_any_option_and_the_line_wins(
+    eufcc: Run, demo_root: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "options.toml"
+    file.write_text(
+        'name = "from-file"\nexport = "exported"\nepochs = 1\nbatch-size = 16\nimage_size = 32\n'
+        'backbone = "convnext_mini"\npretrained = false\nseed = 7\ndevice = "cpu"\n'
+    )
+    done = eufcc("--root", demo_root, "train", "--config", file, "--seed", 8)
+    assert done.returncode == 0, done.stderr
+    config = json.loads((demo_root / "runs" / "from-file" / "config.json").read_text())
+    assert (config["training"]["seed"], config["training"]["batch_size"]) == (8, 16)
+    assert (tmp_path / "exported" / "README.md").is_file()
+    done = eufcc("--root", demo_root, "train", "--config", "from-file", "--name", "again")
+    assert done.returncode == 0, done.stderr
+    assert same(weights(demo_root, "again"), weights(demo_root, "from-file"))
+    file.write_text("name = 3\n")
+    done = eufcc("--root", demo_root, "train", "--config", file)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"{file}: name = 3: must be str" in done.stderr
+
+
+def test_a_name_that_is_a_path_is_refused_before_training(eufcc: Run, demo_root: Path) -> None:
+    done = eufcc("--root", demo_root, "train", "--name", "../x", "--epochs", 1, *OPTIONS)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: --name ../x")
+    assert not (demo_root / "x").exists()
 
 
 def test_the_command_ends_with_3_where_images_are_unreadable(eufcc: Run, demo_root: Path) -> None:
