@@ -8,6 +8,7 @@ import typer
 
 from eufcc_cli import console
 from eufcc_cli.commands.common import SOME_FAILED, existing_root, is_given
+from eufcc_cli.core.errors import EufccError
 
 if TYPE_CHECKING:
     from eufcc_cli.core.model.run import Plan, Trained
@@ -29,7 +30,7 @@ def train(
     ] = None,
     config: Annotated[
         Path | None,
-        typer.Option(help="Settings in a TOML file, or a finished run to repeat; options on the line win."),
+        typer.Option(help="Options in a TOML file, or a finished run to repeat; those on the line win."),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run of that name.")] = False,
@@ -182,7 +183,13 @@ def train(
 
     root = existing_root(ctx)
     given = {key.rstrip("_"): ctx.params[key] for key in ctx.params if _is_setting(ctx, key)}
-    base = read_settings(config) if config else {}
+    base = read_settings(config if config.exists() else root.run(str(config))) if config else {}
+    own = {key: _of_command(key, base.pop(key), config) for key in _COMMAND if key in base}
+    name, export = name or own.get("name"), export or own.get("export")
+    tensorboard, resume, overwrite = (
+        asked if is_given(ctx, key) else own.get(key, asked)
+        for key, asked in (("tensorboard", tensorboard), ("resume", resume), ("overwrite", overwrite))
+    )
     settings = TrainConfig.from_mapping({**base, **given}, str(config or "options"))
     folder = root.run(name or settings.method)
     if export and is_finished(folder) and not overwrite:
@@ -217,10 +224,27 @@ def train(
             raise typer.Exit(SOME_FAILED)
 
 
+_COMMAND: dict[str, type] = {
+    "name": str,
+    "export": Path,
+    "tensorboard": bool,
+    "resume": bool,
+    "overwrite": bool,
+}
+"""Options of the command that are no settings of the training; a configuration may hold them, too."""
+
+
+def _of_command(key: str, value: object, config: Path | None) -> Any:
+    kind = _COMMAND[key]
+    if not isinstance(value, str if kind is Path else kind):
+        raise EufccError(
+            f"--config {config}: {key} = {value!r}: must be {kind.__name__}", hint="see `eufcc train --help`"
+        )
+    return kind(value)
+
+
 def _is_setting(ctx: typer.Context, key: str) -> bool:
-    return key not in ("name", "config", "resume", "overwrite", "export", "tensorboard") and is_given(
-        ctx, key
-    )
+    return key != "config" and key not in _COMMAND and is_given(ctx, key)
 
 
 def _show_plan(plan: "Plan") -> None:
