@@ -293,7 +293,8 @@ def _network(config: dict[str, Any], vocabulary: Vocabulary) -> nn.Module:
         facet: METHODS[config["method"]].for_facet(tags, **options).outputs
         for facet, tags in vocabulary.facets.items()
     }
-    return Network(create_backbone(config["backbone"]), outputs)
+    size = config.get("training", {}).get("image_size")
+    return Network(create_backbone(config["backbone"], image_size=size), outputs)
 
 
 def _unfilled_network(config: dict[str, Any], vocabulary: Vocabulary) -> nn.Module:

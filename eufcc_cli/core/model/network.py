@@ -1,12 +1,13 @@
 """A timm backbone with one linear head per facet."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import timm
+import torch
 from safetensors.torch import load_file
 from timm.models import register_model
 from timm.models.convnext import ConvNeXt
@@ -39,9 +40,9 @@ class Network(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.dropout = nn.Dropout(dropout)
-        self.heads = nn.ModuleDict(
-            {facet: nn.Linear(backbone.num_features, n) for facet, n in outputs.items()}
-        )
+        # Some backbones widen their features behind the pooling, and tell that width by another name.
+        width = getattr(backbone, "head_hidden_size", None) or backbone.num_features
+        self.heads = nn.ModuleDict({facet: nn.Linear(width, n) for facet, n in outputs.items()})
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         features = self.dropout(self.backbone(images))
@@ -72,20 +73,29 @@ def _below_backbone(pattern: Any) -> Any:
 
 
 def create_backbone(
-    name: str, *, pretrained: bool = False, weights: Path | None = None, drop_path: float = 0.0
+    name: str,
+    *,
+    pretrained: bool = False,
+    weights: Path | None = None,
+    drop_path: float = 0.0,
+    image_size: int | None = None,
 ) -> nn.Module:
     """A timm backbone without classifier, with weights from the hub, from a safetensors file, or none.
 
+    A backbone that is built for one size of image (a transformer) is built for `image_size`.
     Raises ModelError for an unknown name (naming near ones), a hub that cannot be reached, or a file
     whose tensors are not this backbone's.
     """
     build = partial(timm.create_model, num_classes=0)
     if drop_path:
         build = partial(build, drop_path_rate=drop_path)
+    build = partial(build, name, pretrained=pretrained and weights is None)
     try:
-        backbone = build(name, pretrained=pretrained and weights is None)
+        backbone = _build_for_size(build, image_size)
     except ModelError:
         raise
+    except (ArithmeticError, AssertionError) as error:
+        raise refused_size(name, image_size, error) from error
     except RuntimeError as error:
         raise _no_backbone(name, error) from error
     except (OSError, ValueError) as error:  # what huggingface_hub raises where it cannot be reached
@@ -96,6 +106,34 @@ def create_backbone(
     if weights is not None:
         load_backbone_weights(backbone, weights)
     return backbone
+
+
+def _build_for_size(build: Callable[..., nn.Module], image_size: int | None) -> nn.Module:
+    if image_size is not None:
+        try:
+            return build(img_size=image_size)
+        except TypeError as error:  # timm says by this alone that a backbone takes images of any size
+            if "img_size" not in str(error):
+                raise
+    return build()
+
+
+def refused_size(name: str, image_size: int | None, error: Exception) -> ModelError:
+    """The error of a backbone that cannot be built for, or cannot compute, images of a size."""
+    return ModelError(
+        f"--image-size {image_size}: {name} cannot work with it: {_first_line(error)}",
+        hint="give another size, or leave it to the backbone",
+    )
+
+
+def refuse_image_size(network: Network, name: str, image_size: int) -> None:
+    """Raise ModelError where the network cannot compute an image of this size."""
+    network.eval()
+    try:
+        with torch.inference_mode():
+            network(torch.zeros(1, 3, image_size, image_size))
+    except (ArithmeticError, AssertionError, RuntimeError, ValueError) as error:
+        raise refused_size(name, image_size, error) from error
 
 
 def load_backbone_weights(backbone: nn.Module, path: Path) -> None:

@@ -32,6 +32,7 @@ from eufcc_cli.core.model.network import (
     create_backbone,
     freeze_stages,
     initialise,
+    refuse_image_size,
 )
 from eufcc_cli.core.model.pictures import open_squares
 from eufcc_cli.core.model.preprocessing import Preprocessing
@@ -219,13 +220,19 @@ def _new_model(
     options = method_options(config)
     weights = Path(config.weights) if config.weights else None
     backbone = create_backbone(
-        config.backbone, pretrained=config.pretrained, weights=weights, drop_path=config.drop_path
+        config.backbone,
+        pretrained=config.pretrained,
+        weights=weights,
+        drop_path=config.drop_path,
+        image_size=config.image_size,
     )
     methods = build_methods(config.method, vocabulary, counts, **options)
     network = Network(backbone, {facet: m.outputs for facet, m in methods.items()}, config.dropout)
     if config.from_scratch:
         initialise(network)
     freeze_stages(backbone, config.freeze)
+    if config.image_size:
+        refuse_image_size(network, config.backbone, config.image_size)
     preprocessing = Preprocessing.of_backbone(backbone, config.image_size)
     about = {"method_options": options}
     return TaggingModel(name, config.method, vocabulary, network, methods, preprocessing, about)

@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 from eufcc_cli.core.errors import ModelError
 from eufcc_cli.core.model.config import TrainConfig
 from eufcc_cli.core.model.muon import orthogonalised
-from eufcc_cli.core.model.network import Network, create_backbone, freeze_stages
+from eufcc_cli.core.model.network import Network, create_backbone, freeze_stages, refuse_image_size
 from eufcc_cli.core.model.optimization import create_optimizer
 from eufcc_cli.core.model.preprocessing import Preprocessing
 
@@ -52,6 +52,27 @@ def test_an_unknown_backbone_names_near_ones() -> None:
     with pytest.raises(ModelError, match="convnext_atoo") as caught:
         create_backbone("convnext_atoo")
     assert "convnext_atto" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("name", ["convnext_mini", "mobilenetv3_small_050", "efficientvit_b0", "resnet18"])
+def test_heads_are_as_wide_as_the_backbones_features(name: str) -> None:
+    network = Network(create_backbone(name), {"materials": 3}).eval()
+    assert network(torch.randn(1, 3, 64, 64))["materials"].shape == (1, 3)
+
+
+@pytest.mark.parametrize("name", ["convnext_mini", "vit_tiny_patch16_224"])
+def test_a_backbone_is_built_for_the_image_size(name: str) -> None:
+    network = Network(create_backbone(name, image_size=48), {"materials": 3})
+    refuse_image_size(network, name, 48)
+    assert network(torch.randn(1, 3, 48, 48))["materials"].shape == (1, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "size"), [("convnext_mini", 8), ("vit_tiny_patch16_224", 8), ("swin_tiny_patch4_window7_224", 3)]
+)
+def test_an_image_size_that_a_backbone_cannot_take_is_refused(name: str, size: int) -> None:
+    with pytest.raises(ModelError, match=f"--image-size {size}: {name}"):
+        refuse_image_size(Network(create_backbone(name, image_size=size), {"materials": 3}), name, size)
 
 
 def test_freezing_stops_the_lower_stages_only() -> None:

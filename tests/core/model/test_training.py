@@ -232,6 +232,16 @@ def test_a_process_without_a_share_of_the_last_batch_takes_part(demo_root: Path)
     assert math.isfinite(float(history(demo_root, "multilabel")[0]["loss"]))
 
 
+@pytest.mark.parametrize("backbone", ["vit_tiny_patch16_224", "mobilenetv3_small_050"])
+def test_a_backbone_of_another_kind_is_trained_and_loaded(demo_root: Path, backbone: str) -> None:
+    table = demo_root / "data" / "train.csv"
+    table.write_text("".join(table.read_text().splitlines(keepends=True)[: 1 + 32]))
+    train_run(replace(QUICK, backbone=backbone, epochs=1), Root(demo_root), "run")
+    model = load_model("run", Root(demo_root), "cpu")
+    images = torch.zeros(2, 3, model.preprocessing.stored, model.preprocessing.stored, dtype=torch.uint8)
+    assert all(torch.isfinite(scores).all() for scores in model.log_scores(images).values())
+
+
 def test_parts_of_a_batch_add_up_to_the_batch(demo_root: Path) -> None:
     for name, accumulate in (("whole", 1), ("parts", 4)):
         config = replace(QUICK, optimizer="adamw", lr=1e-3, epochs=1, accumulate=accumulate)
