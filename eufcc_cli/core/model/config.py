@@ -34,10 +34,18 @@ _POSITIVE = (
 )  # fmt: skip
 _NOT_NEGATIVE = (
     "weight_decay", "warmup", "clip_grad", "dropout", "drop_path", "freeze", "workers", "gamma_neg",
-    "gamma_pos", "ema",
+    "gamma_pos", "ema", "seed",
 )  # fmt: skip
-_VISION_ONLY = ("dropout", "drop_path", "freeze", "layer_decay", "stop", "gamma_pos", "gamma_neg", "asl_clip")
-_CLIP_ONLY = ("text", "prompts", "names", "equal_captions", "lock_image", "lock_text", "checkpointing")
+_METHODS_OF: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("dropout", "drop_path", "freeze", "layer_decay"), VISION_METHODS),
+    "stop": ("hsoftmax-nodes",),
+    **dict.fromkeys(("gamma_pos", "gamma_neg", "asl_clip"), ("asl",)),
+    **dict.fromkeys(
+        ("text", "names", "equal_captions", "lock_image", "lock_text", "checkpointing"), CLIP_METHODS
+    ),
+    "prompts": ("clip-1-tag-prompt",),
+}
+"""The methods of the options that not all methods take."""
 _FINE = (1e-4, 1e-5)  # learning rates from pretrained backbones, and from pretrained CLIP models
 _SHARES = ("warmup", "dropout", "drop_path", "max_bad", "asl_clip", "ema")
 
@@ -150,16 +158,13 @@ class TrainConfig:
         for name in _SHARES:
             self._check(name, lambda value: 0 <= value < 1, "must lie in [0, 1)")
         self._check("layer_decay", lambda value: 0 < value <= 1, "must lie in (0, 1]")
-        clip = self.method in CLIP_METHODS
         for field in dataclasses.fields(self):
-            name, value = field.name, getattr(self, field.name)
-            if value != field.default and name in (_VISION_ONLY if clip else _CLIP_ONLY):
+            methods = _METHODS_OF.get(field.name, (self.method,))
+            if self.method not in methods and getattr(self, field.name) != field.default:
                 raise ModelError(
-                    f"--{_option(name)}: not an option of {self.method}",
-                    hint=f"it is one of {', '.join(VISION_METHODS if clip else CLIP_METHODS)}",
+                    f"--{_option(field.name)}: not an option of {self.method}",
+                    hint=f"it is one of {', '.join(methods)}",
                 )
-        if self.prompts is not None and self.method != "clip-1-tag-prompt":
-            raise ModelError(f"--prompts: {self.method} learns without", hint="choose clip-1-tag-prompt")
         if self.lock_image and self.lock_text:
             raise ModelError("--lock-image and --lock-text: nothing is left to learn", hint="lock one tower")
         if self.batch_size % self.accumulate:
@@ -233,7 +238,11 @@ def read_settings(path: Path) -> dict[str, Any]:
     try:
         if path.suffix == ".json":
             settings = json.loads(path.read_text(encoding="utf-8"))
-            return settings.get("training", settings)
+            if isinstance(settings, dict):
+                settings = settings.get("training", settings)
+            if not isinstance(settings, dict):
+                raise ModelError(f"--config {path}: holds no settings", hint="give a run's config.json")
+            return settings
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ModelError(

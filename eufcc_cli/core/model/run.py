@@ -104,6 +104,12 @@ def train_run(
     # An image without a tag in any facet teaches nothing.
     split = split.without(np.flatnonzero(~split.annotated), vocabulary)
     clip = config.method in CLIP_METHODS
+    for part in (split, validation):
+        if not part.annotated.any():
+            raise DataError(
+                f"{root.table(part.name)}: none of its images that are there has a tag to be learnt",
+                hint="training and validation need tags that the label files, or train.csv, know",
+            )
     counts = {facet: np.bincount(t.indices, minlength=t.size) for facet, t in split.targets.items()}
     model = new_clip_model(config, name, vocabulary) if clip else _new_model(config, name, vocabulary, counts)
     with accelerator.main_process_first():  # one process builds the cache, the others find it

@@ -19,6 +19,8 @@ def settled(config: TrainConfig, folder: Path, name: str, resume: bool, overwrit
     """The settings to train with; a name that is taken wants --resume, and the settings it began with."""
     if not name or Path(name).name != name or name.startswith("."):
         raise ModelError(f"--name {name}: not a name for a folder", hint="use letters, digits, - and _")
+    if resume and overwrite:
+        raise ModelError("--resume and --overwrite contradict each other", hint="give one of them")
     if not folder.exists() or overwrite:
         return config
     if not resume:

@@ -6,7 +6,8 @@ import pytest
 
 from eufcc_cli.commands.train import train
 from eufcc_cli.core.errors import ModelError
-from eufcc_cli.core.model.config import TrainConfig, read_settings
+from eufcc_cli.core.model.config import VISION_METHODS, TrainConfig, read_settings
+from eufcc_cli.core.model.methods import METHODS
 
 
 def test_the_command_has_every_setting_with_the_same_default() -> None:
@@ -27,6 +28,7 @@ def test_the_command_has_every_setting_with_the_same_default() -> None:
         ("weight_decay", -0.1, "negative"),
         ("accumulate", 3, "does not divide"),
         ("precision", "int8", "no such choice"),
+        ("seed", -1, "negative"),
     ],
 )
 def test_a_setting_that_cannot_work_is_refused_by_name(setting: str, value: object, word: str) -> None:
@@ -54,6 +56,25 @@ def test_a_settings_file_that_is_wrong_is_named(tmp_path: Path, text: str, word:
         TrainConfig.from_mapping(read_settings(file), str(file))
     assert word in str(caught.value)
     assert caught.value.hint
+
+
+@pytest.mark.parametrize("text", ["[]", '{"training": []}', "3"])
+def test_json_that_holds_no_settings_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(ModelError, match="holds no settings"):
+        read_settings(tmp_path)
+
+
+@pytest.mark.parametrize("name", VISION_METHODS)
+def test_an_option_of_another_method_is_refused(name: str) -> None:
+    owned = {"stop": True, "gamma_pos": 1.0, "gamma_neg": 3.0, "clip": 0.1}
+    for option, value in owned.items():
+        setting = "asl_clip" if option == "clip" else option
+        if option in METHODS[name].options:
+            TrainConfig(method=name, **{setting: value})  # type: ignore[arg-type]
+        else:
+            with pytest.raises(ModelError, match=f"--{setting.replace('_', '-')}: not an option of {name}"):
+                TrainConfig(method=name, **{setting: value})  # type: ignore[arg-type]
 
 
 def test_defaults_that_depend_on_others() -> None:
