@@ -108,11 +108,13 @@ AUGMENTATIONS: dict[str, Augmentation | None] = {
 
 
 def randaugment(square: np.ndarray, preprocessing: Preprocessing, seed: tuple[int, ...]) -> np.ndarray:
-    """timm's RandAugment (magnitude 9, two operations) of one stored square, repeatable by its seed."""
+    """timm's RandAugment (magnitude up to 9, two operations) of one stored square, repeatable by its seed."""
     from timm.data.auto_augment import rand_augment_transform
 
     mean = tuple(round(255 * value) for value in preprocessing.mean)
-    transform = rand_augment_transform("rand-m9-n2-mstd0.5-inc1", {"translate_const": 10, "img_mean": mean})
+    # Magnitudes vary around 9, none above: at 10 timm would keep 0 bits of a colour, which Pillow refuses.
+    recipe = "rand-m9-mmax9-n2-mstd0.5-inc1"
+    transform = rand_augment_transform(recipe, {"translate_const": 10, "img_mean": mean})
     digest = int(np.random.SeedSequence(seed).generate_state(1)[0])
     # timm draws from the global generators, which belong to this decoding process alone.
     random.seed(digest)
