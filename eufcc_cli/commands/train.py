@@ -87,7 +87,7 @@ def train(
     ] = 0.0,
     drop_path: Annotated[float, typer.Option(help="Stochastic depth.", rich_help_panel=_LEARNING)] = 0.0,
     freeze: Annotated[
-        int, typer.Option(help="Stages that are not trained, from the stem.", rich_help_panel=_LEARNING)
+        int, typer.Option(help="Stages not trained, from the stem, of backbones that have them.", rich_help_panel=_LEARNING)
     ] = 0,
     balanced: Annotated[
         bool,

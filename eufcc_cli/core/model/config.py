@@ -80,7 +80,7 @@ class TrainConfig:
     accumulate: int = 1
     """Parts in which each process computes its share of a batch, to fit its memory."""
     optimizer: str = "auto"
-    """adamw; muon (timm's, AdamW for vectors and heads); auto: adamw if pretrained, else muon."""
+    """adamw; muon (AdamW for vectors and heads); auto: adamw if pretrained, else muon."""
     lr: float | None = None
     """Peak learning rate; pretrained 1e-4 (CLIP: 1e-5), from scratch 2e-3 with AdamW and 5e-3 with Muon."""
     weight_decay: float = 0.05

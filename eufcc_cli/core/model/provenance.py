@@ -19,16 +19,22 @@ from eufcc_cli.core.taxonomy.uris import known_uris
 def provenance(
     config: TrainConfig, name: str, model: TaggingModel, root: Root, split: Split
 ) -> dict[str, Any]:
-    """What config.json says: all that scoring needs, and where the model comes from."""
+    """What config.json says: all that scoring needs, and where the model comes from.
+
+    `training` holds the settings as given, so that whoever repeats the run with one of them changed has
+    the others follow; `derived` holds what followed here.
+    """
+    given, resolved = asdict(config), asdict(config.resolved())
     return {
         "name": name,
         "method": config.method,
-        "backbone": config.backbone,
+        "backbone": resolved["backbone"],
         **model.config,
         "preprocessing": model.preprocessing.to_json(),
         "vocabulary": model.vocabulary.to_json(),
         "uris": known_uris(root.concepts, model.vocabulary),
-        "training": asdict(config),
+        "training": given,
+        "derived": {key: value for key, value in resolved.items() if value != given[key]},
         "data": {f"{name}.csv": sha256(root.table(name)) for name in ("train", "val")},
         "images": len(split),
         "versions": versions(config.method),

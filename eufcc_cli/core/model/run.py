@@ -1,6 +1,8 @@
 """One training from settings to a model on disk: what `eufcc train` calls."""
 
+import contextlib
 import resource
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +14,7 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
+from eufcc_cli.core.collect.locking import alone
 from eufcc_cli.core.errors import DataError, ModelError
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.model.checkpoint import (
@@ -93,7 +96,8 @@ def train_run(
     a name that exists wants `resume` or `overwrite`.
     """
     folder = root.run(name)
-    config = settled(config, folder, name, resume, overwrite).resolved()
+    given = settled(config, folder, name, resume, overwrite)
+    config = given.resolved()
     train_frame, validation_frame = _tables(root)
     vocabulary = training_vocabulary(root, train_frame)
     device = select_device(config.device)
@@ -133,26 +137,29 @@ def train_run(
         progress=progress,
         on_epoch=on_epoch,
     )
-    resumed = resume and (folder / STATE).is_file()
-    if resumed:
-        trainer.resume()
-    if main:
-        if not resumed:
-            _clear(folder)
-        record = provenance(config, name, model, root, split)
-        save_config(folder, {**record, "finished": False})
-        if on_plan is not None:
-            on_plan(_plan(config, name, trainer, split, validation))
-    accelerator.wait_for_everyone()
-    position = trainer.run()
-    trainer.restore_best()
-    validated = trainer.validation.measure(trainer.kept)
-    calibration = trainer.validation.calibrate(trainer.kept)
-    if main:
-        results = {"epochs": position.epoch, "validation": validated, "calibration": calibration.to_json()}
-        save_config(folder, {**record, **results, "finished": True})
-        (folder / STATE).unlink(missing_ok=True)
-    accelerator.wait_for_everyone()
+    # A second training of that name would write over this one's model.
+    with alone(folder / ".lock", f"{folder} is being trained") if main else contextlib.nullcontext():
+        resumed = resume and (folder / STATE).is_file()
+        if resumed:
+            trainer.resume()
+        if main:
+            if not resumed:
+                _clear(folder)
+            record = provenance(given, name, model, root, split)
+            save_config(folder, {**record, "finished": False})
+            if on_plan is not None:
+                on_plan(_plan(config, name, trainer, split, validation))
+        accelerator.wait_for_everyone()
+        position = trainer.run()
+        trainer.restore_best()
+        validated = trainer.validation.measure(trainer.kept)
+        calibration = trainer.validation.calibrate(trainer.kept)
+        if main:
+            results = {"epochs": position.epoch, "validation": validated}
+            results["calibration"] = calibration.to_json()
+            save_config(folder, {**record, **results, "finished": True})
+            (folder / STATE).unlink(missing_ok=True)
+        accelerator.wait_for_everyone()
     unreadable = {
         str(part.files[row]): reason
         for part, found in ((split, squares), (validation, validation_squares))
@@ -256,9 +263,9 @@ def _start_from_priors(model: TaggingModel, split: Split, counts: dict[str, np.n
 
 
 def _clear(folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
     for old in (STATE, WEIGHTS, HISTORY, "history.png"):
         (folder / old).unlink(missing_ok=True)
+    shutil.rmtree(folder / "tensorboard", ignore_errors=True)
 
 
 def _plan(

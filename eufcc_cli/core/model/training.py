@@ -86,6 +86,7 @@ class Trainer:
         self.weights = rarity_weights(self.split) if config.balanced else None
         self.batches = math.ceil(len(self.split) / config.batch_size)
         self.at = Position()
+        self._rate = 0.0  # the learning rate of the last step
         self._started = time.monotonic()
         self._saved = time.monotonic()
         self._pause = False
@@ -122,11 +123,12 @@ class Trainer:
             for rows, (images, kept) in zip(shares, batches, strict=True):
                 factor = schedule(self._done(), config.warmup)
                 set_learning_rate(self.optimizer, factor)
+                self._rate = (config.lr or 0.0) * factor
                 positions = rank + world * kept
                 loss, pairs = self._step(images, rows[kept], positions)
                 # Reading a loss waits for the device: read the one before, while this one is computed.
                 self._account(pending)
-                pending = (loss, pairs, factor)
+                pending = (loss, pairs, self._rate)
                 at.batch += 1
                 at.step += 1
                 at.images += len(order[at.batch - 1])
@@ -212,24 +214,30 @@ class Trainer:
         """Add a step's loss to the epoch's; a loss that is not a number ends the training."""
         if pending is None:
             return
-        loss, pairs, factor = pending
+        loss, pairs, rate = pending
         if self.accelerator.num_processes > 1:
             loss = self.accelerator.reduce(loss, "sum")
         value = float(loss)
         if not math.isfinite(value):
-            rate = (self.config.lr or 0.0) * factor
-            raise ModelError(
-                f"the loss became {value} at step {self.at.step} (learning rate {rate:.3g})",
-                hint="lower --lr or raise --warmup; the best model so far is kept",
-            )
+            raise self._diverged(f"the loss became {value}", rate)
         self.at.loss_sum += value
         self.at.pairs += pairs
+
+    def _diverged(self, what: str, rate: float) -> ModelError:
+        kept = "; the best model so far is kept" if self.at.best_epoch else ""
+        return ModelError(
+            f"{what} at step {self.at.step} (learning rate {rate:.3g})",
+            hint=f"lower --lr or raise --warmup{kept}",
+        )
 
     # -- validation --------------------------------------------------------------------------------
 
     def _validate(self) -> None:
         began = time.monotonic()
-        measured = self.validation.measure(self.kept)
+        try:
+            measured = self.validation.measure(self.kept)
+        except ModelError as error:  # the last step's loss was computed before its weights were changed
+            raise self._diverged("the scores are no longer numbers", self._rate) from error
         self.at.validation_seconds = time.monotonic() - began
         overall = measured["overall"]
         row: dict[str, float] = {

@@ -9,7 +9,9 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -80,7 +82,9 @@ def test_a_run_holds_what_scoring_needs_and_where_it_comes_from(uninterrupted: P
     assert config["finished"]
     assert config["training"]["dropout"] == 0.1
     assert set(config["data"]) == {"train.csv", "val.csv"}
-    assert config["versions"]["torch"] == torch.__version__.split("+")[0] or config["versions"]["torch"]
+    assert config["versions"]["torch"] == version("torch")
+    assert config["training"]["lr"] is None
+    assert config["derived"] == {"optimizer": "muon", "lr": 5e-3}
     assert set(config["calibration"]) == set(config["vocabulary"]["facets"])
     rows = history(uninterrupted, "whole")
     assert [row["epoch"] for row in rows] == ["1", "2", "3"]
@@ -100,6 +104,25 @@ def test_a_run_is_repeated_from_its_own_configuration(uninterrupted: Path, demo_
     again = TrainConfig.from_mapping(read_settings(folder), str(folder))
     train_run(again, Root(demo_root), "again")
     assert same(weights(demo_root, "again"), weights(uninterrupted, "whole"))
+
+
+def test_what_follows_from_a_changed_setting_is_derived_anew(uninterrupted: Path) -> None:
+    settings = read_settings(uninterrupted / "runs" / "whole")
+    assert TrainConfig.from_mapping(settings, "run").resolved().lr == 5e-3
+    assert TrainConfig.from_mapping({**settings, "optimizer": "adamw"}, "run").resolved().lr == 2e-3
+
+
+def test_a_run_that_saved_nothing_may_be_begun_again(demo_root: Path) -> None:
+    def fail(plan: Plan) -> None:
+        with pytest.raises(EufccError, match="is being trained"):
+            train_run(QUICK, Root(demo_root), "run", overwrite=True)
+        raise MemoryError
+
+    with pytest.raises(MemoryError):
+        train_run(QUICK, Root(demo_root), "run", on_plan=fail)
+    assert (demo_root / "runs" / "run" / "config.json").is_file()
+    train_run(replace(QUICK, epochs=1, batch_size=8), Root(demo_root), "run")
+    assert len(history(demo_root, "run")) == 1
 
 
 @pytest.mark.parametrize("when", ["between epochs", "within an epoch"])
@@ -277,17 +300,29 @@ def test_every_method_overfits_sixteen_images(drawn: Path, tmp_path: Path, metho
     assert trained.validation["overall"]["r_precision"] == 1.0
 
 
-def test_a_loss_that_is_no_number_stops_and_leaves_the_last_good_model(demo_root: Path) -> None:
-    train_run(replace(QUICK, epochs=1), Root(demo_root), "good")
-    before = weights(demo_root, "good")
-    with pytest.raises(ModelError, match=r"step \d+ \(learning rate") as caught:
-        train_run(
-            replace(QUICK, optimizer="adamw", lr=1e30, warmup=0.0, clip_grad=0.0, ema=0.0),
-            Root(demo_root),
-            "bad",
-        )
-    assert "--lr" in (caught.value.hint or "")
-    assert same(before, weights(demo_root, "good"))
+def test_a_loss_that_is_no_number_stops_and_leaves_the_best_model(
+    demo_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    best: list[dict[str, torch.Tensor]] = []
+
+    def diverge(row: dict[str, float]) -> None:
+        best.append(weights(demo_root, "run"))
+        monkeypatch.setattr("eufcc_cli.core.model.training.schedule", lambda done, warmup: 1e30)
+
+    config = replace(QUICK, optimizer="adamw", lr=1e-3, clip_grad=0.0, ema=0.0)
+    with pytest.raises(ModelError, match=r"step \d+ \(learning rate 1e\+27") as caught:
+        train_run(config, Root(demo_root), "run", on_epoch=diverge)
+    assert caught.value.hint == "lower --lr or raise --warmup; the best model so far is kept"
+    assert len(best) == 1
+    assert same(best[0], weights(demo_root, "run"))
+
+
+@pytest.mark.parametrize("batch_size", [16, 1000])  # the last step of an epoch, or one before
+def test_a_broken_first_epoch_names_the_step_and_promises_no_model(demo_root: Path, batch_size: int) -> None:
+    config = replace(QUICK, optimizer="adamw", lr=1e30, warmup=0.0, clip_grad=0.0, batch_size=batch_size)
+    with pytest.raises(ModelError, match=r"step \d+ \(learning rate \S+e\+\d+\)") as caught:
+        train_run(replace(config, ema=0.0), Root(demo_root), "run")
+    assert caught.value.hint == "lower --lr or raise --warmup"
 
 
 def test_unreadable_images_are_left_out_and_told_or_too_many(demo_root: Path) -> None:
@@ -370,6 +405,42 @@ def test_the_command_ends_with_3_where_images_are_unreadable(eufcc: Run, demo_ro
     assert [line for line in done.stderr.splitlines() if line.startswith("warning:")] == [
         f"warning: {path} was left out: not an image: HTML page" for path in broken
     ]
+
+
+@pytest.mark.parametrize("options", [{"balanced": True}, {"augment": "strong", "workers": 0}])
+def test_rare_tags_drawn_more_often_and_strong_variations_teach(demo_root: Path, options: Any) -> None:
+    train_run(replace(QUICK, epochs=2, **options), Root(demo_root), "run")
+    first, second = history(demo_root, "run")
+    assert float(second["loss"]) < float(first["loss"])
+
+
+def test_a_time_budget_ends_training_near_it(demo_root: Path) -> None:
+    train_run(replace(QUICK, epochs=None, time_budget=4.0), Root(demo_root), "run")
+    rows = history(demo_root, "run")
+    assert len(rows) > 1
+    assert 2 < float(rows[-1]["seconds"]) < 8
+    assert float(rows[-1]["lr"]) < 0.1 * max(float(row["lr"]) for row in rows)
+
+
+def test_options_on_the_line_win_and_a_history_is_drawn(eufcc: Run, demo_root: Path) -> None:
+    recipe = demo_root / "recipe.toml"
+    recipe.write_text(
+        'backbone = "convnext_mini"\npretrained = false\nimage-size = 32\nepochs = 9\nbatch-size = 16\n'
+        'device = "cpu"\n'
+    )
+    events = demo_root / "runs" / "multilabel" / "tensorboard" / "events.old"
+    events.parent.mkdir(parents=True)
+    events.write_bytes(b"")
+    done = eufcc(
+        "--root", demo_root, "train", "--config", recipe, "--epochs", 1, "--dropout", 0.1, "--overwrite"
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(history(demo_root, "multilabel")) == 1
+    folder = demo_root / "runs" / "multilabel"
+    settings = json.loads((folder / "config.json").read_text())["training"]
+    assert (settings["epochs"], settings["dropout"], settings["batch_size"]) == (1, 0.1, 16)
+    assert (folder / "history.png").read_bytes().startswith(b"\x89PNG")
+    assert not events.exists()
 
 
 def test_files_and_cache_teach_the_same(demo_root: Path) -> None:
