@@ -20,7 +20,13 @@ from PIL import Image
 from eufcc_cli.core.collect.inputs import listed
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.model.batching import BatchSize
-from eufcc_cli.core.model.checkpoint import build_methods, load_model, save_config, save_weights
+from eufcc_cli.core.model.checkpoint import (
+    build_methods,
+    load_model,
+    save_config,
+    save_weights,
+    select_precision,
+)
 from eufcc_cli.core.model.network import Network, create_backbone
 from eufcc_cli.core.model.preprocessing import Preprocessing
 from eufcc_cli.core.report.suggestions.lines import JsonLines
@@ -80,16 +86,18 @@ def bare(backbone: str, size: int, batch: int, batches: int, device: str, compil
     images = torch.rand(batch, 3, size, size, device=device).contiguous(memory_format=torch.channels_last)
     if compiled:
         model = torch.compile(model)
-    half = device == "cuda"
-    with torch.inference_mode(), torch.autocast(device, torch.bfloat16, enabled=half):
+    cuda = device == "cuda"
+    precision = select_precision("auto", torch.device(device), inference=True)
+    reduced = precision != torch.float32
+    with torch.inference_mode(), torch.autocast(device, precision, enabled=reduced):
         for _ in range(2):
             model(images)
-        if half:
+        if cuda:
             torch.cuda.synchronize()
         began = time.perf_counter()
         for _ in range(batches):
             model(images)
-        if half:
+        if cuda:
             torch.cuda.synchronize()
     return batch * batches / (time.perf_counter() - began)
 
