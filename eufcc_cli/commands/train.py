@@ -87,7 +87,10 @@ def train(
     ] = 0.0,
     drop_path: Annotated[float, typer.Option(help="Stochastic depth.", rich_help_panel=_LEARNING)] = 0.0,
     freeze: Annotated[
-        int, typer.Option(help="Stages not trained, from the stem, of backbones that have them.", rich_help_panel=_LEARNING)
+        int,
+        typer.Option(
+            help="Stages not trained, from the stem, of backbones that have them.", rich_help_panel=_LEARNING
+        ),
     ] = 0,
     balanced: Annotated[
         bool,
@@ -256,6 +259,11 @@ def _show_plan(plan: "Plan") -> None:
     console.note(f"{plan.images:,} images to learn from, {plan.validation_images:,} to validate on")
     if plan.missing:
         console.warn(f"{plan.missing:,} annotated images are not on disk: `eufcc download` gets them")
+    if plan.unknown:
+        console.warn(
+            f"{plan.unknown:,} tags of the annotations are not in the label files and are not learnt: "
+            "`eufcc trees --lint` lists them"
+        )
     console.table(
         ("facet", "tags", "annotated images", "unannotated"),
         [

@@ -59,6 +59,8 @@ class Plan:
     missing: int
     facets: dict[str, tuple[int, int]]
     """For each facet its tags, and the training images annotated in it."""
+    unknown: int
+    """Names in the training annotations that the vocabulary does not have: they are not learnt."""
     parameters: int
     device: str
     precision: str
@@ -292,6 +294,7 @@ def _plan(
         validation_images=len(validation),
         missing=split.missing + validation.missing,
         facets=facets,
+        unknown=sum(len(targets.unknown) for targets in split.targets.values()),
         parameters=count_parameters(trainer.plain),
         device=shown,
         precision=trainer.accelerator.mixed_precision.replace("no", "fp32"),

@@ -387,6 +387,14 @@ def test_a_configuration_holds_any_option_and_the_line_wins(
     assert f"{file}: name = 3: must be str" in done.stderr
 
 
+def test_tags_outside_the_label_files_are_told(eufcc: Run, demo_root: Path) -> None:
+    labels = demo_root / "labels" / "materials.txt"
+    labels.write_text("".join(labels.read_text().splitlines(keepends=True)[:3]))
+    done = eufcc("--root", demo_root, "train", "--epochs", 1, *OPTIONS)
+    assert done.returncode == 0, done.stderr
+    assert "tags of the annotations are not in the label files" in done.stderr
+
+
 def test_a_name_that_is_a_path_is_refused_before_training(eufcc: Run, demo_root: Path) -> None:
     done = eufcc("--root", demo_root, "train", "--name", "../x", "--epochs", 1, *OPTIONS)
     assert done.returncode == 1
