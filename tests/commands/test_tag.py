@@ -370,7 +370,7 @@ def test_an_image_that_comes_twice_has_two_results_killed_or_not(
 ) -> None:
     frame = pd.read_csv(trained / "data" / "test_id.csv", dtype=str, keep_default_na=False)
     table = tmp_path / "table.csv"
-    pd.concat([frame] * 40, ignore_index=True).to_csv(table, index=False)
+    pd.concat([frame] * 12, ignore_index=True).to_csv(table, index=False)
     whole, output = tmp_path / "whole.jsonl", tmp_path / "tags.jsonl"
     assert start(eufcc_command, trained, "--table", table, "--output", whole).wait() == 0
     killed = start(eufcc_command, trained, "--table", table, "--output", output)

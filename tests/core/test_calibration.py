@@ -166,6 +166,6 @@ def test_json_keeps_everything() -> None:
     ],
 )
 def test_a_broken_calibration_is_refused(content: object) -> None:
-    with pytest.raises(ModelError, match=r"calibration in config\.json") as caught:
+    with pytest.raises(ModelError, match=r"its calibration") as caught:
         Calibration.from_json(content)  # type: ignore[arg-type]
     assert "--calibrate" in str(caught.value.hint)
