@@ -24,7 +24,7 @@ demo: install ## Draw a collection, train on it, measure, and tag three images (
 	@PATH="$(CURDIR)/$(BIN):$$PATH" bash scripts/demo.sh $(DEMO)
 
 test: check ## Lint, types, documentation and all tests
-	@$(BIN)/pytest
+	@$(BIN)/pytest --numprocesses 2
 
 check: install ## Lint, types and documentation only
 	@$(BIN)/ruff check .
