@@ -37,7 +37,7 @@ class CachedSquares:
 
     array: np.ndarray
     bad: dict[int, str]
-    held: BinaryIO
+    held: BinaryIO | None = None
     """The open file, locked so that no other training removes it."""
 
     def batches(self, order: Iterable[np.ndarray], epoch: int = 0) -> Iterator[tuple[Tensor, np.ndarray]]:
