@@ -128,8 +128,8 @@ class Coherent(Independent):
     """No tag scores above its ancestors: C-HMCNN (Giunchiglia and Lukasiewicz, NeurIPS 2020).
 
     The score of t is the largest sigmoid of t and its descendants. Their max-constraint loss (equation 3)
-    takes, for a true tag, the largest among its true descendants only. Both maxima climb the tree from the
-    deepest tags, depth by depth; the sigmoid grows with z, so that they are taken of the logits.
+    takes, for a true tag, the largest among its true descendants only. The maxima climb the tree from
+    the deepest tags, depth by depth; the sigmoid grows with z, so that they are taken of the logits.
     """
 
     def __init__(self, vocabulary: FacetVocabulary, counts: np.ndarray | None) -> None:
@@ -138,10 +138,8 @@ class Coherent(Independent):
 
     def loss(self, logits: Tensor, truth: Tensor) -> Tensor:
         z, closed = full_precision(logits).T.contiguous(), self.tree.closed(truth.T.contiguous())
-        largest = self.tree.largest_below(z)
-        largest_true = self.tree.largest_below(torch.where(closed, z, -torch.inf))
-        constrained = torch.where(closed, largest_true, largest)
-        return self.tag_losses(constrained, closed).mean(0) * truth.any(-1)
+        # Below a tag that is not true there is none that is: one climb gives both maxima.
+        return self.tag_losses(self.tree.largest_below(z, closed), closed).mean(0) * truth.any(-1)
 
     def log_scores(self, logits: Tensor) -> Tensor:
         return F.logsigmoid(self.tree.largest_below(logits.float().T.contiguous())).T

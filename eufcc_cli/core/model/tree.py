@@ -51,11 +51,19 @@ class Tree(nn.Module):
         """The sum of x [n, B] over each tag and its ancestors."""
         return torch.zeros_like(x).index_add(0, self.below, x.index_select(0, self.above))
 
-    def largest_below(self, x: Tensor) -> Tensor:
-        """The maximum of x [n, B] over each tag and its descendants, depth by depth from the deepest."""
+    def largest_below(self, x: Tensor, true: Tensor | None = None) -> Tensor:
+        """The maximum of x [n, B] over each tag and its descendants, depth by depth from the deepest.
+
+        With true tags bool [n, B] (and all their ancestors): for a true tag over its true descendants only.
+        """
         levels = list(x.index_select(0, self.by_depth).split(self.sizes))
         parents = self.parents.split(self.sizes)
+        marks = None if true is None else true.index_select(0, self.by_depth).split(self.sizes)
         for depth in range(len(levels) - 1, 0, -1):
-            where = parents[depth][:, None].expand_as(levels[depth])
-            levels[depth - 1] = levels[depth - 1].scatter_reduce(0, where, levels[depth], "amax")
+            below = levels[depth]
+            if marks is not None:
+                kept = marks[depth] | ~marks[depth - 1].index_select(0, parents[depth])
+                below = torch.where(kept, below, -torch.inf)
+            where = parents[depth][:, None].expand_as(below)
+            levels[depth - 1] = levels[depth - 1].scatter_reduce(0, where, below, "amax")
         return torch.cat(levels).index_select(0, self.place)
