@@ -12,6 +12,7 @@ from PIL import Image
 
 from eufcc_cli.core.collect.decode import ENDINGS, ImageInfo, inspect_image, open_image
 from eufcc_cli.core.collect.ladder import is_icon
+from eufcc_cli.core.collect.resizing import resize
 from eufcc_cli.core.errors import EufccError, ImageError
 from eufcc_cli.core.files import image_stem, sha256
 
@@ -82,7 +83,7 @@ def resized(body: bytes | Path, short_side: int, max_pixels: int) -> tuple[Image
     scale = short_side / min(image.size)
     if scale < 1:
         width, height = (max(1, round(side * scale)) for side in image.size)
-        image = image.resize((width, height), Image.Resampling.HAMMING)
+        image = resize(image, (width, height))
     image.info.clear()
     buffer = io.BytesIO()
     try:

@@ -4,7 +4,7 @@ import dataclasses
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -12,14 +12,10 @@ from PIL import Image
 from torch import Tensor
 
 from eufcc_cli.core.collect.decode import open_image
+from eufcc_cli.core.collect.resizing import Filter, resize
 from eufcc_cli.core.errors import ModelError
 
-_FILTERS = {
-    "nearest": Image.Resampling.NEAREST,
-    "bilinear": Image.Resampling.BILINEAR,
-    "bicubic": Image.Resampling.BICUBIC,
-    "lanczos": Image.Resampling.LANCZOS,
-}
+_FILTERS = get_args(Filter)
 _CROP_MODES = ("center", "squash", "border")
 
 
@@ -33,7 +29,7 @@ class Preprocessing:
     """The square is the middle `crop_pct` of the image scaled to `stored` pixels."""
     crop_mode: str = "center"
     """center: the middle of the image is kept; squash: all of it, distorted; border: all, with bars."""
-    interpolation: str = "bicubic"
+    interpolation: Filter = "bicubic"
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
 
@@ -57,7 +53,7 @@ class Preprocessing:
         from timm.data import resolve_data_config
 
         config = resolve_data_config(model=backbone)
-        interpolation = config["interpolation"] if config["interpolation"] in _FILTERS else "bicubic"
+        interpolation: Filter = config["interpolation"] if config["interpolation"] in _FILTERS else "bicubic"
         crop_mode = config["crop_mode"] if config["crop_mode"] in _CROP_MODES else "center"
         return cls(
             size=image_size or config["input_size"][-1],
@@ -87,7 +83,7 @@ class Preprocessing:
 
     def square(self, image: Image.Image) -> np.ndarray:
         """The stored square of an opened RGB image: uint8 [stored, stored, 3]."""
-        side, resample = self.stored, _FILTERS[self.interpolation]
+        side = self.stored
         width, height = image.size
         if self.crop_mode == "squash":
             box = (0.0, 0.0, float(width), float(height))
@@ -101,7 +97,7 @@ class Preprocessing:
             left, top = (width - shortest) / 2, (height - shortest) / 2
             box = (left, top, left + shortest, top + shortest)
         # Cropping and resizing in one call: nothing outside the box is computed.
-        return np.asarray(image.resize((side, side), resample, box=box))
+        return np.asarray(resize(image, (side, side), self.interpolation, box))
 
     def middle(self, images: Tensor) -> Tensor:
         """The squares the network sees in evaluation: [B, 3, stored, stored] -> [B, 3, size, size]."""
