@@ -16,6 +16,7 @@ from eufcc_cli.commands.common import (
     Prompts,
     Weights,
     existing_root,
+    importing,
     is_given,
 )
 from eufcc_cli.core.errors import EufccError
@@ -197,12 +198,13 @@ def evaluate(
         raise typer.BadParameter(f"--calibrate measures nothing: leave --{more[0].replace('_', '-')} out")
     root = existing_root(ctx)
 
-    from eufcc_cli.core.evaluation import processes
-    from eufcc_cli.core.evaluation.comparison import compare as compare_sources
-    from eufcc_cli.core.evaluation.results import Measures
-    from eufcc_cli.core.evaluation.sources import open_sources, spoken_of
-    from eufcc_cli.core.evaluation.splits import read_split
-    from eufcc_cli.core.model.wording import TextOptions
+    with importing():
+        from eufcc_cli.core.evaluation import processes
+        from eufcc_cli.core.evaluation.comparison import compare as compare_sources
+        from eufcc_cli.core.evaluation.results import Measures
+        from eufcc_cli.core.evaluation.sources import open_sources, spoken_of
+        from eufcc_cli.core.evaluation.splits import read_split
+        from eufcc_cli.core.model.wording import TextOptions
 
     first = processes.join()[0] == 0
     splits = [] if calibrate else [read_split(root, name) for name in split or _test_splits(root)]

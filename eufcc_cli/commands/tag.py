@@ -21,6 +21,7 @@ from eufcc_cli.commands.common import (
     Prompts,
     Weights,
     existing_root,
+    importing,
 )
 from eufcc_cli.commands.sinks import File, Pipe, Screen, Sidecars, Sink
 from eufcc_cli.core.errors import EufccError
@@ -252,7 +253,8 @@ def tag(
     if named == 0 and catalogue is None:
         raise EufccError(f"{', '.join(arguments)}: no image there", hint="name files, folders or addresses")
     texts = TextOptions(prompts, text, names, tuple(add_tag or ()))
-    from eufcc_cli.core.model.batching import STEADY
+    with importing():
+        from eufcc_cli.core.model.batching import STEADY
 
     total = None if named is None else named + (len(catalogue) if catalogue else 0)
     few = total is not None and total < STEADY
@@ -334,8 +336,9 @@ def _batch_size(asked: str) -> int | None:
 
 
 def _tagger(names: list[str] | None, choice: "Choice", load: ModelLoader, compiled: bool) -> "Tagger":
-    from eufcc_cli.core.model.checkpoint import newest_run
-    from eufcc_cli.core.tagging import Tagger, compile_network
+    with importing():
+        from eufcc_cli.core.model.checkpoint import newest_run
+        from eufcc_cli.core.tagging import Tagger, compile_network
 
     if not names:
         newest = newest_run(load.root)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from eufcc_cli import console
-from eufcc_cli.commands.common import SOME_FAILED, existing_root, is_given
+from eufcc_cli.commands.common import SOME_FAILED, existing_root, importing, is_given
 from eufcc_cli.core.errors import EufccError
 
 if TYPE_CHECKING:
@@ -178,11 +178,12 @@ def train(
     Interrupted (Ctrl-C, a crash), it continues with --resume. Several GPUs or machines:
     torchrun --nproc-per-node N -m eufcc_cli train …
     """
-    from eufcc_cli.core.model.config import TrainConfig, read_settings
-    from eufcc_cli.core.model.run import train_run
-    from eufcc_cli.core.model.settings import is_finished
-    from eufcc_cli.core.report.history import TensorBoard, plot_history
-    from eufcc_cli.core.report.model_card import export_model
+    with importing():
+        from eufcc_cli.core.model.config import TrainConfig, read_settings
+        from eufcc_cli.core.model.run import train_run
+        from eufcc_cli.core.model.settings import is_finished
+        from eufcc_cli.core.report.history import TensorBoard, plot_history
+        from eufcc_cli.core.report.model_card import export_model
 
     root = existing_root(ctx)
     given = {key.rstrip("_"): ctx.params[key] for key in ctx.params if _is_setting(ctx, key)}

@@ -12,6 +12,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from eufcc_cli.core.errors import EufccError, ModelError
 from eufcc_cli.core.files import Root, sha256, write_bytes, write_text
@@ -300,10 +301,21 @@ def _network(config: dict[str, Any], vocabulary: Vocabulary) -> nn.Module:
 def _unfilled_network(config: dict[str, Any], vocabulary: Vocabulary) -> nn.Module:
     """The network without memory for its tensors: drawing random weights would take most of a start."""
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), _NotFilling():
             return _network(config, vocabulary)
     except (NotImplementedError, RuntimeError):  # a backbone that looks at its weights as it is built
         return _network(config, vocabulary)
+
+
+class _NotFilling(TorchFunctionMode):
+    """Leaves tensors without memory alone where numbers are to be written into them: torch takes 0.2 s."""
+
+    _WRITING = frozenset({"normal_", "uniform_", "erfinv_", "clamp_", "mul_", "add_", "fill_", "zero_"})
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if args and getattr(func, "__name__", None) in self._WRITING and args[0].is_meta:
+            return args[0]
+        return func(*args, **(kwargs or {}))
 
 
 def _is_unfilled(network: nn.Module) -> bool:
