@@ -1,10 +1,10 @@
 """Where the squares of a split come from: a cache, or the files, and which of them cannot be read."""
 
-import os
 import shutil
 
 import torch
 
+from eufcc_cli.core.collect.workers import cores
 from eufcc_cli.core.errors import ModelError
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.model.cache import AUTO_LIMIT, build_cache, cache_bytes
@@ -43,7 +43,7 @@ def open_squares(
     return FileSquares(
         split.files,
         preprocessing,
-        workers=min(os.cpu_count() or 1, 16) if config.workers is None else config.workers,
+        workers=min(cores(), 16) if config.workers is None else config.workers,
         randaugment_seed=config.seed if config.augment == "strong" and split.name == "train" else None,
         pin_memory=device.type == "cuda",
         bad=bad,

@@ -1,7 +1,6 @@
 """Models and many images -> scores, in order, batch by batch, decoding while the network computes."""
 
 import logging
-import os
 import queue
 import threading
 import time
@@ -14,6 +13,7 @@ import numpy as np
 import torch
 
 from eufcc_cli.core.collect.decode import open_image
+from eufcc_cli.core.collect.workers import cores
 from eufcc_cli.core.errors import ImageError, ModelError
 from eufcc_cli.core.model.batching import BatchSize
 from eufcc_cli.core.model.checkpoint import TaggingModel
@@ -71,7 +71,7 @@ def predict_together(
     ones are filled up (to `batching.STEADY`, an image has the same scores whatever stands beside it).
     """
     size = BatchSize(models[0].device, batch_size)
-    decoders = ThreadPoolExecutor(workers or _cores(), thread_name_prefix="decode")
+    decoders = ThreadPoolExecutor(workers or cores(), thread_name_prefix="decode")
     network = ThreadPoolExecutor(1, thread_name_prefix="network")
     waiting = _Waiting(models, items, decoders, size.most)
     scored: Future[list[tuple[Prediction, ...]]] | None = None
@@ -97,10 +97,6 @@ def predict_together(
         waiting.stop()
         for pool in (decoders, network):
             pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 Squares = dict[Preprocessing, np.ndarray]
