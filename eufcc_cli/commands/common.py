@@ -62,10 +62,10 @@ AddTag = Annotated[
 
 @contextmanager
 def importing() -> Iterator[None]:
-    """Import torch and timm in two thirds of the time.
+    """Import large libraries in two thirds of the time.
 
-    They make half a million objects, through which the garbage collector would pass again and again, and
-    once more at the end of the process. None of them is garbage: they are taken out of its sight.
+    torch and timm make half a million objects, through which the garbage collector would pass again and
+    again, and once more at the end of the process. None of them is garbage: they are put out of its sight.
     """
     gc.disable()
     try:

@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperCommand
 
 from eufcc_cli import console
-from eufcc_cli.commands.common import SOME_FAILED, existing_root
+from eufcc_cli.commands.common import SOME_FAILED, existing_root, importing
 from eufcc_cli.core.errors import EufccError
 
 if TYPE_CHECKING:
@@ -169,12 +169,13 @@ def download(
     Images that are there already are checked and kept. What failed stays in the ledger with its reason and
     is not tried again, unless --retry-failed says so. Interrupted, the same command goes on where it stopped.
     """
-    from eufcc_cli.core.collect import census
-    from eufcc_cli.core.collect.audit import audit
-    from eufcc_cli.core.collect.backlog import take_stock
-    from eufcc_cli.core.collect.images import Options, download_images
-    from eufcc_cli.core.collect.ledger import FAILURES, TEMPORARY, Ledger, LedgerReader
-    from eufcc_cli.core.collect.manners import Manners
+    with importing():
+        from eufcc_cli.core.collect import census
+        from eufcc_cli.core.collect.audit import audit
+        from eufcc_cli.core.collect.backlog import take_stock
+        from eufcc_cli.core.collect.images import Options, download_images
+        from eufcc_cli.core.collect.ledger import FAILURES, TEMPORARY, Ledger, LedgerReader
+        from eufcc_cli.core.collect.manners import Manners
 
     idle = {"--report": report, "--duplicates": duplicates}
     if plan:

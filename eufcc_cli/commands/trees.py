@@ -9,7 +9,7 @@ import typer
 
 from eufcc_cli import console
 from eufcc_cli.commands import trees_output as output
-from eufcc_cli.commands.common import SOME_FAILED, existing_root
+from eufcc_cli.commands.common import SOME_FAILED, existing_root, importing
 from eufcc_cli.core.errors import DataError
 
 if TYPE_CHECKING:
@@ -112,9 +112,10 @@ def trees(
         raise typer.BadParameter(f"--format {format.value} is for trees")
     if labels and (lint or stats or plot or strict):
         raise typer.BadParameter("--lint, --stats, --plot and --strict read tables, not label files")
-    from eufcc_cli.core.taxonomy import search
-    from eufcc_cli.core.taxonomy.annotations import check_facets, facet_column, read_table
-    from eufcc_cli.core.taxonomy.hierarchy import build_trees
+    with importing():
+        from eufcc_cli.core.taxonomy import search
+        from eufcc_cli.core.taxonomy.annotations import check_facets, facet_column, read_table
+        from eufcc_cli.core.taxonomy.hierarchy import build_trees
 
     facets = check_facets(facet or ())
     if plot:
