@@ -46,6 +46,10 @@ def setup(*, quiet: bool = False, verbose: bool = False) -> None:
     """Choose how much is told on standard error, and send the core's log there."""
     global _quiet
     _quiet = quiet
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A name that the terminal cannot show is told as \xNN; other programs are given UTF-8.
+            stream.reconfigure(encoding=None if stream.isatty() else "utf-8", errors="backslashreplace")
     logger = logging.getLogger("eufcc")
     logger.setLevel(logging.ERROR if quiet else logging.DEBUG if verbose else logging.WARNING)
     logger.handlers = [_Log()]

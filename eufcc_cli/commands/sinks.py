@@ -1,11 +1,13 @@
 """Where `eufcc tag` puts its results: the screen, a pipe, a file, sidecars beside the images."""
 
+import errno
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from eufcc_cli import console
-from eufcc_cli.core.errors import ImageError
+from eufcc_cli.core.errors import EufccError, ImageError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -65,9 +67,8 @@ class Pipe:
         if text := self._writer.text(result):
             self._put(self._head + self._separator + text)
             self._head, self._separator = "", self._writer.separator
-        if result.error is not None:
-            self.failed += 1
-            _tell(self._writer, result)
+        self.failed += result.error is not None
+        _tell(self._writer, result)
 
     def finish(self) -> None:
         self._put(self._head + self._writer.tail)
@@ -92,44 +93,54 @@ class File:
 
     def write(self, result: "Result") -> None:
         self._file.write(result)
-        if result.error is not None:
-            _tell(self._writer, result)
+        _tell(self._writer, result)
 
     def finish(self) -> None:
         pass
 
 
 class Sidecars:
-    """Writes an XMP file for each image, and its path to standard output."""
+    """Writes an XMP file for each image, and its path to standard output.
 
-    def __init__(
-        self, folder: Path | None, skip_existing: bool, write: Callable[[Path, "Result"], None]
-    ) -> None:
+    One that the same command wrote before stays, so that an interrupted run goes on.
+    """
+
+    def __init__(self, folder: Path | None, skip_existing: bool, creator: str, date: str) -> None:
         self.failed = 0
         self._folder = folder
         self._skip_existing = skip_existing
-        self._write = write
+        self._creator = creator
+        self._date = date
 
     def wants(self, item: "Input") -> bool:
-        from eufcc_cli.core.report.suggestions.sidecar import is_ours, sidecar_path
+        from eufcc_cli.core.report.suggestions.sidecar import is_current, is_ours, sidecar_path
 
         try:
             path = sidecar_path(item, self._folder)
-            if path.exists() and not is_ours(path):
+            if not os.path.lexists(path):
+                return True
+            if not is_ours(path):
                 raise ImageError(f"{path} is another program's: move it, or give --output FOLDER")
         except ImageError as error:
             self._fail(item, str(error))
             return False
-        return not (self._skip_existing and path.exists())
+        return not (self._skip_existing or is_current(path, item, self._creator))
 
     def write(self, result: "Result") -> None:
-        from eufcc_cli.core.report.suggestions.sidecar import sidecar_path
+        from eufcc_cli.core.report.suggestions.sidecar import sidecar_path, write_sidecar
 
         if result.error is not None:
             self._fail(result.input, result.error)
             return
         path = sidecar_path(result.input, self._folder)
-        self._write(path, result)
+        try:
+            write_sidecar(path, result, self._creator, self._date)
+        except EufccError as error:
+            if getattr(error.__cause__, "errno", None) != errno.ENAMETOOLONG:
+                raise
+            self._fail(result.input, str(error))
+            return
+        _tell_contradictions(result)
         console.line(str(path))
 
     def finish(self) -> None:
@@ -141,6 +152,15 @@ class Sidecars:
 
 
 def _tell(writer: "Writer", result: "Result") -> None:
-    """Errors that a form has no row for are told on standard error."""
-    if not writer.tells_errors:
+    """What a form has no place for is told on standard error."""
+    if writer.tells_all:
+        return
+    if result.error is not None:
         console.warn(f"{result.input.name}: {result.error}")
+    _tell_contradictions(result)
+
+
+def _tell_contradictions(result: "Result") -> None:
+    for facet, found in result.contradictions.items():
+        for tag in found:
+            console.warn(f"{result.input.name}: {facet}: {tag.tag} is contradicted by {tag.instead.tag}")

@@ -1,5 +1,8 @@
 """`eufcc tag`: images in, suggestions out, as they come."""
 
+import hashlib
+import json
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
 
 FORMATS = ("table", "tree", "jsonl", "json", "csv", "webannotation", "sidecar")
 _ENDINGS = {"": "jsonl", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json", ".csv": "csv"}
+_LANGUAGE = re.compile("[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
 _ENDINGS |= {".jsonld": "webannotation", ".txt": "table"}
 _CHOOSING, _CATALOGUE, _OUTPUT, _MACHINE = "Which suggestions", "A catalogue", "Output", "Machine"
 
@@ -223,13 +227,15 @@ def tag(
     eufcc tag scans/ -o tags.jsonl   a folder; broken off, give it again
     find . -name '*.tif' | eufcc tag - --format csv
     """
-    from eufcc_cli.core.collect.fetching import Fetcher
+    from eufcc_cli.core.collect.fetching import Fetcher, Picture
     from eufcc_cli.core.collect.inputs import count, is_url, listed
     from eufcc_cli.core.collect.manners import Manners
     from eufcc_cli.core.model.wording import TextOptions
     from eufcc_cli.core.suggestions import Choice
 
     root = existing_root(ctx)
+    if output == Path("-"):
+        output = ctx.params["output"] = None
     arguments = images or []
     catalogued = fill or accept is not None
     form = _format(format_, output, accept)
@@ -257,7 +263,6 @@ def tag(
         from eufcc_cli.core.model.batching import STEADY
 
     total = None if named is None else named + (len(catalogue) if catalogue else 0)
-    few = total is not None and total < STEADY
     tagger = _tagger(model, choice, ModelLoader(root, device, precision, weights, texts), compile_)
     with ExitStack() as stack:
         fetcher = stack.enter_context(Fetcher(Manners(allow_private_hosts=allow_private_hosts)))
@@ -268,6 +273,8 @@ def tag(
         def todo() -> Iterator["Input"]:
             for item in chain(listed(arguments, fetch=fetcher), catalogue.inputs() if catalogue else ()):
                 if sink.wants(item):
+                    if isinstance(item.source, Picture):
+                        item.source.begin()
                     yield item
                 else:
                     bar.advance()
@@ -278,8 +285,8 @@ def tag(
             workers=workers,
             record_of=catalogue.record if catalogue and catalogued else None,
             eager=named is None or any(map(is_url, arguments)),
-            # A long file may be continued: an image's scores must then not depend on its batch.
-            smallest_batch=1 if output is None or few else min(STEADY, size or STEADY),
+            # A file may be continued: an image's scores must then not depend on its batch.
+            smallest_batch=1 if output is None else min(STEADY, size or STEADY, total or STEADY),
         ):
             sink.write(result)
             bar.advance(**({"failed": sink.failed} if sink.failed else {}))
@@ -295,6 +302,8 @@ def _format(asked: str | None, output: Path | None, accept: float | None) -> str
     if accept is not None:
         if asked not in (None, "csv"):
             raise typer.BadParameter("--accept writes a table: leave --format out", param_hint="--format")
+        if output is not None and output.suffix.lower() not in ("", ".csv"):
+            raise typer.BadParameter(f"{output}: --accept writes CSV", param_hint="--output")
         return "additions"
     if asked is not None:
         return asked
@@ -323,8 +332,19 @@ def _check_usage(options: dict[str, Any], arguments: list[str], form: str) -> No
         problem = "--skip-existing needs --output FILE, or --format sidecar"
     elif options["language"] is not None and form != "webannotation":
         problem = "--language is for --format webannotation"
+    elif options["language"] is not None and not _LANGUAGE.fullmatch(options["language"]):
+        problem = f"--language {options['language']}: not a language tag like en or pt-BR"
+    elif options["output"] and options["table"] and _is_same(options["output"], options["table"]):
+        problem = f"--output {options['output']} is the --table itself: name another file"
     if problem:
         raise typer.BadParameter(problem)
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:
+        return False
 
 
 def _batch_size(asked: str) -> int | None:
@@ -349,10 +369,10 @@ def _tagger(names: list[str] | None, choice: "Choice", load: ModelLoader, compil
     if compiled:
         for model in tagger.models:
             compile_network(model)
-    if not tagger.calibrated and len(names) == 1:
+    if tagger.calibration is None:
         console.warn(
             f"{tagger.name} is not calibrated, its scores are the method's own; "
-            f"`eufcc evaluate --calibrate {names[0]}` makes them probabilities"
+            f"`eufcc evaluate --calibrate {tagger.spec}` makes them probabilities"
         )
     for facet in tagger.chooser.unreachable:
         console.warn(f"{facet}: too few validation images to promise so much: all of its tags are suggested")
@@ -371,14 +391,14 @@ def _sink(
     from eufcc_cli.core.report.suggestions.output import ResultFile
 
     output, skip_existing = options["output"], options["skip_existing"]
+    asked = {**tagger.scoring, "fill": options["fill"], **asdict(choice)}
     date = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     if form == "sidecar":
-        from eufcc_cli.core.report.suggestions.sidecar import write_sidecar
+        from eufcc_cli.core.report.suggestions.sidecar import creator
 
-        digest = tagger.digest
-        return Sidecars(
-            output, skip_existing, lambda path, result: write_sidecar(path, result, tagger.name, digest, date)
-        )
+        content = json.dumps(asked, sort_keys=True).encode()
+        origin = creator(tagger.name, tagger.digest, hashlib.sha256(content).hexdigest()[:16])
+        return Sidecars(output, skip_existing, origin, date)
     if form in ("table", "tree") and output is None and console.on_terminal():
         from eufcc_cli.core.report.suggestions.screen import panel, tree
 
@@ -387,8 +407,7 @@ def _sink(
     if output is None:
         return Pipe(writer)
     table = options["table"] and sha256(options["table"])
-    asked = {"format": form, "models": tagger.digest, "fill": options["fill"], **asdict(choice)}
-    asked |= {"images": options["images"], "table": table}
+    asked |= {"format": form, "language": options["language"], "images": options["images"], "table": table}
     return File(stack.enter_context(ResultFile(output, writer, asked, skip_existing=skip_existing)), writer)
 
 

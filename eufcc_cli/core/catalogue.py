@@ -36,7 +36,7 @@ class Catalogue:
     @classmethod
     def read(cls, path: Path, root: Root) -> "Catalogue":
         """Raises DataError where the table is not one."""
-        frame = read_table(path)
+        frame = read_table(path, as_text=True)
         return cls(frame, find_images(root, frame[ID]))
 
     def __len__(self) -> int:

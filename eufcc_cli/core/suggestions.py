@@ -81,6 +81,11 @@ class Chooser:
         wanted = choice.facets or tuple(vocabulary.facets)
         only = _resolve("--only", choice.only, vocabulary)
         exclude = _resolve("--exclude", choice.exclude, vocabulary)
+        if choice.only and not any(only[facet] for facet in wanted):
+            raise EufccError(
+                f"--only {', '.join(choice.only)}: no such tag in {', '.join(wanted)}",
+                hint="leave --facet out, or name a tag of that facet",
+            )
         known = calibration.facets if calibration else {}
         self.facets = {
             facet: FacetChooser(

@@ -48,11 +48,11 @@ class Tagger:
         self._root = root
         self.vocabulary = models[0].vocabulary
         calibration = _ensemble_calibration(models, root) if len(models) > 1 else calibration_of(models[0])
-        self.calibrated = calibration is not None
+        self.calibration = calibration
         if choice.coverage is not None and calibration is None:
             raise ModelError(
                 f"--coverage: {self.name} has no calibration",
-                hint=f"make one from the validation split: `eufcc evaluate --calibrate {self.name}`",
+                hint=f"make one from the validation split: `eufcc evaluate --calibrate {self.spec}`",
             )
         self.chooser = Chooser(self.vocabulary, calibration, choice)
         self._choosers = [
@@ -63,6 +63,15 @@ class Tagger:
     def name(self) -> str:
         return "+".join(model.name for model in self.models)
 
+    @property
+    def spec(self) -> str:
+        """What a command calls the models: a run by its name, others by their folder."""
+        runs = self._root.runs
+        return "+".join(
+            str(model.folder) if model.folder and model.folder.parent != runs else model.name
+            for model in self.models
+        )
+
     @cached_property
     def uris(self) -> Uris:
         """The concepts of the tags, as far as they were known to training or are to the root."""
@@ -72,6 +81,15 @@ class Tagger:
             for facet, tags in source.items():
                 uris.setdefault(facet, {}).update(tags)
         return uris
+
+    @property
+    def scoring(self) -> dict[str, object]:
+        """What the probabilities depend on, besides the image."""
+        return {
+            "models": self.digest,
+            "precision": [str(model.precision) for model in self.models],
+            "calibration": self.calibration and self.calibration.to_json(),
+        }
 
     @cached_property
     def digest(self) -> str:
@@ -133,7 +151,7 @@ class Tagger:
         for facet in self.chooser.facets:
             shares = [scores[facet] - np.logaddexp.reduce(scores[facet]) for scores in members]
             mean = np.logaddexp.reduce(shares) - np.log(len(shares))
-            if not self.calibrated:
+            if self.calibration is None:
                 pairs = zip(self._choosers, members, strict=True)
                 sums = [chooser.facets[facet].scores(scores[facet])[1].sum() for chooser, scores in pairs]
                 mean += np.log(np.mean(sums))

@@ -171,5 +171,6 @@ def make_images(folder: Path) -> dict[str, str | None]:
         (folder / name).write_bytes(make())
         expected[name] = reason
     (folder / "dangling.jpg").symlink_to(folder / "nowhere.jpg")
+    expected["dangling.jpg"] = "no such file"
     os.mkfifo(folder / "pipe.jpg")
     return expected

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
 from eufcc_cli.cli import app
@@ -174,6 +175,9 @@ def test_usage_mistakes_end_with_2_before_any_work(here: Callable[..., tuple[int
         (("a.jpg", "-o", "tags.tsv"), "--format"),
         (("--table", "a.csv", "--accept", "0.5", "--threshold", "0.2"), "--threshold"),
         (("--table", "a.csv", "--accept", "0.5", "-o", "b.csv", "--skip-existing"), "--skip-existing"),
+        (("--table", "a.csv", "--accept", "0.5", "-o", "b.parquet"), "CSV"),
+        (("--table", __file__, "-o", __file__, "--format", "csv"), "--table itself"),
+        (("a.jpg", "--format", "webannotation", "--language", "not a one"), "language"),
     ]:
         code, out, err = here(*arguments)
         assert code == 2, arguments
@@ -199,6 +203,10 @@ def test_mistakes_end_with_1_and_a_hint(
     assert "no image there" in refused(tmp_path / "none")
     assert "no such model" in refused("a.jpg", "--model", "none")
     assert "--precision int8" in refused("a.jpg", "--precision", "int8")
+    assert "--only" in refused("a.jpg", "--facet", "materials", "--only", "objectTypes:vessel")
+    assert "cannot write" in refused("a.jpg", "--output", "/dev/null", "--format", "jsonl")
+    assert not Path("/dev/.null.lock").exists()
+    assert "no such model" in refused("a.jpg", "--model", "n" * 300)
 
 
 def test_options_choose_the_suggestions(
@@ -262,6 +270,33 @@ def test_addresses_are_fetched_safely(
 
 
 # --- files that grow -----------------------------------------------------------------------------------
+
+
+def test_addresses_that_are_done_are_not_fetched_again(
+    here: Callable[..., tuple[int, str, str]], pictures: list[Path], tmp_path: Path
+) -> None:
+    asked = []
+
+    class Counting(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            super().do_GET()
+
+    shutil.copy(pictures[0], tmp_path / "a.jpg")
+    handler = functools.partial(Counting, directory=str(tmp_path))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        urls = [f"http://127.0.0.1:{server.server_port}/a.jpg?{number}" for number in range(22)]
+        options = ("--allow-private-hosts", "--output", tmp_path / "out.jsonl")
+        assert here(*urls[:20], *options)[0] == 0
+        assert here(*urls, *options, "--skip-existing")[0] == 0
+        server.shutdown()
+    assert sorted(asked) == sorted(f"/a.jpg?{number}" for number in range(22))
+    lines = (tmp_path / "out.jsonl").read_text().splitlines()
+    assert [json.loads(line)["image"] for line in lines] == urls
 
 
 @pytest.fixture(scope="module")
@@ -468,6 +503,12 @@ def test_sidecars_lie_beside_the_images_and_spare_those_of_others(
     code, out, err = here(tmp_path, "--format", "sidecar", "--skip-existing")
     assert (code, out) == (3, "")  # another program's file is no result, and is still in the way
     assert "b.jpg" in err
+    written = (tmp_path / "a.jpg.xmp").stat().st_mtime_ns
+    code, out, _ = here(tmp_path / "a.jpg", "--format", "sidecar")
+    assert (code, out) == (0, "")  # the same command: it is there
+    code, out, _ = here(tmp_path / "a.jpg", "--format", "sidecar", "--top", 1)
+    assert out.splitlines() == [str(tmp_path / "a.jpg.xmp")]
+    assert (tmp_path / "a.jpg.xmp").stat().st_mtime_ns > written
     code, out, _ = here(tmp_path / "b.jpg", "--format", "sidecar", "--output", tmp_path / "out")
     assert code == 0
     assert Path(out.strip()).is_relative_to(tmp_path / "out")
@@ -543,6 +584,31 @@ def test_a_table_alone_tags_its_images(
     assert rows[0].keys() == {"image", "facet", "tag", "path", "score", "error"}
 
 
+def test_accepting_keeps_the_columns_of_a_parquet_table(
+    here: Callable[..., tuple[int, str, str]], catalogue: tuple[Path, pd.DataFrame], tmp_path: Path
+) -> None:
+    frame = (
+        catalogue[1]
+        .head(3)
+        .assign(
+            count=pd.array([1, None, 3], dtype="Int64"),
+            weight=pd.array([0.1, None, 2.5], dtype="float32"),
+            words=[["a", "b"], [], None],
+        )
+    )
+    frame.to_parquet(tmp_path / "new.parquet")
+    code, out, _ = here("--table", tmp_path / "new.parquet", "--accept", 0.4)
+    filled = pd.read_csv(io.StringIO(out), dtype=str, keep_default_na=False)
+    assert code == 0
+    assert filled["count"].tolist() == ["1", "", "3"]
+    assert filled["weight"].tolist() == ["0.1", "", "2.5"]
+    assert filled["words"].tolist() == ['["a", "b"]', "[]", ""]
+    filled.to_csv(tmp_path / "filled.csv", index=False)
+    code, _, err = here("--table", tmp_path / "filled.csv", "--accept", 0.4)
+    assert code == 1
+    assert "objectTypes.suggested' already" in " ".join(err.split())
+
+
 # --- several models ------------------------------------------------------------------------------------
 
 
@@ -574,6 +640,31 @@ def test_an_ensemble_and_its_calibration(
     code, out, _ = here(pictures[0], *both, "--coverage", 0.8, root=two_runs)
     assert code == 0
     assert json.loads(out)["tags"]
+
+
+def test_weights_of_half_precision_are_computed_in_the_networks_own(
+    here: Callable[..., tuple[int, str, str]], two_runs: Path, pictures: list[Path]
+) -> None:
+    path = two_runs / "runs" / "twin" / "model.safetensors"
+    save_file({name: tensor.half() for name, tensor in load_file(path).items()}, path)
+    options = ("--format", "jsonl", "--threshold", 0, "--facet", "materials")
+    whole, half = (
+        {tag["tag"]: tag["score"] for tag in json.loads(out)["tags"]["materials"]}
+        for code, out, _ in (
+            here(pictures[0], *options, "--model", n, root=two_runs) for n in ("small", "twin")
+        )
+    )
+    assert whole == pytest.approx(half, abs=0.05)
+
+
+def test_a_damaged_run_does_not_hide_the_others(
+    here: Callable[..., tuple[int, str, str]], two_runs: Path, pictures: list[Path]
+) -> None:
+    (two_runs / "runs" / "twin" / "config.json").write_text("{")
+    code, out, err = here(pictures[0], "--format", "jsonl", root=two_runs)
+    assert code == 0
+    assert json.loads(out)["model"] == "small"
+    assert "twin" in err
 
 
 def test_a_model_without_calibration_says_so_and_can_get_one(

@@ -101,7 +101,7 @@ def test_an_ensemble_scores_the_tags_its_members_expect(model: TaggingModel, tra
         for facet, tags in model.vocabulary.facets.items()
     }
     twice = Tagger([model, model], Choice(threshold=0), Root(trained))
-    assert not twice.calibrated
+    assert twice.calibration is None
     together = twice._together([scores, scores])
     once = Tagger([model], Choice(threshold=0), Root(trained)).chooser
     for facet, chooser in once.facets.items():

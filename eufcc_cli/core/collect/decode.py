@@ -139,15 +139,26 @@ def _opened(source: Path | str | bytes) -> AbstractContextManager[BinaryIO]:
     if isinstance(source, bytes):
         return nullcontext(io.BytesIO(source))
     try:
-        return Path(source).open("rb")
+        file = Path(source).open("rb")  # noqa: SIM115  (the caller closes it)
+        if file.seekable():
+            return file
+        with file:  # a pipe
+            return io.BytesIO(file.read())
     except (OSError, ValueError) as error:
-        raise ImageError(f"cannot read: {getattr(error, 'strerror', None) or error}") from error
+        raise _unreadable(error) from error
+
+
+def _unreadable(error: Exception) -> ImageError:
+    return ImageError(f"cannot read: {getattr(error, 'strerror', None) or error}")
 
 
 def _read_header(file: BinaryIO, max_pixels: int) -> ImageFile.ImageFile:
-    head = file.read(_HEAD)
+    try:
+        head = file.read(_HEAD)
+        file.seek(0)
+    except OSError as error:
+        raise _unreadable(error) from error
     name = sniff(head)
-    file.seek(0)
     try:
         # Pillow's decoders raise whatever hostile bytes lead them to, IndexError and struct.error included.
         image = _READERS[name](file)

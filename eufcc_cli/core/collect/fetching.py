@@ -3,8 +3,7 @@
 import asyncio
 import hashlib
 import threading
-from collections.abc import Callable
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, Future
 from typing import TYPE_CHECKING, Self
 
 from eufcc_cli.core.collect.ladder import is_icon
@@ -19,11 +18,7 @@ _AHEAD = 16  # pictures that are kept until they are used
 
 
 class Fetcher:
-    """Fetches pictures into memory, a few at once, while others are looked at; a context manager.
-
-    `fetcher(url)` begins, and gives a function that waits for the bytes; that raises ImageError with the
-    reason where there are none.
-    """
+    """Fetches pictures into memory, a few at once, while others are looked at; a context manager."""
 
     def __init__(self, manners: Manners) -> None:
         self._manners = manners
@@ -42,23 +37,19 @@ class Fetcher:
             self._thread.join()
         self._loop.close()
 
-    def __call__(self, url: str) -> Callable[[], bytes]:
+    def __call__(self, url: str) -> "Picture":
+        return Picture(self, url)
+
+    def begin(self, url: str) -> "Future[bytes]":
+        """Fetch a picture as soon as there is room; `used` makes room again."""
         if not self._thread.is_alive():
             self._thread.start()
-        begun = asyncio.run_coroutine_threadsafe(self._get(url), self._loop)
+        return asyncio.run_coroutine_threadsafe(self._get(url), self._loop)
 
-        def wait() -> bytes:
-            try:
-                return begun.result()
-            except FetchError as error:
-                raise ImageError(f"cannot fetch: {error}") from error
-            except CancelledError:
-                raise ImageError("cannot fetch: interrupted") from None
-            finally:
-                if not self._loop.is_closed():
-                    self._loop.call_soon_threadsafe(self._room.release)
-
-        return wait
+    def used(self) -> None:
+        """Say that a picture is not kept any longer."""
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._room.release)
 
     async def _get(self, url: str) -> bytes:
         await self._room.acquire()
@@ -81,3 +72,31 @@ class Fetcher:
         await asyncio.gather(*others, return_exceptions=True)
         if self._client is not None:
             await self._client.__aexit__()
+
+
+class Picture:
+    """A picture at an address: `begin` has it fetched, calling it waits for the bytes.
+
+    Raises ImageError with the reason where there are none.
+    """
+
+    def __init__(self, fetcher: Fetcher, url: str) -> None:
+        self._fetcher = fetcher
+        self._url = url
+        self._begun: Future[bytes] | None = None
+
+    def begin(self) -> None:
+        if self._begun is None:
+            self._begun = self._fetcher.begin(self._url)
+
+    def __call__(self) -> bytes:
+        self.begin()
+        assert self._begun is not None
+        try:
+            return self._begun.result()
+        except FetchError as error:
+            raise ImageError(f"cannot fetch: {error}") from error
+        except CancelledError:
+            raise ImageError("cannot fetch: interrupted") from None
+        finally:
+            self._fetcher.used()

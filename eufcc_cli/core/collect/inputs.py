@@ -1,7 +1,6 @@
 """What is to be tagged: files, folders, globs, addresses, a list on standard input, tables, as one stream."""
 
 import glob
-import logging
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -13,10 +12,9 @@ from typing import NoReturn
 
 from eufcc_cli.core.errors import ImageError
 
-log = logging.getLogger("eufcc")
-
+_REFUSED = (".avif", ".heic", ".heif", ".j2k", ".jp2", ".jpx", ".jxl")
 ENDINGS = frozenset(
-    (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".tif", ".tiff", ".bmp", ".dib")
+    (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".tif", ".tiff", ".bmp", ".dib", *_REFUSED)
 )
 """Names in a folder that are taken for images; a file that is named is tried whatever its name."""
 
@@ -106,15 +104,15 @@ def _printable(name: str) -> str:
 def _expand(argument: str) -> Iterator[str]:
     if is_url(argument):
         yield argument
-    elif Path(argument).is_dir():
+    elif os.path.isdir(argument):  # noqa: PTH112  (pathlib's raises for names that cannot be)
         yield from _walk(argument)
     elif glob.has_magic(argument) and not os.path.lexists(argument):
         found = False
         for place in _matches(argument):
             found = True
             yield from _walk(place) if Path(place).is_dir() else (place,)
-        if not found:
-            log.warning("%s: no such file", _printable(argument))
+        if not found:  # perhaps a name, and no pattern: opening it tells
+            yield argument
     else:
         yield argument
 
@@ -132,16 +130,24 @@ def _walk(folder: str) -> Iterator[str]:
     try:
         with os.scandir(folder) as scanned:
             entries = sorted(scanned, key=lambda entry: entry.name)
-    except OSError as error:
-        log.warning("%s: cannot read this folder: %s", _printable(folder), error.strerror)
+    except OSError:
+        yield folder  # opening it tells why it cannot be read
         return
     for entry in entries:
         if entry.name.startswith("."):
             continue
         if entry.is_dir(follow_symlinks=False):
             yield from _walk(entry.path)
-        elif os.path.splitext(entry.name)[1].lower() in ENDINGS and entry.is_file():  # noqa: PTH122
+        elif os.path.splitext(entry.name)[1].lower() in ENDINGS and _may_be_read(entry):  # noqa: PTH122
             yield entry.path
+
+
+def _may_be_read(entry: "os.DirEntry[str]") -> bool:
+    """True for files, and for links to nowhere: opening those tells what they are."""
+    try:
+        return entry.is_file() or not os.path.exists(entry.path)  # noqa: PTH110
+    except OSError:  # a link in a circle
+        return True
 
 
 def _lines(descriptor: int) -> Iterator[str]:

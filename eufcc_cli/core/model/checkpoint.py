@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import logging
+import os
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
@@ -24,6 +26,8 @@ from eufcc_cli.core.model.preprocessing import Preprocessing
 from eufcc_cli.core.model.towers import build_clip, clip_tokenizer
 from eufcc_cli.core.model.wording import TextOptions, Wording
 from eufcc_cli.core.taxonomy.vocabulary import Vocabulary
+
+log = logging.getLogger("eufcc")
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
@@ -121,9 +125,9 @@ def find_model(spec: str, root: Root) -> Path:
         return _from_hub(spec.removeprefix("hf-hub:"))
     run = root.run(spec)
     for folder in (run, Path(spec)):
-        if folder.is_dir():
+        if os.path.isdir(folder):  # noqa: PTH112  (pathlib's raises for names that cannot be)
             return folder
-    if spec.endswith(".safetensors") and Path(spec).is_file():
+    if spec.endswith(".safetensors") and os.path.isfile(spec):  # noqa: PTH113
         if Path(spec).name != WEIGHTS:
             raise ModelError(
                 f"{spec}: a model's weights are called {WEIGHTS}", hint="keep config.json beside it"
@@ -137,7 +141,7 @@ def find_model(spec: str, root: Root) -> Path:
 def newest_run(root: Root) -> str:
     """The name of the run whose training ended last; raises ModelError where there is none."""
     runs = [path.parent for path in root.runs.glob(f"*/{CONFIG}") if (path.parent / WEIGHTS).is_file()]
-    finished = [run for run in runs if read_config(run).get("finished", True)]
+    finished = [run for run in runs if _is_finished(run)]
     if not finished:
         raise ModelError(
             f"no trained model in {root.runs}",
@@ -145,6 +149,14 @@ def newest_run(root: Root) -> str:
             "--model hf-hub:ORGANISATION/NAME",
         )
     return max(finished, key=lambda run: (run / CONFIG).stat().st_mtime).name
+
+
+def _is_finished(run: Path) -> bool:
+    try:
+        return bool(read_config(run).get("finished", True))
+    except ModelError as error:
+        log.warning("%s", error)
+        return False
 
 
 def _from_hub(repository: str) -> Path:
@@ -343,4 +355,6 @@ def load_weights(network: nn.Module, folder: Path) -> None:
                 f"{path}: tensor {name} is {found}, its vocabulary and backbone want {list(value.shape)}",
                 hint="weights and config.json belong to different models: copy both again",
             )
-    network.load_state_dict({name: tensors[name] for name in wanted}, assign=_is_unfilled(network))
+    # What was saved in half precision is computed in the network's own, or in that which --precision says.
+    state = {name: tensors[name].to(value.dtype) for name, value in wanted.items()}
+    network.load_state_dict(state, assign=_is_unfilled(network))

@@ -182,6 +182,8 @@ def _load(preprocessings: Iterable[Preprocessing], source: Source) -> Squares | 
         return {p: p.square(open_image(file, short_side=p.stored)) for p in preprocessings}
     except ImageError as error:
         return str(error)
+    except MemoryError:
+        return "too many pixels for this machine's memory"
 
 
 def _score(

@@ -88,10 +88,12 @@ class Preprocessing:
         if self.crop_mode == "squash":
             box = (0.0, 0.0, float(width), float(height))
         elif self.crop_mode == "border":
-            longest = max(width, height)
-            canvas = Image.new("RGB", (longest, longest), tuple(round(255 * value) for value in self.mean))
-            canvas.paste(image, ((longest - width) // 2, (longest - height) // 2))
-            image, box = canvas, (0.0, 0.0, float(longest), float(longest))
+            scale = side / max(width, height)
+            width, height = (max(1, round(length * scale)) for length in (width, height))
+            canvas = Image.new("RGB", (side, side), tuple(round(255 * value) for value in self.mean))
+            small = resize(image, (width, height), self.interpolation)
+            canvas.paste(small, ((side - width) // 2, (side - height) // 2))
+            return np.asarray(canvas)
         else:
             shortest = min(width, height)
             left, top = (width - shortest) / 2, (height - shortest) / 2

@@ -5,6 +5,8 @@ from the general to the specific name, separated by `|`. An empty cell means "no
 """
 
 import csv
+import json
+import os
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -95,25 +97,28 @@ def names(annotation: str) -> set[str]:
     return {name for path in paths(annotation) for name in path}
 
 
-def read_table(path: Path, columns: Sequence[str] | None = None, *, need_ids: bool = True) -> "pd.DataFrame":
+def read_table(
+    path: Path, columns: Sequence[str] | None = None, *, need_ids: bool = True, as_text: bool = False
+) -> "pd.DataFrame":
     """Read an annotation table, CSV or Parquet: one row per image, as text, missing values "".
 
     `columns` (default: all that the file has, in its order) chooses what is kept, in the order given;
-    facets, database and provider that the file lacks are then filled with "". Raises DataError, naming
+    facets, database and provider that the file lacks are then filled with "". Extra columns of a Parquet
+    file keep their types, or become text with `as_text` (nested ones JSON). Raises DataError, naming
     file and line, for a missing or empty file, a missing column, a row with more or fewer fields than the
     header, a quote that does not end, text that is not UTF-8 and (with `need_ids`) a row without an id.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    if not path.is_file():
+    if not os.path.isfile(path):  # noqa: PTH113  (pathlib's raises for names that cannot be)
         raise DataError(f"{path}: no such file", hint="run `eufcc fetch` first, or give another --root")
     parquet = path.suffix.lower() == ".parquet"
     try:
         header = pq.read_schema(path).names if parquet else source.read_header(path)
         wanted = _wanted(path, header, columns)
         reading = list(dict.fromkeys([ID, *wanted]))
-        table = _read_parquet(path, reading) if parquet else _read_csv(path, reading)
+        table = _read_parquet(path, reading, as_text) if parquet else _read_csv(path, reading)
     except pa.ArrowInvalid as error:
         if parquet:
             raise DataError(f"{path}: not a whole Parquet file", hint="fetch or export it again") from error
@@ -163,8 +168,8 @@ def _read_csv(path: Path, columns: list[str]) -> "pa.Table":
     )
 
 
-def _read_parquet(path: Path, columns: list[str]) -> "pa.Table":
-    """The columns of the published format as text; extra ones keep their type."""
+def _read_parquet(path: Path, columns: list[str], as_text: bool) -> "pa.Table":
+    """The columns of the published format as text; extra ones keep their type, unless they are to be text."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -173,7 +178,23 @@ def _read_parquet(path: Path, columns: list[str]) -> "pa.Table":
         if field.name in _OPTIONAL | {ID, IMAGE_URL} or pa.types.is_string(field.type):
             text = table.column(i).cast(pa.large_string()).fill_null("")
             table = table.set_column(i, field.name, text)
+        elif as_text:
+            table = table.set_column(i, field.name, pa.array(_texts(table.column(i)), pa.large_string()))
     return table.replace_schema_metadata(None)
+
+
+def _texts(column: "pa.ChunkedArray") -> list[str]:
+    import pyarrow as pa
+
+    if pa.types.is_nested(column.type):
+        return [
+            "" if value is None else json.dumps(value, ensure_ascii=False, default=str)
+            for value in column.to_pylist()
+        ]
+    try:
+        return column.cast(pa.large_string()).fill_null("").to_pylist()
+    except pa.ArrowException:  # bytes, or a type without a text of its own
+        return ["" if value is None else str(value) for value in column.to_pylist()]
 
 
 def _refuse_missing_ids(path: Path, ids: "pd.Series") -> None:

@@ -1,6 +1,7 @@
 """Reading images: every mode comes out as the RGB that is looked at, every broken file with its reason."""
 
 import io
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -210,3 +211,18 @@ def test_damage_gives_an_image_or_an_image_error(content: bytes, damage: list[tu
 def test_real_photographs_come_out_as_pillow_reads_them(shared_data: Path) -> None:
     for path in sorted((shared_data / "clothing" / "images").glob("*_te_*.jpg"))[:20]:
         assert distance(open_image(path), Image.open(path)) == 0
+
+
+def test_a_pipe_is_read_like_a_file(tmp_path: Path) -> None:
+    Image.new("RGB", (8, 6), "teal").save(tmp_path / "a.png")
+    reading, writing = os.pipe()
+    os.write(writing, (tmp_path / "a.png").read_bytes())
+    os.close(writing)
+    assert open_image(Path(f"/dev/fd/{reading}")).size == (8, 6)
+    os.close(reading)
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs a file that cannot be read")
+def test_a_file_that_cannot_be_read_is_told() -> None:
+    with pytest.raises(ImageError, match="cannot read: Input/output error"):
+        open_image(Path("/proc/self/mem"))

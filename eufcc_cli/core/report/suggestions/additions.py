@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from eufcc_cli.core.errors import EufccError
 from eufcc_cli.core.report.suggestions.lines import PATH_SEPARATOR, csv_rows
 from eufcc_cli.core.report.suggestions.writer import Writer
 from eufcc_cli.core.suggestions import Suggestion
@@ -22,13 +23,19 @@ class Additions(Writer):
     """
 
     def __init__(self, frame: "pd.DataFrame", facets: list[str], model: str) -> None:
-        self._rows = frame.to_numpy()
         self._facets = facets
         self._model = model
         added = [
             f"{facet}.{name}" for facet in facets for name in ("suggested", "suggested.score", "contradicted")
         ]
-        self.head = csv_rows([[*frame.columns, *added, "suggested.model", "suggested.error"]])
+        added += ["suggested.model", "suggested.error"]
+        if there := next((column for column in added if column in frame), None):
+            raise EufccError(
+                f"--accept: the table has a column {there!r} already",
+                hint="give the table without additions, or rename that column",
+            )
+        self._rows = frame.to_numpy()
+        self.head = csv_rows([[*frame.columns, *added]])
 
     def text(self, result: Result) -> str:
         row = list(self._rows[result.input.row])

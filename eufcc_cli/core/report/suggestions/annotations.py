@@ -25,7 +25,7 @@ class WebAnnotations(JsonLines):
     separator = ",\n"
     ending = ""
     tail = "\n]}\n"
-    tells_errors = False
+    tells_all = False
 
     def __init__(self, model: str, digest: str, date: str, uris: Uris, language: str | None) -> None:
         super().__init__(model)

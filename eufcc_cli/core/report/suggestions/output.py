@@ -47,6 +47,11 @@ class ResultFile:
         self._empty = True
 
     def __enter__(self) -> Self:
+        if self.path.exists() and not self.path.is_file():
+            raise EufccError(
+                f"--output {self.path}: cannot write: it is no file",
+                hint="name one, or leave --output out for a pipe",
+            )
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._lock.acquire(timeout=0)
@@ -72,13 +77,15 @@ class ResultFile:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            os.fsync(self._file.fileno())
-        self._file.close()
-        self._journal.close()
-        if kind is None:
-            self._journal_path.unlink(missing_ok=True)
-        self._unlock()
+        try:
+            if kind is None:
+                os.fsync(self._file.fileno())
+            self._file.close()
+            self._journal.close()
+            if kind is None:
+                self._journal_path.unlink(missing_ok=True)
+        finally:
+            self._unlock()
 
     def _unlock(self) -> None:
         self._lock.release()
@@ -121,6 +128,9 @@ class ResultFile:
         content, tail = self._file.readall(), self._writer.tail.encode()
         if not content.endswith(tail):
             raise not_ours(self.path, "a finished result", "its end is missing")
+        if not tail and content and not content.endswith(b"\n"):  # an editor may have cut it off
+            content += b"\n"
+            self._file.write(b"\n")
         self._length = len(content) - len(tail)
         self._checksum = zlib.crc32(content[: self._length])
         known = (self._entry(key, False) for key in (None, *sorted(self._existing)))
@@ -144,7 +154,6 @@ class ResultFile:
                 following = zlib.crc32(content.read(entry["length"] - length), checksum)
                 if following != entry["checksum"]:
                     break
-                self._empty = self._empty and (entry["key"] is None or entry["length"] == length)
                 length, checksum, known = entry["length"], following, known + len(line)
                 if entry["key"] is not None:
                     self._done[entry["key"]] += 1
@@ -153,12 +162,13 @@ class ResultFile:
             self._file.close()
             self._begin()
             return
+        self._empty = length == len(self._writer.head.encode())
         os.truncate(self._journal_path, known)
         self._open_journal()
         self._cut(length, checksum)
 
     def _open_journal(self) -> None:
-        self._journal = self._journal_path.open("a", encoding="utf-8", newline="\n", buffering=1)
+        self._journal = self._journal_path.open("ab", buffering=0)
 
     def _put(self, text: str) -> None:
         """Write over the tail, and a new tail behind, so that the file is whole again."""
@@ -178,7 +188,7 @@ class ResultFile:
         self._put("")
 
     def _note(self, key: str | None, failed: bool) -> None:
-        self._journal.write(self._entry(key, failed))
+        self._journal.write(self._entry(key, failed).encode())
 
     def _entry(self, key: str | None, failed: bool) -> str:
         entry = {"key": key, "length": self._length, "checksum": self._checksum, "failed": failed}

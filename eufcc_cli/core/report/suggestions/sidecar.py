@@ -45,6 +45,8 @@ def sidecar_path(item: Input, folder: Path | None) -> Path:
     Raises ImageError for an address without a folder: it has no place for a file beside it.
     """
     if item.path is None:
+        if item.row is not None:
+            raise ImageError("not downloaded: `eufcc download` gets it")
         if folder is None:
             raise ImageError("an address has no place for a sidecar: give --output FOLDER")
         return folder / f"{image_stem(item.iri)}.xmp"
@@ -65,13 +67,27 @@ def is_ours(path: Path) -> bool:
         return False
 
 
-def write_sidecar(path: Path, result: Result, model: str, digest: str, date: str) -> None:
+def creator(model: str, digest: str, asked: str) -> str:
+    """What a sidecar says of its origin: the model, and a digest of all that was asked for."""
+    return f"{_TOOL} {__version__}, model {model}, SHA-256 {digest}, choice {asked}"
+
+
+def is_current(path: Path, item: Input, creator: str) -> bool:
+    """True for a sidecar of this origin that is not older than its image."""
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            same = f"xmp:CreatorTool={quoteattr(creator)}" in file.read(4000)
+        return same and (item.path is None or item.path.stat().st_mtime <= path.stat().st_mtime)
+    except OSError:
+        return False
+
+
+def write_sidecar(path: Path, result: Result, creator: str, date: str) -> None:
     """Write an image's suggestions as dc:subject and lr:hierarchicalSubject, whole or not at all."""
     tags = [tag for tags in result.tags.values() for tag in tags]
-    tool = f"{_TOOL} {__version__}"
     content = _XMP.format(
-        tool=quoteattr(tool),
-        model=quoteattr(f"{tool}, model {model}, SHA-256 {digest}"),
+        tool=quoteattr(f"{_TOOL} {__version__}"),
+        model=quoteattr(creator),
         date=quoteattr(date),
         subjects=_items(tag.tag for tag in tags),
         paths=_items("|".join(tag.path) for tag in tags),

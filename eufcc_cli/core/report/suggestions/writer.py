@@ -14,8 +14,8 @@ class Writer(ABC):
     head = ""
     separator = ""
     tail = ""
-    tells_errors = True
-    """Whether `text` says why an image has no suggestions."""
+    tells_all = True
+    """Whether `text` says why an image has no suggestions, and which catalogued tags are contradicted."""
 
     @abstractmethod
     def text(self, result: Result) -> str:

@@ -170,3 +170,24 @@ def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
         pass
     with pytest.raises(EufccError, match="cannot write"), ResultFile(tmp_path, JsonLines("demo"), ASKED):
         pass
+
+
+@pytest.mark.parametrize("form", ["jsonl", "json", "csv", "webannotation"])
+def test_skip_existing_that_is_killed_before_its_first_result_goes_on(tmp_path: Path, form: str) -> None:
+    path, writer = tmp_path / "out", WRITERS[form]()
+    run(path, writer, [2, 4, 5])
+    with pytest.raises(Killed), ResultFile(path, writer, ASKED, skip_existing=True):
+        raise Killed
+    run(path, writer, [2, 4, 5, 8], skip_existing=True)
+    run(tmp_path / "once", writer, [2, 4, 5, 8])
+    assert path.read_text() == (tmp_path / "once").read_text()
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv"])
+def test_a_last_line_without_its_end_is_not_run_on(tmp_path: Path, form: str) -> None:
+    path, writer = tmp_path / "out", WRITERS[form]()
+    run(path, writer, [2, 4])
+    whole = path.read_text()
+    path.write_text(whole.removesuffix("\n"))
+    run(path, writer, [2, 4, 8], skip_existing=True)
+    assert path.read_text() == whole + writer.text(result(8))

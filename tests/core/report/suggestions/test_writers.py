@@ -21,7 +21,7 @@ from eufcc_cli.core.report.suggestions.additions import Additions
 from eufcc_cli.core.report.suggestions.annotations import WebAnnotations
 from eufcc_cli.core.report.suggestions.lines import Csv, Json, JsonLines
 from eufcc_cli.core.report.suggestions.screen import Plain, bar, panel, percent, tree
-from eufcc_cli.core.report.suggestions.sidecar import is_ours, sidecar_path, write_sidecar
+from eufcc_cli.core.report.suggestions.sidecar import creator, is_ours, sidecar_path, write_sidecar
 from eufcc_cli.core.report.suggestions.writer import Writer
 from eufcc_cli.core.suggestions import Suggestion
 from eufcc_cli.core.tagging import Result
@@ -231,7 +231,7 @@ def test_as_linked_data_the_annotations_say_all_of_it() -> None:
 def test_a_sidecar_is_read_back(tmp_path: Path) -> None:
     path = tmp_path / "a.jpg.xmp"
     result = Result(GOOD.input, {"materials": [METAL, BRONZE], "subjects": [AMPERSAND]})
-    write_sidecar(path, result, "demo", DIGEST, DATE)
+    write_sidecar(path, result, creator("demo", DIGEST, "0"), DATE)
     packet = path.read_text(encoding="utf-8")
     assert packet.startswith('<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>')
     rdf = next(ET.fromstring(packet).iter("{http://www.w3.org/1999/02/22-rdf-syntax-ns#}RDF"))
