@@ -86,7 +86,7 @@ def warn(message: str) -> None:
 def note(message: str = "") -> None:
     """A line of explanation on standard error, unless --quiet."""
     if not _quiet:
-        err.print(escape(message), soft_wrap=True)
+        err.print(escape("\n".join(map(visible, message.split("\n")))), soft_wrap=True)
 
 
 def _one_line(message: str) -> str:

@@ -124,10 +124,10 @@ def image_stem(image_id: str) -> PurePosixPath:
     """
     if not image_id:
         raise DataError("an image without an id has no place")
-    if len(image_id) > _LONGEST_ID:
-        raise DataError(f"id of {len(image_id)} characters ({image_id[:40]}…) is too long to name a file")
     raw = image_id.encode("utf-8", "surrogatepass")
     name = "".join(chr(byte) if byte in _PLAIN else f"%{byte:02X}" for byte in raw)
+    if len(name) > _LONGEST_ID:
+        raise DataError(f"id of {len(name)} encoded characters ({image_id[:40]}…) is too long to name a file")
     parts = [name[i : i + _LONGEST] for i in range(0, len(name), _LONGEST)]
     parts = [f"%{ord(part[0]):02X}{part[1:]}" if part in _DEVICES else part for part in parts]
     return PurePosixPath(hashlib.sha256(raw).hexdigest()[:2], *parts)
@@ -135,7 +135,19 @@ def image_stem(image_id: str) -> PurePosixPath:
 
 def image_id_of(path: PurePosixPath) -> str:
     """The id whose image is kept at this path below data/images (with or without its ending)."""
-    return unquote("".join(path.with_suffix("").parts[1:]), errors="surrogatepass")
+    try:
+        return unquote("".join(path.with_suffix("").parts[1:]), errors="surrogatepass")
+    except UnicodeDecodeError:  # no name that `image_stem` makes
+        return ""
+
+
+def is_text(path: str) -> bool:
+    """True for a path that is UTF-8, as all are that eufcc makes."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 @dataclass(frozen=True)

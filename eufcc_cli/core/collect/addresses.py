@@ -33,10 +33,14 @@ def is_public(address: str) -> bool:
             wrapped = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
         if wrapped is not None:
             return is_public(str(wrapped))
-    return ip.is_global and not ip.is_multicast
+    special = any(ip in network for network in _SPECIAL if network.version == ip.version)
+    return ip.is_global and not ip.is_multicast and not special and (ip.version == 4 or ip in _UNICAST)
 
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_UNICAST = ipaddress.ip_network("2000::/3")  # all that IANA gives out for the open internet (RFC 4291)
+# What some versions of Python take for public: protocol assignments, 6to4 relays, documentation.
+_SPECIAL = [ipaddress.ip_network(name) for name in ("192.0.0.0/24", "192.88.99.0/24", "3fff::/20")]
 
 
 class CheckedBackend(httpcore.AsyncNetworkBackend):
@@ -122,8 +126,9 @@ class _Stream(httpcore.AsyncNetworkStream):
         return self
 
     def get_extra_info(self, info: str) -> Any:
-        if info == "is_readable":  # of an idle connection: it has ended
-            return self._reader.at_eof() or self._reader.exception() is not None
+        if info == "is_readable":  # of an idle connection: it has ended, or sends what nobody asked for
+            unasked = bool(self._reader._buffer)  # type: ignore[attr-defined]
+            return unasked or self._reader.at_eof() or self._reader.exception() is not None
         return self._writer.get_extra_info(info)
 
 

@@ -6,11 +6,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
+from eufcc_cli.core.collect import origins
 from eufcc_cli.core.collect.decode import MAX_PIXELS
-from eufcc_cli.core.collect.ledger import FOUND, OK, PLACEHOLDER, Entry, Ledger, stays_inside, walk_files
-from eufcc_cli.core.collect.storing import CRASHED, Rejected, Stored, Storing, adopt_all, check_all
+from eufcc_cli.core.collect.ledger import OK, PLACEHOLDER, Entry, Ledger, stays_inside, walk_files
+from eufcc_cli.core.collect.origins import Origin
+from eufcc_cli.core.collect.storing import CRASHED, INCOMING, Rejected, Stored, Storing, adopt_all, check_all
 from eufcc_cli.core.collect.workers import Workers, cores
-from eufcc_cli.core.files import Root, image_id_of
+from eufcc_cli.core.files import Root, image_id_of, is_text
 from eufcc_cli.core.progress import SILENT, Progress, Task
 
 
@@ -122,15 +124,18 @@ async def _check_orphans(
 ) -> None:
     """Record the files without a row whose ids are still `wanting` one; tell of the others."""
     ours = []
+    noted = origins.read(root.images / INCOMING)
     for path in orphans:
         image_id = image_id_of(PurePosixPath(path))
-        if image_id in wanting:
+        if image_id in wanting and is_text(path):
             ours.append((image_id, root.images / path))
         else:
             outcome.note("orphaned", path, "left: no image of the tables is kept there")
     async for (image_id, file), result in workers.each(adopt_all, ours, how, crashed=CRASHED):
         if isinstance(result, Stored):
-            ledger.record(replace(Entry(image_id, OK, rung=FOUND), **vars(result)))
+            origin = noted.get(image_id, Origin(image_id, origins.FOUND, None, None))
+            entry = Entry(image_id, OK, origin.url, origin.rung, source_sha256=origin.source_sha256)
+            ledger.record(replace(entry, **vars(result)))
         done = "recorded" if isinstance(result, Stored) else f"left: {result.reason}"
         outcome.note("orphaned", file.relative_to(root.images).as_posix(), done)
 

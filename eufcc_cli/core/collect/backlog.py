@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from eufcc_cli.core.collect.ledger import OK, Ledger, LedgerReader, scan_flat_images, walk_files
-from eufcc_cli.core.files import Root, image_id_of
+from eufcc_cli.core.files import Root, image_id_of, is_text
 
 log = logging.getLogger("eufcc")
 
@@ -58,7 +58,7 @@ def take_stock(
         if status != OK:
             if status not in retry:
                 failed.add(image_id)
-        elif files.get(path) == size:
+        elif path in files and files[path] == size:
             done.add(image_id)
             del files[path]
         else:
@@ -69,7 +69,7 @@ def take_stock(
     found = {
         image_id: root.images / path
         for path in files
-        if "/" in path and (image_id := image_id_of(PurePosixPath(path))) in not_there
+        if "/" in path and is_text(path) and (image_id := image_id_of(PurePosixPath(path))) in not_there
     }
     if not_there:
         found = {i: path for i, path in scan_flat_images(root).items() if i in not_there} | found

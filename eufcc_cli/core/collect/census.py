@@ -103,10 +103,12 @@ class Census:
 
 def take_census(wanted: pd.DataFrame, ledger: Ledger) -> Census:
     """Count the wanted images by what the ledger says of them."""
-    rows = pd.DataFrame(ledger.select("id", "status", "bytes"), columns=["id", "status", "bytes"])
+    columns = ["id", "status", "bytes", "url"]
+    rows = pd.DataFrame(ledger.select(*columns), columns=columns).rename(columns={"url": "asked"})
     joined = wanted.merge(rows, on="id", how="left")
     joined["status"] = joined["status"].fillna(NOT_TRIED)
-    joined["host"] = [host_of(url) or NO_HOST for url in joined["url"]]
+    # The host that was asked last: a thumbnail's URL may name another than the one that gave the picture.
+    joined["host"] = [host_of(url) or NO_HOST for url in joined["asked"].fillna(joined["url"])]
     statuses = {str(status): int(count) for status, count in joined["status"].value_counts().items()}
     size = joined.loc[joined["status"] == OK, "bytes"].sum()
     return Census(len(joined), statuses, _by(joined, "host"), _by(joined, "provider"), int(size))

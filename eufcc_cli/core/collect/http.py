@@ -27,6 +27,7 @@ from eufcc_cli import __version__
 from eufcc_cli.core.collect.addresses import BlockedAddressError, is_public
 from eufcc_cli.core.collect.manners import FetchError, Host, Manners, rate_limit_wait, retry_after
 from eufcc_cli.core.collect.transport import CheckedTransport, StaleConnectionError
+from eufcc_cli.core.errors import CollectError
 
 log = logging.getLogger("eufcc")
 
@@ -34,6 +35,7 @@ USER_AGENT = f"eufcc/{__version__} (collects EUFCC-340K, a dataset of cultural h
 _HEADERS = {"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "gzip"}
 _ANY = httpx.Limits()  # the turns of the hosts limit connections, not the pool of a proxy
 MAX_REDIRECTS = 8
+_GZIP = b"\x1f\x8b"
 _LONGEST_BACKOFF = 60.0
 _ERROR_BYTES = 64 << 10  # of an error's page that are read: its message, and the connection stays usable
 _TEMPORARY_STATUS = {408, 425, 429}
@@ -88,7 +90,7 @@ class Client:
         self._proxies: dict[str, httpx.AsyncBaseTransport] = {}
         for scheme, proxy in urllib.request.getproxies().items() if private else ():
             if scheme in ("http", "https"):
-                self._proxies[scheme] = httpx.AsyncHTTPTransport(http2=True, limits=_ANY, proxy=proxy)
+                self._proxies[scheme] = _through(scheme, proxy)
         self._timeout = {"timeout": httpx.Timeout(self.manners.timeout).as_dict()}
 
     async def __aenter__(self) -> Self:
@@ -220,6 +222,17 @@ class Client:
             await response.aclose()
 
 
+def _through(scheme: str, proxy: str) -> httpx.AsyncBaseTransport:
+    address = proxy if "://" in proxy else f"http://{proxy}"
+    try:
+        return httpx.AsyncHTTPTransport(http2=True, limits=_ANY, proxy=address)
+    except (ValueError, ImportError, httpx.InvalidURL) as error:
+        raise CollectError(
+            f"{scheme}_proxy: not a proxy that can be used: {str(error).splitlines()[0]}",
+            hint=f"give http://HOST:PORT, or unset {scheme}_proxy",
+        ) from error
+
+
 def web_address(url: str) -> httpx.URL:
     """An address of the web, parsed. Raises FetchError `blocked` for anything else.
 
@@ -230,7 +243,7 @@ def web_address(url: str) -> httpx.URL:
     eufcc_cli.core.collect.manners.FetchError: only http and https are fetched, not file
     """
     try:
-        parsed = httpx.URL(url)
+        parsed = httpx.URL(url.strip())
         host = parsed.host  # decoded only here: not every xn-- is a name
     except (httpx.InvalidURL, ValueError, TypeError) as error:
         raise FetchError("blocked", f"not an address: {error}") from None
@@ -256,16 +269,27 @@ async def _read(response: httpx.Response, sink: Sink, max_bytes: int) -> None:
         raise too_large
     encoding = response.headers.get("content-encoding", "").lower()
     inflate = zlib.decompressobj(47) if encoding in ("gzip", "x-gzip", "deflate") else None
-    left = max_bytes
+    received = written = 0
     async for chunk in response.aiter_raw():
-        if inflate is not None:
+        received += len(chunk)
+        if received > max_bytes:
+            raise too_large
+        if inflate is None:
+            sink.write(chunk)
+            continue
+        while chunk:
+            if inflate.eof:
+                if not chunk.startswith(_GZIP):
+                    return  # what follows the end is nobody's
+                inflate = zlib.decompressobj(47)
             try:
-                chunk = inflate.decompress(chunk, left + 1)
+                piece = inflate.decompress(chunk, max_bytes - written + 1)
             except zlib.error as error:
                 raise httpx.DecodingError(str(error), request=response.request) from error
-        left -= len(chunk)
-        if left < 0:
-            raise too_large
-        sink.write(chunk)
-    if inflate is not None and not inflate.eof:
+            written += len(piece)
+            if written > max_bytes:
+                raise too_large
+            sink.write(piece)
+            chunk = inflate.unused_data
+    if received and inflate is not None and not inflate.eof:
         raise httpx.DecodingError("it ends too early", request=response.request)

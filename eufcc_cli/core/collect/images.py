@@ -14,13 +14,13 @@ from pathlib import Path
 
 import pandas as pd
 
+from eufcc_cli.core.collect import origins
 from eufcc_cli.core.collect.backlog import Found
 from eufcc_cli.core.collect.decode import MAX_PIXELS
 from eufcc_cli.core.collect.http import MAX_REDIRECTS, Answer, Client, web_address
 from eufcc_cli.core.collect.jobs import Job, Queue
 from eufcc_cli.core.collect.ladder import host_of, is_icon, ladder
 from eufcc_cli.core.collect.ledger import (
-    FOUND,
     OK,
     PLACEHOLDER,
     SECONDS_BETWEEN_COMMITS,
@@ -29,6 +29,7 @@ from eufcc_cli.core.collect.ledger import (
     Ledger,
 )
 from eufcc_cli.core.collect.manners import FetchError, Host, Manners
+from eufcc_cli.core.collect.origins import FOUND, Origin
 from eufcc_cli.core.collect.spool import Spool
 from eufcc_cli.core.collect.storing import (
     CRASHED,
@@ -112,11 +113,12 @@ class _Download:
                 if len(pending):
                     with progress.task("Downloading", len(pending)) as self._task:
                         await self._fetch(pending)
+            self._ledger.commit()
+            origins.clear(self._folder / INCOMING)
         finally:
             self._ledger.commit()
-            with suppress(
-                OSError
-            ):  # not there, or not empty where a worker was ended: the next run clears it
+            # Not there, or not empty where something was ended: the next run clears it.
+            with suppress(OSError):
                 (self._folder / INCOMING).rmdir()
 
     def _known_placeholders(self, pending: Set[str]) -> set[str]:
@@ -138,6 +140,7 @@ class _Download:
         urls = {image_id: url for image_id, _, url in found}
         files = [(image_id, file) for image_id, file, _ in found]
         resized = self._options.resize is not None  # perhaps: then the bytes as they came are not known
+        noted = origins.read(self._folder / INCOMING)
         with progress.task("Checking images", len(found)) as task:
             how = replace(self._how, placeholders=list(self._placeholders))
             checked = self._workers.each(adopt_all, files, how, crashed=CRASHED)
@@ -145,7 +148,11 @@ class _Download:
                 if isinstance(result, Stored):
                     adopted.add(image_id)
                     source = None if resized else result.sha256
-                    entry = Entry(image_id, OK, urls[image_id], FOUND, source_sha256=source)
+                    origin = noted.get(image_id)
+                    ours = origin is not None and origin.rung != FOUND
+                    if origin is None or not ours or not (resized or origin.source_sha256 == source):
+                        origin = Origin(image_id, FOUND, urls[image_id], source)
+                    entry = Entry(image_id, OK, origin.url, origin.rung, source_sha256=origin.source_sha256)
                     self._ledger.record(replace(entry, **vars(result)))
                 else:
                     log.warning("%s is not used: %s", file, result.reason)
@@ -229,6 +236,11 @@ class _Download:
                     host.release()
                 await self._answered(job, answer, body)
         except FetchError as error:
+            if error.stale and not job.restarted:  # the server ended a kept connection: no failure of its
+                job.restarted = True
+                job.tried -= 1
+                self._come_back(job)
+                return
             if error.again and job.tried == 1:
                 host.failed(began, error)
             if error.again and host.gone is None and job.tried <= self._options.manners.retries:
@@ -260,8 +272,9 @@ class _Download:
         job.digest = body.sha256()
         if job.digest in self._placeholders or is_icon(job.digest, job.rungs[job.rung].name):
             raise FetchError(NO_PICTURE.status, NO_PICTURE.reason, http=answer.status)
+        origin = Origin(job.id, *job.rungs[job.rung], job.digest)
         try:
-            result = await self._workers.run(store, body.content(), job.digest, job.id, self._how)
+            result = await self._workers.run(store, body.content(), origin, self._how)
         except CrashError:
             result = CRASHED
         if isinstance(result, Rejected):

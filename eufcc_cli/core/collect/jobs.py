@@ -29,6 +29,7 @@ class Job:
     redirects: int = 0
     tried: int = 0  # requests for this address
     attempts: int = 0  # requests for this image
+    restarted: bool = False  # because a kept connection had ended
     temporary: FetchError | None = None  # how an earlier rung ended, if that may pass
     digest: str | None = None  # of the rung's body
 

@@ -18,7 +18,6 @@ from eufcc_cli.core.files import Root, image_id_of
 
 OK = "ok"
 PLACEHOLDER = "placeholder"
-FOUND = "found"  # the rung of a file that was there already
 TEMPORARY = frozenset(("timeout", "server-error"))  # failures that may pass
 FAILURES = TEMPORARY | {"missing", PLACEHOLDER, "not-image", "too-large", "refused", "blocked"}
 SECONDS_BETWEEN_COMMITS = 1.0

@@ -153,13 +153,13 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         return float(value)
     try:
         wait = parsedate_to_datetime(value) - datetime.now(UTC)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None
     return max(0.0, wait.total_seconds())
 
 
 _SHORT = {"remaining": "r", "reset": "t"}
-_LIMIT = re.compile(r'(?:^|[;,\s])(r|remaining|t|reset)\s*=\s*"?(\d+)')
+_LIMIT = re.compile(r'(?:^|[;,\s])(r|remaining|t|reset)\s*=\s*"?(\d{1,15})')
 
 
 def rate_limit_wait(headers: Mapping[str, str]) -> float | None:
@@ -179,7 +179,7 @@ def rate_limit_wait(headers: Mapping[str, str]) -> float | None:
         if not told:
             pair = (headers.get(f"{prefix}remaining", ""), headers.get(f"{prefix}reset", ""))
             told = dict(zip("rt", pair, strict=True)) if all(value.isdecimal() for value in pair) else {}
-    if told.keys() != {"r", "t"} or int(told["r"]) > 0:
+    if told.keys() != {"r", "t"} or float(told["r"]) > 0:
         return None
     wait = float(told["t"])
     # Some servers send the time of the renewal instead of the seconds until then.

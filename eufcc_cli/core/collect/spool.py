@@ -1,7 +1,7 @@
 """The body of an answer on its way: in memory while it is small, in a temporary file when it is not."""
 
 import hashlib
-import tempfile
+import uuid
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -35,9 +35,8 @@ class Spool:
         try:
             if self._file is None:
                 self._folder.mkdir(parents=True, exist_ok=True)
-                self._file = tempfile.NamedTemporaryFile(  # noqa: SIM115 - __exit__ closes it
-                    dir=self._folder, prefix=".", suffix=".part", delete=False
-                )
+                # As readable as the user's umask says, since it is moved into its place.
+                self._file = (self._folder / f".{uuid.uuid4().hex}.part").open("xb")
                 self._file.writelines(self._pieces)
                 self._pieces.clear()
             self._file.write(piece)

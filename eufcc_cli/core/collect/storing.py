@@ -12,6 +12,7 @@ from PIL import Image
 
 from eufcc_cli.core.collect.decode import ENDINGS, ImageInfo, inspect_image, open_image
 from eufcc_cli.core.collect.ladder import is_icon
+from eufcc_cli.core.collect.origins import FOUND, Origin, note
 from eufcc_cli.core.collect.resizing import resize
 from eufcc_cli.core.errors import EufccError, ImageError
 from eufcc_cli.core.files import image_stem, sha256
@@ -55,11 +56,12 @@ class Storing:
     """Digests of files that are not taken over. Bodies are compared before they come here."""
 
 
-def store(body: bytes | Path, digest: str, image_id: str, how: Storing) -> Stored | Rejected:
+def store(body: bytes | Path, origin: Origin, how: Storing) -> Stored | Rejected:
     """Verify a body (bytes, or a temporary file, which is used up), and put it in the image's place.
 
-    `digest` is the body's SHA-256. Raises EufccError where the file cannot be written.
+    Raises EufccError where the file cannot be written.
     """
+    digest = str(origin.source_sha256)
     Image.MAX_IMAGE_PIXELS = how.max_pixels  # Pillow's own limit comes after ours, on every header
     try:
         if how.resize is None:
@@ -70,8 +72,11 @@ def store(body: bytes | Path, digest: str, image_id: str, how: Storing) -> Store
     except ImageError as error:
         _discard(body)
         return _rejected(error)
-    path = image_stem(image_id).with_suffix(ENDINGS[info.format])
-    size = place(content, how.folder, path)
+    except MemoryError:
+        _discard(body)
+        return Rejected("too-large", "too many pixels for this machine's memory")
+    path = image_stem(origin.id).with_suffix(ENDINGS[info.format])
+    size = place(content, how.folder, path, origin=origin)
     if content is not body:
         _discard(body)
     return Stored(path.as_posix(), size, info.width, info.height, info.format, digest)
@@ -93,10 +98,18 @@ def resized(body: bytes | Path, short_side: int, max_pixels: int) -> tuple[Image
     return ImageInfo("JPEG", *image.size), buffer.getvalue()
 
 
-def place(content: bytes | Path, folder: Path, path: PurePosixPath, *, keep: bool = False) -> int:
+def place(
+    content: bytes | Path,
+    folder: Path,
+    path: PurePosixPath,
+    *,
+    keep: bool = False,
+    origin: Origin | None = None,
+) -> int:
     """Put an image in its place below a folder by renaming, whole or not at all.
 
-    A Path is moved there, or with `keep` linked (copied, where links cannot be). Returns the bytes. There
+    A Path is moved there, or with `keep` linked (copied, where links cannot be). Its origin is noted
+    first, so that a run which is killed before the ledger knows can be gone on with. Returns the bytes. There
     is no fsync, which would cost more than the download: after a power failure the ledger's sizes tell.
     """
     # Born in one folder and then moved: a new file in one of hundreds of folders costs ext4 ten times more.
@@ -109,6 +122,8 @@ def place(content: bytes | Path, folder: Path, path: PurePosixPath, *, keep: boo
             _link_or_copy(content, temporary)
         else:
             temporary = content
+        if origin is not None:
+            note(temporary.parent, origin)
         size = temporary.stat().st_size
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         temporary.replace(folder / path)
@@ -146,7 +161,7 @@ def adopt(image_id: str, file: Path, how: Storing) -> Stored | Rejected:
     if file.is_relative_to(how.folder):
         path = PurePosixPath(file.relative_to(how.folder).as_posix())
     elif how.resize is not None:
-        return store(file.read_bytes(), digest, image_id, how)
+        return store(file.read_bytes(), Origin(image_id, FOUND, None, digest), how)
     else:
         place(file, how.folder, path, keep=True)
     return Stored(path.as_posix(), size, info.width, info.height, info.format, digest)

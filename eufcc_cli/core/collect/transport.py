@@ -96,7 +96,7 @@ class CheckedTransport(httpx.AsyncBaseTransport):
         """Keep a connection that has become idle; close those that were idle for too long."""
         if self._shared.get(key) is connection:
             return
-        if connection.is_idle() and not connection.is_closed():
+        if connection.is_idle() and not connection.is_closed() and not _has_more(connection):
             self._idle[connection] = key
             self._by_origin.setdefault(key, []).append(connection)
         while self._idle:
@@ -112,6 +112,12 @@ class CheckedTransport(httpx.AsyncBaseTransport):
             await connection.aclose()
         for kept in (self._idle, self._by_origin, self._shared):
             kept.clear()
+
+
+def _has_more(connection: _Connection) -> bool:
+    """True where more came than the answer: it would be taken for the answer to the next request."""
+    state = getattr(getattr(connection, "_connection", None), "_h11_state", None)
+    return state is not None and bool(state.trailing_data[0])
 
 
 class _Body(httpx.AsyncByteStream):

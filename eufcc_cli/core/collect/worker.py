@@ -13,12 +13,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from eufcc_cli.core.collect.origins import Origin
 from eufcc_cli.core.collect.storing import Rejected, Stored, Storing
 from eufcc_cli.core.errors import EufccError
 
 LENGTH = 8  # bytes before each part of a message
 
-_KINDS: dict[str, Callable[..., Any]] = {kind.__name__: kind for kind in (Rejected, Stored, Storing)}
+_KINDS: dict[str, Callable[..., Any]] = {kind.__name__: kind for kind in (Origin, Rejected, Stored, Storing)}
 
 
 def pack(value: object) -> bytes:

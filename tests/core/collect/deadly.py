@@ -5,15 +5,16 @@ import signal
 import time
 from pathlib import Path
 
+from eufcc_cli.core.collect.origins import Origin
 from eufcc_cli.core.collect.storing import Rejected, Stored, Storing, store
 from eufcc_cli.core.errors import EufccError
 
 
-def store_or_die(body: bytes | Path, digest: str, image_id: str, how: Storing) -> Stored | Rejected:
+def store_or_die(body: bytes | Path, origin: Origin, how: Storing) -> Stored | Rejected:
     """Stands for a decoder that one image kills."""
-    if image_id == "deadly":
+    if origin.id == "deadly":
         _die()
-    return store(body, digest, image_id, how)
+    return store(body, origin, how)
 
 
 def _die() -> None:

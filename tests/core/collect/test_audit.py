@@ -7,6 +7,7 @@ import pytest
 
 from eufcc_cli.core.collect.audit import audit
 from eufcc_cli.core.collect.ledger import Entry, Ledger, find_images
+from eufcc_cli.core.collect.origins import Origin
 from eufcc_cli.core.collect.storing import Stored, Storing, place, store
 from eufcc_cli.core.files import Root, image_stem, sha256
 from tests.servers.misbehaving import picture
@@ -18,7 +19,7 @@ def root(tmp_path: Path) -> Root:
 
 
 def keep(root: Root, ledger: Ledger, image_id: str) -> Path:
-    stored = store(picture(image_id), "", image_id, Storing(root.images, None, 10**6))
+    stored = store(picture(image_id), Origin(image_id, "url", None, ""), Storing(root.images, None, 10**6))
     assert isinstance(stored, Stored)
     path = root.images / stored.path
     ledger.record(Entry(image_id, "ok", path=stored.path, bytes=stored.bytes, sha256=sha256(path)))

@@ -1,0 +1,60 @@
+"""Where files came from, noted before they are put in their places: what a kill takes from the ledger."""
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import astuple, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import BinaryIO
+
+FOUND = "found"  # the rung of a file that was there already
+_ENDING = ".origins"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """An image's id, the rung and address that gave its body, and the body's SHA-256."""
+
+    id: str
+    rung: str
+    url: str | None
+    source_sha256: str | None
+
+
+def note(folder: Path, origin: Origin) -> None:
+    """Keep an origin in the folder's file of this process; raises OSError where it cannot be written."""
+    _file(folder, os.getpid()).write(json.dumps(astuple(origin)).encode() + b"\n")
+
+
+@lru_cache(maxsize=1)
+def _file(folder: Path, process: int) -> BinaryIO:
+    folder.mkdir(parents=True, exist_ok=True)
+    return (folder / f".{process}{_ENDING}").open("ab", buffering=0)
+
+
+def read(folder: Path) -> dict[str, Origin]:
+    """The latest origin of every id that is noted in a folder."""
+    return {
+        origin.id: origin
+        for path in sorted(_files(folder), key=lambda path: path.stat().st_mtime)
+        for origin in _lines(path)
+    }
+
+
+def _lines(path: Path) -> Iterator[Origin]:
+    for line in path.read_bytes().splitlines():
+        try:
+            yield Origin(*json.loads(line))
+        except (ValueError, TypeError):  # torn
+            continue
+
+
+def clear(folder: Path) -> None:
+    """Remove what was noted, when the ledger holds it."""
+    for path in _files(folder):
+        path.unlink(missing_ok=True)
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    return folder.glob(f".*{_ENDING}")
