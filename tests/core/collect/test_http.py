@@ -1,6 +1,7 @@
 """The polite client: retries, redirects and limits, and what never leaves for another host."""
 
 import asyncio
+import gzip
 import io
 import json
 import ssl
@@ -20,6 +21,7 @@ from eufcc_cli.core.collect import addresses
 from eufcc_cli.core.collect.addresses import is_public
 from eufcc_cli.core.collect.http import Answer, Client, Manners, web_address
 from eufcc_cli.core.collect.manners import FetchError, rate_limit_wait, retry_after
+from eufcc_cli.core.errors import CollectError
 from tests.servers import Misbehaving, misbehaving_server
 from tests.servers.misbehaving import picture
 
@@ -200,6 +202,8 @@ def test_retry_after_as_a_date() -> None:
     assert retry_after({"retry-after": format_datetime(later, usegmt=True)}) == pytest.approx(90, abs=2)
     assert retry_after({"retry-after": format_datetime(later - timedelta(days=1), usegmt=True)}) == 0
     assert retry_after({}) is retry_after({"retry-after": "soon"}) is None
+    for year, zone in (("9" * 20, "GMT"), ("2029", f"+{'9' * 14}")):
+        assert retry_after({"retry-after": f"Mon, 01 Jan {year} 00:00:00 {zone}"}) is None
 
 
 @pytest.mark.parametrize(
@@ -211,6 +215,8 @@ def test_retry_after_as_a_date() -> None:
         ({"ratelimit-remaining": "0", "ratelimit-reset": "12"}, 12.0),
         ({"x-ratelimit-remaining": "5", "x-ratelimit-reset": "12"}, None),
         ({"x-ratelimit-remaining": "none", "x-ratelimit-reset": "?"}, None),
+        ({"ratelimit": f"r={'0' * 5000};t=1"}, 1.0),
+        ({"x-ratelimit-remaining": "0" * 5000, "x-ratelimit-reset": "1"}, 1.0),
     ],
 )
 def test_rate_limit_headers(headers: dict[str, str], wait: float | None) -> None:
@@ -241,7 +247,8 @@ def test_whatever_a_table_calls_an_address(text: str) -> None:
     "address",
     ["127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0",
      "224.0.0.1", "255.255.255.255", "::1", "::", "fe80::1%eth0", "fc00::1", "ff02::1", "::ffff:10.0.0.1",
-     "64:ff9b::a00:1", "2002:a00:1::", "192.0.2.1", "198.18.0.1"],
+     "64:ff9b::a00:1", "2002:a00:1::", "192.0.2.1", "198.18.0.1", "64:ff9b:1::7f00:1", "fec0::1",
+     "::127.0.0.1", "::ffff:0:127.0.0.1", "192.0.0.8", "192.88.99.1", "3fff::1", "5f00::1"],
 )  # fmt: skip
 def test_special_addresses_are_not_public(address: str) -> None:
     assert not is_public(address)
@@ -324,3 +331,55 @@ def test_http2_is_spoken_where_it_is_offered(tmp_path: Path, monkeypatch: pytest
         process.kill()
         process.wait()
     assert ssl.create_default_context().verify_mode is ssl.CERT_REQUIRED
+
+
+def answering(*answers: bytes, then: bytes = b"") -> Callable[..., Awaitable[Answer]]:
+    """A client's use of a server that gives these raw answers on every connection, one a request."""
+
+    async def use(client: Client) -> Answer:
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            for answer in answers:
+                await reader.readuntil(b"\r\n\r\n")
+                writer.write(answer + then)
+            await writer.drain()
+            writer.close()
+
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            for number in range(len(answers)):
+                answer = await client.get(f"http://127.0.0.1:{port}/{number}", max_bytes=1_000_000)
+            return answer
+
+    return use
+
+
+def zipped(body: bytes) -> bytes:
+    return b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nConnection: close\r\n\r\n" + body
+
+
+def test_compressed_members_are_read_one_after_the_other_and_what_follows_is_left() -> None:
+    member = gzip.compress(b"picture ")
+    assert ask(answering(zipped(member + member))).content == b"picture picture "
+    assert ask(answering(zipped(member + bytes(900_000)))).content == b"picture "
+    assert ask(answering(zipped(b""))).content == b""
+
+
+def test_compressed_bytes_count_too() -> None:
+    with pytest.raises(FetchError) as caught:
+        ask(answering(zipped(gzip.compress(b"") * 100_000)))
+    assert caught.value.status == "too-large"
+
+
+def test_what_nobody_asked_for_is_no_answer_to_the_next_request() -> None:
+    """A second answer in the same breath, which the next request would take for its own."""
+    first, second = (b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n" + body for body in (b"1", b"2"))
+    stray = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n!"
+    assert ask(answering(first, second, then=stray)).content != b"!"
+
+
+def test_a_proxy_that_cannot_be_used_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "ftp://127.0.0.1:1")
+    with pytest.raises(CollectError, match="http_proxy"):
+        Client(replace(QUICK, allow_private_hosts=True))
+    monkeypatch.setenv("http_proxy", "127.0.0.1:3128")
+    Client(replace(QUICK, allow_private_hosts=True))

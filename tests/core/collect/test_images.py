@@ -3,10 +3,14 @@
 import hashlib
 import itertools
 import logging
+import os
+import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
+import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
@@ -15,6 +19,9 @@ from eufcc_cli.core.collect.backlog import take_stock
 from eufcc_cli.core.collect.images import Options, download_images
 from eufcc_cli.core.collect.ledger import FAILURES, TEMPORARY, Entry, Ledger, find_images
 from eufcc_cli.core.collect.manners import Manners
+from eufcc_cli.core.collect.origins import Origin
+from eufcc_cli.core.collect.spool import Spool
+from eufcc_cli.core.collect.storing import Stored, Storing, store
 from eufcc_cli.core.files import Root, image_stem
 from tests.core.collect.deadly import store_or_die
 from tests.servers import Misbehaving, misbehaving_server
@@ -353,4 +360,66 @@ def test_an_image_that_kills_its_decoder_takes_nobody_along(
     urls = {str(n): server.url(f"ok/crash{n}") for n in range(6)}
     entries = download(root, urls | {"deadly": server.url("ok/deadly")})
     assert entries.pop("deadly").status == "not-image"
+    assert {entry.status for entry in entries.values()} == {"ok"}
+
+
+def test_what_a_kill_takes_from_the_ledger_is_known_by_its_origin(root: Root, server: Misbehaving) -> None:
+    """Resized files of one body that came for many URLs: in their places, not in the ledger yet."""
+    how = Storing(root.images, 32, 10**6)
+    urls = {f"p{n}": server.url(f"same/{n}") for n in range(6)}
+    body = picture("same for all")
+    digest = hashlib.sha256(body).hexdigest()
+    for image_id, url in urls.items():
+        assert isinstance(store(body, Origin(image_id, "url", url, digest), how), Stored)
+    other = picture("another")
+    origin = Origin("other", "url", "http://a.org/1.jpg", hashlib.sha256(other).hexdigest())
+    store(other, origin, how)
+    entries = download(
+        root, urls | {"other": origin.url, "new": server.url("ok/new")}, resize=32, same_body=4
+    )
+    assert {entry.status for image_id, entry in entries.items() if image_id in urls} == {"placeholder"}
+    assert (entries["other"].status, entries["other"].rung, entries["other"].url) == ("ok", "url", origin.url)
+    assert entries["other"].source_sha256 == origin.source_sha256
+    assert sorted(path.stem for path in root.images.rglob("*.jpg")) == ["new", "other"]
+    assert not (root.images / ".incoming").exists()
+
+
+def test_stray_files_and_odd_rows_are_no_accident(root: Root, server: Misbehaving) -> None:
+    download(root, {"a": server.url("ok/a"), "b": server.url("ok/b")})
+    folder = root.images / "ab"
+    folder.mkdir(exist_ok=True)
+    for name in (b"%FF.jpg", b"a.\xff", b"\xff.jpg"):
+        (folder / os.fsdecode(name)).write_bytes(b"")
+    with Ledger(root.ledger) as ledger:
+        ledger.record(Entry("c", "ok", path="zz/gone.jpg"))
+    entries = download(root, {name: server.url(f"ok/{name}") for name in "abc"})
+    assert {entry.status for entry in entries.values()} == {"ok"}
+
+
+def test_ids_too_long_for_a_path_are_blocked_alone(root: Root, server: Misbehaving) -> None:
+    entries = download(
+        root, {"a": server.url("ok/a"), "A" * 1500: server.url("ok/b"), "c": server.url("ok/c")}
+    )
+    assert [entries[name].status for name in ("a", "A" * 1500, "c")] == ["ok", "blocked", "ok"]
+
+
+def test_large_files_are_as_readable_as_small_ones(root: Root, server: Misbehaving) -> None:
+    """They come through a temporary file."""
+    noise = np.random.default_rng(0).integers(0, 256, (700, 700, 3), dtype=np.uint8)
+    with tempfile.TemporaryDirectory() as folder:
+        Image.fromarray(noise).save(f"{folder}/a.png")
+        with Spool(Path(folder)) as body:
+            body.write(Path(folder, "a.png").read_bytes())
+            content = body.content()
+            assert isinstance(content, Path)
+            store(content, Origin("a", "url", None, body.sha256()), Storing(root.images, None, 10**6))
+    (stored,) = root.images.rglob("*.png")
+    umask = os.umask(0)
+    os.umask(umask)
+    assert stored.stat().st_mode & 0o777 == 0o666 & ~umask
+
+
+def test_a_closed_connection_is_no_failure_without_retries(root: Root, server: Misbehaving) -> None:
+    manners = replace(QUICK, retries=0, per_host=1)
+    entries = download(root, {f"c{n}": server.url(f"closing/{n}") for n in range(12)}, manners=manners)
     assert {entry.status for entry in entries.values()} == {"ok"}
