@@ -193,6 +193,12 @@ def download(
     )  # fmt: skip
     options = Options(workers, size.value, resize, max_bytes, max_pixels, same_body, manners=manners)
     retry = {None: frozenset[str](), Retry.temporary: TEMPORARY, Retry.all: FAILURES}[retry_failed]
+    if verify:
+        known = census.known_ids(root)
+        with Ledger(root.ledger) as ledger:
+            outcome = audit(root, ledger, known, max_pixels=max_pixels, progress=console.progress())
+        _tell_audit(outcome, format)
+        raise typer.Exit(SOME_FAILED if outcome.findings else 0)
     listed = census.read_wanted(root, split or ())
     wanted = listed.drop_duplicates("id", ignore_index=True)
     if plan:
@@ -201,11 +207,6 @@ def download(
             _tell_plan(census.plan(stock, limit, reader.mean_bytes(), options), format)
         return
     with Ledger(root.ledger) as ledger:
-        if verify:
-            known = set(census.read_wanted(root)["id"])
-            outcome = audit(root, ledger, known, max_pixels=max_pixels, progress=console.progress())
-            _tell_audit(outcome, format)
-            raise typer.Exit(SOME_FAILED if outcome.findings else 0)
         stock = take_stock(root, ledger, wanted, retry)
         stock.clear(ledger)
         download_images(root, ledger, stock.pending[:limit], stock.found, options, console.progress())

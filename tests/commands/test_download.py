@@ -370,6 +370,10 @@ def test_verify_and_duplicates_through_the_command(eufcc: Run, server: Misbehavi
     }
     assert eufcc(*base).returncode == 0
     assert eufcc(*base, "--verify").returncode == 0
+    root.table("train").rename(root.table("of-my-own"))  # a table is one by its columns
+    root.ledger.unlink()
+    told = eufcc(*base, "--verify", "--format", "json")
+    assert {finding["done"] for finding in json.loads(told.stdout)["findings"]} == {"recorded"}
 
 
 def test_a_hostile_id_stays_inside(eufcc: Run, server: Misbehaving, root: Root) -> None:

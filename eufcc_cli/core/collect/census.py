@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +41,15 @@ def read_wanted(root: Root, splits: Sequence[str] = ()) -> pd.DataFrame:
         frame.columns = pd.Index(["id", "url", "provider"])
         frames.append(frame.assign(split=pd.Categorical([split] * len(frame), categories=names)))
     return pd.concat(frames, ignore_index=True).drop_duplicates(["id", "split"], ignore_index=True)
+
+
+def known_ids(root: Root) -> set[str]:
+    """The ids of all annotation tables in data/, whatever their names; other CSV files may lie there too."""
+    ids: set[str] = set()
+    for path in sorted(root.data.glob("*.csv")):
+        with suppress(DataError):
+            ids.update(read_table(path, [ID])[ID])
+    return ids
 
 
 @dataclass(frozen=True)
