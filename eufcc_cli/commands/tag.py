@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -27,6 +26,7 @@ from eufcc_cli.commands.common import (
     importing,
 )
 from eufcc_cli.commands.sinks import File, Pipe, Screen, Sidecars, Sink
+from eufcc_cli.commands.tag_usage import FORMATS, batch_size_of, check_usage, form_of
 from eufcc_cli.core.errors import EufccError
 from eufcc_cli.core.files import sha256
 
@@ -36,10 +36,6 @@ if TYPE_CHECKING:
     from eufcc_cli.core.suggestions import Choice
     from eufcc_cli.core.tagging import Tagger
 
-FORMATS = ("table", "tree", "jsonl", "json", "csv", "webannotation", "sidecar")
-_ENDINGS = {"": "jsonl", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json", ".csv": "csv"}
-_LANGUAGE = re.compile("[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
-_ENDINGS |= {".jsonld": "webannotation", ".txt": "table"}
 _CHOOSING, _CATALOGUE, _OUTPUT, _MACHINE = "Which suggestions", "A catalogue", "Output", "Machine"
 
 
@@ -238,8 +234,8 @@ def tag(
         output = ctx.params["output"] = None
     arguments = images or []
     catalogued = fill or accept is not None
-    form = _format(format_, output, accept)
-    _check_usage(ctx.params, arguments, form)
+    form = form_of(format_, output, accept)
+    check_usage(ctx.params, arguments, form)
     choice = Choice(
         top=top,
         threshold=threshold if accept is None else accept,
@@ -249,7 +245,7 @@ def tag(
         exclude=tuple(exclude or ()),
         deepest=deepest,
     )
-    size = _batch_size(batch_size)
+    size = batch_size_of(batch_size)
     catalogue = None
     if table is not None:
         from eufcc_cli.core.catalogue import Catalogue
@@ -294,65 +290,6 @@ def tag(
     if sink.failed:
         console.note(f"{sink.failed:,} image{'s' if sink.failed > 1 else ''} could not be tagged")
         raise typer.Exit(SOME_FAILED)
-
-
-def _format(asked: str | None, output: Path | None, accept: float | None) -> str:
-    if asked is not None and asked not in FORMATS:
-        raise typer.BadParameter(f"{asked} is not one of {', '.join(FORMATS)}", param_hint="--format")
-    if accept is not None:
-        if asked not in (None, "csv"):
-            raise typer.BadParameter("--accept writes a table: leave --format out", param_hint="--format")
-        if output is not None and output.suffix.lower() not in ("", ".csv"):
-            raise typer.BadParameter(f"{output}: --accept writes CSV", param_hint="--output")
-        return "additions"
-    if asked is not None:
-        return asked
-    if output is not None:
-        ending = output.suffix.lower()
-        if ending not in _ENDINGS:
-            raise typer.BadParameter(
-                f"{output}: its ending does not tell: add --format", param_hint="--output"
-            )
-        return _ENDINGS[ending]
-    return "table" if console.on_terminal() else "jsonl"
-
-
-def _check_usage(options: dict[str, Any], arguments: list[str], form: str) -> None:
-    """Refuse, as wrong usage, what does not go together."""
-    problem = None
-    if not arguments and options["table"] is None:
-        problem = "name images, or a --table"
-    elif (options["fill"] or options["accept"] is not None) and (arguments or options["table"] is None):
-        problem = "--fill and --accept compare with a catalogue: give --table FILE alone"
-    elif options["accept"] is not None and options["threshold"] is not None:
-        problem = "--accept P is the threshold: leave --threshold out"
-    elif options["accept"] is not None and options["skip_existing"]:
-        problem = "--accept writes a whole table: leave --skip-existing out"
-    elif options["skip_existing"] and options["output"] is None and form != "sidecar":
-        problem = "--skip-existing needs --output FILE, or --format sidecar"
-    elif options["language"] is not None and form != "webannotation":
-        problem = "--language is for --format webannotation"
-    elif options["language"] is not None and not _LANGUAGE.fullmatch(options["language"]):
-        problem = f"--language {options['language']}: not a language tag like en or pt-BR"
-    elif options["output"] and options["table"] and _is_same(options["output"], options["table"]):
-        problem = f"--output {options['output']} is the --table itself: name another file"
-    if problem:
-        raise typer.BadParameter(problem)
-
-
-def _is_same(one: Path, other: Path) -> bool:
-    try:
-        return one.samefile(other)
-    except OSError:
-        return False
-
-
-def _batch_size(asked: str) -> int | None:
-    if asked == "auto":
-        return None
-    if not asked.isdecimal() or not 1 <= int(asked) <= 4096:
-        raise typer.BadParameter(f"{asked} is neither auto nor a number of images", param_hint="--batch-size")
-    return int(asked)
 
 
 def _tagger(names: list[str] | None, choice: "Choice", load: ModelLoader, compiled: bool) -> "Tagger":

@@ -30,8 +30,8 @@ from eufcc_cli.core.model.checkpoint import (
     load_model,
     save_config,
     save_weights,
-    select_precision,
 )
+from eufcc_cli.core.model.devices import select_precision
 from eufcc_cli.core.model.network import Network, create_backbone
 from eufcc_cli.core.model.preprocessing import Preprocessing
 from eufcc_cli.core.report.suggestions.lines import JsonLines

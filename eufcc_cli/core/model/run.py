@@ -22,12 +22,11 @@ from eufcc_cli.core.model.checkpoint import (
     TaggingModel,
     build_methods,
     save_config,
-    select_device,
-    select_precision,
 )
 from eufcc_cli.core.model.clip_training import ClipTrainer, new_clip_model
 from eufcc_cli.core.model.config import CLIP_METHODS, TrainConfig
 from eufcc_cli.core.model.dataset import Split, load_split
+from eufcc_cli.core.model.devices import select_device, select_precision
 from eufcc_cli.core.model.methods import METHODS
 from eufcc_cli.core.model.network import (
     Network,

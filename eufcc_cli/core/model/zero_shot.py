@@ -11,10 +11,9 @@ from eufcc_cli.core.model.checkpoint import (
     TaggingModel,
     build_methods,
     keep_embeddings,
-    select_device,
-    select_precision,
 )
 from eufcc_cli.core.model.clip import ClipNetwork
+from eufcc_cli.core.model.devices import select_device, select_precision
 from eufcc_cli.core.model.run import training_vocabulary
 from eufcc_cli.core.model.towers import clip_preprocessing, clip_tokenizer, create_clip
 from eufcc_cli.core.model.wording import TextOptions, Wording

@@ -1,0 +1,75 @@
+"""What of `eufcc tag`'s options goes together: told before any work."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from eufcc_cli import console
+
+FORMATS = ("table", "tree", "jsonl", "json", "csv", "webannotation", "sidecar")
+_ENDINGS = {"": "jsonl", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json", ".csv": "csv"}
+_LANGUAGE = re.compile("[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
+_ENDINGS |= {".jsonld": "webannotation", ".txt": "table"}
+
+
+def form_of(asked: str | None, output: Path | None, accept: float | None) -> str:
+    """The form of the results: what --format says, or the output's ending, or where standard output goes."""
+    if asked is not None and asked not in FORMATS:
+        raise typer.BadParameter(f"{asked} is not one of {', '.join(FORMATS)}", param_hint="--format")
+    if accept is not None:
+        if asked not in (None, "csv"):
+            raise typer.BadParameter("--accept writes a table: leave --format out", param_hint="--format")
+        if output is not None and output.suffix.lower() not in ("", ".csv"):
+            raise typer.BadParameter(f"{output}: --accept writes CSV", param_hint="--output")
+        return "additions"
+    if asked is not None:
+        return asked
+    if output is not None:
+        ending = output.suffix.lower()
+        if ending not in _ENDINGS:
+            raise typer.BadParameter(
+                f"{output}: its ending does not tell: add --format", param_hint="--output"
+            )
+        return _ENDINGS[ending]
+    return "table" if console.on_terminal() else "jsonl"
+
+
+def check_usage(options: dict[str, Any], arguments: list[str], form: str) -> None:
+    """Refuse, as wrong usage, what does not go together."""
+    problem = None
+    if not arguments and options["table"] is None:
+        problem = "name images, or a --table"
+    elif (options["fill"] or options["accept"] is not None) and (arguments or options["table"] is None):
+        problem = "--fill and --accept compare with a catalogue: give --table FILE alone"
+    elif options["accept"] is not None and options["threshold"] is not None:
+        problem = "--accept P is the threshold: leave --threshold out"
+    elif options["accept"] is not None and options["skip_existing"]:
+        problem = "--accept writes a whole table: leave --skip-existing out"
+    elif options["skip_existing"] and options["output"] is None and form != "sidecar":
+        problem = "--skip-existing needs --output FILE, or --format sidecar"
+    elif options["language"] is not None and form != "webannotation":
+        problem = "--language is for --format webannotation"
+    elif options["language"] is not None and not _LANGUAGE.fullmatch(options["language"]):
+        problem = f"--language {options['language']}: not a language tag like en or pt-BR"
+    elif options["output"] and options["table"] and _is_same(options["output"], options["table"]):
+        problem = f"--output {options['output']} is the --table itself: name another file"
+    if problem:
+        raise typer.BadParameter(problem)
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:
+        return False
+
+
+def batch_size_of(asked: str) -> int | None:
+    """--batch-size as a number, None for auto."""
+    if asked == "auto":
+        return None
+    if not asked.isdecimal() or not 1 <= int(asked) <= 4096:
+        raise typer.BadParameter(f"{asked} is neither auto nor a number of images", param_hint="--batch-size")
+    return int(asked)
