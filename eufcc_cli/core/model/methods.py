@@ -22,6 +22,7 @@ Inside, arrays are laid out outputs x batch: sums over groups then add whole row
 faster than adding single elements, and needs no loop over groups.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -37,7 +38,7 @@ from eufcc_cli.core.model.tree import Tree
 from eufcc_cli.core.taxonomy.vocabulary import FacetVocabulary
 
 
-class FacetMethod(nn.Module):
+class FacetMethod(nn.Module, ABC):
     """One method on the head of one facet: index buffers that follow the device, no parameters.
 
     The buffers come from the vocabulary, so that a saved model does not hold them.
@@ -46,26 +47,26 @@ class FacetMethod(nn.Module):
     outputs: int
     """How many logits the head has to give: one for each tag, and what the method needs besides."""
 
+    @abstractmethod
     def loss(self, logits: Tensor, truth: Tensor) -> Tensor:
         """The loss [B] of each image from its logits [B, outputs] and true tags bool [B, n].
 
         Rows without a true tag (the facet is not annotated) have a loss and a gradient of exactly 0.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def log_scores(self, logits: Tensor) -> Tensor:
         """Logarithms [B, n], float32, of the tags' scores in [0, 1], from logits [B, outputs].
 
         They rank tags whose scores themselves round to 0.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def prior_bias(self, counts: np.ndarray, images: int) -> Tensor:
         """Biases [outputs] with which a head gives every tag its share of the training images.
 
         counts int [n]: the images with each tag; images: the images annotated in the facet.
         """
-        raise NotImplementedError
 
 
 class Independent(FacetMethod):

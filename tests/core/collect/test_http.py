@@ -333,14 +333,20 @@ def test_http2_is_spoken_where_it_is_offered(tmp_path: Path, monkeypatch: pytest
     assert ssl.create_default_context().verify_mode is ssl.CERT_REQUIRED
 
 
-def answering(*answers: bytes, then: bytes = b"") -> Callable[..., Awaitable[Answer]]:
-    """A client's use of a server that gives these raw answers on every connection, one a request."""
+def answering(*answers: bytes, then: bytes = b"", after: float = 0) -> Callable[..., Awaitable[Answer]]:
+    """A client's use of a server that gives these raw answers on every connection, one a request.
+
+    Behind each it sends `then`, so many seconds `after`; the client waits for longer.
+    """
 
     async def use(client: Client) -> Answer:
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             for answer in answers:
                 await reader.readuntil(b"\r\n\r\n")
-                writer.write(answer + then)
+                writer.write(answer if after else answer + then)
+                if after:
+                    await asyncio.sleep(after)
+                    writer.write(then)
             await writer.drain()
             writer.close()
 
@@ -348,6 +354,7 @@ def answering(*answers: bytes, then: bytes = b"") -> Callable[..., Awaitable[Ans
             port = server.sockets[0].getsockname()[1]
             for number in range(len(answers)):
                 answer = await client.get(f"http://127.0.0.1:{port}/{number}", max_bytes=1_000_000)
+                await asyncio.sleep(2 * after)
             return answer
 
     return use
@@ -370,11 +377,12 @@ def test_compressed_bytes_count_too() -> None:
     assert caught.value.status == "too-large"
 
 
-def test_what_nobody_asked_for_is_no_answer_to_the_next_request() -> None:
-    """A second answer in the same breath, which the next request would take for its own."""
+@pytest.mark.parametrize("after", [0, 0.1])
+def test_what_nobody_asked_for_is_no_answer_to_the_next_request(after: float) -> None:
+    """A second answer, in the same breath or later, which the next request would take for its own."""
     first, second = (b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n" + body for body in (b"1", b"2"))
     stray = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n!"
-    assert ask(answering(first, second, then=stray)).content != b"!"
+    assert ask(answering(first, second, then=stray, after=after)).content != b"!"
 
 
 def test_a_proxy_that_cannot_be_used_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
