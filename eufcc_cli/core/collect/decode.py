@@ -1,19 +1,16 @@
 """Image files from strangers, read safely: sniffed, measured before they are decoded, right in colour."""
 
-import functools
 import io
-import logging
 import warnings
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from PIL import (
     BmpImagePlugin,
     GifImagePlugin,
     Image,
-    ImageCms,
     ImageFile,
     JpegImagePlugin,
     PngImagePlugin,
@@ -21,9 +18,11 @@ from PIL import (
     WebPImagePlugin,
 )
 
+from eufcc_cli.core.collect.colours import is_srgb, to_srgb
 from eufcc_cli.core.errors import ImageError
 
-log = logging.getLogger("eufcc")
+if TYPE_CHECKING:
+    import numpy as np
 
 MAX_PIXELS = 178_956_970  # where Pillow itself stops: a 512 MB image of three channels
 
@@ -110,13 +109,29 @@ def open_image(
     `too many pixels: …`.
     """
     with _opened(source) as file:
-        image = _read_header(file, max_pixels)
-        _decode(image, file, short_side)
-        orientation = 1 if image.format == "TIFF" else _orientation(image)  # Pillow turns a TIFF itself
-    try:
-        return _oriented(_to_srgb(image), orientation)
-    except Exception as error:  # as in _read_header
-        raise ImageError(f"not an image: {_reason(error)}") from error
+        image = _read_header(file, max_pixels, short_side)
+        _decode(image, file)
+    return _looked_at(image)
+
+
+def open_pixels(
+    source: Path | str | bytes, *, short_side: int | None = None, max_pixels: int = MAX_PIXELS
+) -> "np.ndarray":
+    """What `open_image` reads, as an array: uint8 [height, width, 4], RGB and a byte that says nothing.
+
+    A JPEG whose colours and orientation need no change is not decoded by Pillow, and spares its copies.
+    """
+    import numpy as np  # slow to load for those who need no pixels
+
+    with _opened(source) as file:
+        image = _read_header(file, max_pixels, short_side)
+        pixels = _plain_pixels(image, file)
+        if pixels is not None:
+            return pixels
+        _decode(image, file)
+    looked_at = _looked_at(image)
+    width, height = looked_at.size
+    return np.frombuffer(looked_at.tobytes("raw", "RGBX"), np.uint8).reshape(height, width, 4)
 
 
 def inspect_image(source: Path | str | bytes, *, max_pixels: int = MAX_PIXELS) -> ImageInfo:
@@ -128,9 +143,9 @@ def inspect_image(source: Path | str | bytes, *, max_pixels: int = MAX_PIXELS) -
     with _opened(source) as file:
         image = _read_header(file, max_pixels)
         size = image.size
-        _decode(image, file, 1)
-    # Pillow turns a TIFF itself, and has told its turned size already.
-    if image.format != "TIFF" and _orientation(image) >= 5:
+        _reduce(image, file, 1)
+        _decode(image, file)
+    if _orientation(image) >= 5:
         size = size[::-1]
     return ImageInfo(str(image.format), *size)
 
@@ -152,7 +167,7 @@ def _unreadable(error: Exception) -> ImageError:
     return ImageError(f"cannot read: {getattr(error, 'strerror', None) or error}")
 
 
-def _read_header(file: BinaryIO, max_pixels: int) -> ImageFile.ImageFile:
+def _read_header(file: BinaryIO, max_pixels: int, short_side: int | None = None) -> ImageFile.ImageFile:
     try:
         head = file.read(_HEAD)
         file.seek(0)
@@ -167,16 +182,49 @@ def _read_header(file: BinaryIO, max_pixels: int) -> ImageFile.ImageFile:
     width, height = image.size
     if width * height > max_pixels:
         raise ImageError(f"too many pixels: {width} x {height}, at most {max_pixels:,} are allowed")
+    if short_side is not None:
+        _reduce(image, file, short_side)
     return image
 
 
-def _decode(image: ImageFile.ImageFile, file: BinaryIO, short_side: int | None) -> None:
+def _reduce(image: ImageFile.ImageFile, file: BinaryIO, short_side: int) -> None:
+    """Let a JPEG be decoded at the smallest eighth whose short side is at least that long."""
     try:
-        if short_side is not None and image.format == "JPEG":
+        if image.format == "JPEG":
             image.draft(None, (short_side, short_side))
+    except Exception as error:
+        raise ImageError(_broken(error, str(image.format), file)) from error
+
+
+def _decode(image: ImageFile.ImageFile, file: BinaryIO) -> None:
+    try:
         image.load()
     except Exception as error:
         raise ImageError(_broken(error, str(image.format), file)) from error
+
+
+def _plain_pixels(image: ImageFile.ImageFile, file: BinaryIO) -> "np.ndarray | None":
+    """A JPEG's pixels where decoding is all there is to do; None where Pillow has to do or to judge it."""
+    if image.format != "JPEG" or not is_srgb(image) or _orientation(image) != 1:
+        return None
+    import simplejpeg
+
+    file.seek(0)
+    content, (width, height) = file.read(), image.size
+    try:
+        if simplejpeg.decode_jpeg_header(content, height, width)[:2] != (height, width):
+            return None
+        return simplejpeg.decode_jpeg(content, "RGBX", min_height=height, min_width=width)
+    except ValueError:  # for it, whatever is odd is an error
+        return None
+
+
+def _looked_at(image: Image.Image) -> Image.Image:
+    try:
+        orientation = _orientation(image)
+        return _oriented(to_srgb(image), orientation)
+    except Exception as error:  # as in _read_header
+        raise ImageError(f"not an image: {_reason(error)}") from error
 
 
 def _broken(error: Exception, name: str, file: BinaryIO, head: bytes = b"") -> str:
@@ -198,6 +246,8 @@ def _reason(error: Exception) -> str:
 
 
 def _orientation(image: Image.Image) -> int:
+    if image.format == "TIFF":  # Pillow turns it itself, and tells its turned size
+        return 1
     if not any(key in image.info for key in ("exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp")):
         return 1
     try:
@@ -220,68 +270,3 @@ _TURNS = {
 def _oriented(image: Image.Image, orientation: int) -> Image.Image:
     turn = _TURNS.get(orientation)
     return image if turn is None else image.transpose(turn)
-
-
-def _to_srgb(image: Image.Image) -> Image.Image:
-    icc = image.info.get("icc_profile")
-    flat = _flat(image)
-    if icc:
-        transform = _srgb_transform(icc, flat.mode)
-        if transform is not None:
-            return transform.apply(flat)
-    if flat.mode == "LAB":
-        return _lab_transform().apply(flat)
-    return flat if flat.mode == "RGB" else flat.convert("RGB")
-
-
-def _flat(image: Image.Image) -> Image.Image:
-    """Without palette, alpha and depth: in mode L, RGB, CMYK or LAB."""
-    if image.mode.startswith(("I", "F")):
-        return _eight_bits(image)
-    if image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        white = Image.new("RGBA", rgba.size, "white")
-        return Image.alpha_composite(white, rgba).convert("RGB")
-    return (
-        image
-        if image.mode in ("L", "RGB", "CMYK", "LAB")
-        else image.convert("L" if image.mode == "1" else "RGB")
-    )
-
-
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """Integers and floats brought to 0…255; without a stated range, the least usual one that holds them."""
-    import numpy as np  # few images need it, and every worker of a download would wait for it
-
-    values = np.asarray(image).astype(np.float32)
-    values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0).clip(0)
-    most = float(values.max())
-    if image.mode.startswith("I;16"):
-        top = 65535.0
-    else:
-        usual = (1.0, 255.0, 65535.0) if image.mode == "F" else (255.0, 65535.0, 2.0**31)
-        top = next((top for top in usual if most <= top), most)
-    levels = np.rint(values * (255.0 / top)).astype(np.uint8)
-    if isinstance(image, TiffImagePlugin.TiffImageFile) and image.tag_v2.get(262) == 0:
-        levels = 255 - levels  # WhiteIsZero, which Pillow heeds at 8 bits only
-    return Image.fromarray(levels)
-
-
-@functools.lru_cache(maxsize=256)
-def _srgb_transform(icc: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """From an embedded profile to sRGB; None where that changes nothing, or the profile is not usable."""
-    try:
-        profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
-        if mode == "RGB" and ImageCms.getProfileDescription(profile).strip().lower().startswith("srgb"):
-            return None
-        return ImageCms.buildTransform(profile, ImageCms.createProfile("sRGB"), mode, "RGB")
-    except (ImageCms.PyCMSError, OSError, ValueError) as error:
-        log.debug("an embedded colour profile is not used: %s", error)
-        return None
-
-
-@functools.lru_cache(maxsize=1)
-def _lab_transform() -> ImageCms.ImageCmsTransform:
-    return ImageCms.buildTransform(
-        ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), "LAB", "RGB"
-    )

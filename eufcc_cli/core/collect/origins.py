@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
@@ -24,7 +24,7 @@ class Origin:
 
 def note(folder: Path, origin: Origin) -> None:
     """Keep an origin in the folder's file of this process; raises OSError where it cannot be written."""
-    _file(folder, os.getpid()).write(json.dumps(astuple(origin)).encode() + b"\n")
+    _file(folder, os.getpid()).write(json.dumps(list(vars(origin).values())).encode() + b"\n")
 
 
 @lru_cache(maxsize=1)

@@ -2,20 +2,22 @@
 
 import contextlib
 import hashlib
-import io
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import TypeVar
 
 from PIL import Image
 
-from eufcc_cli.core.collect.decode import ENDINGS, ImageInfo, inspect_image, open_image
+from eufcc_cli.core.collect.decode import ENDINGS, ImageInfo, inspect_image, open_pixels
 from eufcc_cli.core.collect.ladder import is_icon
 from eufcc_cli.core.collect.origins import FOUND, Origin, note
-from eufcc_cli.core.collect.resizing import resize
 from eufcc_cli.core.errors import EufccError, ImageError
 from eufcc_cli.core.files import image_stem, sha256
+
+T = TypeVar("T")
 
 JPEG_QUALITY = 90
 INCOMING = ".incoming"  # below data/images: files on their way
@@ -84,18 +86,21 @@ def store(body: bytes | Path, origin: Origin, how: Storing) -> Stored | Rejected
 
 def resized(body: bytes | Path, short_side: int, max_pixels: int) -> tuple[ImageInfo, bytes]:
     """A JPEG of the image, its short side at most `short_side` pixels, in sRGB, without metadata."""
-    image = open_image(body, short_side=short_side, max_pixels=max_pixels)
-    scale = short_side / min(image.size)
+    import simplejpeg  # these are slow to load, for processes that may never resize
+
+    from eufcc_cli.core.collect.resizing import resize
+
+    pixels = open_pixels(body, short_side=short_side, max_pixels=max_pixels)
+    height, width = pixels.shape[:2]
+    scale = short_side / min(width, height)
     if scale < 1:
-        width, height = (max(1, round(side * scale)) for side in image.size)
-        image = resize(image, (width, height))
-    image.info.clear()
-    buffer = io.BytesIO()
+        width, height = (max(1, round(side * scale)) for side in (width, height))
+        pixels = resize(pixels, (width, height))
     try:
-        image.save(buffer, "JPEG", quality=JPEG_QUALITY)
-    except (OSError, ValueError) as error:  # longer than the 65,535 pixels that JPEG can say
-        raise ImageError(f"too many pixels: {image.width} x {image.height} for a JPEG ({error})") from error
-    return ImageInfo("JPEG", *image.size), buffer.getvalue()
+        content = simplejpeg.encode_jpeg(pixels, JPEG_QUALITY, "RGBX", "420")
+    except ValueError as error:  # longer than the 65,500 pixels that it can write
+        raise ImageError(f"too many pixels: {width} x {height} for a JPEG ({error})") from error
+    return ImageInfo("JPEG", width, height), content
 
 
 def place(
@@ -113,28 +118,37 @@ def place(
     is no fsync, which would cost more than the download: after a power failure the ledger's sizes tell.
     """
     # Born in one folder and then moved: a new file in one of hundreds of folders costs ext4 ten times more.
-    temporary = folder / INCOMING / f".{os.getpid()}.part"
+    incoming, target = folder / INCOMING, folder / path
+    temporary = incoming / f".{os.getpid()}.part"
     try:
-        temporary.parent.mkdir(parents=True, exist_ok=True)
         if isinstance(content, bytes):
-            temporary.write_bytes(content)
-        elif keep:
-            _link_or_copy(content, temporary)
+            size = _in_folder(incoming, lambda: temporary.write_bytes(content))
         else:
-            temporary = content
+            if keep:
+                _in_folder(incoming, lambda: _link_or_copy(content, temporary))
+            else:
+                temporary = content
+            size = temporary.stat().st_size
         if origin is not None:
-            note(temporary.parent, origin)
-        size = temporary.stat().st_size
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        temporary.replace(folder / path)
+            note(incoming, origin)
+        _in_folder(target.parent, lambda: temporary.replace(target))
     except OSError as error:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise EufccError(
-            f"{folder / path}: cannot write: {error.strerror or error}",
+            f"{target}: cannot write: {error.strerror or error}",
             hint="give the same command again when that is mended; it continues where it stopped",
         ) from error
     return size
+
+
+def _in_folder(folder: Path, act: Callable[[], T]) -> T:
+    """Do something in a folder, which is made only where it is missing: nearly always it is there."""
+    try:
+        return act()
+    except FileNotFoundError:
+        folder.mkdir(parents=True, exist_ok=True)
+        return act()
 
 
 def _link_or_copy(file: Path, to: Path) -> None:

@@ -23,7 +23,7 @@ Item = TypeVar("Item")
 Crashed = TypeVar("Crashed")
 
 _BATCH = 16
-_ON_THE_WAY = 2  # calls for each process: the next is there when one is done
+_ON_THE_WAY = 4  # calls for each process: the next is there when one is done
 _LONGEST_CALL = 120.0  # seconds, after which a worker is ended
 _MOST_CRASHES = 10  # in a row: then it is not the images' doing
 # By default glibc gives the memory of every image back, only to ask for it again: a quarter of the time.

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from eufcc_cli.core.collect.decode import open_image
+from eufcc_cli.core.collect.decode import open_pixels
 from eufcc_cli.core.collect.workers import cores
 from eufcc_cli.core.errors import ImageError, ModelError
 from eufcc_cli.core.model.batching import BatchSize
@@ -179,7 +179,7 @@ class _Waiting:
 def _load(preprocessings: Iterable[Preprocessing], source: Source) -> Squares | str:
     try:
         file = source() if callable(source) else source
-        return {p: p.square(open_image(file, short_side=p.stored)) for p in preprocessings}
+        return {p: p.square(open_pixels(file, short_side=p.stored)) for p in preprocessings}
     except ImageError as error:
         return str(error)
     except MemoryError:

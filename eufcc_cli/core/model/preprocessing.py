@@ -8,10 +8,9 @@ from typing import Any, get_args
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
-from eufcc_cli.core.collect.decode import open_image
+from eufcc_cli.core.collect.decode import open_pixels
 from eufcc_cli.core.collect.resizing import Filter, resize
 from eufcc_cli.core.errors import ModelError
 
@@ -79,27 +78,29 @@ class Preprocessing:
 
         Raises ImageError with the reason where the file is not a usable image.
         """
-        return self.square(open_image(path, short_side=self.stored))
+        return self.square(open_pixels(path, short_side=self.stored))
 
-    def square(self, image: Image.Image) -> np.ndarray:
-        """The stored square of an opened RGB image: uint8 [stored, stored, 3]."""
+    def square(self, pixels: np.ndarray) -> np.ndarray:
+        """The stored square of an image that `open_pixels` read: uint8 [stored, stored, 3]."""
         side = self.stored
-        width, height = image.size
+        height, width = pixels.shape[:2]
         if self.crop_mode == "squash":
             box = (0.0, 0.0, float(width), float(height))
         elif self.crop_mode == "border":
             scale = side / max(width, height)
             width, height = (max(1, round(length * scale)) for length in (width, height))
-            canvas = Image.new("RGB", (side, side), tuple(round(255 * value) for value in self.mean))
-            small = resize(image, (width, height), self.interpolation)
-            canvas.paste(small, ((side - width) // 2, (side - height) // 2))
-            return np.asarray(canvas)
+            left, top = (side - width) // 2, (side - height) // 2
+            canvas = np.full((side, side, 3), [round(255 * value) for value in self.mean], np.uint8)
+            canvas[top : top + height, left : left + width] = resize(
+                pixels, (width, height), self.interpolation
+            )[..., :3]
+            return canvas
         else:
             shortest = min(width, height)
             left, top = (width - shortest) / 2, (height - shortest) / 2
             box = (left, top, left + shortest, top + shortest)
         # Cropping and resizing in one call: nothing outside the box is computed.
-        return np.asarray(resize(image, (side, side), self.interpolation, box))
+        return np.ascontiguousarray(resize(pixels, (side, side), self.interpolation, box)[..., :3])
 
     def middle(self, images: Tensor) -> Tensor:
         """The squares the network sees in evaluation: [B, 3, stored, stored] -> [B, 3, size, size]."""

@@ -4,6 +4,7 @@ import io
 import os
 import struct
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
-from eufcc_cli.core.collect.decode import ImageInfo, inspect_image, open_image
+from eufcc_cli.core.collect.decode import ImageInfo, inspect_image, open_image, open_pixels
 from eufcc_cli.core.errors import ImageError
 
 
@@ -151,7 +152,7 @@ def test_a_jpeg_is_decoded_no_larger_than_needed() -> None:
 def test_a_truncated_file_is_told(name: str, kept: float) -> None:
     noise = Image.effect_noise((200, 200), 80).convert("RGB")
     content = encoded(noise, name)
-    for read in (open_image, inspect_image):
+    for read in (open_image, open_pixels, inspect_image):
         with pytest.raises(ImageError, match=r"^truncated: |^not an image: broken (TIFF|GIF)"):
             read(content[: int(len(content) * kept)])
 
@@ -177,7 +178,7 @@ def test_a_bomb_is_refused_by_its_header() -> None:
     bomb = bytearray(encoded(Image.new("1", (8, 8)), "PNG"))
     bomb[16:24] = struct.pack(">II", 50_000, 50_000)
     bomb[29:33] = struct.pack(">I", zlib.crc32(bomb[12:29]))
-    for read in (open_image, inspect_image):
+    for read in (open_image, open_pixels, inspect_image):
         with pytest.raises(ImageError, match=r"^too many pixels: 50000 x 50000"):
             read(bytes(bomb))
         with pytest.raises(ImageError, match=r"^too many pixels: 64 x 48"):
@@ -199,13 +200,72 @@ def test_damage_gives_an_image_or_an_image_error(content: bytes, damage: list[tu
     damaged = bytearray(content)
     for place, value in damage:
         damaged[place % len(damaged)] = value
-    for read in (open_image, inspect_image):
+    for read in (open_image, open_pixels, inspect_image):
         try:
             result = read(bytes(damaged), max_pixels=10_000)
         except ImageError as error:
             assert str(error).split(":")[0] in ("not an image", "truncated", "too many pixels")
         else:
-            assert isinstance(result, ImageInfo) or result.mode == "RGB"
+            assert isinstance(result, ImageInfo | np.ndarray) or result.mode == "RGB"
+
+
+def outcome(
+    read: Callable[..., Image.Image | np.ndarray], content: bytes, **options: int
+) -> str | np.ndarray:
+    """The pixels that are read, or what is told instead."""
+    try:
+        return np.asarray(read(content, **options))[..., :3]
+    except ImageError as error:
+        return str(error)
+
+
+def same(content: bytes, **options: int | None) -> bool:
+    """Whether `open_pixels` reads, or tells, what `open_image` does."""
+    return np.array_equal(outcome(open_image, content, **options), outcome(open_pixels, content, **options))
+
+
+JPEGS = [
+    encoded(gradient(210, 130), "JPEG", subsampling=subsampling, progressive=progressive)
+    for subsampling in (0, 1, 2)
+    for progressive in (False, True)
+] + [
+    encoded(gradient(33, 17), "JPEG", keep_rgb=True),
+    encoded(gradient(33, 17), "JPEG", restart_marker_blocks=1),
+    *(encoded(gradient(50, 70).convert(mode), "JPEG") for mode in ("L", "CMYK")),
+]
+
+
+@given(st.sampled_from(JPEGS), st.none() | st.integers(1, 300))
+def test_pixels_are_those_of_the_image(content: bytes, short_side: int | None) -> None:
+    assert not isinstance(outcome(open_pixels, content), str)
+    assert same(content, short_side=short_side)
+
+
+def test_pixels_have_their_colours_and_orientation() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    profile = _profile_with_swapped_colourants(
+        ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    )
+    for options in ({"exif": exif}, {"icc_profile": profile}, {"exif": exif, "icc_profile": profile}):
+        content = encoded(gradient(), "JPEG", **options)
+        assert same(content)
+        assert not np.array_equal(outcome(open_pixels, content), outcome(open_pixels, JPEGS[0]))
+    for name in ("PNG", "WEBP", "GIF", "TIFF", "BMP"):
+        assert same(encoded(gradient(), name))
+
+
+@given(
+    st.sampled_from(JPEGS),
+    st.lists(st.tuples(st.integers(0, 5000), st.integers(0, 255)), max_size=3),
+    st.floats(0, 1),
+)
+def test_damage_is_told_alike(content: bytes, damage: list[tuple[int, int]], kept: float) -> None:
+    damaged = bytearray(content)
+    for place, value in damage:
+        damaged[place % len(damaged)] = value
+    assert same(bytes(damaged), max_pixels=10**6)
+    assert same(bytes(damaged[: int(len(damaged) * kept)]), max_pixels=10**6)
 
 
 def test_real_photographs_come_out_as_pillow_reads_them(shared_data: Path) -> None:

@@ -182,7 +182,9 @@ def test_preprocessing_is_that_of_open_clip(tiny):
     preprocessing = clip_preprocessing(clip)
     coarse = Image.fromarray(np.random.default_rng(0).integers(0, 256, (9, 12, 3), dtype=np.uint8))
     image = coarse.resize((70, 50), Image.Resampling.BICUBIC)  # of noise, resizing libraries differ more
-    square = torch.from_numpy(preprocessing.square(image).copy()).permute(2, 0, 1)[None]
+    square = torch.from_numpy(preprocessing.square(np.asarray(image.convert("RGBA"))).copy()).permute(
+        2, 0, 1
+    )[None]
     ours = preprocessing.normalise(preprocessing.middle(square))[0]
     _, _, transform = open_clip.create_model_and_transforms(f"local-dir:{tiny}")
     torch.testing.assert_close(ours, transform(image), atol=0.05, rtol=0)
