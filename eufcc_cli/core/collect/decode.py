@@ -1,6 +1,7 @@
 """Image files from strangers, read safely: sniffed, measured before they are decoded, right in colour."""
 
 import io
+import os
 import warnings
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -51,6 +52,7 @@ _MAGIC = {
     b"BM": "BMP",
 }
 _HEAD = 1024
+_IN_MEMORY = 16 << 20  # bytes of a file that is read at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,9 +157,9 @@ def _opened(source: Path | str | bytes) -> AbstractContextManager[BinaryIO]:
         return nullcontext(io.BytesIO(source))
     try:
         file = Path(source).open("rb")  # noqa: SIM115  (the caller closes it)
-        if file.seekable():
+        if file.seekable() and os.fstat(file.fileno()).st_size > _IN_MEMORY:
             return file
-        with file:  # a pipe
+        with file:  # a pipe, or a file whose parts would cost more than all of it
             return io.BytesIO(file.read())
     except (OSError, ValueError) as error:
         raise _unreadable(error) from error

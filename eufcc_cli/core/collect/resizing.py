@@ -40,7 +40,7 @@ def resize(
     scale = max((right - left) / size[0], (bottom - top) / size[1])
     much_larger = scale >= 2 * _GAP
     if Resizer is None or filter == "nearest" or much_larger:
-        image = Image.frombuffer("RGBX", (width, height), np.ascontiguousarray(pixels), "raw", "RGBX", 0, 1)
+        image = _image(pixels, "RGBX")
         return np.asarray(image.resize(size, Image.Resampling[filter.upper()], box, reducing_gap=_GAP))
     if box:  # what no filter reaches need not be copied
         reach = 3 * max(1, scale) + 1
@@ -56,6 +56,16 @@ def resize(
     )
     _resizer().resize(source, target, options)
     return np.frombuffer(target.get_buffer(), np.uint8).reshape(size[1], size[0], 4)
+
+
+def to_rgb(pixels: np.ndarray) -> np.ndarray:
+    """uint8 [height, width, 4] without the last channel, as a copy."""
+    return np.asarray(_image(pixels, "RGB"))  # ten times faster than slicing
+
+
+def _image(pixels: np.ndarray, mode: str) -> Image.Image:
+    height, width = pixels.shape[:2]
+    return Image.frombuffer(mode, (width, height), np.ascontiguousarray(pixels), "raw", "RGBX", 0, 1)
 
 
 def _resizer() -> Resizer:

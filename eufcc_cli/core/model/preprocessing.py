@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from eufcc_cli.core.collect.decode import open_pixels
-from eufcc_cli.core.collect.resizing import Filter, resize
+from eufcc_cli.core.collect.resizing import Filter, resize, to_rgb
 from eufcc_cli.core.errors import ModelError
 
 _FILTERS = get_args(Filter)
@@ -91,16 +91,15 @@ class Preprocessing:
             width, height = (max(1, round(length * scale)) for length in (width, height))
             left, top = (side - width) // 2, (side - height) // 2
             canvas = np.full((side, side, 3), [round(255 * value) for value in self.mean], np.uint8)
-            canvas[top : top + height, left : left + width] = resize(
-                pixels, (width, height), self.interpolation
-            )[..., :3]
+            small = resize(pixels, (width, height), self.interpolation)
+            canvas[top : top + height, left : left + width] = to_rgb(small)
             return canvas
         else:
             shortest = min(width, height)
             left, top = (width - shortest) / 2, (height - shortest) / 2
             box = (left, top, left + shortest, top + shortest)
         # Cropping and resizing in one call: nothing outside the box is computed.
-        return np.ascontiguousarray(resize(pixels, (side, side), self.interpolation, box)[..., :3])
+        return to_rgb(resize(pixels, (side, side), self.interpolation, box))
 
     def middle(self, images: Tensor) -> Tensor:
         """The squares the network sees in evaluation: [B, 3, stored, stored] -> [B, 3, size, size]."""
