@@ -40,7 +40,7 @@ def resize(
     scale = max((right - left) / size[0], (bottom - top) / size[1])
     much_larger = scale >= 2 * _GAP
     if Resizer is None or filter == "nearest" or much_larger:
-        image = _image(pixels, "RGBX")
+        image = _image(pixels)
         return np.asarray(image.resize(size, Image.Resampling[filter.upper()], box, reducing_gap=_GAP))
     if box:  # what no filter reaches need not be copied
         reach = 3 * max(1, scale) + 1
@@ -59,13 +59,18 @@ def resize(
 
 
 def to_rgb(pixels: np.ndarray) -> np.ndarray:
-    """uint8 [height, width, 4] without the last channel, as a copy."""
-    return np.asarray(_image(pixels, "RGB"))  # ten times faster than slicing
+    """uint8 [height, width, 4] without its last channel, as a copy.
+
+    >>> to_rgb(np.arange(8, dtype=np.uint8).reshape(1, 2, 4)).tolist()
+    [[[0, 1, 2], [4, 5, 6]]]
+    """
+    # Eight times faster than slicing.
+    return np.frombuffer(_image(pixels).tobytes("raw", "RGB"), np.uint8).reshape(*pixels.shape[:2], 3)
 
 
-def _image(pixels: np.ndarray, mode: str) -> Image.Image:
+def _image(pixels: np.ndarray) -> Image.Image:
     height, width = pixels.shape[:2]
-    return Image.frombuffer(mode, (width, height), np.ascontiguousarray(pixels), "raw", "RGBX", 0, 1)
+    return Image.frombuffer("RGBX", (width, height), np.ascontiguousarray(pixels), "raw", "RGBX", 0, 1)
 
 
 def _resizer() -> Resizer:
