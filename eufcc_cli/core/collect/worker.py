@@ -17,6 +17,7 @@ from eufcc_cli.core.collect.origins import Origin
 from eufcc_cli.core.collect.storing import Rejected, Stored, Storing
 from eufcc_cli.core.errors import EufccError
 
+_YIELDS = 5  # niceness: an event loop that has to wait for its turn keeps all the processes waiting
 LENGTH = 8  # bytes before each part of a message
 
 _KINDS: dict[str, Callable[..., Any]] = {kind.__name__: kind for kind in (Origin, Rejected, Stored, Storing)}
@@ -81,6 +82,8 @@ def serve(calls: BinaryIO, answers: BinaryIO) -> None:
 def main() -> None:
     """Serve on standard input and output."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent alone hears Ctrl-C
+    if hasattr(os, "nice"):
+        os.nice(_YIELDS)
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a library prints is no answer
     serve(os.fdopen(0, "rb"), answers)

@@ -28,6 +28,7 @@ _LONGEST_CALL = 120.0  # seconds, after which a worker is ended
 _MOST_CRASHES = 10  # in a row: then it is not the images' doing
 # By default glibc gives the memory of every image back, only to ask for it again: a quarter of the time.
 _KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(64 << 20)}
+_ENVIRONMENT = _KEEP_MEMORY | {"OPENBLAS_NUM_THREADS": "1"}  # it would start threads that nothing needs
 
 
 def cores() -> int:
@@ -148,7 +149,7 @@ class _Worker:
         command = (sys.executable, "-P", "-m", worker.__name__)
         return cls(
             await asyncio.create_subprocess_exec(
-                *command, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, env=os.environ | _KEEP_MEMORY
+                *command, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, env=os.environ | _ENVIRONMENT
             )
         )
 
