@@ -1,12 +1,11 @@
 """The files against the ledger: which are missing, changed or orphaned; the ledger is mended."""
 
-import asyncio
 from collections.abc import Collection, Set
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
-from eufcc_cli.core.collect import origins
+from eufcc_cli.core.collect import loop, origins
 from eufcc_cli.core.collect.decode import MAX_PIXELS
 from eufcc_cli.core.collect.ledger import OK, PLACEHOLDER, Entry, Ledger, stays_inside, walk_files
 from eufcc_cli.core.collect.origins import Origin
@@ -51,7 +50,7 @@ def audit(
     `known`, else left alone and told.
     """
     how = Storing(root.images, None, max_pixels, list(ledger.placeholders()))
-    return asyncio.run(_audit(root, ledger, known, how, processes or cores(), progress))
+    return loop.run(_audit(root, ledger, known, how, processes or cores(), progress))
 
 
 async def _audit(

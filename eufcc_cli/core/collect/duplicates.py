@@ -4,7 +4,6 @@ Two images look the same if their perceptual hashes (pHash, 64 bits of the pictu
 in at most three bits and their colours, averaged over a 4 x 4 grid, in at most six of 255 levels.
 """
 
-import asyncio
 from collections.abc import Iterator
 
 import numpy as np
@@ -12,6 +11,7 @@ import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from eufcc_cli.core.collect import loop
 from eufcc_cli.core.collect.ledger import OK, Ledger, stays_inside
 from eufcc_cli.core.collect.looks import LOOK_BYTES, looks
 from eufcc_cli.core.collect.workers import Workers, cores
@@ -39,7 +39,7 @@ def find_duplicates(
     training and test), id, split, provider, path, sha256, width, height, and the facets. Groups with
     leakage come first. What an image looks like is kept in the ledger, computed once.
     """
-    asyncio.run(_look(root, ledger, processes or cores(), progress))
+    loop.run(_look(root, ledger, processes or cores(), progress))
     columns = ["id", "path", "sha256", "width", "height", "look"]
     rows = pd.DataFrame(
         ((entry.id, entry.path, entry.sha256, entry.width, entry.height, entry.look)

@@ -1,6 +1,5 @@
 """A harvest of Europeana from keywords to an annotation table, going on wherever it was interrupted."""
 
-import asyncio
 import logging
 import re
 import sqlite3
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from eufcc_cli.core.collect import aat, europeana, provenance
+from eufcc_cli.core.collect import aat, europeana, loop, provenance
 from eufcc_cli.core.collect.api import MANNERS, Api, Refused, for_each
 from eufcc_cli.core.collect.concepts import Concepts
 from eufcc_cli.core.collect.europeana import Search
@@ -95,7 +94,7 @@ def harvest(
         Concepts(root.data / "concepts.sqlite") as concepts,
     ):
         try:
-            asyncio.run(_ask(search, key, limit, shallow, servers, records, concepts, progress))
+            loop.run(_ask(search, key, limit, shallow, servers, records, concepts, progress))
         except sqlite3.Error as error:
             raise CollectError(
                 f"{store}: cannot write: {error}",

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from eufcc_cli.core.collect import origins
+from eufcc_cli.core.collect import loop, origins
 from eufcc_cli.core.collect.backlog import Found
 from eufcc_cli.core.collect.decode import MAX_PIXELS
 from eufcc_cli.core.collect.http import MAX_REDIRECTS, Answer, Client, web_address
@@ -83,7 +83,7 @@ def download_images(
     Raises EufccError where nothing can go on (a full disk, say); what one image meets is in the ledger.
     """
     try:
-        asyncio.run(_Download(root, ledger, options or Options()).run(pending, found, progress))
+        loop.run(_Download(root, ledger, options or Options()).run(pending, found, progress))
     except BaseExceptionGroup as group:
         # One task's error ended all the others: it is the one to tell.
         error: BaseException = group

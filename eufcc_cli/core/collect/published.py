@@ -3,12 +3,11 @@
 Every file is pinned to a commit and verified by the name git gives its content before it takes its place.
 """
 
-import asyncio
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from eufcc_cli.core.collect import provenance
+from eufcc_cli.core.collect import loop, provenance
 from eufcc_cli.core.collect.locking import alone
 from eufcc_cli.core.collect.pinned import PinnedFile, fetch_pinned
 from eufcc_cli.core.errors import CollectError
@@ -105,7 +104,7 @@ def fetch_published(
         if missing:
             facts = {"source": "EUFCC-340K", "revision": revision, "commit": chosen.commit}
             try:
-                asyncio.run(fetch_pinned(missing, progress))
+                loop.run(fetch_pinned(missing, progress))
             finally:
                 _record(root, [file for file in missing if file.done], facts)
             _attribute(root)

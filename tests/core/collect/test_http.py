@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eufcc_cli.core.collect import addresses
+from eufcc_cli.core.collect import addresses, loop
 from eufcc_cli.core.collect.addresses import is_public
 from eufcc_cli.core.collect.http import Answer, Client, Manners, web_address
 from eufcc_cli.core.collect.manners import FetchError, rate_limit_wait, retry_after
@@ -26,6 +26,17 @@ from tests.servers import Misbehaving, misbehaving_server
 from tests.servers.misbehaving import picture
 
 QUICK = Manners(per_host=4, rate=0, retries=2, timeout=1, total_timeout=2.5, backoff=0.02)
+
+
+@pytest.fixture(scope="module", autouse=True, params=["uvloop", "asyncio"])
+def event_loop(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Both event loops that collecting may run in."""
+    if request.param == "uvloop" and loop.new_event_loop is None:
+        pytest.skip("no uvloop here")
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "asyncio":
+            patch.setattr(loop, "new_event_loop", None)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +54,7 @@ def ask(
         async with Client(manners, address_allowed=allowed) as client:
             return await use(client)
 
-    return asyncio.run(run())
+    return loop.run(run())
 
 
 def test_an_answer_is_had_in_the_end(server: Misbehaving) -> None:

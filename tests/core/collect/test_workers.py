@@ -8,6 +8,7 @@ from typing import Any
 import psutil
 import pytest
 
+from eufcc_cli.core.collect import loop
 from eufcc_cli.core.collect.storing import Rejected, Storing, adopt_all
 from eufcc_cli.core.collect.workers import CrashError, Workers
 from eufcc_cli.core.errors import CollectError, EufccError
@@ -24,7 +25,7 @@ def with_workers(use: Callable[[Workers], Awaitable[Any]], processes: int = 2) -
         async with Workers(processes) as workers:
             return await use(workers)
 
-    return asyncio.run(run())
+    return loop.run(run())
 
 
 def test_calls_are_answered_each_with_its_own_result() -> None:
