@@ -169,6 +169,7 @@ def download(
     Images that are there already are checked and kept. What failed stays in the ledger with its reason and
     is not tried again, unless --retry-failed says so. Interrupted, the same command goes on where it stopped.
     """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # else numpy starts a thread for every core
     with importing():
         from eufcc_cli.core.collect import census
         from eufcc_cli.core.collect.audit import audit
