@@ -158,8 +158,7 @@ def tag(
         bool,
         typer.Option(
             "--skip-existing",
-            help="Leave out images that the finished FILE, or a sidecar, has a result of (a webannotation "
-            "has none of an image without suggestions).",
+            help="Leave out images that the finished FILE, or a sidecar, has a result of.",
             rich_help_panel=_OUTPUT,
         ),
     ] = False,

@@ -5,6 +5,7 @@ import os
 import zlib
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -24,8 +25,9 @@ class ResultFile:
 
     The file is whole after every result. While work is under way a journal lies hidden beside it: what was
     asked for, and for each result its key, and length and checksum of the file with it. Whatever ends the
-    work, the same command cuts off what the journal does not know, and goes on. Raises EufccError where
-    the file is the unfinished result of another command.
+    work, the same command cuts off what the journal does not know, and goes on. Where the form has nothing
+    to say of some results, a note of them stays hidden beside the finished file, for `skip_existing`.
+    Raises EufccError where the file is the unfinished result of another command.
     """
 
     def __init__(
@@ -40,7 +42,9 @@ class ResultFile:
         # Counted, since an input may come several times: each has a result of its own.
         self._done: Counter[str] = Counter()
         self._existing: set[str] = set()
+        self._unsaid: set[str] = set()  # the keys of results that the file says nothing of
         self._journal_path = path.with_name(f".{path.name}.unfinished")
+        self._unsaid_path = path.with_name(f".{path.name}.unsaid")
         self._lock = FileLock(path.with_name(f".{path.name}.lock"))
         self._length = 0  # of the file without its tail
         self._checksum = 0  # of so much of it
@@ -80,6 +84,7 @@ class ResultFile:
         try:
             if kind is None:
                 os.fsync(self._file.fileno())
+                self._note_unsaid()
             self._file.close()
             self._journal.close()
             if kind is None:
@@ -106,7 +111,7 @@ class ResultFile:
         try:
             if text:
                 self._put(text)
-            self._note(self._writer.key(result.input), result.error is not None)
+            self._note(self._writer.key(result.input), result.error is not None, unsaid=not text)
         except OSError as error:
             self._cut(length, checksum)
             raise self._cannot(error) from error
@@ -115,6 +120,7 @@ class ResultFile:
 
     def _begin(self) -> None:
         write_text(self._journal_path, self._header)
+        self._unsaid_path.unlink(missing_ok=True)
         self._file = self.path.open("wb", buffering=0)
         self._open_journal()
         self._put(self._writer.head)
@@ -133,7 +139,11 @@ class ResultFile:
             self._file.write(b"\n")
         self._length = len(content) - len(tail)
         self._checksum = zlib.crc32(content[: self._length])
-        known = (self._entry(key, False) for key in (None, *sorted(self._existing)))
+        unsaid = self._read_unsaid()
+        known = [self._entry(key, False) for key in (None, *sorted(self._existing))]
+        known += [self._entry(key, False, unsaid=True) for key in sorted(unsaid)]
+        self._existing |= unsaid
+        self._unsaid |= unsaid
         write_text(self._journal_path, self._header + "".join(known))
         self._open_journal()
 
@@ -158,6 +168,8 @@ class ResultFile:
                 if entry["key"] is not None:
                     self._done[entry["key"]] += 1
                     self.failed += entry["failed"]
+                    if entry["unsaid"]:
+                        self._unsaid.add(entry["key"])
         if not length and self._writer.head:  # not even that was written
             self._file.close()
             self._begin()
@@ -187,12 +199,27 @@ class ResultFile:
         self._length, self._checksum = length, checksum
         self._put("")
 
-    def _note(self, key: str | None, failed: bool) -> None:
-        self._journal.write(self._entry(key, failed).encode())
+    def _note(self, key: str | None, failed: bool, *, unsaid: bool = False) -> None:
+        self._journal.write(self._entry(key, failed, unsaid=unsaid).encode())
+        if unsaid and key is not None:
+            self._unsaid.add(key)
 
-    def _entry(self, key: str | None, failed: bool) -> str:
-        entry = {"key": key, "length": self._length, "checksum": self._checksum, "failed": failed}
-        return json.dumps(entry) + "\n"
+    def _entry(self, key: str | None, failed: bool, *, unsaid: bool = False) -> str:
+        place = {"length": self._length, "checksum": self._checksum}
+        return json.dumps({"key": key, **place, "failed": failed, "unsaid": unsaid}) + "\n"
+
+    def _note_unsaid(self) -> None:
+        if self._unsaid:
+            note = {"checksum": self._checksum, "keys": sorted(self._unsaid)}
+            write_text(self._unsaid_path, json.dumps(note))
+
+    def _read_unsaid(self) -> set[str]:
+        """What the finished file says nothing of; empty where it is another file by now."""
+        with suppress(FileNotFoundError, ValueError, KeyError, TypeError):
+            note = json.loads(self._unsaid_path.read_bytes())
+            if note["checksum"] == self._checksum:
+                return set(note["keys"])
+        return set()
 
     def _cannot(self, error: Exception) -> EufccError:
         reason = getattr(error, "strerror", None) or error

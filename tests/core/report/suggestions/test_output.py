@@ -68,7 +68,8 @@ def test_the_file_is_whole_after_every_result(tmp_path: Path, form: str) -> None
             assert path.read_text() == writer.head + writer.separator.join(texts) + writer.tail
             if form in ("json", "webannotation"):
                 json.loads(path.read_text())
-    assert [entry.name for entry in tmp_path.iterdir()] == ["out"]
+    left = {"out"} if form != "webannotation" else {"out", ".out.unsaid"}
+    assert {entry.name for entry in tmp_path.iterdir()} == left
 
 
 @pytest.mark.parametrize("form", WRITERS)
@@ -181,6 +182,37 @@ def test_skip_existing_that_is_killed_before_its_first_result_goes_on(tmp_path: 
     run(path, writer, [2, 4, 5, 8], skip_existing=True)
     run(tmp_path / "once", writer, [2, 4, 5, 8])
     assert path.read_text() == (tmp_path / "once").read_text()
+
+
+@pytest.mark.parametrize("form", ["jsonl", "json", "csv", "webannotation"])
+@pytest.mark.parametrize("killed_at", [None, 0, 1, 3])
+def test_skip_existing_knows_results_that_the_form_does_not_tell(
+    tmp_path: Path, form: str, killed_at: int | None
+) -> None:
+    """Failed, without suggestions, and with some; the first run and the second may be interrupted."""
+    path, writer = tmp_path / "out", WRITERS[form]()
+    if killed_at is not None:
+        run_until(path, writer, [0, 1, 2, 3][:killed_at])
+    assert run(path, writer, [0, 1, 2, 3]) == [0, 1, 2, 3][killed_at or 0 :]
+    before = path.read_bytes()
+    assert run(path, writer, [0, 1, 2, 3], skip_existing=True) == []
+    with pytest.raises(Killed), ResultFile(path, writer, ASKED, skip_existing=True) as file:
+        file.write(result(6))
+        raise Killed
+    assert run(path, writer, [0, 1, 2, 3, 6, 8], skip_existing=True) == [8]
+    assert run(path, writer, [0, 1, 2, 3, 6, 8], skip_existing=True) == []
+    assert run(path, writer, [0, 1, 2, 3]) == [0, 1, 2, 3]
+    assert path.read_bytes() == before
+
+
+def test_what_is_not_told_is_known_of_that_file_only(tmp_path: Path) -> None:
+    path, writer = tmp_path / "out", WRITERS["webannotation"]()
+    run(tmp_path / "other", writer, [2, 8])
+    run(path, writer, [0, 1, 2])
+    (tmp_path / "other").replace(path)
+    assert run(path, writer, [0, 1, 2], skip_existing=True) == [0, 1]
+    (tmp_path / ".out.unsaid").write_text("[torn")
+    assert run(path, writer, [0, 1, 2], skip_existing=True) == [0, 1]
 
 
 @pytest.mark.parametrize("form", ["jsonl", "csv"])
