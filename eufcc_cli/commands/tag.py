@@ -158,7 +158,8 @@ def tag(
         bool,
         typer.Option(
             "--skip-existing",
-            help="Leave out images that the finished FILE, or a sidecar, has a result of.",
+            help="Leave out images that the finished FILE, or a sidecar, has a result of; a webannotation "
+            "keeps those without suggestions in .FILE.unsaid beside it.",
             rich_help_panel=_OUTPUT,
         ),
     ] = False,

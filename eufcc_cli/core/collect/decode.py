@@ -133,7 +133,10 @@ def open_pixels(
         _decode(image, file)
     looked_at = _looked_at(image)
     width, height = looked_at.size
-    return np.frombuffer(looked_at.tobytes("raw", "RGBX"), np.uint8).reshape(height, width, 4)
+    try:
+        return np.frombuffer(looked_at.tobytes("raw", "RGBX"), np.uint8).reshape(height, width, 4)
+    except MemoryError as error:
+        raise ImageError(f"too many pixels: {_reason(error)}") from error
 
 
 def inspect_image(source: Path | str | bytes, *, max_pixels: int = MAX_PIXELS) -> ImageInfo:
@@ -211,13 +214,17 @@ def _plain_pixels(image: ImageFile.ImageFile, file: BinaryIO) -> "np.ndarray | N
         return None
     import simplejpeg
 
-    file.seek(0)
-    content, (width, height) = file.read(), image.size
     try:
+        file.seek(0)
+        content, (width, height) = file.read(), image.size
         if simplejpeg.decode_jpeg_header(content, height, width)[:2] != (height, width):
             return None
         return simplejpeg.decode_jpeg(content, "RGBX", min_height=height, min_width=width)
-    except ValueError:  # for it, whatever is odd is an error
+    except OSError as error:
+        raise _unreadable(error) from error
+    except MemoryError as error:
+        raise ImageError(_broken(error, "JPEG", file)) from error
+    except Exception:  # for it, whatever is odd is an error; of 4:4:1 it does not even know the name
         return None
 
 

@@ -18,6 +18,7 @@ _KERNELS = {"bilinear": "bilinear", "bicubic": "catmull_rom", "lanczos": "lanczo
 _GAP = 3.0  # from there on Pillow's average of whole pixels cannot be told from the filter over all of them
 
 _OF_THREAD = threading.local()
+_USUAL = 32 << 20  # bytes of an image whose working memory may be kept
 
 
 def resize(
@@ -54,7 +55,8 @@ def resize(
         use_alpha=False,
         crop_box=CropBox(left, top, right - left, bottom - top),
     )
-    _resizer().resize(source, target, options)
+    resizer = _resizer() if pixels.nbytes <= _USUAL else Resizer()
+    resizer.resize(source, target, options)
     return np.frombuffer(target.get_buffer(), np.uint8).reshape(size[1], size[0], 4)
 
 

@@ -162,7 +162,8 @@ class _Worker:
         self._waiting.append(future)
         assert self._process.stdin is not None
         # No need to wait: of these messages few are on the way, and large bodies travel as files.
-        self._process.stdin.write(pack_call(function, arguments))
+        with suppress(RuntimeError, OSError):  # it has ended: as soon as `_read` sees that, the call is lost
+            self._process.stdin.write(pack_call(function, arguments))
         if len(self._waiting) == 1:
             self._set_alarm()
         return future

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, ImageFile
 
 from eufcc_cli.core.collect.decode import ImageInfo, inspect_image, open_image, open_pixels
 from eufcc_cli.core.errors import ImageError
@@ -233,6 +233,20 @@ JPEGS = [
     encoded(gradient(33, 17), "JPEG", restart_marker_blocks=1),
     *(encoded(gradient(50, 70).convert(mode), "JPEG") for mode in ("L", "CMYK")),
 ]
+
+
+def test_a_plain_jpeg_is_not_decoded_by_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = [outcome(open_image, content, short_side=60) for content in JPEGS[:-1]]
+    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda self: pytest.fail("Pillow decodes it"))
+    for content, pixels in zip(JPEGS[:-1], wanted, strict=True):
+        assert np.array_equal(outcome(open_pixels, content, short_side=60), pixels)
+
+
+def test_what_the_decoder_has_no_name_for_is_left_to_pillow() -> None:
+    content = bytearray(encoded(gradient(), "JPEG", subsampling=0))
+    content[content.index(b"\xff\xc0") + 11] = 0x14  # 4:4:1
+    assert not isinstance(outcome(open_pixels, bytes(content)), str)
+    assert same(bytes(content))
 
 
 @given(st.sampled_from(JPEGS), st.none() | st.integers(1, 300))

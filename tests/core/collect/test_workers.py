@@ -1,6 +1,10 @@
 """Worker processes: results in order, errors as they are, and crashes that take nobody along."""
 
 import asyncio
+import math
+import os
+import signal
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +22,14 @@ from tests.core.collect import deadly
 @pytest.fixture(autouse=True)
 def importable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))
+
+
+@pytest.fixture(params=["uvloop", "asyncio"], autouse=True)
+def event_loop(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.param == "asyncio":
+        monkeypatch.setattr(loop, "new_event_loop", None)
+    elif loop.new_event_loop is None:
+        pytest.skip("no uvloop here")
 
 
 def with_workers(use: Callable[[Workers], Awaitable[Any]], processes: int = 2) -> Any:
@@ -104,3 +116,22 @@ def test_modules_beside_the_user_are_not_run(tmp_path: Path, monkeypatch: pytest
     monkeypatch.chdir(tmp_path)
     found = with_workers(lambda w: w.run(adopt_all, [("a", tmp_path / "PIL.py")], Storing(tmp_path, None, 9)))
     assert found == [Rejected("not-image", "not an image: cannot identify image file")]
+
+
+def test_calls_to_a_process_that_was_just_killed_go_to_another() -> None:
+    """As when memory is short, and the event loop is busy at that moment."""
+
+    async def use(workers: Workers) -> list[object]:
+        assert await workers.run(math.sqrt, 4.0) == 2
+        os.kill(workers._workers[0]._process.pid, signal.SIGKILL)
+        time.sleep(0.3)
+        calls = []
+        for turns in range(4):
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            calls.append(asyncio.create_task(workers.run(math.sqrt, 4.0)))
+        return await asyncio.gather(*calls, return_exceptions=True)
+
+    first, *others = with_workers(use, processes=1)
+    assert isinstance(first, CrashError) or first == 2
+    assert others == [2, 2, 2]

@@ -26,7 +26,7 @@ class ResultFile:
     The file is whole after every result. While work is under way a journal lies hidden beside it: what was
     asked for, and for each result its key, and length and checksum of the file with it. Whatever ends the
     work, the same command cuts off what the journal does not know, and goes on. Where the form has nothing
-    to say of some results, a note of them stays hidden beside the finished file, for `skip_existing`.
+    to say of images without suggestions, a note of them stays beside the finished file, for `skip_existing`.
     Raises EufccError where the file is the unfinished result of another command.
     """
 
@@ -75,7 +75,7 @@ class ResultFile:
         except (OSError, UnicodeDecodeError) as error:
             self._unlock()
             raise self._cannot(error) from error
-        except EufccError:
+        except BaseException:
             self._unlock()
             raise
         return self
@@ -111,12 +111,16 @@ class ResultFile:
         try:
             if text:
                 self._put(text)
-            self._note(self._writer.key(result.input), result.error is not None, unsaid=not text)
+            self._note(
+                self._writer.key(result.input),
+                result.error is not None,
+                unsaid=not text and result.error is None,
+            )
         except OSError as error:
             self._cut(length, checksum)
             raise self._cannot(error) from error
         self._empty = self._empty and not text
-        self.failed += result.error is not None
+        self.failed += failed
 
     def _begin(self) -> None:
         write_text(self._journal_path, self._header)
@@ -168,7 +172,7 @@ class ResultFile:
                 if entry["key"] is not None:
                     self._done[entry["key"]] += 1
                     self.failed += entry["failed"]
-                    if entry["unsaid"]:
+                    if entry.get("unsaid"):
                         self._unsaid.add(entry["key"])
         if not length and self._writer.head:  # not even that was written
             self._file.close()
@@ -212,6 +216,8 @@ class ResultFile:
         if self._unsaid:
             note = {"checksum": self._checksum, "keys": sorted(self._unsaid)}
             write_text(self._unsaid_path, json.dumps(note))
+        else:
+            self._unsaid_path.unlink(missing_ok=True)
 
     def _read_unsaid(self) -> set[str]:
         """What the finished file says nothing of; empty where it is another file by now."""

@@ -195,12 +195,13 @@ def test_skip_existing_knows_results_that_the_form_does_not_tell(
         run_until(path, writer, [0, 1, 2, 3][:killed_at])
     assert run(path, writer, [0, 1, 2, 3]) == [0, 1, 2, 3][killed_at or 0 :]
     before = path.read_bytes()
-    assert run(path, writer, [0, 1, 2, 3], skip_existing=True) == []
+    failed = [1] if form == "webannotation" else []  # nothing tells of it: it is tried again
+    assert run(path, writer, [0, 1, 2, 3], skip_existing=True) == failed
     with pytest.raises(Killed), ResultFile(path, writer, ASKED, skip_existing=True) as file:
         file.write(result(6))
         raise Killed
-    assert run(path, writer, [0, 1, 2, 3, 6, 8], skip_existing=True) == [8]
-    assert run(path, writer, [0, 1, 2, 3, 6, 8], skip_existing=True) == []
+    assert run(path, writer, [0, 1, 2, 3, 6, 8], skip_existing=True) == [*failed, 8]
+    assert run(path, writer, [0, 1, 2, 3, 6, 8], skip_existing=True) == failed
     assert run(path, writer, [0, 1, 2, 3]) == [0, 1, 2, 3]
     assert path.read_bytes() == before
 
