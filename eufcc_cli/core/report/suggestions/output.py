@@ -108,14 +108,11 @@ class ResultFile:
         if text and not self._empty:
             text = self._writer.separator + text
         length, checksum = self._length, self._checksum
+        failed = result.error is not None
         try:
             if text:
                 self._put(text)
-            self._note(
-                self._writer.key(result.input),
-                result.error is not None,
-                unsaid=not text and result.error is None,
-            )
+            self._note(self._writer.key(result.input), failed, unsaid=not text and not failed)
         except OSError as error:
             self._cut(length, checksum)
             raise self._cannot(error) from error
