@@ -111,7 +111,8 @@ def open_image(
     `too many pixels: …`.
     """
     with _opened(source) as file:
-        image = _read_header(file, max_pixels, short_side)
+        image = _read_header(file, max_pixels)
+        _reduce(image, file, short_side)
         _decode(image, file)
     return _looked_at(image)
 
@@ -122,11 +123,13 @@ def open_pixels(
     """What `open_image` reads, as an array: uint8 [height, width, 4], RGB and a byte that says nothing.
 
     A JPEG whose colours and orientation need no change is not decoded by Pillow, and spares its copies.
+    Raises ImageError as `open_image` does.
     """
     import numpy as np  # slow to load for those who need no pixels
 
     with _opened(source) as file:
-        image = _read_header(file, max_pixels, short_side)
+        image = _read_header(file, max_pixels)
+        _reduce(image, file, short_side)
         pixels = _plain_pixels(image, file)
         if pixels is not None:
             return pixels
@@ -172,7 +175,7 @@ def _unreadable(error: Exception) -> ImageError:
     return ImageError(f"cannot read: {getattr(error, 'strerror', None) or error}")
 
 
-def _read_header(file: BinaryIO, max_pixels: int, short_side: int | None = None) -> ImageFile.ImageFile:
+def _read_header(file: BinaryIO, max_pixels: int) -> ImageFile.ImageFile:
     try:
         head = file.read(_HEAD)
         file.seek(0)
@@ -187,15 +190,13 @@ def _read_header(file: BinaryIO, max_pixels: int, short_side: int | None = None)
     width, height = image.size
     if width * height > max_pixels:
         raise ImageError(f"too many pixels: {width} x {height}, at most {max_pixels:,} are allowed")
-    if short_side is not None:
-        _reduce(image, file, short_side)
     return image
 
 
-def _reduce(image: ImageFile.ImageFile, file: BinaryIO, short_side: int) -> None:
+def _reduce(image: ImageFile.ImageFile, file: BinaryIO, short_side: int | None) -> None:
     """Let a JPEG be decoded at the smallest eighth whose short side is at least that long."""
     try:
-        if image.format == "JPEG":
+        if short_side is not None and image.format == "JPEG":
             image.draft(None, (short_side, short_side))
     except Exception as error:
         raise ImageError(_broken(error, str(image.format), file)) from error

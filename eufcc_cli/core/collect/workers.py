@@ -26,9 +26,12 @@ _BATCH = 16
 _ON_THE_WAY = 4  # calls for each process: the next is there when one is done
 _LONGEST_CALL = 120.0  # seconds, after which a worker is ended
 _MOST_CRASHES = 10  # in a row: then it is not the images' doing
-# By default glibc gives the memory of every image back, only to ask for it again: a quarter of the time.
-_KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(64 << 20)}
-_ENVIRONMENT = _KEEP_MEMORY | {"OPENBLAS_NUM_THREADS": "1"}  # it would start threads that nothing needs
+_ENVIRONMENT = {
+    # By default glibc gives the memory of every image back, only to ask for it again: a quarter of the time.
+    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str(64 << 20),
+    "OPENBLAS_NUM_THREADS": "1",  # else every process starts a thread for every core
+}
 
 
 def cores() -> int:

@@ -28,15 +28,7 @@ from tests.servers.misbehaving import picture
 QUICK = Manners(per_host=4, rate=0, retries=2, timeout=1, total_timeout=2.5, backoff=0.02)
 
 
-@pytest.fixture(scope="module", autouse=True, params=["uvloop", "asyncio"])
-def event_loop(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Both event loops that collecting may run in."""
-    if request.param == "uvloop" and loop.new_event_loop is None:
-        pytest.skip("no uvloop here")
-    with pytest.MonkeyPatch.context() as patch:
-        if request.param == "asyncio":
-            patch.setattr(loop, "new_event_loop", None)
-        yield
+pytestmark = pytest.mark.usefixtures("event_loop")
 
 
 @pytest.fixture(scope="module")

@@ -24,12 +24,7 @@ def importable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))
 
 
-@pytest.fixture(params=["uvloop", "asyncio"], autouse=True)
-def event_loop(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    if request.param == "asyncio":
-        monkeypatch.setattr(loop, "new_event_loop", None)
-    elif loop.new_event_loop is None:
-        pytest.skip("no uvloop here")
+pytestmark = pytest.mark.usefixtures("event_loop")
 
 
 def with_workers(use: Callable[[Workers], Awaitable[Any]], processes: int = 2) -> Any:

@@ -82,13 +82,14 @@ class ResultFile:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
-            if kind is None:
-                os.fsync(self._file.fileno())
-                self._note_unsaid()
-            self._file.close()
-            self._journal.close()
+            with self._file, self._journal:
+                if kind is None:
+                    os.fsync(self._file.fileno())
+                    self._note_unsaid()
             if kind is None:
                 self._journal_path.unlink(missing_ok=True)
+        except OSError as error:
+            raise self._cannot(error) from error
         finally:
             self._unlock()
 
