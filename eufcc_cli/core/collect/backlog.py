@@ -65,7 +65,7 @@ def take_stock(
             lost.append(image_id)
     ids = wanted["id"].tolist()
     is_done, is_failed = _among(ids, done), _among(ids, failed)
-    not_there = {i: url for i, url in zip(ids, wanted["url"], strict=True) if i not in done}
+    not_there = {i: url for i, url in zip(ids, wanted["url"].tolist(), strict=True) if i not in done}
     found = {
         image_id: root.images / path
         for path in files
@@ -89,7 +89,7 @@ def _sizes(folder: str) -> tuple[dict[str, int], list[Path]]:
     for path, entry in walk_files(folder):
         if entry.name.startswith("."):
             if entry.name.endswith(".part"):
-                torn.append(Path(entry.path))
+                torn.append(Path(folder, path))
         else:
             sizes[path] = entry.stat(follow_symlinks=False).st_size
     return sizes, torn

@@ -5,7 +5,7 @@ import re
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from operator import attrgetter
@@ -79,17 +79,27 @@ def scan_flat_images(root: Root) -> dict[str, Path]:
 
 
 def walk_files(folder: str, below: str = "") -> Iterator[tuple[str, os.DirEntry[str]]]:
-    """The regular files below a folder, by their relative paths; links are neither followed nor told."""
-    try:
-        entries = os.scandir(f"{folder}/{below}")
-    except (FileNotFoundError, NotADirectoryError):
-        return
-    with entries:
+    """The regular files below a folder, by their relative paths; links are neither followed nor told.
+
+    An entry can be asked for its size until the next one is taken.
+    """
+    with suppress(FileNotFoundError, NotADirectoryError), _scanned(f"{folder}/{below}") as entries:
         for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
+            if entry.is_file(follow_symlinks=False):
+                yield below + entry.name, entry
+            elif entry.is_dir(follow_symlinks=False):
                 yield from walk_files(folder, f"{below}{entry.name}/")
-            elif entry.is_file(follow_symlinks=False):
-                yield f"{below}{entry.name}", entry
+
+
+@contextmanager
+def _scanned(folder: str) -> Iterator[Iterator[os.DirEntry[str]]]:
+    """`os.scandir`, on an open folder where that can be: sizes come faster than by paths."""
+    with ExitStack() as stack:
+        where: str | int = folder
+        if os.scandir in os.supports_fd:
+            where = os.open(folder, os.O_RDONLY)
+            stack.callback(os.close, where)
+        yield stack.enter_context(os.scandir(where))
 
 
 @dataclass(slots=True)
