@@ -1,8 +1,8 @@
 """Tagging from JPEG files to JSON lines: against bare timm inference, from a cold start, on many images.
 
 Bare inference is a timm model with one classifier of 1,203 outputs on normalised tensors in memory, at the
-same backbone, batch and precision. On the CPU, decoding takes its time from the same cores: `possible` is the
-ratio that is left where nothing else is done. A cold start is measured against a process that imports torch
+same backbone, batch and precision, in a process of its own. A cold start is measured against a process that
+imports torch
 and timm.
 """
 
@@ -12,8 +12,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +20,6 @@ import torch
 from PIL import Image
 
 from eufcc_cli.core.collect.inputs import listed
-from eufcc_cli.core.collect.workers import cores
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.model.batching import BatchSize
 from eufcc_cli.core.model.checkpoint import (
@@ -85,7 +82,14 @@ def tagging(root: Root, name: str, pictures: Path, batch: int | None, device: st
     return count / (time.perf_counter() - began)
 
 
-def bare(backbone: str, size: int, batch: int, batches: int, device: str, compiled: bool) -> float:
+def bare(*settings: object) -> float:
+    """`timm_alone` in a process of its own, where nothing of eufcc changes how torch works."""
+    call = f"from tests.benchmarks.tag import timm_alone; print(timm_alone(*{settings}))"
+    answer = subprocess.run([sys.executable, "-c", call], check=True, stdout=subprocess.PIPE, text=True)
+    return float(answer.stdout)
+
+
+def timm_alone(backbone: str, size: int, batch: int, batches: int, device: str, compiled: bool) -> float:
     """Images a second of timm alone, in the precision that `tag` chooses by itself."""
     model = timm.create_model(backbone, num_classes=1203).eval().to(device, memory_format=torch.channels_last)
     images = torch.rand(batch, 3, size, size, device=device).contiguous(memory_format=torch.channels_last)
@@ -107,16 +111,6 @@ def bare(backbone: str, size: int, batch: int, batches: int, device: str, compil
     return batch * batches / (time.perf_counter() - began)
 
 
-def decoding(size: int, pictures: Path, count: int) -> float:
-    """Images a second of reading and resizing alone, on all cores."""
-    squares = Preprocessing(size)
-    files = sorted(pictures.iterdir())[:count]
-    with ThreadPoolExecutor(cores()) as pool:
-        began = time.perf_counter()
-        deque(pool.map(squares.load, files), maxlen=0)
-        return len(files) / (time.perf_counter() - began)
-
-
 def throughput(folder: Path) -> None:
     cuda = torch.cuda.is_available()
     settings = [
@@ -127,7 +121,7 @@ def throughput(folder: Path) -> None:
     ]
     if cuda:
         settings = [("convnext_base", 224, 256, 12_800, "cuda", compiled) for compiled in (False, True)]
-    heads = f"{'bare img/s':>12}{'tag img/s':>11}{'ratio':>7}{'possible':>10}{'auto img/s':>12}"
+    heads = f"{'bare img/s':>12}{'tag img/s':>11}{'ratio':>7}{'auto img/s':>12}"
     print(f"{'backbone':<15}{'size':>5}{'batch':>6}{heads}")
     for backbone, size, batch, count, device, compiled in settings:
         root = Root(folder / f"{backbone}{compiled}")
@@ -139,10 +133,8 @@ def throughput(folder: Path) -> None:
             rounds.append((alone, tagging(root, name, pictures, batch, device, compiled)))
         alone, ours = (statistics.median(column) for column in zip(*rounds, strict=True))
         auto = tagging(root, name, pictures, None, device, compiled) if count > 1000 else float("nan")
-        read = decoding(size, pictures, min(count, 1024))
-        possible = min(1, read / alone) if cuda else read / (read + alone)
         label = backbone + (" *" if compiled else "")
-        columns = f"{alone:>12.1f}{ours:>11.1f}{ours / alone:>7.2f}{possible:>10.2f}{auto:>12.1f}"
+        columns = f"{alone:>12.1f}{ours:>11.1f}{ours / alone:>7.2f}{auto:>12.1f}"
         print(f"{label:<15}{size:>5}{batch:>6}{columns}", flush=True)
     if cuda:
         print("* compiled; bf16")

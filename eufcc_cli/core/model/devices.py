@@ -1,5 +1,9 @@
 """What a network runs on, and in which precision."""
 
+import ctypes
+import sys
+from functools import cache
+
 import torch
 
 from eufcc_cli.core.errors import ModelError
@@ -23,7 +27,8 @@ def select_device(name: str = "auto") -> torch.device:
 def select_precision(name: str, device: torch.device, *, inference: bool = False) -> torch.dtype:
     """The type of the network's arithmetic; auto: bf16 on a GPU that has it, else float32.
 
-    For inference, auto is bf16 on a processor that has it, too.
+    For inference, auto is bf16 on a processor with matrix units for it, too; vector units alone
+    (AVX512-BF16) make it slower than float32.
     """
     if name == "auto":
         has_bf16 = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
@@ -38,6 +43,22 @@ def select_precision(name: str, device: torch.device, *, inference: bool = False
 
 
 def _cpu_has_bf16() -> bool:
-    """Whether the processor multiplies matrices in bf16; elsewhere bf16 on a CPU is emulated, and slow."""
-    tests = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
-    return any(getattr(torch.cpu, name, lambda: False)() for name in tests)
+    """Whether the processor multiplies matrices in bf16."""
+    return bool(getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)())
+
+
+@cache
+def keep_freed_memory() -> None:
+    """Have the C library keep what tensors free for the next ones, as GPUs do.
+
+    By itself glibc gives large blocks back to the system at once; to get them anew, page by page, takes up
+    to a third of a network's time on a processor. One arena serves all threads, since those of
+    threads cannot hold large blocks.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is None:  # another C library than glibc
+        return
+    m_trim_threshold, m_mmap_max, m_arena_max = -1, -4, -8  # malloc.h
+    mallopt(m_mmap_max, 0)
+    mallopt(m_trim_threshold, 2**31 - 1)
+    mallopt(m_arena_max, 1)

@@ -4,6 +4,7 @@ import logging
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from eufcc_cli.core.errors import ImageError, ModelError
 from eufcc_cli.core.model.batching import BatchSize
 from eufcc_cli.core.model.checkpoint import TaggingModel
 from eufcc_cli.core.model.dataset import as_images
+from eufcc_cli.core.model.devices import keep_freed_memory
 from eufcc_cli.core.model.preprocessing import Preprocessing
 
 log = logging.getLogger("eufcc")
@@ -27,6 +29,7 @@ Source = Path | Callable[[], Path | bytes]
 
 _AHEAD_BYTES = 128 << 20  # of decoded images that wait for the network
 _PATIENCE = 0.02  # seconds that an eager prediction waits for one more image
+_MOST_LANES = 4  # batches that a processor computes at once: each takes its own memory
 
 
 @dataclass(frozen=True)
@@ -66,40 +69,67 @@ def predict_together(
 ) -> Iterator[tuple[Prediction, ...]]:
     """As `predict`, with several models: each image is read once and scored by all of them.
 
+    A processor computes several batches at once, each on its share of the threads: the threads of one batch
+    wait for each other after every layer, those of several do not.
+
     batch_size None: as large as makes it faster. eager: where the next item lets itself be waited for (a
     pipe), go on with those that are there; the batches then depend on timing. smallest_batch: smaller
     ones are filled up (to `batching.STEADY`, an image has the same scores whatever stands beside it).
     """
-    size = BatchSize(models[0].device, batch_size)
+    device = models[0].device
+    lanes, threads = 1, torch.get_num_threads()
+    if device.type == "cpu":
+        keep_freed_memory()
+        lanes = min(_MOST_LANES, threads)
+    size = BatchSize(device, batch_size)
     decoders = ThreadPoolExecutor(workers or cores(), thread_name_prefix="decode")
-    network = ThreadPoolExecutor(1, thread_name_prefix="network")
-    waiting = _Waiting(models, items, decoders, size.most)
-    scored: Future[list[tuple[Prediction, ...]]] | None = None
+    network = ThreadPoolExecutor(lanes, thread_name_prefix="network")
+    waiting = _Waiting(models, items, decoders, lanes * size.most)
+    scored: deque[Future[_Scored]] = deque()
+    batches = waiting.batches(size, eager)
     failure: Exception | None = None
+
+    def next_scored() -> list[tuple[Prediction, ...]]:
+        done = scored.popleft().result()
+        size.measured(done.images, done.seconds)
+        return done.predictions
+
     try:
-        try:
-            # The network works on a batch while whoever asked looks at the one before.
-            for batch in waiting.batches(size, eager):
-                following = network.submit(_score, models, batch, size, smallest_batch)
-                if scored is not None:
-                    yield from scored.result()
-                scored = following
-                if eager and waiting.empty():
-                    yield from scored.result()
-                    scored = None
-        except Exception as error:  # told after all that came before it
-            failure = error
-        if scored is not None:
-            yield from scored.result()
+        while True:
+            try:
+                batch = next(batches, None)
+            except Exception as error:  # told after all that came before it
+                batch, failure = None, error
+            if batch is None:
+                break
+            # A batch that is not full has no others beside it: all threads are its own.
+            share = threads // lanes if len(batch) == size.now else threads
+            scored.append(network.submit(_score, models, batch, size, smallest_batch, share))
+            # The network works on the next batches while whoever asked looks at the one before.
+            while len(scored) > lanes or (eager and scored and waiting.empty()):
+                yield from next_scored()
+        while scored:
+            yield from next_scored()
         if failure is not None:
             raise failure
     finally:
         waiting.stop()
         for pool in (decoders, network):
             pool.shutdown(wait=False, cancel_futures=True)
+        if lanes > 1:  # new threads take over what was set last
+            torch.set_num_threads(threads)
 
 
 Squares = dict[Preprocessing, np.ndarray]
+
+
+@dataclass(frozen=True, slots=True)
+class _Scored:
+    """A batch's predictions, and how many images the network looked at in how many seconds."""
+
+    predictions: list[tuple[Prediction, ...]]
+    images: int
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,13 +217,15 @@ def _load(preprocessings: Iterable[Preprocessing], source: Source) -> Squares | 
 
 
 def _score(
-    models: Sequence[TaggingModel], batch: list[_Item], size: BatchSize, smallest: int
-) -> list[tuple[Prediction, ...]]:
+    models: Sequence[TaggingModel], batch: list[_Item], size: BatchSize, smallest: int, threads: int
+) -> _Scored:
+    if torch.get_num_threads() != threads:  # the calling thread's own number
+        torch.set_num_threads(threads)
     loaded = [item.squares.result() for item in batch]
     squares = [squares for squares in loaded if not isinstance(squares, str)]
     began = time.perf_counter()
     tables = [_scores(model, squares, size, smallest) for model in models] if squares else []
-    size.measured(len(squares), time.perf_counter() - began)
+    seconds = time.perf_counter() - began
     predictions = []
     row = 0
     for item, result in zip(batch, loaded, strict=True):
@@ -204,7 +236,7 @@ def _score(
             rows = [{facet: table[row] for facet, table in scores.items()} for scores in tables]
             predictions.append(tuple(Prediction(item.key, item.source, scores) for scores in rows))
             row += 1
-    return predictions
+    return _Scored(predictions, len(squares), seconds)
 
 
 def _scores(
