@@ -36,16 +36,19 @@ class Coherence:
     """
 
     def __init__(self, vocabulary: "FacetVocabulary") -> None:
-        parents, depths = np.asarray(vocabulary.parents), vocabulary.depths
-        levels = [np.flatnonzero(depths == depth) for depth in range(int(depths.max(initial=0)), 1, -1)]
-        self._levels = [(level, parents[level]) for level in levels]
+        # Where every tag stands right before its descendants, those are a range, which one call looks over.
+        lineages = [[i for i in line if i >= 0] for line in vocabulary.ancestors[:, ::-1].tolist()]
+        self._order = np.array(sorted(range(len(vocabulary)), key=lineages.__getitem__), dtype=np.int64)
+        sizes = np.bincount(vocabulary.ancestors.ravel() + 1, minlength=len(vocabulary) + 1)[1:]
+        starts = np.arange(len(vocabulary))
+        self._ranges = np.stack([starts, starts + sizes[self._order]], axis=1).ravel()
+        self._places = np.argsort(self._order)
 
     def __call__(self, log_scores: np.ndarray) -> np.ndarray:
         """[n] or [B, n] -> the same shape, a new array."""
-        raised = np.array(log_scores.T)  # tags first: np.maximum.at then works on whole rows
-        for level, parents in self._levels:  # the deepest first: one pass for each depth is enough
-            np.maximum.at(raised, parents, raised[level])
-        return raised.T
+        ordered = log_scores[..., self._order]
+        ended = np.concatenate([ordered, ordered[..., :1]], axis=-1)  # no range may begin behind the end
+        return np.maximum.reduceat(ended, self._ranges, axis=-1)[..., ::2][..., self._places]
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import repeat
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,8 +19,7 @@ DEFAULT_THRESHOLD = 0.2
 UNCALIBRATED = FacetCalibration(0, 1.0, 0.0, {}, np.empty((0, 2)))
 
 
-@dataclass(frozen=True, slots=True)
-class Suggestion:
+class Suggestion(NamedTuple):
     """A tag for an image, with the names from the top down to it, and its probability.
 
     kind: in a catalogue, what the suggestion is to the record: `missing` or `more specific`.
@@ -152,6 +152,10 @@ class FacetChooser:
     def ranked(self, coherent: np.ndarray, among: np.ndarray) -> list[int]:
         """The numbers of the suggested tags among some (bool [n]): best first, ancestors before theirs."""
         tags = np.flatnonzero((coherent >= self._floor) & self._allowed & among)
+        if self._top is not None and len(tags) > self._top and not self._deepest:
+            # Sorting them all would be most of the work; what ties with the last one stays.
+            scores = coherent[tags]
+            tags = tags[scores >= np.partition(scores, -self._top)[-self._top]]
         tags = tags[np.lexsort((self.vocabulary.depths[tags], -coherent[tags]))]
         return self._deepest_of(tags.tolist()) if self._deepest else tags[: self._top].tolist()
 
