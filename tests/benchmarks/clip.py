@@ -25,6 +25,7 @@ from eufcc_cli.core.model.dataset import Split
 from eufcc_cli.core.model.optimization import create_optimizer
 from eufcc_cli.core.model.towers import create_clip
 from eufcc_cli.core.taxonomy.vocabulary import FacetVocabulary, Targets, Vocabulary
+from tests.benchmarks.peer import Peer
 
 BATCH, STEPS, SIZE = 64, 4, 64
 TAGS = {"objectTypes": 894, "materials": 269, "classifications": 33, "subjects": 7}
@@ -124,7 +125,9 @@ def main(rounds: int = 7) -> None:
     }
     with tempfile.TemporaryDirectory() as folder:
         runs = {name: ours(config, squares, Path(folder)) for name, config in settings.items()}
-        taken = in_turns({"open_clip, bare loop": bare(plain, squares), **runs}, rounds)
+        peer = Peer(bare, plain, squares)
+        taken = in_turns({"open_clip, bare loop": peer, **runs}, rounds)
+        peer.end()
     print(f"clip_mini, {SIZE} px, batch {BATCH}, {torch.get_num_threads()} CPU threads, float32")
     print(f"{'':54}{'images/s':>10}{'of bare':>10}")
     for name, seconds in taken.items():

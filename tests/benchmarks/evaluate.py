@@ -3,7 +3,6 @@
 import tempfile
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from unittest import mock
 
@@ -20,6 +19,7 @@ from eufcc_cli.core.files import Root, image_stem
 from eufcc_cli.core.model.checkpoint import load_model
 from eufcc_cli.core.taxonomy.annotations import write_table
 from eufcc_cli.core.taxonomy.vocabulary import FacetVocabulary, Vocabulary
+from tests.benchmarks.peer import Peer
 
 BACKBONE, SIZE, BATCH, IMAGES = "convnext_atto", 224, 32, 256
 TAGS = {"objectTypes": 894, "materials": 269, "classifications": 33, "subjects": 7}
@@ -59,10 +59,17 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-@torch.inference_mode()
-def infer(network: torch.nn.Module, batches: list[torch.Tensor]) -> None:
-    for batch in batches:
-        network(batch)
+def bare() -> Callable[[], object]:
+    network = timm.create_model(BACKBONE, num_classes=sum(TAGS.values()))
+    network.eval().to(memory_format=torch.channels_last)
+    images = torch.randn(BATCH, 3, SIZE, SIZE).contiguous(memory_format=torch.channels_last)
+
+    @torch.inference_mode()
+    def infer() -> None:
+        for _ in range(IMAGES // BATCH):
+            network(images)
+
+    return infer
 
 
 def main() -> None:
@@ -72,10 +79,6 @@ def main() -> None:
         model = load_model("bench", root, "cpu", "fp32")
         side = model.preprocessing.stored
         square = np.random.default_rng(0).integers(256, size=(side, side, 3), dtype=np.uint8)
-        bare = timm.create_model(BACKBONE, num_classes=sum(TAGS.values()))
-        bare.eval().to(memory_format=torch.channels_last)
-        images = torch.randn(BATCH, 3, SIZE, SIZE).contiguous(memory_format=torch.channels_last)
-        batches = [images] * (IMAGES // BATCH)
 
         def evaluate(keep: bool = False) -> None:
             scorer = ModelScorer(model, root, "bench", BATCH, keep=keep)
@@ -84,13 +87,14 @@ def main() -> None:
         loaded = mock.patch(
             "eufcc_cli.core.model.prediction._load", lambda made, _: dict.fromkeys(made, square)
         )
-        with loaded, ThreadPoolExecutor(1) as thread:
-            infer(bare, batches[:2])
+        peer = Peer(bare)
+        peer()
+        with loaded:
             floor, ours = [], []
             for _ in range(3):  # by turns, so that both meet the same neighbours
-                # In a thread of its own, as `predict` computes: on a busy machine that alone is a difference.
-                floor.append(seconds(lambda: thread.submit(infer, bare, batches).result()))
+                floor.append(seconds(peer))
                 ours.append(seconds(evaluate))
+        peer.end()
         first, second = (seconds(lambda: evaluate(keep=True)) for _ in range(2))
     bare_rate, our_rate = IMAGES / min(floor), IMAGES / min(ours)
     ratio = our_rate / bare_rate

@@ -1,9 +1,8 @@
 """Tagging from JPEG files to JSON lines: against bare timm inference, from a cold start, on many images.
 
 Bare inference is a timm model with one classifier of 1,203 outputs on normalised tensors in memory, at the
-same backbone, batch and precision, in a process of its own. A cold start is measured against a process that
-imports torch
-and timm.
+same backbone, batch and precision, in a process of its own; of what `tag` does, decoding alone has
+a column. A cold start is measured against a process that imports torch and timm.
 """
 
 import os
@@ -12,6 +11,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,7 @@ import torch
 from PIL import Image
 
 from eufcc_cli.core.collect.inputs import listed
+from eufcc_cli.core.collect.workers import cores
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.model.batching import BatchSize
 from eufcc_cli.core.model.checkpoint import (
@@ -34,6 +37,7 @@ from eufcc_cli.core.model.preprocessing import Preprocessing
 from eufcc_cli.core.report.suggestions.lines import JsonLines
 from eufcc_cli.core.suggestions import Choice
 from eufcc_cli.core.tagging import Tagger, compile_network
+from tests.benchmarks.peer import Peer
 from tests.benchmarks.training import vocabulary
 from tests.peak import peak_memory
 
@@ -82,33 +86,41 @@ def tagging(root: Root, name: str, pictures: Path, batch: int | None, device: st
     return count / (time.perf_counter() - began)
 
 
-def bare(*settings: object) -> float:
-    """`timm_alone` in a process of its own, where nothing of eufcc changes how torch works."""
-    call = f"from tests.benchmarks.tag import timm_alone; print(timm_alone(*{settings}))"
-    answer = subprocess.run([sys.executable, "-c", call], check=True, stdout=subprocess.PIPE, text=True)
-    return float(answer.stdout)
-
-
-def timm_alone(backbone: str, size: int, batch: int, batches: int, device: str, compiled: bool) -> float:
+def bare(
+    backbone: str, size: int, batch: int, batches: int, device: str, compiled: bool
+) -> Callable[[], float]:
     """Images a second of timm alone, in the precision that `tag` chooses by itself."""
     model = timm.create_model(backbone, num_classes=1203).eval().to(device, memory_format=torch.channels_last)
     images = torch.rand(batch, 3, size, size, device=device).contiguous(memory_format=torch.channels_last)
-    if compiled:
-        model = torch.compile(model)
-    cuda = device == "cuda"
+    network = torch.compile(model) if compiled else model
     precision = select_precision("auto", torch.device(device), inference=True)
-    reduced = precision != torch.float32
-    with torch.inference_mode(), torch.autocast(device, precision, enabled=reduced):
-        for _ in range(2):
-            model(images)
-        if cuda:
-            torch.cuda.synchronize()
+
+    def run() -> float:
+        with (
+            torch.inference_mode(),
+            torch.autocast(device, precision, enabled=precision != torch.float32),
+        ):
+            for _ in range(2):
+                network(images)
+            if device == "cuda":
+                torch.cuda.synchronize()
+            began = time.perf_counter()
+            for _ in range(batches):
+                network(images)
+            if device == "cuda":
+                torch.cuda.synchronize()
+        return batch * batches / (time.perf_counter() - began)
+
+    return run
+
+
+def decoding(size: int, files: list[Path]) -> float:
+    """Images a second of reading and resizing alone, on all cores."""
+    squares = Preprocessing(size)
+    with ThreadPoolExecutor(cores()) as pool:
         began = time.perf_counter()
-        for _ in range(batches):
-            model(images)
-        if cuda:
-            torch.cuda.synchronize()
-    return batch * batches / (time.perf_counter() - began)
+        deque(pool.map(squares.load, files), maxlen=0)
+        return len(files) / (time.perf_counter() - began)
 
 
 def throughput(folder: Path) -> None:
@@ -121,20 +133,22 @@ def throughput(folder: Path) -> None:
     ]
     if cuda:
         settings = [("convnext_base", 224, 256, 12_800, "cuda", compiled) for compiled in (False, True)]
-    heads = f"{'bare img/s':>12}{'tag img/s':>11}{'ratio':>7}{'auto img/s':>12}"
+    heads = f"{'bare img/s':>12}{'tag img/s':>11}{'ratio':>7}{'decoding img/s':>15}{'auto img/s':>12}"
     print(f"{'backbone':<15}{'size':>5}{'batch':>6}{heads}")
     for backbone, size, batch, count, device, compiled in settings:
         root = Root(folder / f"{backbone}{compiled}")
         name = make_run(root, backbone, size)
         pictures = make_pictures(root.path / "pictures", count + 2 * batch)
+        alone = Peer(bare, backbone, size, batch, max(2, count // batch // 2), device, compiled)
         rounds = []
         for _ in range(3):  # in turns, so that both meet the same machine
-            alone = bare(backbone, size, batch, max(2, count // batch // 2), device, compiled)
-            rounds.append((alone, tagging(root, name, pictures, batch, device, compiled)))
-        alone, ours = (statistics.median(column) for column in zip(*rounds, strict=True))
+            rounds.append((alone(), tagging(root, name, pictures, batch, device, compiled)))
+        alone.end()
+        floor, ours = (statistics.median(column) for column in zip(*rounds, strict=True))
         auto = tagging(root, name, pictures, None, device, compiled) if count > 1000 else float("nan")
+        read = decoding(size, sorted(pictures.iterdir())[:1024])
         label = backbone + (" *" if compiled else "")
-        columns = f"{alone:>12.1f}{ours:>11.1f}{ours / alone:>7.2f}{auto:>12.1f}"
+        columns = f"{floor:>12.1f}{ours:>11.1f}{ours / floor:>7.2f}{read:>15.1f}{auto:>12.1f}"
         print(f"{label:<15}{size:>5}{batch:>6}{columns}", flush=True)
     if cuda:
         print("* compiled; bf16")

@@ -1,7 +1,8 @@
-"""Training against a bare timm loop: the same backbone, batch, precision and optimizer, in one process.
+"""Training against a bare timm loop: the same backbone, batch, precision and optimizer, in turns.
 
-The bare loop has its normalised float images in memory and one linear head with binary cross-entropy; ours
-reads uint8 squares from the cache, varies and normalises them, and learns four facets of 1,203 tags.
+The bare loop, in a process of its own, has its normalised float images in memory and one linear head with
+binary cross-entropy; ours reads uint8 squares from the cache, varies and normalises them, and learns four
+facets of 1,203 tags.
 """
 
 import tempfile
@@ -24,6 +25,7 @@ from eufcc_cli.core.model.network import Network, create_backbone
 from eufcc_cli.core.model.preprocessing import Preprocessing
 from eufcc_cli.core.model.training import Trainer
 from eufcc_cli.core.taxonomy.vocabulary import FacetVocabulary, Targets, Vocabulary
+from tests.benchmarks.peer import Peer
 
 TAGS = {"objectTypes": 815, "materials": 247, "classifications": 93, "subjects": 48}
 TRUE = 5
@@ -116,7 +118,7 @@ def compare(size: int, batch: int, steps: int, *, backbone: str = "convnext_atto
     """Print images/s of ours and of the bare loop, the better of several alternating rounds each."""
     shown = f"{backbone} {size} px, batch {batch}, {device} {precision}{' compiled' if compiled else ''}"
     with tempfile.TemporaryDirectory() as folder:
-        floor = bare(backbone, size, batch, steps, device, precision, compiled)
+        floor = Peer(bare, backbone, size, batch, steps, device, precision, compiled)
         runs = {
             f"{method}, {augment}": ours(
                 backbone, size, batch, steps, device, precision, compiled, method, augment, Path(folder)
@@ -133,6 +135,7 @@ def compare(size: int, batch: int, steps: int, *, backbone: str = "convnext_atto
                 seconds = run()
                 if number:  # the first round warms up
                     times[name].append(seconds)
+        floor.end()
     images, best = batch * steps, min(times["bare timm loop"])
     print(shown)
     for name, seconds in times.items():

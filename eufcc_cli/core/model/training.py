@@ -24,6 +24,7 @@ from eufcc_cli.core.model.augmentation import AUGMENTATIONS
 from eufcc_cli.core.model.checkpoint import TaggingModel, load_weights, save_weights
 from eufcc_cli.core.model.config import TrainConfig
 from eufcc_cli.core.model.dataset import Split, Squares, epoch_order, rarity_weights
+from eufcc_cli.core.model.devices import keep_freed_memory
 from eufcc_cli.core.model.interruption import Interruption
 from eufcc_cli.core.model.optimization import create_optimizer, schedule, set_learning_rate
 from eufcc_cli.core.model.state import load_state, save_state
@@ -73,6 +74,8 @@ class Trainer:
         progress: Progress = SILENT,
         on_epoch: Callable[[dict[str, float]], None] | None = None,
     ) -> None:
+        if accelerator.device.type == "cpu":
+            keep_freed_memory()
         self.model, self.config, self.folder = model, config, folder
         self.split, self.squares = train
         self.validation = Validation(model, *validation, accelerator, config.batch_size)
