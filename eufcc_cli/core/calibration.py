@@ -22,6 +22,7 @@ _POINTS = 256  # of the risk curve, for other risks
 _BINS = 4096  # of logits: the fit then costs the same for any number of images
 _LOGITS = (-40.0, 15.0)
 _SLOPES = (0.05, 20.0)
+_ROWS = 256  # of a table of scores that are made coherent at once
 
 
 class Coherence:
@@ -46,6 +47,11 @@ class Coherence:
 
     def __call__(self, log_scores: np.ndarray) -> np.ndarray:
         """[n] or [B, n] -> the same shape, a new array."""
+        if log_scores.ndim > 1 and len(log_scores) > _ROWS:  # tables take no more than one copy
+            coherent = np.empty_like(log_scores)
+            for start in range(0, len(log_scores), _ROWS):
+                coherent[start : start + _ROWS] = self(log_scores[start : start + _ROWS])
+            return coherent
         ordered = log_scores[..., self._order]
         ended = np.concatenate([ordered, ordered[..., :1]], axis=-1)  # no range may begin behind the end
         return np.maximum.reduceat(ended, self._ranges, axis=-1)[..., ::2][..., self._places]

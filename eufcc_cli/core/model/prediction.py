@@ -20,6 +20,7 @@ from eufcc_cli.core.model.batching import BatchSize
 from eufcc_cli.core.model.checkpoint import TaggingModel
 from eufcc_cli.core.model.dataset import as_images
 from eufcc_cli.core.model.devices import keep_freed_memory
+from eufcc_cli.core.model.network import Network
 from eufcc_cli.core.model.preprocessing import Preprocessing
 
 log = logging.getLogger("eufcc")
@@ -80,7 +81,9 @@ def predict_together(
     lanes, threads = 1, torch.get_num_threads()
     if device.type == "cpu":
         keep_freed_memory()
-        lanes = min(_MOST_LANES, threads)
+        # Compiled networks, and CLIP's, whose texts are encoded first, are better off with all threads.
+        if all(isinstance(model.network, Network) for model in models):
+            lanes = max(count for count in range(1, _MOST_LANES + 1) if threads % count == 0)
     size = BatchSize(device, batch_size)
     decoders = ThreadPoolExecutor(workers or cores(), thread_name_prefix="decode")
     network = ThreadPoolExecutor(lanes, thread_name_prefix="network")
@@ -102,8 +105,9 @@ def predict_together(
                 batch, failure = None, error
             if batch is None:
                 break
-            # A batch that is not full has no others beside it: all threads are its own.
-            share = threads // lanes if len(batch) == size.now else threads
+            # The last batch has few others beside it, or none: all threads are its own.
+            last = len(batch) < size.now or (not scored and waiting.ended())
+            share = threads if last else threads // lanes
             scored.append(network.submit(_score, models, batch, size, smallest_batch, share))
             # The network works on the next batches while whoever asked looks at the one before.
             while len(scored) > lanes or (eager and scored and waiting.empty()):
@@ -158,6 +162,7 @@ class _Waiting:
         self._items = items
         self._decoders = decoders
         self._stopped = threading.Event()
+        self._ended = False
         # A daemon: where items come from a pipe, the end of the program need not wait for the next one.
         threading.Thread(target=self._read, name="reader", daemon=True).start()
 
@@ -171,6 +176,7 @@ class _Waiting:
                     return
         except BaseException as error:
             last = error
+        self._ended = True
         self._put(last)
 
     def _put(self, item: _Item | BaseException | None) -> None:
@@ -201,6 +207,10 @@ class _Waiting:
     def empty(self) -> bool:
         """True where the next item is not there yet."""
         return self._queue.empty()
+
+    def ended(self) -> bool:
+        """True where it is known that no item follows; what tells the end may still be in the queue."""
+        return self._ended and self._queue.qsize() <= 1
 
     def stop(self) -> None:
         self._stopped.set()
