@@ -35,6 +35,14 @@ def test_coherent_scores_agree_with_loops(parents: list[int], data: st.DataObjec
     assert coherent(np.array(rows[0])).tolist() == expected[0]
 
 
+def test_a_table_is_made_coherent_as_its_rows_are() -> None:
+    rng = np.random.default_rng(4)
+    parents = [-1, 0, 0, 1, -1, 4, 5]
+    table = rng.normal(-3, 2, (700, len(parents))).astype(np.float32)
+    coherent = Coherence(vocabulary_of(parents))
+    assert coherent(table).tolist() == [coherent_by_loops(row, parents) for row in table.tolist()]
+
+
 def simulated(images: int, seed: int, tags: int = 40, slope: float = 0.6, bias: float = -0.8):
     """Scores of which it is known how probable they make a tag: sigmoid(slope * logit + bias)."""
     rng = np.random.default_rng(seed)
