@@ -84,7 +84,7 @@ def predict_together(
         # Compiled networks, and CLIP's, whose texts are encoded first, are better off with all threads.
         if all(isinstance(model.network, Network) for model in models):
             lanes = max(count for count in range(1, _MOST_LANES + 1) if threads % count == 0)
-    size = BatchSize(device, batch_size)
+    size = BatchSize(device, batch_size, lanes)
     decoders = ThreadPoolExecutor(workers or cores(), thread_name_prefix="decode")
     network = ThreadPoolExecutor(lanes, thread_name_prefix="network")
     waiting = _Waiting(models, items, decoders, lanes * size.most)
