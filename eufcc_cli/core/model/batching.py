@@ -35,7 +35,7 @@ class BatchSize:
 
     def __init__(self, device: torch.device, fixed: int | None, lanes: int = 1) -> None:
         self.now = fixed or _FIRST.get(device.type, 8)
-        self.most = fixed or _MOST.get(device.type, 64) // lanes
+        self.most = fixed or max(2 * self.now, _MOST.get(device.type, 64) // lanes)
         self._growing = fixed is None
         self._measured = 0
         self._speed = 0.0

@@ -52,8 +52,8 @@ def keep_freed_memory() -> None:
     """Have the C library keep what tensors free for the next ones, as GPUs do.
 
     By itself glibc gives large blocks back to the system at once; to get them anew, page by page, takes up
-    to a third of a network's time on a processor. One arena serves all threads, since those of
-    threads cannot hold large blocks.
+    to a third of a network's time on a processor. One arena serves all threads, since those of threads
+    cannot hold large blocks. It holds for the whole process, which keeps the most it ever took.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is None:  # another C library than glibc
