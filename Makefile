@@ -30,6 +30,7 @@ check: install ## Lint, types and documentation only
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/lint-imports
 	@$(BIN)/cog --check README.md
 
 format: install ## Put the code into its standard form

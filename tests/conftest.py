@@ -64,7 +64,7 @@ def eufcc(eufcc_command: str, tmp_path: Path) -> Run:
 @pytest.fixture(scope="session")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A collection root of 160 drawn images; read it, or copy it with `demo_root`."""
-    from eufcc_cli.core.collect.demo import draw_collection
+    from eufcc_cli.core.demo import draw_collection
     from eufcc_cli.core.files import Root
 
     folder = tmp_path_factory.mktemp("drawn")
@@ -84,8 +84,8 @@ def demo_root(drawn: Path, tmp_path: Path) -> Path:
 def trained(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the drawn collection with a quickly trained run `small` (multilabel, 32 pixels)."""
     from eufcc_cli.core.files import Root
-    from eufcc_cli.core.model.config import TrainConfig
-    from eufcc_cli.core.model.run import train_run
+    from eufcc_cli.core.training.config import TrainConfig
+    from eufcc_cli.core.training.run import train_run
 
     folder = tmp_path_factory.mktemp("trained") / "root"
     shutil.copytree(drawn, folder)

@@ -14,7 +14,7 @@ from eufcc_cli.core.files import Root
 
 if TYPE_CHECKING:
     from eufcc_cli.core.model.checkpoint import TaggingModel
-    from eufcc_cli.core.model.wording import TextOptions
+    from eufcc_cli.core.model.clip.prompts import TextOptions
 
 SOME_FAILED = 3
 

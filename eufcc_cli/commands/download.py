@@ -17,8 +17,8 @@ from eufcc_cli.commands.common import SOME_FAILED, existing_root, importing
 from eufcc_cli.core.errors import EufccError
 
 if TYPE_CHECKING:
-    from eufcc_cli.core.collect.audit import Audit
-    from eufcc_cli.core.collect.census import Census, Plan
+    from eufcc_cli.core.download.summary import Census, Plan
+    from eufcc_cli.core.download.verify import Audit
 
 _WHAT, _HOW, _KEEP, _TELL = "What to do", "How to ask servers", "What to keep", "What to tell"
 _SHOWN = 15  # hosts and providers in the tables on a terminal; all of them elsewhere
@@ -171,12 +171,12 @@ def download(
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # else numpy starts a thread for every core
     with importing():
-        from eufcc_cli.core.collect import census
-        from eufcc_cli.core.collect.audit import audit
-        from eufcc_cli.core.collect.backlog import take_stock
-        from eufcc_cli.core.collect.images import Options, download_images
-        from eufcc_cli.core.collect.ledger import FAILURES, TEMPORARY, Ledger, LedgerReader
-        from eufcc_cli.core.collect.manners import Manners
+        from eufcc_cli.core.download import summary
+        from eufcc_cli.core.download.backlog import take_stock
+        from eufcc_cli.core.download.engine import Options, download_images
+        from eufcc_cli.core.download.ledger import FAILURES, TEMPORARY, Ledger, LedgerReader
+        from eufcc_cli.core.download.verify import audit
+        from eufcc_cli.core.http.politeness import Manners
 
     idle = {"--report": report, "--duplicates": duplicates}
     if plan:
@@ -195,27 +195,27 @@ def download(
     options = Options(workers, size.value, resize, max_bytes, max_pixels, same_body, manners=manners)
     retry = {None: frozenset[str](), Retry.temporary: TEMPORARY, Retry.all: FAILURES}[retry_failed]
     if verify:
-        known = census.known_ids(root)
+        known = summary.known_ids(root)
         with Ledger(root.ledger) as ledger:
             outcome = audit(root, ledger, known, max_pixels=max_pixels, progress=console.progress())
         _tell_audit(outcome, format)
         raise typer.Exit(SOME_FAILED if outcome.findings else 0)
-    listed = census.read_wanted(root, split or ())
+    listed = summary.read_wanted(root, split or ())
     wanted = listed.drop_duplicates("id", ignore_index=True)
     if plan:
         with LedgerReader(root.ledger) as reader:
             stock = take_stock(root, reader, wanted, retry)
-            _tell_plan(census.plan(stock, limit, reader.mean_bytes(), options), format)
+            _tell_plan(summary.plan(stock, limit, reader.mean_bytes(), options), format)
         return
     with Ledger(root.ledger) as ledger:
         stock = take_stock(root, ledger, wanted, retry)
         stock.clear(ledger)
         download_images(root, ledger, stock.pending[:limit], stock.found, options, console.progress())
-        counted = census.take_census(wanted, ledger)
+        counted = summary.take_census(wanted, ledger)
         if report is not None:
-            _write_report(report, census.failures(wanted, ledger))
+            _write_report(report, summary.failures(wanted, ledger))
         if duplicates is not None:
-            from eufcc_cli.core.collect.duplicates import find_duplicates
+            from eufcc_cli.core.download.duplicates import find_duplicates
 
             found = find_duplicates(root, ledger, listed, progress=console.progress())
             _write_duplicates(duplicates, found)
@@ -290,7 +290,7 @@ def _tell_audit(audit: "Audit", format: Format) -> None:
 
 
 def _write_report(path: Path, failures: list[dict[str, object]]) -> None:
-    from eufcc_cli.core.collect.census import FAILURE_COLUMNS
+    from eufcc_cli.core.download.summary import FAILURE_COLUMNS
     from eufcc_cli.core.files import atomic_open
 
     with atomic_open(path, "w") as file:

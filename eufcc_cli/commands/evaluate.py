@@ -26,7 +26,7 @@ from eufcc_cli.core.progress import Progress
 if TYPE_CHECKING:
     from eufcc_cli.core.evaluation.bootstrap import Bootstrap
     from eufcc_cli.core.evaluation.comparison import Comparison
-    from eufcc_cli.core.evaluation.splits import Source, TestSplit
+    from eufcc_cli.core.evaluation.eval_split import Source, TestSplit
     from eufcc_cli.core.report.cells import Table
 
 _WHAT, _TRUST, _WHERE, _OUT, _MACHINE = "What is scored", "Trust", "Where it fails", "Output", "Machine"
@@ -201,10 +201,10 @@ def evaluate(
     with importing():
         from eufcc_cli.core.evaluation import processes
         from eufcc_cli.core.evaluation.comparison import compare as compare_sources
+        from eufcc_cli.core.evaluation.eval_split import read_split
         from eufcc_cli.core.evaluation.results import Measures
-        from eufcc_cli.core.evaluation.sources import open_sources, spoken_of
-        from eufcc_cli.core.evaluation.splits import read_split
-        from eufcc_cli.core.model.wording import TextOptions
+        from eufcc_cli.core.evaluation.score_sources import open_sources, spoken_of
+        from eufcc_cli.core.model.clip.prompts import TextOptions
 
     first = processes.join()[0] == 0
     splits = [] if calibrate else [read_split(root, name) for name in split or _test_splits(root)]
@@ -266,8 +266,8 @@ _NEEDED = "tags suggested for a coverage of 90 %"
 
 
 def _calibrate(sources: "Sequence[Source]", root: Root, progress: Progress) -> None:
-    from eufcc_cli.core.evaluation.calibrating import calibrate
-    from eufcc_cli.core.evaluation.splits import read_split
+    from eufcc_cli.core.evaluation.calibrate import calibrate
+    from eufcc_cli.core.evaluation.eval_split import read_split
 
     split = read_split(root, "val")
     for source in sources:

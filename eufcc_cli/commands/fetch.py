@@ -13,8 +13,8 @@ from eufcc_cli.commands.common import SOME_FAILED
 from eufcc_cli.core.files import Root
 
 if TYPE_CHECKING:
-    from eufcc_cli.core.collect.division import Report
-    from eufcc_cli.core.collect.harvest import Harvest
+    from eufcc_cli.core.dataset.division import Report
+    from eufcc_cli.core.harvest.harvesting import Harvest
 
 _SERVERS = "Servers"
 _MOST_LISTED = 20
@@ -78,7 +78,7 @@ def published(
     What is there and right is left alone, what was interrupted goes on where it stopped. data/provenance.json
     keeps what came from where.
     """
-    from eufcc_cli.core.collect.published import fetch_published
+    from eufcc_cli.core.dataset.published import fetch_published
     from eufcc_cli.core.files import SPLITS
 
     root: Root = ctx.obj
@@ -108,7 +108,7 @@ def demo(
 
     Prints the paths of three test images worth tagging.
     """
-    from eufcc_cli.core.collect.demo import draw_collection
+    from eufcc_cli.core.demo import draw_collection
     from eufcc_cli.core.files import image_stem
 
     root: Root = ctx.obj
@@ -215,8 +215,8 @@ def europeana(
     The same command goes on where it was interrupted. OUTPUT.attribution.md, beside the table, says whom to
     thank; keep it with the data. Then divide the table with `eufcc fetch splits`.
     """
-    from eufcc_cli.core.collect.europeana import Search
-    from eufcc_cli.core.collect.harvest import Servers, harvest
+    from eufcc_cli.core.harvest.europeana import Search
+    from eufcc_cli.core.harvest.harvesting import Servers, harvest
 
     root: Root = ctx.obj
     search = Search(tuple(keywords), theme, reusability, tuple(provider or ()), tuple(country or ()))
@@ -298,8 +298,8 @@ def splits(
 
     Pictures with one address stay on one side. data/splits.json lists what was divided, held out and dropped.
     """
-    from eufcc_cli.core.collect.division import Shares
-    from eufcc_cli.core.collect.splits import report_file, write_splits
+    from eufcc_cli.core.dataset.division import Shares
+    from eufcc_cli.core.dataset.splits import report_file, write_splits
 
     root: Root = ctx.obj
     shares = Shares(val, test, ood, min_count, seed)

@@ -12,10 +12,10 @@ from eufcc_cli.core.errors import EufccError, ImageError
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from eufcc_cli.core.collect.inputs import Input
-    from eufcc_cli.core.report.suggestions.output import ResultFile
-    from eufcc_cli.core.report.suggestions.writer import Writer
-    from eufcc_cli.core.tagging import Result
+    from eufcc_cli.core.tagging.inputs import Input
+    from eufcc_cli.core.tagging.tagger import Result
+    from eufcc_cli.core.tagging.writers.result_file import ResultFile
+    from eufcc_cli.core.tagging.writers.writer import Writer
 
 
 class Sink(Protocol):
@@ -113,7 +113,7 @@ class Sidecars:
         self._date = date
 
     def wants(self, item: "Input") -> bool:
-        from eufcc_cli.core.report.suggestions.sidecar import is_current, is_ours, sidecar_path
+        from eufcc_cli.core.tagging.writers.sidecar import is_current, is_ours, sidecar_path
 
         try:
             path = sidecar_path(item, self._folder)
@@ -127,7 +127,7 @@ class Sidecars:
         return not (self._skip_existing or is_current(path, item, self._creator))
 
     def write(self, result: "Result") -> None:
-        from eufcc_cli.core.report.suggestions.sidecar import sidecar_path, write_sidecar
+        from eufcc_cli.core.tagging.writers.sidecar import sidecar_path, write_sidecar
 
         if result.error is not None:
             self._fail(result.input, result.error)

@@ -31,10 +31,10 @@ from eufcc_cli.core.errors import EufccError
 from eufcc_cli.core.files import sha256
 
 if TYPE_CHECKING:
-    from eufcc_cli.core.catalogue import Catalogue
-    from eufcc_cli.core.collect.inputs import Input
-    from eufcc_cli.core.suggestions import Choice
-    from eufcc_cli.core.tagging import Tagger
+    from eufcc_cli.core.tagging.inputs import Input
+    from eufcc_cli.core.tagging.records import Catalogue
+    from eufcc_cli.core.tagging.selection import Choice
+    from eufcc_cli.core.tagging.tagger import Tagger
 
 _CHOOSING, _CATALOGUE, _OUTPUT, _MACHINE = "Which suggestions", "A catalogue", "Output", "Machine"
 
@@ -224,11 +224,11 @@ def tag(
     eufcc tag scans/ -o tags.jsonl   a folder; broken off, give it again
     find . -name '*.tif' | eufcc tag - --format csv
     """
-    from eufcc_cli.core.collect.fetching import Fetcher, Picture
-    from eufcc_cli.core.collect.inputs import count, is_url, listed
-    from eufcc_cli.core.collect.manners import Manners
-    from eufcc_cli.core.model.wording import TextOptions
-    from eufcc_cli.core.suggestions import Choice
+    from eufcc_cli.core.download.prefetch import Fetcher, Picture
+    from eufcc_cli.core.http.politeness import Manners
+    from eufcc_cli.core.model.clip.prompts import TextOptions
+    from eufcc_cli.core.tagging.inputs import count, is_url, listed
+    from eufcc_cli.core.tagging.selection import Choice
 
     root = existing_root(ctx)
     if output == Path("-"):
@@ -249,7 +249,7 @@ def tag(
     size = batch_size_of(batch_size)
     catalogue = None
     if table is not None:
-        from eufcc_cli.core.catalogue import Catalogue
+        from eufcc_cli.core.tagging.records import Catalogue
 
         catalogue = Catalogue.read(table, root)
     named = count(arguments)
@@ -296,7 +296,7 @@ def tag(
 def _tagger(names: list[str] | None, choice: "Choice", load: ModelLoader, compiled: bool) -> "Tagger":
     with importing():
         from eufcc_cli.core.model.checkpoint import newest_run
-        from eufcc_cli.core.tagging import Tagger, compile_network
+        from eufcc_cli.core.tagging.tagger import Tagger, compile_network
 
     if not names:
         newest = newest_run(load.root)
@@ -325,20 +325,20 @@ def _sink(
     catalogue: "Catalogue | None",
     stack: ExitStack,
 ) -> Sink:
-    from eufcc_cli.core.report.suggestions.formats import make_writer
-    from eufcc_cli.core.report.suggestions.output import ResultFile
+    from eufcc_cli.core.tagging.writers.choice import make_writer
+    from eufcc_cli.core.tagging.writers.result_file import ResultFile
 
     output, skip_existing = options["output"], options["skip_existing"]
     asked = {**tagger.scoring, "fill": options["fill"], **asdict(choice)}
     date = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     if form == "sidecar":
-        from eufcc_cli.core.report.suggestions.sidecar import creator
+        from eufcc_cli.core.tagging.writers.sidecar import creator
 
         content = json.dumps(asked, sort_keys=True).encode()
         origin = creator(tagger.name, tagger.digest, hashlib.sha256(content).hexdigest()[:16])
         return Sidecars(output, skip_existing, origin, date)
     if form in ("table", "tree") and output is None and console.on_terminal():
-        from eufcc_cli.core.report.suggestions.screen import panel, tree
+        from eufcc_cli.core.tagging.writers.screen import panel, tree
 
         return Screen(panel if form == "table" else tree)
     writer = make_writer(form, tagger, date, catalogue, fills=options["fill"], language=options["language"])

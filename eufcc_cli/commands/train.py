@@ -11,7 +11,7 @@ from eufcc_cli.commands.common import SOME_FAILED, existing_root, importing, is_
 from eufcc_cli.core.errors import EufccError
 
 if TYPE_CHECKING:
-    from eufcc_cli.core.model.run import Plan, Trained
+    from eufcc_cli.core.training.run import Plan, Trained
 
 _METHOD = (
     "multilabel, softmax, softmax-wce, hsoftmax-levels, hsoftmax-nodes, asl, multilabel-coherent; "
@@ -179,11 +179,11 @@ def train(
     torchrun --nproc-per-node N -m eufcc_cli train …
     """
     with importing():
-        from eufcc_cli.core.model.config import TrainConfig, read_settings
-        from eufcc_cli.core.model.run import train_run
-        from eufcc_cli.core.model.settings import is_finished
         from eufcc_cli.core.report.history import TensorBoard, plot_history
         from eufcc_cli.core.report.model_card import export_model
+        from eufcc_cli.core.training.config import TrainConfig, read_settings
+        from eufcc_cli.core.training.resumption import is_finished
+        from eufcc_cli.core.training.run import train_run
 
     root = existing_root(ctx)
     given = {key.rstrip("_"): ctx.params[key] for key in ctx.params if _is_setting(ctx, key)}

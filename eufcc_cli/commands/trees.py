@@ -119,7 +119,7 @@ def trees(
 
     facets = check_facets(facet or ())
     if plot:
-        from eufcc_cli.core.report.statistics import check_plot_file
+        from eufcc_cli.core.report.statistics_plot import check_plot_file
 
         check_plot_file(plot)
 
@@ -240,7 +240,7 @@ def _statistics(tables: "Tables", trees: "Trees", format: Format | None, plot: P
     if format is not None:
         output.tell_statistics(numbers, as_document=format is Format.json)
     if plot:
-        from eufcc_cli.core.report.statistics import plot_statistics
+        from eufcc_cli.core.report.statistics_plot import plot_statistics
 
         plot_statistics(numbers, plot)
         console.note(f"{plot}: tags per image and images per tag")

@@ -17,14 +17,14 @@ import pandas as pd
 import torch
 from accelerate import Accelerator
 
-from eufcc_cli.core.model.cache import CachedSquares
-from eufcc_cli.core.model.clip import ClipNetwork
-from eufcc_cli.core.model.clip_training import ClipTrainer, new_clip_model
-from eufcc_cli.core.model.config import TrainConfig
-from eufcc_cli.core.model.dataset import Split
-from eufcc_cli.core.model.optimization import create_optimizer
-from eufcc_cli.core.model.towers import create_clip
+from eufcc_cli.core.model.clip.scoring import ClipNetwork
+from eufcc_cli.core.model.clip.towers import create_clip
 from eufcc_cli.core.taxonomy.vocabulary import FacetVocabulary, Targets, Vocabulary
+from eufcc_cli.core.training.clip_trainer import ClipTrainer, new_clip_model
+from eufcc_cli.core.training.config import TrainConfig
+from eufcc_cli.core.training.data import Split
+from eufcc_cli.core.training.image_cache import CachedSquares
+from eufcc_cli.core.training.optimizer import create_optimizer
 from tests.benchmarks.peer import Peer
 
 BATCH, STEPS, SIZE = 64, 4, 64

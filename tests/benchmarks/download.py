@@ -25,13 +25,13 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from eufcc_cli.core.collect.backlog import take_stock
-from eufcc_cli.core.collect.census import take_census
-from eufcc_cli.core.collect.images import Options, download_images
-from eufcc_cli.core.collect.ledger import Entry, Ledger
-from eufcc_cli.core.collect.manners import Manners
-from eufcc_cli.core.collect.storing import JPEG_QUALITY, place
+from eufcc_cli.core.download.backlog import take_stock
+from eufcc_cli.core.download.engine import Options, download_images
+from eufcc_cli.core.download.ledger import Entry, Ledger
+from eufcc_cli.core.download.store import JPEG_QUALITY, place
+from eufcc_cli.core.download.summary import take_census
 from eufcc_cli.core.files import Root, image_stem
+from eufcc_cli.core.http.politeness import Manners
 from tests.servers import Misbehaving, misbehaving_server
 from tests.servers.misbehaving import picture
 

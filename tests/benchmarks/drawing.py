@@ -9,9 +9,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from eufcc_cli.core.collect.demo import draw_collection
-from eufcc_cli.core.collect.demo.camera import jpeg, photograph
-from eufcc_cli.core.collect.demo.plan import plan
+from eufcc_cli.core.demo import draw_collection
+from eufcc_cli.core.demo.camera import jpeg, photograph
+from eufcc_cli.core.demo.plan import plan
 from eufcc_cli.core.files import Root, write_bytes
 
 IMAGES = 800

@@ -12,9 +12,9 @@ import timm
 import torch
 from PIL import Image
 
+from eufcc_cli.core.evaluation.eval_split import read_split
 from eufcc_cli.core.evaluation.results import Measures, measure
 from eufcc_cli.core.evaluation.scoring import ModelScorer
-from eufcc_cli.core.evaluation.splits import read_split
 from eufcc_cli.core.files import Root, image_stem
 from eufcc_cli.core.model.checkpoint import load_model
 from eufcc_cli.core.taxonomy.annotations import write_table

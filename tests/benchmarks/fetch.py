@@ -11,11 +11,11 @@ import httpx
 import numpy as np
 import pandas as pd
 
-from eufcc_cli.core.collect.division import Shares
-from eufcc_cli.core.collect.europeana import Search
-from eufcc_cli.core.collect.harvest import Servers, harvest
-from eufcc_cli.core.collect.splits import write_splits
+from eufcc_cli.core.dataset.division import Shares
+from eufcc_cli.core.dataset.splits import write_splits
 from eufcc_cli.core.files import Root
+from eufcc_cli.core.harvest.europeana import Search
+from eufcc_cli.core.harvest.harvesting import Servers, harvest
 from eufcc_cli.core.taxonomy.annotations import (
     FACET_COLUMNS,
     ID,

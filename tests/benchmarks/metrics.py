@@ -20,7 +20,7 @@ def arrays() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 
 
 def ours(scores: torch.Tensor, row: torch.Tensor, column: torch.Tensor) -> float:
-    from eufcc_cli.core.metrics import rank_metrics_of, standings
+    from eufcc_cli.core.metrics.ranking import rank_metrics_of, standings
 
     return rank_metrics_of(standings(scores, row, column), IMAGES)["r_precision"].mean().item()
 
@@ -44,7 +44,7 @@ def main() -> None:
     from sklearn.metrics import label_ranking_average_precision_score
     from torchmetrics.retrieval import RetrievalRPrecision
 
-    from eufcc_cli.core.metrics import rank_metrics
+    from eufcc_cli.core.metrics.ranking import rank_metrics
 
     scores, row, column = arrays()
     truth = torch.zeros(IMAGES, TAGS, dtype=torch.bool)

@@ -21,22 +21,17 @@ import timm
 import torch
 from PIL import Image
 
-from eufcc_cli.core.collect.inputs import listed
-from eufcc_cli.core.collect.workers import cores
+from eufcc_cli.core.download.workers import cores
 from eufcc_cli.core.files import Root
+from eufcc_cli.core.machine import select_precision
 from eufcc_cli.core.model.batching import BatchSize
-from eufcc_cli.core.model.checkpoint import (
-    build_methods,
-    load_model,
-    save_config,
-    save_weights,
-)
-from eufcc_cli.core.model.devices import select_precision
+from eufcc_cli.core.model.checkpoint import build_methods, load_model, save_config, save_weights
 from eufcc_cli.core.model.network import Network, create_backbone
 from eufcc_cli.core.model.preprocessing import Preprocessing
-from eufcc_cli.core.report.suggestions.lines import JsonLines
-from eufcc_cli.core.suggestions import Choice
-from eufcc_cli.core.tagging import Tagger, compile_network
+from eufcc_cli.core.tagging.inputs import listed
+from eufcc_cli.core.tagging.selection import Choice
+from eufcc_cli.core.tagging.tagger import Tagger, compile_network
+from eufcc_cli.core.tagging.writers.lines import JsonLines
 from tests.benchmarks.peer import Peer
 from tests.benchmarks.training import vocabulary
 from tests.peak import peak_memory

@@ -17,14 +17,14 @@ import timm
 import torch
 from accelerate import Accelerator
 
-from eufcc_cli.core.model.cache import CachedSquares
 from eufcc_cli.core.model.checkpoint import TaggingModel, build_methods
-from eufcc_cli.core.model.config import TrainConfig
-from eufcc_cli.core.model.dataset import Split
 from eufcc_cli.core.model.network import Network, create_backbone
 from eufcc_cli.core.model.preprocessing import Preprocessing
-from eufcc_cli.core.model.training import Trainer
 from eufcc_cli.core.taxonomy.vocabulary import FacetVocabulary, Targets, Vocabulary
+from eufcc_cli.core.training.config import TrainConfig
+from eufcc_cli.core.training.data import Split
+from eufcc_cli.core.training.image_cache import CachedSquares
+from eufcc_cli.core.training.trainer import Trainer
 from tests.benchmarks.peer import Peer
 
 TAGS = {"objectTypes": 815, "materials": 247, "classifications": 93, "subjects": 48}

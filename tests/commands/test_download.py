@@ -21,9 +21,9 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
-from eufcc_cli.core.collect.ledger import Entry, Ledger, find_images
-from eufcc_cli.core.collect.locking import alone
+from eufcc_cli.core.download.ledger import Entry, Ledger, find_images
 from eufcc_cli.core.files import Root, image_stem
+from eufcc_cli.core.locks import alone
 from tests.conftest import Run
 from tests.servers import Misbehaving, misbehaving_server
 from tests.servers.misbehaving import picture

@@ -15,11 +15,11 @@ from urllib.parse import quote
 import pytest
 
 from eufcc_cli.commands import fetch as commands
-from eufcc_cli.core.collect.division import Shares
-from eufcc_cli.core.collect.europeana import Search
-from eufcc_cli.core.collect.harvest import Servers
-from eufcc_cli.core.collect.published import REVISIONS
+from eufcc_cli.core.dataset.division import Shares
+from eufcc_cli.core.dataset.published import REVISIONS
 from eufcc_cli.core.files import SPLITS, git_blob_id
+from eufcc_cli.core.harvest.europeana import Search
+from eufcc_cli.core.harvest.harvesting import Servers
 from eufcc_cli.core.taxonomy.annotations import FACETS, read_table
 from tests.conftest import Run
 from tests.servers.europe import Europe, europe

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from eufcc_cli.core.errors import DataError
+from eufcc_cli.core.evaluation.eval_split import TestSplit
 from eufcc_cli.core.evaluation.results import Result
-from eufcc_cli.core.evaluation.splits import TestSplit
 
 OVERALL, MACRO = "overall", "macro"
 Figure = tuple[str, str]  # (overall, macro or a facet; metric)

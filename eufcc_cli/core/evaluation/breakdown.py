@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from eufcc_cli.core.evaluation.results import FacetResult, Result
-from eufcc_cli.core.metrics import mean
+from eufcc_cli.core.metrics.ranking import mean
 
 # Many-, medium- and few-shot tags, as in Liu et al. (2019), Large-Scale Long-Tailed Recognition.
 _HEAD, _TAIL = 100, 20

@@ -11,11 +11,11 @@ from eufcc_cli.core.errors import EufccError
 from eufcc_cli.core.evaluation import processes
 from eufcc_cli.core.evaluation.bootstrap import Bootstrap, Difference, difference
 from eufcc_cli.core.evaluation.ensembles import Ensemble, fit_weights
+from eufcc_cli.core.evaluation.eval_split import Scores, Source, TestSplit, read_split
 from eufcc_cli.core.evaluation.paper import revision_of
 from eufcc_cli.core.evaluation.predictions import Predictions
 from eufcc_cli.core.evaluation.results import Measures, Result, measure
-from eufcc_cli.core.evaluation.saving import save_predictions
-from eufcc_cli.core.evaluation.splits import Scores, Source, TestSplit, read_split
+from eufcc_cli.core.evaluation.saved_scores import save_predictions
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.progress import SILENT, Progress
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from eufcc_cli.core.errors import DataError, ModelError
-from eufcc_cli.core.evaluation.splits import Scores, Source, Tagging, TestSplit
+from eufcc_cli.core.evaluation.eval_split import Scores, Source, Tagging, TestSplit
 from eufcc_cli.core.progress import SILENT, Progress
 from eufcc_cli.core.taxonomy.vocabulary import Vocabulary
 

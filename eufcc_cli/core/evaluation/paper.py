@@ -4,7 +4,7 @@ Source: Net et al., EUFCC-340K: A faceted hierarchical dataset for metadata anno
 (2025, doi:10.1007/s11042-024-20561-9), the table of results. Its splits are the `original` revision.
 """
 
-from eufcc_cli.core.collect.published import REVISIONS
+from eufcc_cli.core.dataset.published import REVISIONS
 from eufcc_cli.core.files import Root, git_blob_id
 
 METRICS = ("r_precision", "acc@1", "acc@10", "avg_rp")

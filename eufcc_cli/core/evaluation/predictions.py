@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from eufcc_cli.core.errors import DataError
-from eufcc_cli.core.evaluation.splits import Scores, TestSplit
+from eufcc_cli.core.evaluation.eval_split import Scores, TestSplit
 from eufcc_cli.core.files import Root, image_id_of
 from eufcc_cli.core.progress import SILENT, Progress
 from eufcc_cli.core.taxonomy.annotations import FACETS

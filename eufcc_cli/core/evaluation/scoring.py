@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from eufcc_cli.core.collect.ledger import find_images
+from eufcc_cli.core.download.ledger import find_images
 from eufcc_cli.core.errors import DataError
 from eufcc_cli.core.evaluation import processes
-from eufcc_cli.core.evaluation.splits import Scores, TestSplit
-from eufcc_cli.core.evaluation.store import ScoreStore, image_digests
+from eufcc_cli.core.evaluation.eval_split import Scores, TestSplit
+from eufcc_cli.core.evaluation.score_store import ScoreStore, image_digests
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.model.checkpoint import TaggingModel
 from eufcc_cli.core.model.prediction import Prediction, predict_together

@@ -18,14 +18,14 @@ from torch.overrides import TorchFunctionMode
 
 from eufcc_cli.core.errors import EufccError, ModelError
 from eufcc_cli.core.files import Root, sha256, write_bytes, write_text
-from eufcc_cli.core.model.clip import ClipNetwork
-from eufcc_cli.core.model.config import CLIP_METHODS
-from eufcc_cli.core.model.devices import select_device, select_precision
+from eufcc_cli.core.machine import select_device, select_precision
+from eufcc_cli.core.model.clip import CLIP_METHODS
+from eufcc_cli.core.model.clip.prompts import TextOptions, Wording
+from eufcc_cli.core.model.clip.scoring import ClipNetwork
+from eufcc_cli.core.model.clip.towers import build_clip, clip_tokenizer
 from eufcc_cli.core.model.methods import METHODS, FacetMethod
 from eufcc_cli.core.model.network import Network, create_backbone
 from eufcc_cli.core.model.preprocessing import Preprocessing
-from eufcc_cli.core.model.towers import build_clip, clip_tokenizer
-from eufcc_cli.core.model.wording import TextOptions, Wording
 from eufcc_cli.core.taxonomy.vocabulary import Vocabulary
 
 log = logging.getLogger("eufcc")
@@ -190,7 +190,7 @@ def load_model(
     Raises ModelError where a file is missing, is not eufcc's, or where weights and vocabulary disagree.
     """
     if spec.startswith(CLIP):
-        from eufcc_cli.core.model.zero_shot import zero_shot_model
+        from eufcc_cli.core.model.clip.zero_shot import zero_shot_model
 
         return zero_shot_model(spec, root, device, precision, weights, texts)
     folder = find_model(spec, root)

@@ -34,7 +34,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from eufcc_cli.core.errors import ModelError
-from eufcc_cli.core.model.tree import Tree
+from eufcc_cli.core.model.tag_tree import Tree
 from eufcc_cli.core.taxonomy.vocabulary import FacetVocabulary
 
 

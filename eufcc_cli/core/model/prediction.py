@@ -13,15 +13,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from eufcc_cli.core.collect.decode import open_pixels
-from eufcc_cli.core.collect.workers import cores
+from eufcc_cli.core.download.workers import cores
 from eufcc_cli.core.errors import ImageError, ModelError
+from eufcc_cli.core.images.decode import open_pixels
+from eufcc_cli.core.machine import keep_freed_memory
 from eufcc_cli.core.model.batching import BatchSize
 from eufcc_cli.core.model.checkpoint import TaggingModel
-from eufcc_cli.core.model.dataset import as_images
-from eufcc_cli.core.model.devices import keep_freed_memory
 from eufcc_cli.core.model.network import Network
-from eufcc_cli.core.model.preprocessing import Preprocessing
+from eufcc_cli.core.model.preprocessing import Preprocessing, as_images
 
 log = logging.getLogger("eufcc")
 

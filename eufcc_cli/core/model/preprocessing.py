@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from eufcc_cli.core.collect.decode import open_pixels
-from eufcc_cli.core.collect.resizing import Filter, resize, to_rgb
 from eufcc_cli.core.errors import ModelError
+from eufcc_cli.core.images.decode import open_pixels
+from eufcc_cli.core.images.resize import Filter, resize, to_rgb
 
 _FILTERS = get_args(Filter)
 _CROP_MODES = ("center", "squash", "border")
@@ -111,3 +111,8 @@ class Preprocessing:
         mean = torch.tensor(self.mean, device=images.device).mul_(255).view(3, 1, 1)
         scale = torch.tensor(self.std, device=images.device).mul_(255).reciprocal_().view(3, 1, 1)
         return (images.float() - mean) * scale
+
+
+def as_images(squares: np.ndarray) -> Tensor:
+    """uint8 [B, S, S, 3] -> the same memory as [B, 3, S, S], channels last."""
+    return torch.from_numpy(squares).permute(0, 3, 1, 2)

@@ -8,13 +8,13 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from eufcc_cli import __version__
-from eufcc_cli.core.collect.decode import open_image
-from eufcc_cli.core.collect.ledger import find_images
+from eufcc_cli.core.download.ledger import find_images
 from eufcc_cli.core.errors import ImageError
 from eufcc_cli.core.evaluation.bootstrap import OVERALL
 from eufcc_cli.core.evaluation.comparison import Comparison
 from eufcc_cli.core.evaluation.results import Result
 from eufcc_cli.core.files import write_text
+from eufcc_cli.core.images.decode import open_image
 from eufcc_cli.core.report import plots, samples, tables
 
 _SIDE = 320  # pixels of the sample images' longer side

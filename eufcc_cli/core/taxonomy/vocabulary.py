@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from eufcc_cli.core.errors import DataError
-from eufcc_cli.core.files import visible
-from eufcc_cli.core.taxonomy.annotations import facet_column, factorize, names
-from eufcc_cli.core.taxonomy.hierarchy import Hierarchy
+from eufcc_cli.core.files import Root, visible
+from eufcc_cli.core.taxonomy.annotations import FACETS, facet_column, factorize, names
+from eufcc_cli.core.taxonomy.hierarchy import Hierarchy, build_trees
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -230,3 +230,25 @@ def _checked(facet: str, entry: Mapping[str, Any]) -> FacetVocabulary:
     if not all(type(parent) is int and -1 <= parent < i for i, parent in enumerate(parents)):
         raise ValueError(f"the parents of {facet} do not all stand before their children")
     return FacetVocabulary(tags, parents)
+
+
+def training_vocabulary(root: Root, train: "pd.DataFrame") -> Vocabulary:
+    """The tags a model learns: the root's label files, or the training annotations' own trees.
+
+    Only facets that the training split annotates take part.
+    """
+    annotated = [
+        facet for facet in FACETS if facet_column(facet) in train and (train[facet_column(facet)] != "").any()
+    ]
+    if not annotated:
+        raise DataError(
+            f"{root.table('train')}: no facet is annotated", hint="there is nothing to learn from"
+        )
+    built = build_trees([train], annotated)
+    trees = {
+        facet: Hierarchy.read(root.label_file(facet), facet)
+        if root.label_file(facet).is_file()
+        else built[facet]
+        for facet in annotated
+    }
+    return Vocabulary.from_trees(trees)

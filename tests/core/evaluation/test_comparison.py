@@ -5,8 +5,8 @@ from eufcc_cli.core.errors import EufccError
 from eufcc_cli.core.evaluation.bootstrap import Bootstrap
 from eufcc_cli.core.evaluation.comparison import compare
 from eufcc_cli.core.evaluation.ensembles import Ensemble, fit_weights
+from eufcc_cli.core.evaluation.eval_split import read_split
 from eufcc_cli.core.evaluation.predictions import read_predictions
-from eufcc_cli.core.evaluation.splits import read_split
 from tests.core.evaluation.tiny import random_source
 
 

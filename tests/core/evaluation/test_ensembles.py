@@ -6,7 +6,7 @@ import pytest
 
 from eufcc_cli.core.errors import DataError, ModelError
 from eufcc_cli.core.evaluation.ensembles import Ensemble, fit_weights
-from eufcc_cli.core.evaluation.splits import read_split
+from eufcc_cli.core.evaluation.eval_split import read_split
 from eufcc_cli.core.taxonomy.vocabulary import FacetVocabulary, Vocabulary
 from tests.core.evaluation.tiny import Given, random_source
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from eufcc_cli.core.errors import DataError, ModelError
+from eufcc_cli.core.evaluation.eval_split import read_split
 from eufcc_cli.core.evaluation.results import Measures, measure
-from eufcc_cli.core.evaluation.splits import read_split
 from eufcc_cli.core.taxonomy.annotations import paths
 from tests import oracles
 from tests.core.evaluation.tiny import random_source

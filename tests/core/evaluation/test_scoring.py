@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from eufcc_cli.core.errors import DataError
+from eufcc_cli.core.evaluation.eval_split import read_split
+from eufcc_cli.core.evaluation.score_store import ScoreStore
 from eufcc_cli.core.evaluation.scoring import ModelScorer
-from eufcc_cli.core.evaluation.splits import read_split
-from eufcc_cli.core.evaluation.store import ScoreStore
 from eufcc_cli.core.files import image_stem
 from eufcc_cli.core.model.checkpoint import load_model
 from eufcc_cli.core.model.prediction import predict

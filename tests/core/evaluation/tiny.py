@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 from PIL import Image
 
-from eufcc_cli.core.evaluation.splits import Scores
+from eufcc_cli.core.evaluation.eval_split import Scores
 from eufcc_cli.core.files import Root, image_stem
 from eufcc_cli.core.model.checkpoint import build_methods, save_config, save_weights
 from eufcc_cli.core.model.network import Network, create_backbone

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from timm.loss import AsymmetricLossMultiLabel
 
 from eufcc_cli.core.errors import ModelError
-from eufcc_cli.core.metrics import rank_metrics
+from eufcc_cli.core.metrics.ranking import rank_metrics
 from eufcc_cli.core.model.methods import METHODS
 from eufcc_cli.core.taxonomy.vocabulary import FacetVocabulary
 from tests.oracles import STOP, method_loss, method_scores, path_of

@@ -6,11 +6,11 @@ import torch
 from safetensors.torch import save_file
 
 from eufcc_cli.core.errors import ModelError
-from eufcc_cli.core.model.config import TrainConfig
-from eufcc_cli.core.model.muon import orthogonalised
 from eufcc_cli.core.model.network import Network, create_backbone, freeze_stages, refuse_image_size
-from eufcc_cli.core.model.optimization import create_optimizer
 from eufcc_cli.core.model.preprocessing import Preprocessing
+from eufcc_cli.core.training.config import TrainConfig
+from eufcc_cli.core.training.muon import orthogonalised
+from eufcc_cli.core.training.optimizer import create_optimizer
 
 ATTO = "convnext_atto"
 

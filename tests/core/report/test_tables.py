@@ -2,16 +2,11 @@ import dataclasses
 
 import pytest
 
-from eufcc_cli.core.collect.published import REVISIONS, Revision
+from eufcc_cli.core.dataset.published import REVISIONS, Revision
 from eufcc_cli.core.evaluation.paper import PUBLISHED
 from eufcc_cli.core.files import git_blob_id
 from eufcc_cli.core.report.cells import best_cells
-from eufcc_cli.core.report.tables import (
-    comparison_tables,
-    groups_tables,
-    legend,
-    paper_table,
-)
+from eufcc_cli.core.report.tables import comparison_tables, groups_tables, legend, paper_table
 from tests.core.report.conftest import HOSTILE
 
 

@@ -1,1 +1,0 @@
-"""Where the data comes from: the published dataset, Europeana, the demo, the images."""

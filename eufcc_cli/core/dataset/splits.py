@@ -1,0 +1,83 @@
+"""The splits of a harvest on disk: four tables that replace nobody's work, and data/splits.json."""
+
+import json
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+
+from eufcc_cli.core.dataset import provenance
+from eufcc_cli.core.dataset.division import Report, Shares, divide
+from eufcc_cli.core.errors import CollectError, DataError
+from eufcc_cli.core.files import SPLITS, Root, sha256, write_text
+from eufcc_cli.core.locks import alone
+from eufcc_cli.core.progress import SILENT, Progress
+from eufcc_cli.core.taxonomy.annotations import ID, IMAGE_URL, PROVIDER, read_table, write_table
+
+_MINE = {"source": "splits"}
+
+
+def write_splits(
+    root: Root,
+    source: Path,
+    shares: Shares = Shares(),
+    *,
+    force: bool = False,
+    progress: Progress = SILENT,
+) -> Report:
+    """Divide a harvest into the root's four tables and write the report, data/splits.json.
+
+    Tables that are there are only replaced where an earlier call wrote them, or with `force`. The same
+    table, shares and seed give the same files. Raises DataError for an unusable table.
+    """
+    targets = [root.table(name) for name in SPLITS]
+    if source.resolve() in [target.resolve() for target in targets]:
+        raise CollectError(
+            f"{source}: would be replaced by its own splits", hint="copy it first, or give another --root"
+        )
+    table = read_table(source)
+    if (again := table[ID].duplicated()).any():
+        raise DataError(
+            f"{source}: the id {table[ID][again].iloc[0]} stands there twice",
+            hint="`eufcc trees --lint` lists all",
+        )
+    for column in (IMAGE_URL, PROVIDER):
+        if column not in table:
+            raise DataError(
+                f"{source}: column {column} is missing", hint="providers and addresses divide the images"
+            )
+    provenance.read_provenance(root)  # a record that cannot be added to is told before the work
+    with progress.task("Dividing", None):
+        parts, report = divide(table, shares)
+    lock = alone(root.data / ".fetch.lock", f"{root.data}: another `eufcc fetch` is at work here")
+    with lock, tempfile.TemporaryDirectory(prefix=".splits.", dir=root.data) as staged:
+        new = {root.table(name): Path(staged, f"{name}.csv") for name in parts}
+        for name, part in parts.items():
+            write_table(part, Path(staged, f"{name}.csv"))
+        for target in targets:
+            if target.exists() and not force and not _may_replace(root, target, new.get(target)):
+                raise CollectError(
+                    f"{target}: is there, and was not written by `eufcc fetch splits`",
+                    hint="give --force to replace it, or another --root",
+                )
+        for target, file in new.items():
+            file.replace(target)
+    # A table of an earlier division that this one does not have would leak between the splits.
+    gone = [target for target in targets if target not in new]
+    for target in gone:
+        target.unlink(missing_ok=True)
+    of = {"source": source.name, "sha256": sha256(source)}
+    write_text(report_file(root), json.dumps(of | asdict(report), indent=1, ensure_ascii=False) + "\n")
+    facts = _MINE | {"of": of, "shares": asdict(shares)}
+    provenance.record(root, dict.fromkeys(new, facts), removed=gone)
+    return report
+
+
+def _may_replace(root: Root, target: Path, new: Path | None) -> bool:
+    """Whether a table is what an earlier call wrote, or (after an interruption) what this one would write."""
+    same = new is not None and sha256(new) == sha256(target)
+    return same or provenance.wrote(root, target, **_MINE)
+
+
+def report_file(root: Root) -> Path:
+    """Where the report of `write_splits` is kept."""
+    return root.data / "splits.json"

@@ -1,0 +1,293 @@
+"""What happened to every image: one row per id in data/images/images.sqlite, and where the files are."""
+
+import os
+import re
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
+from operator import attrgetter
+from pathlib import Path, PurePosixPath
+from typing import Any, Self
+
+from eufcc_cli.core.errors import CollectError
+from eufcc_cli.core.files import Root, image_id_of
+from eufcc_cli.core.locks import alone
+
+OK = "ok"
+PLACEHOLDER = "placeholder"
+TEMPORARY = frozenset(("timeout", "server-error"))  # failures that may pass
+FAILURES = TEMPORARY | {"missing", PLACEHOLDER, "not-image", "too-large", "refused", "blocked"}
+SECONDS_BETWEEN_COMMITS = 1.0
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS images (
+    id TEXT PRIMARY KEY NOT NULL,
+    status TEXT NOT NULL,
+    url TEXT, rung TEXT, http INTEGER, reason TEXT, attempts INTEGER NOT NULL DEFAULT 0,
+    path TEXT, bytes INTEGER, width INTEGER, height INTEGER, format TEXT,
+    sha256 TEXT, source_sha256 TEXT, look TEXT, time TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS by_source ON images (source_sha256);
+"""
+
+
+def find_images(root: Root, ids: Iterable[str] | None = None) -> dict[str, Path]:
+    """The image file of every id (or of these ids, where there is one).
+
+    The ledger knows; where there is none, the files below data/images tell, and where there are none
+    either, ROOT/images/ID.* (a collection that came with its pictures). Never a path outside these folders.
+    """
+    found = _recorded(root) if root.ledger.is_file() else scan_images(root) or scan_flat_images(root)
+    if ids is None:
+        return found
+    return {image_id: found[image_id] for image_id in ids if image_id in found}
+
+
+def _recorded(root: Root) -> dict[str, Path]:
+    folder = str(root.images)
+    query = "SELECT id, path FROM images WHERE status = ? AND path IS NOT NULL"
+    with LedgerReader(root.ledger) as ledger:
+        rows = ledger.rows(query, (OK,))
+        return {image_id: Path(f"{folder}/{path}") for image_id, path in rows if stays_inside(path)}
+
+
+_OUTSIDE = re.compile(r"^/|(^|/)\.\.(/|$)|[\0\\:]")
+
+
+def stays_inside(path: str) -> bool:
+    """False for a recorded path that would lead out of data/images: a ledger may come from a stranger."""
+    return _OUTSIDE.search(path) is None
+
+
+def scan_images(root: Root) -> dict[str, Path]:
+    """The images below data/images, by the places that `image_stem` gives them; links are not followed."""
+    folder = str(root.images)
+    return {
+        image_id_of(PurePosixPath(path)): Path(f"{folder}/{path}")
+        for path, _ in walk_files(folder)
+        if "/" in path and not path.rpartition("/")[2].startswith(".")
+    }
+
+
+def scan_flat_images(root: Root) -> dict[str, Path]:
+    """The images of ROOT/images, named by their ids."""
+    folder = str(root.path / "images")
+    names = sorted(path for path, _ in walk_files(folder) if "/" not in path and not path.startswith("."))
+    return {Path(name).stem: Path(f"{folder}/{name}") for name in names}
+
+
+def walk_files(folder: str, below: str = "") -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """The regular files below a folder, by their relative paths; links are neither followed nor told.
+
+    An entry can be asked for its size until the next one is taken.
+    """
+    with suppress(FileNotFoundError, NotADirectoryError), _scanned(f"{folder}/{below}") as entries:
+        for entry in entries:
+            if entry.is_file(follow_symlinks=False):
+                yield below + entry.name, entry
+            elif entry.is_dir(follow_symlinks=False):
+                yield from walk_files(folder, f"{below}{entry.name}/")
+
+
+@contextmanager
+def _scanned(folder: str) -> Iterator[Iterator[os.DirEntry[str]]]:
+    """`os.scandir`, on an open folder where that can be: sizes come faster than by paths."""
+    with ExitStack() as stack:
+        where: str | int = folder
+        if os.scandir in os.supports_fd:
+            where = os.open(folder, os.O_RDONLY)
+            stack.callback(os.close, where)
+        yield stack.enter_context(os.scandir(where))
+
+
+@dataclass(slots=True)
+class Entry:
+    """What happened to one image: a row of the ledger.
+
+    `path` is relative to data/images, `sha256` that of the file, `source_sha256` of the bytes as they
+    came; `look` is what `duplicates` has found out about the picture.
+    """
+
+    id: str
+    status: str
+    url: str | None = None
+    rung: str | None = None
+    http: int | None = None
+    reason: str | None = None
+    attempts: int = 0
+    path: str | None = None
+    bytes: int | None = None
+    width: int | None = None
+    height: int | None = None
+    format: str | None = None
+    sha256: str | None = None
+    source_sha256: str | None = None
+    look: str | None = None
+    time: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+
+
+_COLUMNS = tuple(column.name for column in fields(Entry))
+_UPSERT = f"INSERT OR REPLACE INTO images ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
+_values = attrgetter(*_COLUMNS)
+
+
+class LedgerReader:
+    """What a ledger says; nothing, where there is none. Changes nothing on the disk, and waits for nobody."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._connection = self._open()
+        except sqlite3.Error as error:
+            raise _unusable(path, error) from error
+
+    def _open(self) -> sqlite3.Connection:
+        if not self.path.is_file():
+            connection = sqlite3.connect(":memory:")
+            connection.executescript(_SCHEMA)
+            return connection
+        # Unless told that nobody writes, SQLite leaves files of its own beside a WAL database, and cannot
+        # read one where it may not. While somebody writes, or after a kill, there is a log to be read.
+        written = self.path.with_name(f"{self.path.name}-wal").exists() and os.access(
+            self.path.parent, os.W_OK
+        )
+        mode = "mode=ro" if written else "immutable=1"
+        return sqlite3.connect(f"{self.path.absolute().as_uri()}?{mode}", uri=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def rows(self, query: str, values: Sequence[object] = ()) -> Iterator[Any]:
+        """What a query finds."""
+        try:
+            yield from self._connection.execute(query, values)
+        except sqlite3.Error as error:
+            raise _unusable(self.path, error) from error
+
+    def select(self, *columns: str) -> Iterator[Any]:
+        """These columns of all rows, in the order of the ids."""
+        return self.rows(f"SELECT {', '.join(columns)} FROM images ORDER BY id")
+
+    def entries(self, where: str = "1", values: Sequence[object] = ()) -> Iterator[Entry]:
+        """The rows for which an SQL condition holds, in the order of their ids."""
+        query = f"SELECT {', '.join(_COLUMNS)} FROM images WHERE {where} ORDER BY id"
+        return (Entry(*row) for row in self.rows(query, values))
+
+    def mean_bytes(self) -> float | None:
+        """The mean size of the images that are there; None where there are none."""
+        [(mean,)] = self.rows("SELECT AVG(bytes) FROM images WHERE status = ?", (OK,))
+        return None if mean is None else float(mean)
+
+    def placeholders(self) -> set[str]:
+        """The bodies, by digest, that are known to be no pictures: the last word on none was to keep it."""
+        of = "SELECT source_sha256 FROM images WHERE source_sha256 IS NOT NULL AND status = ?"
+        return {digest for (digest,) in self.rows(f"{of} EXCEPT {of}", (PLACEHOLDER, OK))}
+
+    def sent_for_many(self, digest: str, urls: int) -> bool:
+        """True where one body came for at least that many different URLs."""
+        query = (
+            "SELECT COUNT(*) FROM (SELECT DISTINCT url FROM images WHERE source_sha256 = ? "
+            "AND status IN (?, ?) AND url IS NOT NULL LIMIT ?)"
+        )
+        [(count,)] = self.rows(query, (digest, OK, PLACEHOLDER, urls))
+        return bool(count >= urls)
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+class Ledger(LedgerReader):
+    """The one writer of data/images/images.sqlite; others may read meanwhile.
+
+    Rows gather until `commit`. What a killed process loses is the row of a file that is already in its
+    place: the next run finds it there and takes it over.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._held = ExitStack()
+        self._held.enter_context(
+            alone(path.with_suffix(".lock"), f"{path}: another `eufcc download` is writing this ledger")
+        )
+        try:
+            super().__init__(path)
+        except CollectError:
+            self._held.close()
+            raise
+        self._waiting: list[Entry] = []
+        self._committed = 0.0
+
+    def _open(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self.path)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.executescript(_SCHEMA)
+        connection.execute(f"SELECT {', '.join(_COLUMNS)} FROM images LIMIT 1")
+        return connection
+
+    def rows(self, query: str, values: Sequence[object] = ()) -> Iterator[Any]:
+        """What a query finds, in all that was recorded so far."""
+        if self._waiting:
+            self.commit()
+        return super().rows(query, values)
+
+    def record(self, entry: Entry) -> None:
+        """Write or replace the row of an id; it lasts after `commit`."""
+        self._waiting.append(entry)
+
+    def record_look(self, image_id: str, look: str) -> None:
+        """Keep what an image looks like, in the row it has."""
+        try:
+            self._connection.execute("UPDATE images SET look = ? WHERE id = ?", (look, image_id))
+        except sqlite3.Error as error:
+            raise _unusable(self.path, error) from error
+
+    def commit_if_due(self) -> None:
+        """Commit once a second, called as often as one likes."""
+        if time.monotonic() - self._committed > SECONDS_BETWEEN_COMMITS:
+            self.commit()
+
+    def commit(self) -> list[Entry]:
+        """Make everything recorded so far last; returns what that was."""
+        written, self._waiting = self._waiting, []
+        self._committed = time.monotonic()
+        with self._writing():
+            self._connection.executemany(_UPSERT, map(_values, written))
+        return written
+
+    def forget(self, ids: Iterable[str]) -> None:
+        """Remove the rows of these ids."""
+        self.commit()
+        with self._writing():
+            self._connection.executemany("DELETE FROM images WHERE id = ?", ((image_id,) for image_id in ids))
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            with self._connection:
+                yield
+        except sqlite3.OperationalError as error:  # a full disk, say
+            raise CollectError(
+                f"{self.path}: cannot write: {error}",
+                hint="give the same command again when that is mended; it continues where it stopped",
+            ) from error
+        except sqlite3.Error as error:
+            raise _unusable(self.path, error) from error
+
+    def close(self) -> None:
+        try:
+            self.commit()
+        finally:
+            super().close()
+            self._held.close()
+
+
+def _unusable(path: Path, error: sqlite3.Error) -> CollectError:
+    return CollectError(
+        f"{path}: not a usable ledger: {error}",
+        hint="move it away and run `eufcc download`: the images that are there are found again",
+    )

@@ -1,0 +1,102 @@
+"""Pictures by their addresses, fetched ahead of their use through the downloader's safe client."""
+
+import asyncio
+import hashlib
+import threading
+from concurrent.futures import CancelledError, Future
+from typing import TYPE_CHECKING, Self
+
+from eufcc_cli.core.download.candidates import is_icon
+from eufcc_cli.core.errors import ImageError
+from eufcc_cli.core.http.politeness import FetchError, Manners
+
+if TYPE_CHECKING:
+    from eufcc_cli.core.http.client import Client
+
+_MOST_BYTES = 128 << 20
+_AHEAD = 16  # pictures that are kept until they are used
+
+
+class Fetcher:
+    """Fetches pictures into memory, a few at once, while others are looked at; a context manager."""
+
+    def __init__(self, manners: Manners) -> None:
+        self._manners = manners
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="fetcher", daemon=True)
+        self._client: Client | None = None
+        self._room = asyncio.Semaphore(_AHEAD)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._thread.is_alive():
+            asyncio.run_coroutine_threadsafe(self._close(), self._loop).result()
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+        self._loop.close()
+
+    def __call__(self, url: str) -> "Picture":
+        return Picture(self, url)
+
+    def begin(self, url: str) -> "Future[bytes]":
+        """Fetch a picture as soon as there is room; `used` makes room again."""
+        if not self._thread.is_alive():
+            self._thread.start()
+        return asyncio.run_coroutine_threadsafe(self._get(url), self._loop)
+
+    def used(self) -> None:
+        """Say that a picture is not kept any longer."""
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._room.release)
+
+    async def _get(self, url: str) -> bytes:
+        await self._room.acquire()
+        if self._client is None:
+            from eufcc_cli.core.http.client import Client  # not needed, and slow to load, without addresses
+
+            self._client = Client(self._manners)
+        answer = await self._client.get(url, max_bytes=_MOST_BYTES)
+        if answer.status >= 300:
+            raise FetchError("not-found", f"HTTP {answer.status}", http=answer.status)
+        rung = "v2" if "/thumbnail/v2/" in url else "url"
+        if is_icon(hashlib.sha256(answer.content).hexdigest(), rung):
+            raise FetchError("placeholder", "the server has no picture, it sent an icon")
+        return answer.content
+
+    async def _close(self) -> None:
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        if self._client is not None:
+            await self._client.__aexit__()
+
+
+class Picture:
+    """A picture at an address: `begin` has it fetched, calling it waits for the bytes.
+
+    Raises ImageError with the reason where there are none.
+    """
+
+    def __init__(self, fetcher: Fetcher, url: str) -> None:
+        self._fetcher = fetcher
+        self._url = url
+        self._begun: Future[bytes] | None = None
+
+    def begin(self) -> None:
+        if self._begun is None:
+            self._begun = self._fetcher.begin(self._url)
+
+    def __call__(self) -> bytes:
+        self.begin()
+        assert self._begun is not None
+        try:
+            return self._begun.result()
+        except FetchError as error:
+            raise ImageError(f"cannot fetch: {error}") from error
+        except CancelledError:
+            raise ImageError("cannot fetch: interrupted") from None
+        finally:
+            self._fetcher.used()

@@ -1,0 +1,220 @@
+"""From a body to a verified file: what runs in the worker processes of a download."""
+
+import contextlib
+import hashlib
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import TypeVar
+
+from PIL import Image
+
+from eufcc_cli.core.download.candidates import is_icon
+from eufcc_cli.core.download.origins import FOUND, Origin, note
+from eufcc_cli.core.errors import EufccError, ImageError
+from eufcc_cli.core.files import image_stem, sha256
+from eufcc_cli.core.images.decode import ENDINGS, ImageInfo, inspect_image, open_pixels
+
+T = TypeVar("T")
+
+JPEG_QUALITY = 90
+INCOMING = ".incoming"  # below data/images: files on their way
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A verified image in its place; `path` is relative to data/images."""
+
+    path: str
+    bytes: int
+    width: int
+    height: int
+    format: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A body that is no image to keep: `not-image`, `too-large` or `placeholder`."""
+
+    status: str
+    reason: str
+
+
+CRASHED = Rejected("not-image", "its decoder crashes, or takes too long")
+NO_PICTURE = Rejected("placeholder", "a placeholder, not a picture")
+
+
+@dataclass(frozen=True)
+class Storing:
+    """How bodies become files below `folder`."""
+
+    folder: Path
+    resize: int | None
+    max_pixels: int
+    placeholders: list[str] = field(default_factory=list)
+    """Digests of files that are not taken over. Bodies are compared before they come here."""
+
+
+def store(body: bytes | Path, origin: Origin, how: Storing) -> Stored | Rejected:
+    """Verify a body (bytes, or a temporary file, which is used up), and put it in the image's place.
+
+    Raises EufccError where the file cannot be written.
+    """
+    digest = str(origin.source_sha256)
+    Image.MAX_IMAGE_PIXELS = how.max_pixels  # Pillow's own limit comes after ours, on every header
+    try:
+        if how.resize is None:
+            info, content = inspect_image(body, max_pixels=how.max_pixels), body
+        else:
+            info, content = resized(body, how.resize, how.max_pixels)
+            digest = hashlib.sha256(content).hexdigest()
+    except ImageError as error:
+        _discard(body)
+        return _rejected(error)
+    except MemoryError:
+        _discard(body)
+        return Rejected("too-large", "too many pixels for this machine's memory")
+    path = image_stem(origin.id).with_suffix(ENDINGS[info.format])
+    size = place(content, how.folder, path, origin=origin)
+    if content is not body:
+        _discard(body)
+    return Stored(path.as_posix(), size, info.width, info.height, info.format, digest)
+
+
+def resized(body: bytes | Path, short_side: int, max_pixels: int) -> tuple[ImageInfo, bytes]:
+    """A JPEG of the image, its short side at most `short_side` pixels, in sRGB, without metadata."""
+    import simplejpeg  # these are slow to load, for processes that may never resize
+
+    from eufcc_cli.core.images.resize import resize
+
+    pixels = open_pixels(body, short_side=short_side, max_pixels=max_pixels)
+    height, width = pixels.shape[:2]
+    scale = short_side / min(width, height)
+    if scale < 1:
+        width, height = (max(1, round(side * scale)) for side in (width, height))
+        pixels = resize(pixels, (width, height))
+    try:
+        content = simplejpeg.encode_jpeg(pixels, JPEG_QUALITY, "RGBX", "420")
+    except ValueError as error:  # longer than the 65,500 pixels that it can write
+        raise ImageError(f"too many pixels: {width} x {height} for a JPEG ({error})") from error
+    return ImageInfo("JPEG", width, height), content
+
+
+def place(
+    content: bytes | Path,
+    folder: Path,
+    path: PurePosixPath,
+    *,
+    keep: bool = False,
+    origin: Origin | None = None,
+) -> int:
+    """Put an image in its place below a folder by renaming, whole or not at all.
+
+    A Path is moved there, or with `keep` linked (copied, where links cannot be). Its origin is noted
+    first, so that a run which is killed before the ledger knows can be gone on with. Returns the bytes. There
+    is no fsync, which would cost more than the download: after a power failure the ledger's sizes tell.
+    """
+    # Born in one folder and then moved: a new file in one of hundreds of folders costs ext4 ten times more.
+    incoming, target = folder / INCOMING, folder / path
+    temporary = incoming / f".{os.getpid()}.part"
+    try:
+        if isinstance(content, bytes):
+            size = _in_folder(incoming, lambda: temporary.write_bytes(content))
+        else:
+            if keep:
+                _in_folder(incoming, lambda: _link_or_copy(content, temporary))
+            else:
+                temporary = content
+            size = temporary.stat().st_size
+        if origin is not None:
+            note(incoming, origin)
+        _in_folder(target.parent, lambda: temporary.replace(target))
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise EufccError(
+            f"{target}: cannot write: {error.strerror or error}",
+            hint="give the same command again when that is mended; it continues where it stopped",
+        ) from error
+    return size
+
+
+def _in_folder(folder: Path, act: Callable[[], T]) -> T:
+    """Do something in a folder, which is made only where it is missing: nearly always it is there."""
+    try:
+        return act()
+    except FileNotFoundError:
+        folder.mkdir(parents=True, exist_ok=True)
+        return act()
+
+
+def _link_or_copy(file: Path, to: Path) -> None:
+    to.unlink(missing_ok=True)
+    try:
+        to.hardlink_to(file)
+    except OSError:
+        shutil.copyfile(file, to)
+
+
+def adopt(image_id: str, file: Path, how: Storing) -> Stored | Rejected:
+    """Verify a file that is already there, and take it over as it is; from elsewhere, linked or copied."""
+    Image.MAX_IMAGE_PIXELS = how.max_pixels
+    try:
+        info = inspect_image(file, max_pixels=how.max_pixels)
+        digest, size = sha256(file), file.stat().st_size
+    except ImageError as error:
+        return _rejected(error)
+    except OSError as error:
+        return Rejected("not-image", f"cannot read: {error.strerror or error}")
+    if _is_placeholder(digest, how):
+        return NO_PICTURE
+    path = image_stem(image_id).with_suffix(ENDINGS[info.format])
+    if file.is_relative_to(how.folder):
+        path = PurePosixPath(file.relative_to(how.folder).as_posix())
+    elif how.resize is not None:
+        return store(file.read_bytes(), Origin(image_id, FOUND, None, digest), how)
+    else:
+        place(file, how.folder, path, keep=True)
+    return Stored(path.as_posix(), size, info.width, info.height, info.format, digest)
+
+
+def adopt_all(items: list[tuple[str, Path]], how: Storing) -> list[Stored | Rejected]:
+    """`adopt`, for many at once."""
+    return [adopt(image_id, file, how) for image_id, file in items]
+
+
+def check_all(items: list[tuple[str, Path, str]], how: Storing) -> list[Stored | Rejected | None]:
+    """What the files (id, path, recorded SHA-256) are now: None for one that is gone.
+
+    Only a file that changed is decoded.
+    """
+    return [_check(image_id, file, digest, how) for image_id, file, digest in items]
+
+
+def _check(image_id: str, file: Path, digest: str, how: Storing) -> Stored | Rejected | None:
+    try:
+        now = sha256(file)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        return Rejected("not-image", f"cannot read: {error.strerror or error}")
+    if now == digest and not _is_placeholder(digest, how):
+        return Stored("", 0, 0, 0, "", digest)
+    return adopt(image_id, file, how)
+
+
+def _is_placeholder(digest: str, how: Storing) -> bool:
+    # Nobody knows which rung a file came from: it may be the one that sends the icons.
+    return digest in how.placeholders or is_icon(digest, "v2")
+
+
+def _rejected(error: ImageError) -> Rejected:
+    return Rejected("too-large" if str(error).startswith("too many pixels") else "not-image", str(error))
+
+
+def _discard(body: bytes | Path) -> None:
+    if isinstance(body, Path):
+        body.unlink(missing_ok=True)

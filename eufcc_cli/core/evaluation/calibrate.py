@@ -1,0 +1,76 @@
+"""Calibrations of trained models and of ensembles: fitted on the validation split, kept in the root."""
+
+import json
+from collections.abc import Iterable
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+
+from eufcc_cli.core.errors import ModelError
+from eufcc_cli.core.evaluation import processes
+from eufcc_cli.core.evaluation.ensembles import Ensemble
+from eufcc_cli.core.evaluation.eval_split import Scores, Source, TestSplit
+from eufcc_cli.core.evaluation.scoring import ModelScorer
+from eufcc_cli.core.files import Root, write_text
+from eufcc_cli.core.metrics.calibration import Calibration, Coherence, fit_calibration
+from eufcc_cli.core.model.checkpoint import read_config, save_config
+from eufcc_cli.core.progress import SILENT, Progress
+
+
+def calibrate(source: Source, split: TestSplit, root: Root, progress: Progress = SILENT) -> dict[str, float]:
+    """Fit a model's or an ensemble's calibration on a split and store it where `tag` finds it.
+
+    A model's goes into its config.json, an ensemble's into ROOT/runs/.ensembles. Returns for each facet
+    how many tags it takes, on average over the split's images, to cover 90 % of the true ones (nothing
+    on processes other than the first). Raises ModelError for what has no place to keep one: predictions, a
+    zero-shot model, other weights.
+    """
+    keep = _place(source, root)
+    scores = source.scores(split, progress)
+    if processes.join()[0] != 0:
+        return {}
+    truth = {facet: targets.dense(scores.rows) for facet, targets in split.targets(source.vocabulary).items()}
+    calibration = fit_calibration(scores.facets, truth, source.vocabulary)
+    if keep.name == "config.json":
+        config = read_config(keep.parent)
+        config.pop("eufcc_format")
+        save_config(keep.parent, {**config, "calibration": calibration.to_json()})
+    else:
+        write_text(keep, json.dumps(calibration.to_json()) + "\n")
+    return _tags_needed(source, scores, calibration, 0.9)
+
+
+def ensemble_calibration(digests: Iterable[str], root: Root) -> Calibration | None:
+    """The stored calibration of the ensemble of models with these digests, if there is one."""
+    path = ensemble_file(digests, root)
+    return Calibration.from_json(json.loads(path.read_text())) if path.is_file() else None
+
+
+def ensemble_file(digests: Iterable[str], root: Root) -> Path:
+    """Where the calibration of the ensemble of these models is kept, whatever their order."""
+    return root.runs / ".ensembles" / f"{sha256('+'.join(sorted(digests)).encode()).hexdigest()}.json"
+
+
+def _place(source: Source, root: Root) -> Path:
+    if isinstance(source, ModelScorer) and source.model.folder is not None:
+        return source.model.folder / "config.json"
+    if isinstance(source, Ensemble) and source.weights is None:
+        members = [member for member in source.members if isinstance(member, ModelScorer)]
+        if len(members) == len(source.members):
+            return ensemble_file([member.model.digest for member in members], root)
+    raise ModelError(
+        f"--calibrate: {source.name} has no folder to keep a calibration in",
+        hint="name runs, model folders, or ensembles of them with equal weights",
+    )
+
+
+def _tags_needed(
+    source: Source, scores: Scores, calibration: Calibration, coverage: float
+) -> dict[str, float]:
+    needed = {}
+    for facet, tags in source.vocabulary.facets.items():
+        coherent = Coherence(tags)(scores.facets[facet])
+        threshold = calibration.facets[facet].threshold(coverage)
+        needed[facet] = float(np.mean((coherent >= threshold).sum(axis=1)))
+    return needed

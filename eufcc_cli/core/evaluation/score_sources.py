@@ -1,0 +1,65 @@
+"""What is to be scored: runs, models, ensembles written A+B, and predictions files, each opened once."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from eufcc_cli.core.errors import EufccError
+from eufcc_cli.core.evaluation.ensembles import Ensemble
+from eufcc_cli.core.evaluation.eval_split import Source, TestSplit
+from eufcc_cli.core.evaluation.predictions import Predictions, read_predictions
+from eufcc_cli.core.evaluation.scoring import ModelScorer
+from eufcc_cli.core.files import Root
+from eufcc_cli.core.model.checkpoint import TaggingModel
+
+
+def open_sources(
+    root: Root,
+    runs: Sequence[str],
+    predictions: Sequence[Path],
+    load_model: Callable[[str], TaggingModel],
+    *,
+    ensemble: bool = False,
+    batch_size: int = 64,
+    workers: int | None = None,
+    keep: bool = True,
+) -> list[Source]:
+    """All that is to be scored, in the order given; `ensemble` adds that of all single ones.
+
+    Raises EufccError where there is nothing, or but one member for an ensemble.
+    """
+    if not runs and not predictions:
+        there = sorted(path.parent.name for path in root.runs.glob("*/config.json"))
+        hint = f"name some of: {', '.join(there)}" if there else "train one: `eufcc train`"
+        raise EufccError("no RUN and no --predictions: nothing to evaluate", hint=hint)
+    loaded: dict[str, Source] = {}
+
+    def load(name: str) -> Source:
+        if name not in loaded:
+            loaded[name] = ModelScorer(load_model(name), root, name, batch_size, workers, keep)
+        return loaded[name]
+
+    sources: list[Source] = []
+    for name in runs:
+        members = [name] if root.run(name).is_dir() or Path(name).exists() else name.split("+")
+        found = [load(member) for member in members]
+        sources.append(found[0] if len(found) == 1 else Ensemble(found))
+    for path in predictions:
+        read = read_predictions(path, root)
+        # A model's own lines beside the model itself, or beside other lines of it: called by their file.
+        clash = read.name in {source.name for source in sources}
+        sources.append(replace(read, name=path.stem) if clash else read)
+    if ensemble:
+        single = [source for source in sources if not isinstance(source, Ensemble)]
+        if len(single) < 2:
+            raise EufccError("--ensemble: needs at least two models", hint="name several runs")
+        sources.append(Ensemble(single))
+    return sources
+
+
+def spoken_of(sources: Sequence[Source], splits: list[TestSplit]) -> list[TestSplit]:
+    """Where nothing but predictions files is scored, the splits that some file speaks of, else all."""
+    files = [source for source in sources if isinstance(source, Predictions)]
+    if len(files) < len([source for source in sources if not isinstance(source, Ensemble)]):
+        return splits
+    return [split for split in splits if any(file.speaks_of(split) for file in files)] or splits

@@ -1,0 +1,1 @@
+"""A harvest of Europeana: its APIs, the AAT, and the mapping of concepts to facets."""

@@ -1,0 +1,248 @@
+"""A harvest of Europeana from keywords to an annotation table, going on wherever it was interrupted."""
+
+import logging
+import re
+import sqlite3
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from eufcc_cli.core.dataset import provenance
+from eufcc_cli.core.errors import CollectError
+from eufcc_cli.core.files import Root
+from eufcc_cli.core.harvest import aat, europeana
+from eufcc_cli.core.harvest.concept_cache import Concepts
+from eufcc_cli.core.harvest.europeana import Search
+from eufcc_cli.core.harvest.mapping import Mapper, Unmapped, europeana_concepts, linked_aat_ids, said
+from eufcc_cli.core.harvest.rows import COLUMNS, table_rows, write_unmapped
+from eufcc_cli.core.harvest.saved_records import Keyword, Records
+from eufcc_cli.core.http import event_loop
+from eufcc_cli.core.http.client import Client
+from eufcc_cli.core.http.json_api import MANNERS, Api, Refused, for_each
+from eufcc_cli.core.progress import SILENT, Progress
+from eufcc_cli.core.taxonomy.annotations import FACETS, PROVIDER, facet_column, names, write_table
+from eufcc_cli.core.taxonomy.concepts import add_uris
+
+logger = logging.getLogger("eufcc")
+
+_AT_ONCE = 4
+_RESTARTS = 3
+
+
+@dataclass(frozen=True)
+class Servers:
+    """The base addresses of everything a harvest asks."""
+
+    record: str = europeana.RECORD_URL
+    entity: str = europeana.ENTITY_URL
+    sparql: str = aat.SPARQL_URL
+    thumbnail: str = europeana.THUMBNAIL_URL
+
+
+@dataclass(frozen=True)
+class Harvest:
+    """What became of a harvest: the table, images and tags per facet, tags named in another language than
+    the one asked for, concepts without a tag, values that are no concepts, records without a row."""
+
+    output: Path
+    images: int
+    untagged: int
+    facets: Mapping[str, tuple[int, int]]
+    foreign_names: int
+    unmapped: Counter[Unmapped]
+    literals: int
+    failed: Mapping[str, str]
+
+
+def harvest(
+    root: Root,
+    search: Search,
+    key: str,
+    output: Path,
+    *,
+    limit: int | None = None,
+    language: str = "en",
+    shallow: bool = False,
+    match_labels: bool = False,
+    roots: Path | None = None,
+    unmapped: Path | None = None,
+    servers: Servers = Servers(),
+    force: bool = False,
+    progress: Progress = SILENT,
+) -> Harvest:
+    """Harvest Europeana into an annotation table.
+
+    At most `limit` records are kept, in the order found (keywords take turns, page by page). Everything
+    learnt is kept beside the output (OUTPUT.harvest.sqlite) and in data/concepts.sqlite, so that the same
+    call continues where it was interrupted, and another language or another list of roots costs no request.
+    """
+    placing = aat.Roots.read(roots)
+    if not re.fullmatch(r"[A-Za-z]{2,3}(-[A-Za-z0-9]+)*", language):
+        raise CollectError(f"--lang {language} is no language code", hint="en, ca, de, zh-hant, …")
+    provenance.read_provenance(root)  # a record that cannot be added to is told before anything is asked
+    if not key.strip():
+        raise CollectError(
+            "no Europeana API key",
+            hint=f"get one at {europeana.WHERE_TO_GET_A_KEY} and set EUROPEANA_API_KEY",
+        )
+    store = output.with_name(f"{output.stem}.harvest.sqlite")
+    if output.exists() and not store.exists() and not force:
+        raise CollectError(f"{output}: is there, and is no harvest", hint="another --output, or --force")
+    with (
+        Records(store, search, anew=force) as records,
+        Concepts(root.data / "concepts.sqlite") as concepts,
+    ):
+        try:
+            event_loop.run(_ask(search, key, limit, shallow, servers, records, concepts, progress))
+        except sqlite3.Error as error:
+            raise CollectError(
+                f"{store}: cannot write: {error}",
+                hint="free some space and give the same command again; it continues where it stopped",
+            ) from error
+        mapper = Mapper(concepts, placing, language, match_labels=match_labels)
+        rows, failed = table_rows(records.first(limit), shallow, servers.thumbnail, mapper)
+    if not rows:
+        raise CollectError(
+            f"Europeana has no picture for {' or '.join(search.keywords)}", hint="check keywords and filters"
+        )
+    frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    write_table(frame, output)
+    add_uris(root.concepts, mapper.uris)
+    if unmapped is not None:
+        write_unmapped(mapper.unmapped, unmapped)
+    _credit(root, frame, output, search)
+    tagged = {facet: frame[facet_column(facet)] != "" for facet in FACETS}
+    return Harvest(
+        output,
+        len(frame),
+        int((~pd.DataFrame(tagged).any(axis=1)).sum()),
+        {facet: (int(tagged[facet].sum()), _count_tags(frame[facet_column(facet)])) for facet in FACETS},
+        mapper.foreign_names,
+        mapper.unmapped,
+        mapper.literals,
+        failed,
+    )
+
+
+async def _ask(
+    search: Search,
+    key: str,
+    limit: int | None,
+    shallow: bool,
+    servers: Servers,
+    records: Records,
+    concepts: Concepts,
+    progress: Progress,
+) -> None:
+    """Everything that needs the network, each step only as far as it is not done yet."""
+    async with Client(MANNERS) as client:
+        api = Api(client, "Europeana", key)
+        try:
+            await _search(api, search, limit, servers, records, progress)
+            if not shallow:
+                await _read(api, limit, servers, records, progress)
+            uris, direct = _mentioned(records, limit, shallow)
+            await concepts.learn_entities(api, servers.entity, uris, progress)
+        except Refused as error:
+            raise _explained(error) from error
+        _, ids = _mentioned(records, limit, shallow, concepts)
+        await concepts.learn_nodes(Api(client, "AAT"), servers.sparql, direct | ids, progress)
+
+
+def _explained(error: Refused) -> CollectError:
+    if error.status in (401, 403):
+        return CollectError(
+            f"the API key is not accepted: {error}",
+            hint=f"check EUROPEANA_API_KEY; a key is free at {europeana.WHERE_TO_GET_A_KEY}",
+        )
+    return error
+
+
+async def _search(
+    api: Api, search: Search, limit: int | None, servers: Servers, records: Records, progress: Progress
+) -> None:
+    url = f"{servers.record}/search.json"
+    with progress.task("Searching Europeana", limit, "records") as task:
+        task.advance(records.count())
+        while (limit is None or records.count() < limit) and (keyword := records.next_keyword()):
+            try:
+                answer = await api.get(url, search.parameters(keyword.keyword, keyword.cursor))
+            except Refused as error:
+                if error.status != 400:
+                    raise
+                _start_again(error, keyword, records)
+                continue
+            task.advance(records.keep_page(keyword, europeana.read_page(answer)))
+    for keyword in records.keywords():
+        if keyword.done and keyword.results < (keyword.total or 0):
+            logger.warning(
+                "%s: Europeana repeated a page; %d of %d results could be read",
+                keyword.keyword,
+                keyword.results,
+                keyword.total,
+            )
+
+
+def _start_again(error: Refused, keyword: Keyword, records: Records) -> None:
+    """A search that was accepted before and is not now: its cursor has expired."""
+    if keyword.cursor == europeana.FIRST_CURSOR or keyword.restarts >= _RESTARTS:
+        raise CollectError(
+            f"Europeana refuses the search for {keyword.keyword}: {error}",
+            hint="check the keyword's syntax and the filters (--theme takes one theme)",
+        ) from error
+    logger.warning("%s: the place in the results has expired; searching from the first page", keyword.keyword)
+    records.restart(keyword)
+
+
+async def _read(api: Api, limit: int | None, servers: Servers, records: Records, progress: Progress) -> None:
+    async def read(record_id: str) -> None:
+        try:
+            answer = await api.get(f"{servers.record}{europeana.record_path(record_id)}")
+        except Refused as error:
+            if error.status not in (404, 410):
+                raise
+            records.keep_record(record_id, None, f"Europeana has it no more ({error.status})")
+        else:
+            records.keep_record(record_id, europeana.read_record(answer))
+        task.advance()
+
+    unread = records.unread(limit or records.count())
+    with progress.task("Reading records", len(unread), "records") as task:
+        await for_each(unread, read, _AT_ONCE)
+
+
+def _mentioned(
+    records: Records, limit: int | None, shallow: bool, concepts: Concepts | None = None
+) -> tuple[set[str], set[str]]:
+    """The Europeana concepts and the AAT ids that the records speak of."""
+    uris: set[str] = set()
+    ids: set[str] = set()
+    for _, item, record, problem in records.first(limit):
+        if problem and not shallow:
+            continue
+        described = record["concepts"] if record and not shallow else {}
+        for value in said(item, None if shallow else record):
+            if value.is_concept:
+                uris.update(europeana_concepts(value.value, described))
+                ids.update(linked_aat_ids(value.value, described, concepts.entities if concepts else {}))
+    return uris, ids
+
+
+def _count_tags(annotations: pd.Series) -> int:
+    return len(set().union(*map(names, annotations.unique())))
+
+
+def _credit(root: Root, frame: pd.DataFrame, output: Path, search: Search) -> None:
+    """Write the attribution beside the table, and where the table came from."""
+    providers = {
+        str(name): (len(rows), ", ".join(sorted(set(rows["rights"]) - {""})))
+        for name, rows in frame.groupby(PROVIDER)
+    }
+    attribution = output.with_name(f"{output.stem}.attribution.md")
+    sources = [provenance.EUROPEANA_ATTRIBUTION, provenance.AAT_ATTRIBUTION]
+    provenance.write_attribution(attribution, sources, providers)
+    facts = {"source": "Europeana", "search": asdict(search), "images": len(frame)}
+    provenance.record(root, {output: facts})

@@ -1,0 +1,295 @@
+"""A polite and safe HTTP client on httpx: turns per host, bounded retries, no private addresses.
+
+One request at a time: `Host.turn` waits until a host may be asked, `Client.attempt` asks once. `Client.get`
+puts both together with retries and redirects, for whoever needs one answer after the other::
+
+    async with Client() as client:
+        answer = await client.get("https://example.org/data.json", headers={"X-Api-Key": key})
+
+Proxies named in the environment are used only with `allow_private_hosts`, since behind a proxy nobody can
+check which address is really connected to.
+"""
+
+import asyncio
+import contextlib
+import io
+import logging
+import random
+import urllib.request
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import BinaryIO, Protocol, Self
+
+import httpx
+
+from eufcc_cli import __version__
+from eufcc_cli.core.errors import CollectError
+from eufcc_cli.core.http.addresses import BlockedAddressError, is_public
+from eufcc_cli.core.http.connections import CheckedTransport, StaleConnectionError
+from eufcc_cli.core.http.politeness import FetchError, Host, Manners, rate_limit_wait, retry_after
+
+log = logging.getLogger("eufcc")
+
+USER_AGENT = f"eufcc/{__version__} (collects EUFCC-340K, a dataset of cultural heritage images)"
+_HEADERS = {"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "gzip"}
+_ANY = httpx.Limits()  # the turns of the hosts limit connections, not the pool of a proxy
+MAX_REDIRECTS = 8
+_GZIP = b"\x1f\x8b"
+_LONGEST_BACKOFF = 60.0
+_ERROR_BYTES = 64 << 10  # of an error's page that are read: its message, and the connection stays usable
+_TEMPORARY_STATUS = {408, 425, 429}
+
+
+class Sink(Protocol):
+    """Where a body goes, piece by piece."""
+
+    def write(self, piece: bytes, /) -> object: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A final answer: any status but the temporary ones. `content` is empty where a file took the body."""
+
+    url: httpx.URL
+    status: int
+    headers: httpx.Headers
+    content: bytes = b""
+
+    @property
+    def redirect(self) -> httpx.URL | None:
+        """Where the answer sends us; FetchError `blocked` if that is no address of the web."""
+        target = self.headers.get("location") if self.status in (301, 302, 303, 307, 308) else None
+        if target is None:
+            return None
+        try:
+            return web_address(str(self.url.join(target)))
+        except (httpx.InvalidURL, ValueError) as error:
+            raise FetchError("blocked", f"redirect to no address: {error}", http=self.status) from None
+        except FetchError as error:
+            raise FetchError("blocked", f"redirect: {error}", http=self.status) from None
+
+
+class Client:
+    """Requests that keep the manners; use it as an async context manager.
+
+    It speaks to httpx's transports directly: without a cookie jar, without a user's netrc or the name and
+    password of a URL, and one redirect at a time, nothing can travel to a host it is not meant for.
+    """
+
+    def __init__(
+        self,
+        manners: Manners | None = None,
+        *,
+        address_allowed: Callable[[str], bool] = is_public,
+    ) -> None:
+        self.manners = manners or Manners()
+        self._hosts: dict[str, Host] = {}
+        private = self.manners.allow_private_hosts
+        self._direct = CheckedTransport(None if private else address_allowed)
+        self._proxies: dict[str, httpx.AsyncBaseTransport] = {}
+        for scheme, proxy in urllib.request.getproxies().items() if private else ():
+            if scheme in ("http", "https"):
+                self._proxies[scheme] = _through(scheme, proxy)
+        self._timeout = {"timeout": httpx.Timeout(self.manners.timeout).as_dict()}
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for transport in (self._direct, *self._proxies.values()):
+            await transport.aclose()
+
+    def host(self, url: httpx.URL) -> Host:
+        """The host of an address, which keeps its turns."""
+        name = url.host if url.port is None else f"{url.host}:{url.port}"
+        host = self._hosts.get(name)
+        if host is None:
+            host = self._hosts[name] = Host(name, self.manners)
+        return host
+
+    async def get(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        to: BinaryIO | None = None,
+        max_bytes: int = 1 << 30,
+    ) -> Answer:
+        """Ask until there is a final answer (200 or 404, say), following redirects.
+
+        The body of a 2xx answer goes into the file `to`, if one is given (emptied first). `headers` stay
+        with the origin they were given for. Raises FetchError when there is no final answer.
+        """
+        address, sent = web_address(url), dict(headers or {})
+        redirects = tried = 0
+        while True:
+            host = self.host(address)
+            sink = to if to is not None else io.BytesIO()
+            sink.seek(0)
+            sink.truncate()
+            tried += 1
+            began = asyncio.get_running_loop().time()
+            try:
+                async with host.turn():
+                    began = asyncio.get_running_loop().time()
+                    answer = await self.attempt(address, sink, max_bytes=max_bytes, headers=sent)
+            except FetchError as error:
+                if error.again and tried == 1:
+                    host.failed(began, error)
+                if not error.again or tried > self.manners.retries:
+                    raise
+                log.debug("%s: %s; trying again", host.name, error)
+                await asyncio.sleep(self.retry_delay(error, tried))
+                continue
+            target = answer.redirect
+            if target is None:
+                if to is None and isinstance(sink, io.BytesIO) and answer.status < 300:
+                    return replace(answer, content=sink.getvalue())
+                return answer
+            redirects += 1
+            if redirects > MAX_REDIRECTS:
+                raise FetchError("server-error", f"more than {MAX_REDIRECTS} redirects", http=answer.status)
+            if origin(address) != origin(target):
+                sent = {}
+            address, tried = target, 0
+
+    def retry_delay(self, error: FetchError, tried: int) -> float:
+        """How long to wait after the `tried`-th failure of an address: exponential, with jitter."""
+        if error.stale and tried == 1:
+            return 0.0
+        delay = min(self.manners.backoff * 2 ** (tried - 1), _LONGEST_BACKOFF)
+        return delay * random.uniform(0.5, 1.5)
+
+    async def attempt(
+        self, url: httpx.URL, sink: Sink, *, max_bytes: int, headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        """Ask once, in a turn of the host that the caller holds; a 2xx body goes into `sink`.
+
+        Raises FetchError for no answer at all, a body over `max_bytes`, and the answers that say to come
+        back later (408, 425, 429, 5xx), after telling the host.
+        """
+        host = self.host(url)
+        try:
+            async with asyncio.timeout(self.manners.total_timeout):
+                answer = await self._exchange(url, sink, max_bytes, headers)
+        except TimeoutError as error:
+            reason = f"not complete after {self.manners.total_timeout:g} s"
+            raise FetchError("timeout", reason, again=True) from error
+        except httpx.TimeoutException as error:
+            reason = f"no data for {self.manners.timeout:g} s"
+            raise FetchError("timeout", reason, again=True) from error
+        except httpx.DecodingError as error:
+            raise FetchError("server-error", f"broken compression: {error}", again=True) from error
+        except httpx.TransportError as error:
+            stale = isinstance(error, StaleConnectionError)
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise FetchError("server-error", reason, again=True, stale=stale) from error
+        except BlockedAddressError as error:
+            raise FetchError("blocked", str(error)) from error
+        if answer.status in _TEMPORARY_STATUS or answer.status >= 500:
+            said = FetchError("server-error", f"HTTP {answer.status}", http=answer.status, again=True)
+            wait = retry_after(answer.headers)
+            if wait is None and answer.status == 429:
+                wait = rate_limit_wait(answer.headers)
+                wait = self.manners.backoff if wait is None else wait
+            if wait is not None:
+                host.wait(wait, said)
+            raise said
+        host.answered(answer.headers)
+        return answer
+
+    async def _exchange(
+        self, url: httpx.URL, sink: Sink, max_bytes: int, headers: Mapping[str, str] | None
+    ) -> Answer:
+        request = httpx.Request(
+            "GET", url, headers=_HEADERS | dict(headers) if headers else _HEADERS, extensions=self._timeout
+        )
+        transport: httpx.AsyncBaseTransport = self._direct
+        if url.scheme in self._proxies and not urllib.request.proxy_bypass(url.host):
+            transport = self._proxies[url.scheme]
+        response = await transport.handle_async_request(request)
+        response.request = request
+        try:
+            if response.is_success:
+                await _read(response, sink, max_bytes)
+                return Answer(url, response.status_code, response.headers)
+            page = io.BytesIO()
+            with contextlib.suppress(FetchError):
+                await _read(response, page, _ERROR_BYTES)
+            return Answer(url, response.status_code, response.headers, page.getvalue())
+        finally:
+            await response.aclose()
+
+
+def _through(scheme: str, proxy: str) -> httpx.AsyncBaseTransport:
+    address = proxy if "://" in proxy else f"http://{proxy}"
+    try:
+        return httpx.AsyncHTTPTransport(http2=True, limits=_ANY, proxy=address)
+    except (ValueError, ImportError, httpx.InvalidURL) as error:
+        raise CollectError(
+            f"{scheme}_proxy: not a proxy that can be used: {str(error).splitlines()[0]}",
+            hint=f"give http://HOST:PORT, or unset {scheme}_proxy",
+        ) from error
+
+
+def web_address(url: str) -> httpx.URL:
+    """An address of the web, parsed. Raises FetchError `blocked` for anything else.
+
+    >>> web_address("https://Example.org/a b").host
+    'example.org'
+    >>> web_address("file:///etc/passwd")
+    Traceback (most recent call last):
+    eufcc_cli.core.http.politeness.FetchError: only http and https are fetched, not file
+    """
+    try:
+        parsed = httpx.URL(url.strip())
+        host = parsed.host  # decoded only here: not every xn-- is a name
+    except (httpx.InvalidURL, ValueError, TypeError) as error:
+        raise FetchError("blocked", f"not an address: {error}") from None
+    if parsed.scheme not in ("http", "https"):
+        raise FetchError("blocked", f"only http and https are fetched, not {parsed.scheme or 'this'}")
+    if not host:
+        raise FetchError("blocked", "the address names no host")
+    if parsed.port is not None and not 0 < parsed.port < 1 << 16:
+        raise FetchError("blocked", f"not an address: there is no port {parsed.port}")
+    return parsed
+
+
+def origin(url: httpx.URL) -> tuple[str, str, int | None]:
+    """Scheme, host and port: what credentials are bound to."""
+    return url.scheme, url.host, url.port
+
+
+async def _read(response: httpx.Response, sink: Sink, max_bytes: int) -> None:
+    """Write the decoded body, never more than `max_bytes`, however small it was when compressed."""
+    too_large = FetchError("too-large", f"more than {max_bytes:,} bytes", http=response.status_code)
+    length = response.headers.get("content-length", "")
+    if length.isdecimal() and int(length) > max_bytes:
+        raise too_large
+    encoding = response.headers.get("content-encoding", "").lower()
+    inflate = zlib.decompressobj(47) if encoding in ("gzip", "x-gzip", "deflate") else None
+    received = written = 0
+    async for chunk in response.aiter_raw():
+        received += len(chunk)
+        if received > max_bytes:
+            raise too_large
+        if inflate is None:
+            sink.write(chunk)
+            continue
+        while chunk:
+            if inflate.eof:
+                if not chunk.startswith(_GZIP):
+                    return  # what follows the end is nobody's
+                inflate = zlib.decompressobj(47)
+            try:
+                piece = inflate.decompress(chunk, max_bytes - written + 1)
+            except zlib.error as error:
+                raise httpx.DecodingError(str(error), request=response.request) from error
+            written += len(piece)
+            if written > max_bytes:
+                raise too_large
+            sink.write(piece)
+            chunk = inflate.unused_data
+    if received and inflate is not None and not inflate.eof:
+        raise httpx.DecodingError("it ends too early", request=response.request)

@@ -1,0 +1,1 @@
+"""Image files from strangers: decoding, colour, size."""

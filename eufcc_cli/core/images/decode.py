@@ -1,0 +1,282 @@
+"""Image files from strangers, read safely: sniffed, measured before they are decoded, right in colour."""
+
+import io
+import os
+import warnings
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from PIL import (
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    ImageFile,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
+
+from eufcc_cli.core.errors import ImageError
+from eufcc_cli.core.images.colour import is_srgb, to_srgb
+
+if TYPE_CHECKING:
+    import numpy as np
+
+MAX_PIXELS = 178_956_970  # where Pillow itself stops: a 512 MB image of three channels
+
+# Each image's header is measured against max_pixels instead, and refused rather than warned about.
+# Odd metadata, which Pillow warns of, is nobody's concern either.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+
+_READERS: dict[str, type[ImageFile.ImageFile]] = {
+    "JPEG": JpegImagePlugin.JpegImageFile,
+    "PNG": PngImagePlugin.PngImageFile,
+    "WEBP": WebPImagePlugin.WebPImageFile,
+    "GIF": GifImagePlugin.GifImageFile,
+    "TIFF": TiffImagePlugin.TiffImageFile,
+    "BMP": BmpImagePlugin.BmpImageFile,
+}
+ENDINGS = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "GIF": ".gif", "TIFF": ".tif", "BMP": ".bmp"}
+_MAGIC = {
+    b"\xff\xd8\xff": "JPEG",
+    b"\x89PNG\r\n\x1a\n": "PNG",
+    b"GIF87a": "GIF",
+    b"GIF89a": "GIF",
+    b"II*\0": "TIFF",
+    b"MM\0*": "TIFF",
+    b"II+\0": "TIFF",
+    b"MM\0+": "TIFF",
+    b"BM": "BMP",
+}
+_HEAD = 1024
+_IN_MEMORY = 16 << 20  # bytes of a file that is read at once
+
+
+@dataclass(frozen=True, slots=True)
+class ImageInfo:
+    """What a file that really is an image says of itself; width and height as it is looked at."""
+
+    format: str
+    width: int
+    height: int
+
+
+def sniff(head: bytes) -> str:
+    """The format of a file that begins with these bytes; raises ImageError saying what it is instead.
+
+    >>> sniff(b"GIF89a...")
+    'GIF'
+    >>> sniff(b"<!doctype html><title>Not found</title>")
+    Traceback (most recent call last):
+    eufcc_cli.core.errors.ImageError: not an image: HTML page
+    """
+    for magic, name in _MAGIC.items():
+        if head.startswith(magic):
+            return name
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "WEBP"
+    raise ImageError(f"not an image: {_what_else(head)}")
+
+
+def _what_else(head: bytes) -> str:
+    text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if not head:
+        return "empty file"
+    if head[4:8] == b"ftyp" or head[:12] == b"\0\0\0\x0cjP  \r\n\x87\n" or head[:2] == b"\xff\x0a":
+        return "unsupported format (AVIF, HEIC, JPEG 2000, JPEG XL or a film)"
+    if head[:4] == b"%PDF":
+        return "PDF document"
+    if text[:1] == b"<":
+        if b"<svg" in text:
+            return "SVG drawing"
+        if b"<html" in text or text.startswith(b"<!doctype html") or b"<head" in text or b"<body" in text:
+            return "HTML page"
+        return "XML or HTML text"
+    return "cannot identify image file"
+
+
+def open_image(
+    source: Path | str | bytes, *, short_side: int | None = None, max_pixels: int = MAX_PIXELS
+) -> Image.Image:
+    """Read an image file (or its bytes) as 8-bit RGB in sRGB, the way it is looked at.
+
+    The first frame or page; EXIF orientation applied; an embedded ICC profile converted to sRGB; CMYK,
+    16-bit and palette images converted; transparent parts shown over white. With `short_side`, a JPEG is
+    decoded at the smallest eighth that keeps the short side at least that long (it is not resized).
+
+    Raises ImageError with the reason alone: `cannot read: …`, `not an image: …`, `truncated: …`,
+    `too many pixels: …`.
+    """
+    with _opened(source) as file:
+        image = _read_header(file, max_pixels)
+        _reduce(image, file, short_side)
+        _decode(image, file)
+    return _looked_at(image)
+
+
+def open_pixels(
+    source: Path | str | bytes, *, short_side: int | None = None, max_pixels: int = MAX_PIXELS
+) -> "np.ndarray":
+    """What `open_image` reads, as an array: uint8 [height, width, 4], RGB and a byte that says nothing.
+
+    A JPEG whose colours and orientation need no change is not decoded by Pillow, and spares its copies.
+    Raises ImageError as `open_image` does.
+    """
+    import numpy as np  # slow to load for those who need no pixels
+
+    with _opened(source) as file:
+        image = _read_header(file, max_pixels)
+        _reduce(image, file, short_side)
+        pixels = _plain_pixels(image, file)
+        if pixels is not None:
+            return pixels
+        _decode(image, file)
+    looked_at = _looked_at(image)
+    width, height = looked_at.size
+    try:
+        return np.frombuffer(looked_at.tobytes("raw", "RGBX"), np.uint8).reshape(height, width, 4)
+    except MemoryError as error:
+        raise ImageError(f"too many pixels: {_reason(error)}") from error
+
+
+def inspect_image(source: Path | str | bytes, *, max_pixels: int = MAX_PIXELS) -> ImageInfo:
+    """Decode an image as cheaply as its format allows, to know that it is whole, and how large.
+
+    A JPEG is decoded at an eighth of its size, which reads all of its data. Raises ImageError as
+    `open_image` does.
+    """
+    with _opened(source) as file:
+        image = _read_header(file, max_pixels)
+        size = image.size
+        _reduce(image, file, 1)
+        _decode(image, file)
+    if _orientation(image) >= 5:
+        size = size[::-1]
+    return ImageInfo(str(image.format), *size)
+
+
+def _opened(source: Path | str | bytes) -> AbstractContextManager[BinaryIO]:
+    if isinstance(source, bytes):
+        return nullcontext(io.BytesIO(source))
+    try:
+        file = Path(source).open("rb")  # noqa: SIM115  (the caller closes it)
+        if file.seekable() and os.fstat(file.fileno()).st_size > _IN_MEMORY:
+            return file
+        with file:  # a pipe, or a file whose parts would cost more than all of it
+            return io.BytesIO(file.read())
+    except (OSError, ValueError) as error:
+        raise _unreadable(error) from error
+
+
+def _unreadable(error: Exception) -> ImageError:
+    return ImageError(f"cannot read: {getattr(error, 'strerror', None) or error}")
+
+
+def _read_header(file: BinaryIO, max_pixels: int) -> ImageFile.ImageFile:
+    try:
+        head = file.read(_HEAD)
+        file.seek(0)
+    except OSError as error:
+        raise _unreadable(error) from error
+    name = sniff(head)
+    try:
+        # Pillow's decoders raise whatever hostile bytes lead them to, IndexError and struct.error included.
+        image = _READERS[name](file)
+    except Exception as error:
+        raise ImageError(_broken(error, name, file, head)) from error
+    width, height = image.size
+    if width * height > max_pixels:
+        raise ImageError(f"too many pixels: {width} x {height}, at most {max_pixels:,} are allowed")
+    return image
+
+
+def _reduce(image: ImageFile.ImageFile, file: BinaryIO, short_side: int | None) -> None:
+    """Let a JPEG be decoded at the smallest eighth whose short side is at least that long."""
+    try:
+        if short_side is not None and image.format == "JPEG":
+            image.draft(None, (short_side, short_side))
+    except Exception as error:
+        raise ImageError(_broken(error, str(image.format), file)) from error
+
+
+def _decode(image: ImageFile.ImageFile, file: BinaryIO) -> None:
+    try:
+        image.load()
+    except Exception as error:
+        raise ImageError(_broken(error, str(image.format), file)) from error
+
+
+def _plain_pixels(image: ImageFile.ImageFile, file: BinaryIO) -> "np.ndarray | None":
+    """A JPEG's pixels where decoding is all there is to do; None where Pillow has to do or to judge it."""
+    if image.format != "JPEG" or not is_srgb(image) or _orientation(image) != 1:
+        return None
+    import simplejpeg
+
+    try:
+        file.seek(0)
+        content, (width, height) = file.read(), image.size
+        if simplejpeg.decode_jpeg_header(content, height, width)[:2] != (height, width):
+            return None
+        return simplejpeg.decode_jpeg(content, "RGBX", min_height=height, min_width=width)
+    except OSError as error:
+        raise _unreadable(error) from error
+    except MemoryError as error:
+        raise ImageError(_broken(error, "JPEG", file)) from error
+    except Exception:  # for it, whatever is odd is an error; of 4:4:1 it does not even know the name
+        return None
+
+
+def _looked_at(image: Image.Image) -> Image.Image:
+    try:
+        orientation = _orientation(image)
+        return _oriented(to_srgb(image), orientation)
+    except Exception as error:  # as in _read_header
+        raise ImageError(f"not an image: {_reason(error)}") from error
+
+
+def _broken(error: Exception, name: str, file: BinaryIO, head: bytes = b"") -> str:
+    """`truncated: …` where the file ends too early, else `not an image: …`."""
+    reason = _reason(error)
+    early = isinstance(error, EOFError) or "truncated" in reason.lower() or "not large enough" in reason
+    if name == "WEBP":
+        # libwebp does not say why it fails; the container tells how long the file should be.
+        file.seek(0)
+        head = file.read(8)
+        early = file.seek(0, io.SEEK_END) < int.from_bytes(head[4:8], "little") + 8
+    if isinstance(error, Image.DecompressionBombError | MemoryError):
+        return f"too many pixels: {reason}"
+    return f"truncated: {reason}" if early else f"not an image: broken {name}: {reason}"
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _orientation(image: Image.Image) -> int:
+    if image.format == "TIFF":  # Pillow turns it itself, and tells its turned size
+        return 1
+    if not any(key in image.info for key in ("exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp")):
+        return 1
+    try:
+        return int(image.getexif().get(0x0112, 1))
+    except Exception:  # broken EXIF says nothing about the picture
+        return 1
+
+
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def _oriented(image: Image.Image, orientation: int) -> Image.Image:
+    turn = _TURNS.get(orientation)
+    return image if turn is None else image.transpose(turn)

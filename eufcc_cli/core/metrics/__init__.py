@@ -1,0 +1,1 @@
+"""How good scores, decided tags and probabilities are."""

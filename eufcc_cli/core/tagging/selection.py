@@ -1,0 +1,212 @@
+"""From a model's log-scores to suggestions: coherent, calibrated, as many as are asked for, with paths."""
+
+import difflib
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import repeat
+from typing import NamedTuple
+
+import numpy as np
+
+from eufcc_cli.core.errors import EufccError, ModelError
+from eufcc_cli.core.metrics.calibration import Calibration, Coherence, FacetCalibration
+from eufcc_cli.core.taxonomy.vocabulary import FacetVocabulary, Vocabulary
+
+DEFAULT_TOP = 10
+DEFAULT_THRESHOLD = 0.2
+
+UNCALIBRATED = FacetCalibration(0, 1.0, 0.0, {}, np.empty((0, 2)))
+
+
+class Suggestion(NamedTuple):
+    """A tag for an image, with the names from the top down to it, and its probability.
+
+    kind: in a catalogue, what the suggestion is to the record: `missing` or `more specific`.
+    """
+
+    tag: str
+    path: tuple[str, ...]
+    score: float
+    kind: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """How many suggestions are enough, and which are wanted; raises EufccError for what cannot be.
+
+    With none of top, threshold and coverage: at most 10 per facet, each at least 20 % likely.
+    """
+
+    top: int | None = None
+    """At most so many tags per facet."""
+    threshold: float | None = None
+    """Only tags of at least this probability."""
+    coverage: float | None = None
+    """As many as cover this share of an image's true tags on average."""
+    facets: tuple[str, ...] = ()
+    """Only these facets; all where empty."""
+    only: tuple[str, ...] = ()
+    """Only these tags and what is below them; all where empty. `facet:tag` where a name is in several."""
+    exclude: tuple[str, ...] = ()
+    """Not these tags, nor what is below them."""
+    deepest: bool = False
+    """Leave out the ancestors of a suggested tag."""
+
+    def __post_init__(self) -> None:
+        if self.top is not None and self.top < 1:
+            raise EufccError(f"--top {self.top}: must be at least 1", hint="leave it out for 10")
+        for name in ("threshold", "coverage"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value <= 1:
+                raise EufccError(f"--{name} {value}: must be between 0 and 1", hint=f"--{name} 0.9, say")
+        if self.coverage == 1:
+            raise EufccError("--coverage 1: no threshold promises all tags", hint="say --threshold 0")
+
+
+class Chooser:
+    """Chooses suggestions from the scores of one model, image by image."""
+
+    def __init__(self, vocabulary: Vocabulary, calibration: Calibration | None, choice: Choice) -> None:
+        if unknown := [facet for facet in choice.facets if facet not in vocabulary.facets]:
+            raise EufccError(
+                f"--facet {unknown[0]}: the model has no such facet",
+                hint=f"it has: {', '.join(vocabulary.facets)}",
+            )
+        if choice.coverage is not None and calibration is None:
+            raise ModelError(
+                "--coverage: the model has no calibration",
+                hint="make one from the validation split: `eufcc evaluate --calibrate RUN`",
+            )
+        wanted = choice.facets or tuple(vocabulary.facets)
+        only = _resolve("--only", choice.only, vocabulary)
+        exclude = _resolve("--exclude", choice.exclude, vocabulary)
+        if choice.only and not any(only[facet] for facet in wanted):
+            raise EufccError(
+                f"--only {', '.join(choice.only)}: no such tag in {', '.join(wanted)}",
+                hint="leave --facet out, or name a tag of that facet",
+            )
+        known = calibration.facets if calibration else {}
+        self.facets = {
+            facet: FacetChooser(
+                tags,
+                known.get(facet, UNCALIBRATED),
+                choice,
+                subtrees(tags, only[facet]) if choice.only else np.ones(len(tags), dtype=bool),
+                subtrees(tags, exclude[facet]),
+            )
+            for facet, tags in vocabulary.facets.items()
+            if facet in wanted
+        }
+
+    def __call__(self, log_scores: Mapping[str, np.ndarray]) -> dict[str, list[Suggestion]]:
+        """{facet: log-scores [n] as the method gives them} -> suggestions, best first."""
+        return {facet: chooser(log_scores[facet]) for facet, chooser in self.facets.items()}
+
+    @property
+    def unreachable(self) -> list[str]:
+        """Facets whose coverage can only be promised by suggesting every tag."""
+        return [facet for facet, chooser in self.facets.items() if chooser.lists_all]
+
+
+class FacetChooser:
+    """What `Chooser` does in one facet."""
+
+    def __init__(
+        self,
+        vocabulary: FacetVocabulary,
+        calibration: FacetCalibration,
+        choice: Choice,
+        only: np.ndarray,
+        exclude: np.ndarray,
+    ) -> None:
+        self.vocabulary = vocabulary
+        self._coherent = Coherence(vocabulary)
+        self._calibration = calibration
+        unlimited = choice.top is choice.threshold is choice.coverage is None
+        self._top = DEFAULT_TOP if unlimited else choice.top
+        self._floor = calibration.log_score(DEFAULT_THRESHOLD if unlimited else choice.threshold or 0.0)
+        self.lists_all = False
+        if choice.coverage is not None:
+            covering = calibration.threshold(choice.coverage)
+            self.lists_all = covering == -np.inf
+            self._floor = max(self._floor, covering)
+        self._allowed = only & ~exclude
+        self._deepest = choice.deepest
+        self._paths: dict[int, tuple[str, ...]] = {}
+
+    @property
+    def allowed(self) -> np.ndarray:
+        """bool [n]: the tags that may be suggested at all."""
+        return self._allowed
+
+    def __call__(self, log_scores: np.ndarray) -> list[Suggestion]:
+        coherent = self._coherent(log_scores)
+        return self.suggestions(self.ranked(coherent, self._allowed), coherent)
+
+    def scores(self, log_scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Coherent log-scores [n] and their probabilities [n]."""
+        coherent = self._coherent(log_scores)
+        return coherent, self._calibration.probabilities(coherent)
+
+    def ranked(self, coherent: np.ndarray, among: np.ndarray) -> list[int]:
+        """The numbers of the suggested tags among some (bool [n]): best first, ancestors before theirs."""
+        tags = np.flatnonzero((coherent >= self._floor) & self._allowed & among)
+        if self._top is not None and len(tags) > self._top and not self._deepest:
+            # Sorting them all would be most of the work; what ties with the last one stays.
+            scores = coherent[tags]
+            tags = tags[scores >= np.partition(scores, -self._top)[-self._top]]
+        tags = tags[np.lexsort((self.vocabulary.depths[tags], -coherent[tags]))]
+        return self._deepest_of(tags.tolist()) if self._deepest else tags[: self._top].tolist()
+
+    def suggestions(
+        self, tags: list[int], coherent: np.ndarray, kinds: Iterable[str | None] = repeat(None)
+    ) -> list[Suggestion]:
+        """Tags by their numbers, with paths and probabilities."""
+        probabilities = self._calibration.probabilities(coherent[tags]).tolist()
+        # Six digits tell more than a model knows, and rank nearly all that float32 does.
+        return [
+            Suggestion(self.vocabulary.tags[i], self._path(i), float(f"{probability:.6g}"), kind)
+            for i, probability, kind in zip(tags, probabilities, kinds, strict=False)
+        ]
+
+    def _path(self, i: int) -> tuple[str, ...]:
+        path = self._paths.get(i)
+        if path is None:
+            path = self._paths[i] = self.vocabulary.path(i)
+        return path
+
+    def _deepest_of(self, ranked: list[int]) -> list[int]:
+        """The longest beginning of the ranking that has at most `top` tags without a suggested descendant."""
+        deepest: dict[int, None] = {}
+        for i in ranked:
+            above = [j for j in self.vocabulary.ancestors[i, 1:].tolist() if j in deepest]
+            if self._top is not None and len(deepest) - len(above) == self._top:
+                break
+            for j in above:
+                del deepest[j]
+            deepest[i] = None
+        return list(deepest)
+
+
+def _resolve(option: str, names: Iterable[str], vocabulary: Vocabulary) -> dict[str, list[int]]:
+    """The tags that names (or `facet:name`) stand for, per facet."""
+    found: dict[str, list[int]] = {facet: [] for facet in vocabulary.facets}
+    for name in names:
+        facet, _, rest = name.partition(":")
+        among, tag = ([facet], rest) if facet in vocabulary.facets else (list(vocabulary.facets), name)
+        tag = unicodedata.normalize("NFC", " ".join(tag.split()))
+        places = [facet for facet in among if tag in vocabulary.facets[facet].index]
+        if not places:
+            known = [known for facet in among for known in vocabulary.facets[facet].tags]
+            near = difflib.get_close_matches(tag, known, n=3)
+            hint = f"did you mean {', '.join(near)}?" if near else "`eufcc trees --print` shows them all"
+            raise EufccError(f"{option} {name}: the model has no such tag", hint=hint)
+        for facet in places:
+            found[facet].append(vocabulary.facets[facet].index[tag])
+    return found
+
+
+def subtrees(vocabulary: FacetVocabulary, roots: list[int]) -> np.ndarray:
+    """[n] bool: these tags and all that is below them."""
+    return np.asarray(np.isin(vocabulary.ancestors, roots).any(axis=1))

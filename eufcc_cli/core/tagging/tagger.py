@@ -1,0 +1,185 @@
+"""Images in, suggestions out: one model or several, one result for each image, in order, as they come."""
+
+import os
+import shutil
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from hashlib import sha256
+from typing import cast
+
+import numpy as np
+import torch
+from torch import nn
+
+from eufcc_cli.core.errors import ModelError
+from eufcc_cli.core.files import Root
+from eufcc_cli.core.metrics.calibration import Calibration
+from eufcc_cli.core.model.checkpoint import CONFIG, TaggingModel
+from eufcc_cli.core.model.prediction import predict_together
+from eufcc_cli.core.tagging.inputs import Input
+from eufcc_cli.core.tagging.records import Contradiction, fill
+from eufcc_cli.core.tagging.selection import Choice, Chooser, Suggestion
+from eufcc_cli.core.taxonomy.concepts import Uris, read_uris
+
+Record = Mapping[str, str]
+"""What is catalogued of an image: {facet: annotation}."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of one image: its suggestions per facet, best first, or the reason why it has none."""
+
+    input: Input
+    tags: dict[str, list[Suggestion]]
+    error: str | None = None
+    contradictions: dict[str, list[Contradiction]] = field(default_factory=dict)
+
+
+class Tagger:
+    """Models that look at images together, and the choice of what they suggest.
+
+    Raises ModelError where the models do not score the same tags, or cannot give the coverage asked for.
+    """
+
+    def __init__(self, models: Sequence[TaggingModel], choice: Choice, root: Root) -> None:
+        self.models = models
+        self._root = root
+        self.vocabulary = models[0].vocabulary
+        calibration = _ensemble_calibration(models, root) if len(models) > 1 else calibration_of(models[0])
+        self.calibration = calibration
+        if choice.coverage is not None and calibration is None:
+            raise ModelError(
+                f"--coverage: {self.name} has no calibration",
+                hint=f"make one from the validation split: `eufcc evaluate --calibrate {self.spec}`",
+            )
+        self.chooser = Chooser(self.vocabulary, calibration, choice)
+        self._choosers = [
+            Chooser(self.vocabulary, calibration_of(model), Choice(facets=choice.facets)) for model in models
+        ]
+
+    @property
+    def name(self) -> str:
+        return "+".join(model.name for model in self.models)
+
+    @property
+    def spec(self) -> str:
+        """What a command calls the models: a run by its name, others by their folder."""
+        runs = self._root.runs
+        return "+".join(
+            str(model.folder) if model.folder and model.folder.parent != runs else model.name
+            for model in self.models
+        )
+
+    @cached_property
+    def uris(self) -> Uris:
+        """The concepts of the tags, as far as they were known to training or are to the root."""
+        uris: dict[str, dict[str, str]] = {}
+        sources = [*(model.config.get("uris", {}) for model in self.models), read_uris(self._root.concepts)]
+        for source in sources:
+            for facet, tags in source.items():
+                uris.setdefault(facet, {}).update(tags)
+        return uris
+
+    @property
+    def scoring(self) -> dict[str, object]:
+        """What the probabilities depend on, besides the image."""
+        return {
+            "models": self.digest,
+            "precision": [str(model.precision) for model in self.models],
+            "calibration": self.calibration and self.calibration.to_json(),
+        }
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the model, or over those of its members."""
+        digests = [model.digest for model in self.models]
+        return digests[0] if len(digests) == 1 else sha256("+".join(digests).encode()).hexdigest()
+
+    def tag(
+        self,
+        inputs: Iterable[Input],
+        *,
+        batch_size: int | None = None,
+        workers: int | None = None,
+        record_of: Callable[[Input], Record] | None = None,
+        eager: bool = True,
+        smallest_batch: int = 1,
+    ) -> Iterator[Result]:
+        """One result for each input, in order; with `record_of`, only what fills gaps in its record.
+
+        The other options are those of `predict_together`.
+        """
+        asked: deque[Input] = deque()
+
+        def items() -> Iterator[tuple[str, object]]:
+            for item in inputs:
+                asked.append(item)
+                yield item.name, item.source
+
+        predictions = predict_together(
+            self.models,
+            items(),  # type: ignore[arg-type]
+            batch_size=batch_size,
+            workers=workers,
+            eager=eager,
+            smallest_batch=smallest_batch,
+        )
+        for members in predictions:
+            item = asked.popleft()
+            if members[0].error is not None:
+                yield Result(item, {}, members[0].error)
+                continue
+            scores = self._together([member.scores or {} for member in members])
+            if record_of is None:
+                yield Result(item, self.chooser(scores))
+            else:
+                filled = fill(self.chooser, record_of(item), scores)
+                yield Result(item, filled.tags, None, filled.contradictions)
+
+    def _together(self, members: Sequence[Mapping[str, np.ndarray]]) -> Mapping[str, np.ndarray]:
+        """The log-scores of one image, from those of each member.
+
+        The ensemble's score of a tag is the mean of the members' scores, each normalised to sum 1 over the
+        facet, as in evaluation. Without a calibration of its own it becomes a probability by the number
+        of tags that the members' probabilities let expect.
+        """
+        if len(members) == 1:
+            return members[0]
+        together = {}
+        for facet in self.chooser.facets:
+            shares = [scores[facet] - np.logaddexp.reduce(scores[facet]) for scores in members]
+            mean = np.logaddexp.reduce(shares) - np.log(len(shares))
+            if self.calibration is None:
+                pairs = zip(self._choosers, members, strict=True)
+                sums = [chooser.facets[facet].scores(scores[facet])[1].sum() for chooser, scores in pairs]
+                mean += np.log(np.mean(sums))
+            together[facet] = mean
+        return together
+
+
+def _ensemble_calibration(models: Sequence[TaggingModel], root: Root) -> Calibration | None:
+    """The calibration of models together; raises ModelError where they do not score the same tags."""
+    from eufcc_cli.core.evaluation.calibrate import ensemble_calibration
+    from eufcc_cli.core.evaluation.ensembles import refuse_other_vocabulary
+
+    for other in models[1:]:
+        refuse_other_vocabulary(models[0], other)
+    return ensemble_calibration([model.digest for model in models], root)
+
+
+def calibration_of(model: TaggingModel) -> Calibration | None:
+    """The calibration stored with a model, if there is one."""
+    content = model.config.get("calibration")
+    try:
+        return None if content is None else Calibration.from_json(content)
+    except ModelError as error:
+        raise ModelError(f"{model.folder}/{CONFIG}: {error}", hint=error.hint) from error
+
+
+def compile_network(model: TaggingModel) -> None:
+    """Have torch compile a model's network when it is first used; raises ModelError without a compiler."""
+    if model.device.type == "cpu" and not any(map(shutil.which, (os.environ.get("CXX", "c++"), "g++", "cl"))):
+        raise ModelError("--compile: there is no C++ compiler", hint="install g++, or leave --compile out")
+    model.network = cast(nn.Module, torch.compile(model.network))

@@ -1,0 +1,30 @@
+"""The forms of suggestions by their names on the command line."""
+
+from eufcc_cli.core.tagging.records import Catalogue
+from eufcc_cli.core.tagging.tagger import Tagger
+from eufcc_cli.core.tagging.writers.lines import Csv, Json, JsonLines
+from eufcc_cli.core.tagging.writers.screen import Plain
+from eufcc_cli.core.tagging.writers.table_columns import Additions
+from eufcc_cli.core.tagging.writers.web_annotations import WebAnnotations
+from eufcc_cli.core.tagging.writers.writer import Writer
+
+
+def make_writer(
+    form: str,
+    tagger: Tagger,
+    date: str,
+    catalogue: Catalogue | None = None,
+    *,
+    fills: bool = False,
+    language: str | None = None,
+) -> Writer:
+    """The writer of a form: jsonl, json, csv, table, tree, webannotation, additions (to a catalogue)."""
+    if form in ("table", "tree"):
+        return Plain(form)
+    if form == "csv":
+        return Csv(kinds=fills)
+    if form == "webannotation":
+        return WebAnnotations(tagger.name, tagger.digest, date, tagger.uris, language)
+    if form == "additions" and catalogue is not None:
+        return Additions(catalogue.frame, list(tagger.chooser.facets), tagger.name)
+    return (Json if form == "json" else JsonLines)(tagger.name)

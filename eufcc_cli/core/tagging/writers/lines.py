@@ -1,0 +1,132 @@
+"""Suggestions for programs: JSON lines, JSON, CSV."""
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from eufcc_cli.core.tagging.selection import Suggestion
+from eufcc_cli.core.tagging.tagger import Result
+from eufcc_cli.core.tagging.writers.writer import Writer, not_ours
+
+PATH_SEPARATOR = " | "
+
+
+def as_json(result: Result, model: str) -> dict[str, Any]:
+    """One result as it stands in JSON (DESIGN.md), with the id where the image comes from a table."""
+    content: dict[str, Any] = {"image": result.input.name}
+    if result.input.id is not None:
+        content["id"] = result.input.id
+    if result.error is not None:
+        return {**content, "error": result.error}
+    content["model"] = model
+    content["tags"] = {facet: [_tag(tag) for tag in tags] for facet, tags in result.tags.items()}
+    if result.contradictions:
+        content["contradictions"] = {
+            facet: [
+                {"tag": c.tag, "path": c.path, "score": c.score, "instead": _tag(c.instead)} for c in found
+            ]
+            for facet, found in result.contradictions.items()
+        }
+    return content
+
+
+def _tag(suggestion: Suggestion) -> dict[str, Any]:
+    content: dict[str, Any] = {
+        "tag": suggestion.tag,
+        "path": suggestion.path,
+        "score": suggestion.score,
+    }
+    if suggestion.kind is not None:
+        content["kind"] = suggestion.kind
+    return content
+
+
+class JsonLines(Writer):
+    """One object a line for each image."""
+
+    form = "JSON lines"
+    ending = "\n"
+
+    def __init__(self, model: str) -> None:
+        self._model = model
+
+    def text(self, result: Result) -> str:
+        return json.dumps(as_json(result, self._model), ensure_ascii=False) + self.ending
+
+    def existing(self, path: Path) -> set[str]:
+        keys = set()
+        with path.open(encoding="utf-8") as file:
+            for number, line in enumerate(file, start=1):
+                text = line.strip().removesuffix(",")
+                if text and not self._is_frame(text):
+                    try:
+                        keys.add(self._key_of(json.loads(text)))
+                    except (ValueError, KeyError, TypeError) as error:
+                        raise not_ours(path, self.form, f"line {number}: {error}") from error
+        return keys
+
+    def _is_frame(self, line: str) -> bool:
+        return False
+
+    def _key_of(self, content: dict[str, Any]) -> str:
+        return content["image"]
+
+
+class Json(JsonLines):
+    """One array of all images, one a line."""
+
+    form = "the JSON that `tag` writes"
+    head = "[\n"
+    separator = ",\n"
+    ending = ""
+    tail = "\n]\n"
+
+    def _is_frame(self, line: str) -> bool:
+        return line in ("[", "]")
+
+
+class Csv(Writer):
+    """One row for each suggestion; an image without any, or with an error, has one row."""
+
+    def __init__(self, *, kinds: bool = False) -> None:
+        columns = ["image", "facet", "tag", "path", "score", "error"]
+        self._kinds = kinds
+        self.columns = [*columns, "kind"] if kinds else columns
+        self.head = csv_rows([self.columns])
+
+    def text(self, result: Result) -> str:
+        name = result.input.name
+        rows = [self._row(name, facet, tag, tag.kind) for facet, tags in result.tags.items() for tag in tags]
+        for facet, found in result.contradictions.items():
+            rows += [
+                self._row(name, facet, Suggestion(c.tag, c.path, c.score), f"contradicted by {c.instead.tag}")
+                for c in found
+            ]
+        empty: list[object] = [name, "", "", "", "", result.error or ""]
+        return csv_rows(rows or [[*empty, ""] if self._kinds else empty])
+
+    def _row(self, name: str, facet: str, tag: Suggestion, kind: str | None) -> list[object]:
+        row: list[object] = [name, facet, tag.tag, PATH_SEPARATOR.join(tag.path), tag.score, ""]
+        return [*row, kind] if self._kinds else row
+
+    def existing(self, path: Path) -> set[str]:
+        with path.open(encoding="utf-8", newline="") as file:
+            reader = csv.reader(file)
+            if (found := next(reader, [])) != self.columns:
+                raise not_ours(path, "the CSV that `tag` writes", f"its columns are {', '.join(found)}")
+            return {row[0] for row in reader}
+
+
+def csv_rows(rows: Iterable[Sequence[object]]) -> str:
+    """Rows as CSV, one a line."""
+    text = io.StringIO()
+    for row in rows:
+        # Python's csv does not quote a carriage return for its own sake, but reads it as the row's end.
+        broken = any("\r" in cell for cell in row if isinstance(cell, str))
+        csv.writer(
+            text, lineterminator="\n", quoting=csv.QUOTE_ALL if broken else csv.QUOTE_MINIMAL
+        ).writerow(row)
+    return text.getvalue()

@@ -1,0 +1,60 @@
+"""A catalogue with a model's additions: the table as it was, and columns of their own for what is new."""
+
+from typing import TYPE_CHECKING
+
+from eufcc_cli.core.errors import EufccError
+from eufcc_cli.core.tagging.selection import Suggestion
+from eufcc_cli.core.tagging.tagger import Result
+from eufcc_cli.core.tagging.writers.lines import PATH_SEPARATOR, csv_rows
+from eufcc_cli.core.tagging.writers.writer import Writer
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TAG_SEPARATOR = " $ "
+
+
+class Additions(Writer):
+    """One row for each row of a table, its columns unchanged, with the additions beside them.
+
+    FACET.suggested holds the added paths as the published format writes them, FACET.suggested.score the
+    probability of each, in the same order; FACET.contradicted the catalogued paths that the model does
+    not believe in, each with what it sees instead; suggested.model and suggested.error the rest.
+    """
+
+    def __init__(self, frame: "pd.DataFrame", facets: list[str], model: str) -> None:
+        self._facets = facets
+        self._model = model
+        added = [
+            f"{facet}.{name}" for facet in facets for name in ("suggested", "suggested.score", "contradicted")
+        ]
+        added += ["suggested.model", "suggested.error"]
+        if there := next((column for column in added if column in frame), None):
+            raise EufccError(
+                f"--accept: the table has a column {there!r} already",
+                hint="give the table without additions, or rename that column",
+            )
+        self._rows = frame.to_numpy()
+        self.head = csv_rows([[*frame.columns, *added]])
+
+    def text(self, result: Result) -> str:
+        row = list(self._rows[result.input.row])
+        for facet in self._facets:
+            tags = _deepest(result.tags.get(facet, []))
+            row.append(TAG_SEPARATOR.join(PATH_SEPARATOR.join(tag.path) for tag in tags))
+            row.append(TAG_SEPARATOR.join(f"{tag.score:g}" for tag in tags))
+            row.append(
+                TAG_SEPARATOR.join(
+                    f"{PATH_SEPARATOR.join(found.path)} ({found.score:.2g}; "
+                    f"{found.instead.tag} {found.instead.score:.2g})"
+                    for found in result.contradictions.get(facet, [])
+                )
+            )
+        added = any(result.tags.values())
+        return csv_rows([[*row, self._model if added else "", result.error or ""]])
+
+
+def _deepest(tags: list[Suggestion]) -> list[Suggestion]:
+    """Those whose path is not the beginning of another's: a path names all that stands above its tag."""
+    above = {tag.path[:depth] for tag in tags for depth in range(1, len(tag.path))}
+    return [tag for tag in tags if tag.path not in above]

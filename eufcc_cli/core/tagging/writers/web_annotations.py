@@ -1,0 +1,89 @@
+"""Suggestions as W3C Web Annotations, as Europeana's Annotation API takes them."""
+
+import json
+import uuid
+from typing import Any
+
+from eufcc_cli import __version__
+from eufcc_cli.core.tagging.inputs import Input
+from eufcc_cli.core.tagging.selection import Suggestion
+from eufcc_cli.core.tagging.tagger import Result
+from eufcc_cli.core.tagging.writers.lines import PATH_SEPARATOR, JsonLines
+from eufcc_cli.core.taxonomy.concepts import Uris
+
+CONTEXT = "http://www.w3.org/ns/anno.jsonld"
+
+
+class WebAnnotations(JsonLines):
+    """An annotation page with one tagging annotation for each suggestion, one a line.
+
+    Each line is complete by itself. The body is the concept's URI where the vocabulary has one, else the
+    tag's name. Images that failed or have no suggestion have no line.
+    """
+
+    form = "the annotation page that `tag` writes"
+    separator = ",\n"
+    ending = ""
+    tail = "\n]}\n"
+    tells_all = False
+
+    def __init__(self, model: str, digest: str, date: str, uris: Uris, language: str | None) -> None:
+        super().__init__(model)
+        self._digest = digest
+        self._date = date
+        self._uris = uris
+        self._language = language
+        page = _uuid(digest, date)
+        self.head = f'{{"@context": "{CONTEXT}", "id": "{page}", "type": "AnnotationPage", "items": [\n'
+
+    def text(self, result: Result) -> str:
+        return self.separator.join(
+            json.dumps(self.annotation(result.input, facet, tag), ensure_ascii=False)
+            for facet, tags in result.tags.items()
+            for tag in tags
+        )
+
+    def annotation(self, item: Input, facet: str, tag: Suggestion) -> dict[str, Any]:
+        """One tagging annotation (W3C Web Annotation Data Model, 2017)."""
+        return {
+            "@context": CONTEXT,
+            "id": _uuid(item.iri, facet, tag.tag, self._digest),
+            "type": "Annotation",
+            "motivation": "tagging",
+            "created": self._date,
+            "creator": {"id": f"urn:sha256:{self._digest}", "type": "Software", "name": self._model},
+            "generator": {"type": "Software", "name": f"eufcc {__version__}"},
+            "body": self._body(facet, tag),
+            "target": {"scope": item.item, "source": item.iri} if item.item else item.iri,
+            # The context has no word for certainty, but knows schema.org, which has one.
+            "schema:reviewRating": {
+                "type": "schema:Rating",
+                "schema:name": "score",
+                "schema:ratingValue": tag.score,
+                "schema:worstRating": 0,
+                "schema:bestRating": 1,
+            },
+        }
+
+    def _body(self, facet: str, tag: Suggestion) -> dict[str, Any]:
+        where = {"purpose": "tagging", "rdfs:label": PATH_SEPARATOR.join((facet, *tag.path))}
+        uri = self._uris.get(facet, {}).get(tag.tag)
+        if uri is not None:
+            return {"type": "SpecificResource", "source": uri, **where}
+        language = {"language": self._language} if self._language else {}
+        return {"type": "TextualBody", "value": tag.tag, **language, "format": "text/plain", **where}
+
+    def key(self, item: Input) -> str:
+        return item.iri
+
+    def _key_of(self, content: dict[str, Any]) -> str:
+        target = content["target"]
+        return target if isinstance(target, str) else target["source"]
+
+    def _is_frame(self, line: str) -> bool:
+        return line.endswith('"items": [') or line == "]}"
+
+
+def _uuid(*names: str) -> str:
+    """The same names have the same URN in every run."""
+    return uuid.uuid5(uuid.NAMESPACE_URL, "\n".join(names)).urn

@@ -1,0 +1,1 @@
+"""What learns: settings, data, the training loop."""

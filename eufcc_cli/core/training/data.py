@@ -1,0 +1,216 @@
+"""Images and targets, batch by batch: which images a split has, in which order, from file or cache."""
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from eufcc_cli.core.download.ledger import find_images
+from eufcc_cli.core.errors import DataError, ImageError, ModelError
+from eufcc_cli.core.files import Root
+from eufcc_cli.core.images.decode import open_image
+from eufcc_cli.core.model.preprocessing import Preprocessing, as_images
+from eufcc_cli.core.progress import SILENT, Progress
+from eufcc_cli.core.taxonomy.annotations import ID, read_table
+from eufcc_cli.core.taxonomy.vocabulary import Targets, Vocabulary
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+log = logging.getLogger("eufcc")
+
+
+@dataclass(frozen=True)
+class Split:
+    """The images of a split that are there, with their files and targets, row by row."""
+
+    name: str
+    frame: "pd.DataFrame"
+    files: list[Path]
+    targets: dict[str, Targets]
+    missing: int
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    @property
+    def annotated(self) -> np.ndarray:
+        """bool [N]: which rows have a tag in some facet."""
+        return np.any([targets.annotated for targets in self.targets.values()], axis=0)
+
+    def truth(self, rows: Sequence[int] | np.ndarray) -> dict[str, Tensor]:
+        """True tags of some rows: {facet: bool [rows, tags]}; a row without any is not annotated."""
+        return {
+            facet: torch.from_numpy(targets.dense(np.asarray(rows)))
+            for facet, targets in self.targets.items()
+        }
+
+    def without(self, bad: Iterable[int], vocabulary: Vocabulary) -> "Split":
+        """The same split less some rows."""
+        keep = np.ones(len(self), dtype=bool)
+        keep[list(bad)] = False
+        if keep.all():
+            return self
+        frame = self.frame[keep].reset_index(drop=True)
+        files = [file for file, kept in zip(self.files, keep, strict=True) if kept]
+        return Split(self.name, frame, files, vocabulary.encode(frame), self.missing)
+
+
+def load_split(root: Root, name: str, vocabulary: Vocabulary, frame: "pd.DataFrame | None" = None) -> Split:
+    """A split's images that are on disk, and their targets in a vocabulary.
+
+    Raises DataError where the table is missing or none of its images is there.
+    """
+    if frame is None:
+        frame = read_table(root.table(name))
+    found = find_images(root, frame[ID])
+    there = frame[ID].isin(found.keys()).to_numpy()
+    if not there.any():
+        raise DataError(
+            f"{root.table(name)}: none of its {len(frame):,} images is in {root.images}",
+            hint=f"run `eufcc --root {root.path} download --split {name}` first",
+        )
+    frame = frame[there].reset_index(drop=True)
+    files = [found[image_id] for image_id in frame[ID]]
+    return Split(name, frame, files, vocabulary.encode(frame), int((~there).sum()))
+
+
+class Squares(Protocol):
+    """Where stored squares come from, by row: a packed cache, or the files themselves."""
+
+    bad: dict[int, str]
+    """Rows whose image cannot be read, with the reason."""
+
+    def batches(self, order: Iterable[np.ndarray], epoch: int = 0) -> Iterator[tuple[Tensor, np.ndarray]]:
+        """For each array of rows: uint8 images [b, 3, stored, stored] of those that were readable, and
+        their positions in the array. What varies images as they are decoded does so by epoch."""
+
+
+def check_files(split: Split, progress: Progress = SILENT, workers: int | None = None) -> dict[int, str]:
+    """Decode every image at the smallest scale; the rows that fail, with their reasons."""
+    bad: dict[int, str] = {}
+
+    def problem(file: Path) -> str | None:
+        try:
+            open_image(file, short_side=32)
+        except ImageError as error:
+            return str(error)
+        return None
+
+    with (
+        progress.task(f"checking the images of {split.name}", len(split)) as task,
+        ThreadPoolExecutor(workers) as pool,
+    ):
+        for row, reason in enumerate(pool.map(problem, split.files)):
+            if reason:
+                bad[row] = reason
+            task.advance()
+    return bad
+
+
+def refuse_too_many(split: Split, bad: dict[int, str], max_bad: float) -> None:
+    """Raise ModelError where more than the share `max_bad` of a split's images is unreadable."""
+    if len(bad) > max_bad * len(split):
+        row, reason = next(iter(bad.items()))
+        count = f"{len(bad)} of {len(split)} images of {split.name}"
+        raise ModelError(
+            f"{count} cannot be read, first {split.files[row]}: {reason}",
+            hint="`eufcc download --verify` finds them all; or raise --max-bad",
+        )
+
+
+@dataclass
+class FileSquares:
+    """Squares decoded from the files as they are asked for, by worker processes.
+
+    A file that turns out unreadable is left out of its batch and kept in `bad` with its reason.
+    """
+
+    files: Sequence[Path]
+    preprocessing: Preprocessing
+    workers: int
+    randaugment_seed: int | None = None
+    pin_memory: bool = False
+    bad: dict[int, str] = field(default_factory=dict)
+
+    def batches(self, order: Iterable[np.ndarray], epoch: int = 0) -> Iterator[tuple[Tensor, np.ndarray]]:
+        batches = [rows.tolist() for rows in order]
+        seed = None if self.randaugment_seed is None else (self.randaugment_seed, epoch)
+        loader = DataLoader(
+            _Files(self.files, self.preprocessing, seed),
+            batch_sampler=batches,
+            num_workers=self.workers,
+            collate_fn=_collate,
+            pin_memory=self.pin_memory,
+            prefetch_factor=4 if self.workers else None,
+            # Workers must not inherit a parent that has begun computing in threads or on a GPU.
+            multiprocessing_context="forkserver" if self.workers else None,
+        )
+        for images, kept, failures in loader:
+            self.bad |= failures
+            yield images, kept
+
+
+class _Files(Dataset[tuple[int, np.ndarray | str]]):
+    def __init__(
+        self, files: Sequence[Path], preprocessing: Preprocessing, seed: tuple[int, int] | None
+    ) -> None:
+        # One array of text instead of a list of paths: workers share its pages instead of copying them.
+        self.files = np.array([str(file) for file in files])
+        self.preprocessing = preprocessing
+        self.seed = seed
+
+    def __getitem__(self, row: int) -> tuple[int, np.ndarray | str]:
+        try:
+            square = self.preprocessing.load(Path(str(self.files[row])))
+        except ImageError as error:
+            return row, str(error)
+        if self.seed is not None:
+            from eufcc_cli.core.training.augmentation import randaugment
+
+            square = randaugment(square, self.preprocessing, (*self.seed, int(row)))
+        return row, square
+
+
+def _collate(items: list[tuple[int, np.ndarray | str]]) -> tuple[Tensor, np.ndarray, dict[int, str]]:
+    failures = {int(row): value for row, value in items if isinstance(value, str)}
+    squares = [value for _, value in items if isinstance(value, np.ndarray)]
+    kept = np.array(
+        [i for i, (_, value) in enumerate(items) if isinstance(value, np.ndarray)], dtype=np.int64
+    )
+    if not squares:
+        return torch.empty(0, 3, 1, 1, dtype=torch.uint8), kept, failures
+    return as_images(np.stack(squares)), kept, failures
+
+
+def epoch_order(
+    size: int, batch_size: int, seed: int, epoch: int, weights: np.ndarray | None = None
+) -> list[np.ndarray]:
+    """The batches of rows of one epoch: a function of seed and epoch alone, the same on every process.
+
+    With weights, rows are drawn in proportion to them, with replacement.
+    """
+    generator = np.random.default_rng([seed, epoch])
+    if weights is None:
+        order = generator.permutation(size)
+    else:
+        order = generator.choice(size, size=size, p=weights / weights.sum())
+    return [order[start : start + batch_size] for start in range(0, size, batch_size)]
+
+
+def rarity_weights(split: Split) -> np.ndarray:
+    """For each row 1 / sqrt(images with its rarest tag): the long tail is drawn more often."""
+    rarest = np.full(len(split), np.inf)
+    for targets in split.targets.values():
+        counts = np.bincount(targets.indices, minlength=int(targets.indices.max(initial=-1)) + 1)
+        rows = np.repeat(np.arange(len(split)), np.diff(targets.indptr))
+        np.minimum.at(rarest, rows, counts[targets.indices])
+    rarest[np.isinf(rarest)] = len(split)
+    return rarest**-0.5

@@ -1,0 +1,65 @@
+"""Where a model comes from: settings, data, versions, the revision of the code."""
+
+import contextlib
+import platform
+import subprocess
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from eufcc_cli import __version__
+from eufcc_cli.core.files import Root, sha256
+from eufcc_cli.core.model.checkpoint import TaggingModel
+from eufcc_cli.core.model.clip import CLIP_METHODS
+from eufcc_cli.core.taxonomy.concepts import known_uris
+from eufcc_cli.core.training.config import TrainConfig
+from eufcc_cli.core.training.data import Split
+
+
+def provenance(
+    config: TrainConfig, name: str, model: TaggingModel, root: Root, split: Split
+) -> dict[str, Any]:
+    """What config.json says: all that scoring needs, and where the model comes from.
+
+    `training` holds the settings as given, so that whoever repeats the run with one of them changed has
+    the others follow; `derived` holds what followed here.
+    """
+    given, resolved = asdict(config), asdict(config.resolved())
+    return {
+        "name": name,
+        "method": config.method,
+        "backbone": resolved["backbone"],
+        **model.config,
+        "preprocessing": model.preprocessing.to_json(),
+        "vocabulary": model.vocabulary.to_json(),
+        "uris": known_uris(root.concepts, model.vocabulary),
+        "training": given,
+        "derived": {key: value for key, value in resolved.items() if value != given[key]},
+        "data": {f"{name}.csv": sha256(root.table(name)) for name in ("train", "val")},
+        "images": len(split),
+        "versions": versions(config.method),
+        "revision": git_revision(),
+    }
+
+
+def versions(method: str) -> dict[str, str]:
+    """What a model was made with."""
+    packages = ("torch", "timm", "pillow", *(("open_clip_torch",) if method in CLIP_METHODS else ()))
+    return {
+        "eufcc": __version__,
+        "python": platform.python_version(),
+        **{name: version(name) for name in packages},
+    }
+
+
+def git_revision() -> str | None:
+    """The commit of the code that trains, where it runs from a git checkout."""
+    checkout = Path(__file__).parents[3]
+    if not (checkout / ".git").exists():  # installed somewhere, perhaps below somebody else's repository
+        return None
+    command = ["git", "-C", str(checkout), "describe", "--always", "--dirty", "--abbrev=40"]
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        found = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
+        return found.stdout.strip()
+    return None

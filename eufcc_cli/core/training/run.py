@@ -1,0 +1,275 @@
+"""One training from settings to a model on disk: what `eufcc train` calls."""
+
+import contextlib
+import resource
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from accelerate import Accelerator
+from torch import nn
+
+from eufcc_cli.core.errors import DataError, ModelError
+from eufcc_cli.core.files import Root
+from eufcc_cli.core.locks import alone
+from eufcc_cli.core.machine import select_device, select_precision
+from eufcc_cli.core.model.checkpoint import WEIGHTS, TaggingModel, build_methods, save_config
+from eufcc_cli.core.model.clip import CLIP_METHODS
+from eufcc_cli.core.model.methods import METHODS
+from eufcc_cli.core.model.network import (
+    Network,
+    count_parameters,
+    create_backbone,
+    freeze_stages,
+    initialise,
+    refuse_image_size,
+)
+from eufcc_cli.core.model.preprocessing import Preprocessing
+from eufcc_cli.core.progress import SILENT, Progress
+from eufcc_cli.core.taxonomy.annotations import read_table
+from eufcc_cli.core.taxonomy.vocabulary import Vocabulary, training_vocabulary
+from eufcc_cli.core.training.clip_trainer import ClipTrainer, new_clip_model
+from eufcc_cli.core.training.config import TrainConfig
+from eufcc_cli.core.training.data import Split, load_split
+from eufcc_cli.core.training.model_provenance import provenance
+from eufcc_cli.core.training.resumption import settled
+from eufcc_cli.core.training.sources import open_squares
+from eufcc_cli.core.training.trainer import HISTORY, STATE, Position, Trainer
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is about to be trained, told before the first step."""
+
+    name: str
+    config: TrainConfig
+    images: int
+    validation_images: int
+    missing: int
+    facets: dict[str, tuple[int, int]]
+    """For each facet its tags, and the training images annotated in it."""
+    unknown: int
+    """Names in the training annotations that the vocabulary does not have: they are not learnt."""
+    parameters: int
+    device: str
+    precision: str
+    memory: int
+    """Bytes: the process's peak so far on a CPU, the card's on a GPU, after one trial step."""
+    seconds: float | None
+    """Expected time of the whole training, from one trial step."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training has left."""
+
+    folder: Path
+    position: Position
+    validation: dict[str, Any]
+    unreadable: dict[str, str]
+    """Images of both splits that could not be read, with the reason."""
+
+
+def train_run(
+    config: TrainConfig,
+    root: Root,
+    name: str,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: Progress = SILENT,
+    on_plan: Callable[[Plan], None] | None = None,
+    on_epoch: Callable[[dict[str, float]], None] | None = None,
+) -> Trained:
+    """Train a model on a root's train split, validate on val, and leave it in runs/NAME.
+
+    Raises DataError or ModelError before any work where the data, the settings or the name cannot do;
+    a name that exists wants `resume` or `overwrite`.
+    """
+    folder = root.run(name)
+    given = settled(config, folder, name, resume, overwrite)
+    config = given.resolved()
+    train_frame, validation_frame = _tables(root)
+    vocabulary = training_vocabulary(root, train_frame)
+    device = select_device(config.device)
+    accelerator = _accelerator(config, device)
+    torch.manual_seed(config.seed)
+    split = load_split(root, "train", vocabulary, train_frame)
+    validation = load_split(root, "val", vocabulary, validation_frame)
+    # An image without a tag in any facet teaches nothing.
+    split = split.without(np.flatnonzero(~split.annotated), vocabulary)
+    clip = config.method in CLIP_METHODS
+    for part in (split, validation):
+        if not part.annotated.any():
+            raise DataError(
+                f"{root.table(part.name)}: none of its images that are there has a tag to be learnt",
+                hint="training and validation need tags that the label files, or train.csv, know",
+            )
+    counts = {facet: np.bincount(t.indices, minlength=t.size) for facet, t in split.targets.items()}
+    model = new_clip_model(config, name, vocabulary) if clip else _new_model(config, name, vocabulary, counts)
+    with accelerator.main_process_first():  # one process builds the cache, the others find it
+        squares, validation_squares = (
+            open_squares(root, part, model.preprocessing, config, device, progress)
+            for part in (split, validation)
+        )
+    if not clip:
+        _start_from_priors(model, split, counts)
+    model.network.to(accelerator.device).to(memory_format=torch.channels_last)
+    for method in model.methods.values():
+        method.to(accelerator.device)
+    main = accelerator.is_main_process
+    trainer = (ClipTrainer if clip else Trainer)(
+        model,
+        config,
+        folder,
+        (split, squares),
+        (validation, validation_squares),
+        accelerator=accelerator,
+        progress=progress,
+        on_epoch=on_epoch,
+    )
+    # A second training of that name would write over this one's model.
+    with alone(folder / ".lock", f"{folder} is being trained") if main else contextlib.nullcontext():
+        resumed = resume and (folder / STATE).is_file()
+        if resumed:
+            trainer.resume()
+        if main:
+            if not resumed:
+                _clear(folder)
+            record = provenance(given, name, model, root, split)
+            save_config(folder, {**record, "finished": False})
+            if on_plan is not None:
+                on_plan(_plan(config, name, trainer, split, validation))
+        accelerator.wait_for_everyone()
+        position = trainer.run()
+        trainer.restore_best()
+        validated = trainer.validation.measure(trainer.kept)
+        calibration = trainer.validation.calibrate(trainer.kept)
+        if main:
+            results = {"epochs": position.epoch, "validation": validated}
+            results["calibration"] = calibration.to_json()
+            save_config(folder, {**record, **results, "finished": True})
+            (folder / STATE).unlink(missing_ok=True)
+        accelerator.wait_for_everyone()
+    unreadable = {
+        str(part.files[row]): reason
+        for part, found in ((split, squares), (validation, validation_squares))
+        for row, reason in found.bad.items()
+    }
+    return Trained(folder, position, validated, unreadable)
+
+
+def _tables(root: Root) -> tuple[pd.DataFrame, pd.DataFrame]:
+    for split in ("train", "val"):
+        if not root.table(split).is_file():
+            raise DataError(
+                f"{root.table(split)}: no such file",
+                hint="training needs train.csv and val.csv: `eufcc fetch`, or `eufcc fetch splits FILE`",
+            )
+    return read_table(root.table("train")), read_table(root.table("val"))
+
+
+def method_options(config: TrainConfig) -> dict[str, Any]:
+    """The options that a method takes, from the settings."""
+    known = {
+        "stop": config.stop,
+        "gamma_pos": config.gamma_pos,
+        "gamma_neg": config.gamma_neg,
+        "clip": config.asl_clip,
+    }
+    return {name: known[name] for name in METHODS[config.method].options}
+
+
+def _accelerator(config: TrainConfig, device: torch.device) -> Accelerator:
+    if config.precision == "fp16" and device.type == "cpu":
+        raise ModelError("--precision fp16: not on the CPU", hint="choose fp32 or bf16")
+    precision = select_precision(config.precision, device)
+    if device.type == "cuda" and device.index is not None:
+        torch.cuda.set_device(device)
+    if device.type == "cuda":
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+    mixed = {torch.bfloat16: "bf16", torch.float16: "fp16"}.get(precision, "no")
+    return Accelerator(cpu=device.type == "cpu", mixed_precision=mixed)
+
+
+def _new_model(
+    config: TrainConfig,
+    name: str,
+    vocabulary: Vocabulary,
+    counts: dict[str, np.ndarray],
+) -> TaggingModel:
+    assert config.backbone is not None
+    options = method_options(config)
+    weights = Path(config.weights) if config.weights else None
+    backbone = create_backbone(
+        config.backbone,
+        pretrained=config.pretrained,
+        weights=weights,
+        drop_path=config.drop_path,
+        image_size=config.image_size,
+    )
+    methods = build_methods(config.method, vocabulary, counts, **options)
+    network = Network(backbone, {facet: m.outputs for facet, m in methods.items()}, config.dropout)
+    if config.from_scratch:
+        initialise(network)
+    freeze_stages(backbone, config.freeze)
+    if config.image_size:
+        refuse_image_size(network, config.backbone, config.image_size)
+    preprocessing = Preprocessing.of_backbone(backbone, config.image_size)
+    about = {"method_options": options}
+    return TaggingModel(name, config.method, vocabulary, network, methods, preprocessing, about)
+
+
+def _start_from_priors(model: TaggingModel, split: Split, counts: dict[str, np.ndarray]) -> None:
+    """Let every head begin at its tags' frequencies, so that the first steps need not find them."""
+    network = model.network
+    assert isinstance(network, Network)
+    with torch.no_grad():
+        for facet, method in model.methods.items():
+            images = int(split.targets[facet].annotated.sum())
+            bias: nn.Parameter = network.heads[facet].get_parameter("bias")
+            bias.copy_(method.prior_bias(counts[facet], images))
+
+
+def _clear(folder: Path) -> None:
+    for old in (STATE, WEIGHTS, HISTORY, "history.png"):
+        (folder / old).unlink(missing_ok=True)
+    shutil.rmtree(folder / "tensorboard", ignore_errors=True)
+
+
+def _plan(
+    config: TrainConfig,
+    name: str,
+    trainer: Trainer,
+    split: Split,
+    validation: Split,
+) -> Plan:
+    seconds = trainer.trial_seconds() * trainer.batches * config.epochs if config.epochs else None
+    if config.time_budget:
+        seconds = min(seconds or config.time_budget, config.time_budget)
+    device = trainer.accelerator.device
+    if device.type == "cuda":
+        memory, shown = torch.cuda.max_memory_allocated(device), torch.cuda.get_device_name(device)
+    else:
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        shown = f"{device.type}, {torch.get_num_threads()} threads"
+    facets = {facet: (targets.size, int(targets.annotated.sum())) for facet, targets in split.targets.items()}
+    return Plan(
+        name=name,
+        config=config,
+        images=len(split),
+        validation_images=len(validation),
+        missing=split.missing + validation.missing,
+        facets=facets,
+        unknown=sum(len(targets.unknown) for targets in split.targets.values()),
+        parameters=count_parameters(trainer.plain),
+        device=shown,
+        precision=trainer.accelerator.mixed_precision.replace("no", "fp32"),
+        memory=memory,
+        seconds=seconds,
+    )

@@ -1,0 +1,50 @@
+"""Where the squares of a split come from: a cache, or the files, and which of them cannot be read."""
+
+import shutil
+
+import torch
+
+from eufcc_cli.core.download.workers import cores
+from eufcc_cli.core.errors import ModelError
+from eufcc_cli.core.files import Root
+from eufcc_cli.core.model.preprocessing import Preprocessing
+from eufcc_cli.core.progress import Progress
+from eufcc_cli.core.training.config import TrainConfig
+from eufcc_cli.core.training.data import FileSquares, Split, Squares, check_files, refuse_too_many
+from eufcc_cli.core.training.image_cache import AUTO_LIMIT, build_cache, cache_bytes
+
+
+def open_squares(
+    root: Root,
+    split: Split,
+    preprocessing: Preprocessing,
+    config: TrainConfig,
+    device: torch.device,
+    progress: Progress,
+) -> Squares:
+    """A split's squares, from a cache where that is asked for or small.
+
+    Every image is decoded once before training; raises ModelError where more than `config.max_bad` of them
+    cannot be read.
+    """
+    wanted = cache_bytes(split, preprocessing)
+    cached = config.cache
+    if cached is None:
+        free = shutil.disk_usage(root.data).free
+        cached = config.augment != "strong" and wanted <= min(AUTO_LIMIT, free // 2)
+    if cached and config.augment == "strong":
+        raise ModelError("--cache: RandAugment needs the files", hint="choose --augment light or --no-cache")
+    if cached:
+        squares = build_cache(root, split, preprocessing, progress, config.workers or None)
+        refuse_too_many(split, squares.bad, config.max_bad)
+        return squares
+    bad = check_files(split, progress, config.workers or None)
+    refuse_too_many(split, bad, config.max_bad)
+    return FileSquares(
+        split.files,
+        preprocessing,
+        workers=min(cores(), 16) if config.workers is None else config.workers,
+        randaugment_seed=config.seed if config.augment == "strong" and split.name == "train" else None,
+        pin_memory=device.type == "cuda",
+        bad=bad,
+    )

@@ -1,0 +1,374 @@
+"""The training loop, on accelerate: one process or many, interrupted or not, the same result."""
+
+import contextlib
+import csv
+import io
+import logging
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object
+from timm.utils import ModelEmaV3
+from torch import Tensor, nn
+
+from eufcc_cli.core.errors import ModelError
+from eufcc_cli.core.files import write_text
+from eufcc_cli.core.machine import keep_freed_memory
+from eufcc_cli.core.model.checkpoint import TaggingModel, load_weights, save_weights
+from eufcc_cli.core.progress import SILENT, Progress
+from eufcc_cli.core.training.augmentation import AUGMENTATIONS
+from eufcc_cli.core.training.config import TrainConfig
+from eufcc_cli.core.training.data import Split, Squares, epoch_order, rarity_weights
+from eufcc_cli.core.training.interruption import Interruption
+from eufcc_cli.core.training.optimizer import create_optimizer, schedule, set_learning_rate
+from eufcc_cli.core.training.state import load_state, save_state
+from eufcc_cli.core.training.validation import Validation
+
+log = logging.getLogger("eufcc")
+
+STATE = "state.safetensors"
+HISTORY = "history.csv"
+
+
+@dataclass
+class Position:
+    """How far a training has come: all that is not a tensor, and that a resumed run takes up again."""
+
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+    elapsed: float = 0.0
+    best: float = -1.0
+    best_epoch: int = 0
+    loss_sum: float = 0.0
+    pairs: float = 0.0
+    images: int = 0
+    validation_seconds: float = 0.0
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+class Trainer:
+    """Trains one tagging model on one split and keeps the best by its validation R-Precision.
+
+    The batches of an epoch, and the variations of their images, are functions of seed, epoch and step
+    alone; each process takes its share of every batch, and losses are divided by the pairs of the whole
+    batch. So neither the number of processes nor an interruption changes what is learnt.
+    """
+
+    def __init__(
+        self,
+        model: TaggingModel,
+        config: TrainConfig,
+        folder: Path,
+        train: tuple[Split, Squares],
+        validation: tuple[Split, Squares],
+        *,
+        accelerator: Accelerator,
+        progress: Progress = SILENT,
+        on_epoch: Callable[[dict[str, float]], None] | None = None,
+    ) -> None:
+        if accelerator.device.type == "cpu":
+            keep_freed_memory()
+        self.model, self.config, self.folder = model, config, folder
+        self.split, self.squares = train
+        self.validation = Validation(model, *validation, accelerator, config.batch_size)
+        self.accelerator, self.progress, self.on_epoch = accelerator, progress, on_epoch
+        self.plain = model.network
+        self.optimizer = create_optimizer(self.plain, config)
+        self.ema = ModelEmaV3(self.plain, decay=config.ema, use_warmup=True) if config.ema else None
+        compiled: Any = torch.compile(self.plain) if config.compile else self.plain
+        self.network, self.stepper = accelerator.prepare(compiled, self.optimizer)
+        self.augmentation = AUGMENTATIONS[config.augment]
+        self.weights = rarity_weights(self.split) if config.balanced else None
+        self.batches = math.ceil(len(self.split) / config.batch_size)
+        self.at = Position()
+        self._rate = 0.0  # the learning rate of the last step
+        self._started = time.monotonic()
+        self._saved = time.monotonic()
+        self._pause = False
+        self.interruption = Interruption()
+        # Processes must not drop the same units, or the shards of a batch would be correlated.
+        torch.manual_seed(config.seed + 7919 * accelerator.process_index)
+
+    # -- the loop ----------------------------------------------------------------------------------
+
+    def run(self) -> Position:
+        """Train to the end of the schedule, validating after each epoch."""
+        epochs = self.config.epochs or math.inf
+        with self.interruption:
+            while self.at.epoch < epochs and self._done() < 1.0 and not self._out_of_patience():
+                self._epoch()
+                self._validate()
+                self.at.epoch += 1
+                self.at.batch, self.at.loss_sum, self.at.pairs, self.at.images = 0, 0.0, 0.0, 0
+                self._save()
+                self._leave_if_asked()
+        return self.at
+
+    def _epoch(self) -> None:
+        config, accelerator, at = self.config, self.accelerator, self.at
+        order = epoch_order(len(self.split), config.batch_size, config.seed, at.epoch, self.weights)
+        rank, world = accelerator.process_index, accelerator.num_processes
+        shares = [rows[rank::world] for rows in order[at.batch :]]
+        batches = self.squares.batches(iter(shares), at.epoch)
+        self.network.train()
+        pending: tuple[Tensor, int, float] | None = None
+        of = f"/{config.epochs}" if config.epochs else ""
+        with self.progress.task(f"epoch {at.epoch + 1}{of}", len(self.split)) as task:
+            task.advance(at.batch * config.batch_size)
+            for rows, (images, kept) in zip(shares, batches, strict=True):
+                factor = schedule(self._done(), config.warmup)
+                set_learning_rate(self.optimizer, factor)
+                self._rate = (config.lr or 0.0) * factor
+                positions = rank + world * kept
+                loss, pairs = self._step(images, rows[kept], positions)
+                # Reading a loss waits for the device: read the one before, while this one is computed.
+                self._account(pending)
+                pending = (loss, pairs, self._rate)
+                at.batch += 1
+                at.step += 1
+                at.images += len(order[at.batch - 1])
+                shown = {} if not at.pairs else {"loss": at.loss_sum / at.pairs}
+                task.advance(len(order[at.batch - 1]), **shown)
+                if self._pause:
+                    self._account(pending)
+                    pending = None
+                    self._save()
+                    self._leave_if_asked()
+                if self._done() >= 1.0:
+                    break
+        self._account(pending)
+
+    def _step(self, images: Tensor, rows: np.ndarray, positions: np.ndarray) -> tuple[Tensor, int]:
+        """One optimizer step on this process's share of a batch: the summed loss, and the batch's pairs."""
+        config, accelerator, device = self.config, self.accelerator, self.accelerator.device
+        images = self._prepared(images.to(device, non_blocking=True), positions)
+        pairs = self._pairs(rows)
+        self._pause = self.interruption.asked or time.monotonic() - self._saved > 60 * config.save_every
+        if accelerator.num_processes > 1:  # all must count the same pairs, and pause at the same step
+            together = accelerator.reduce(torch.tensor([pairs, self._pause], device=device), "sum")
+            pairs, self._pause = int(together[0]), bool(together[1])
+        if pairs == 0:  # no image of the batch can be read: there is nothing to learn from
+            return torch.zeros((), device=device), 0
+        # Gradients are averaged over processes; the batch's loss is the mean over all its pairs.
+        factor = accelerator.num_processes / max(pairs, 1)
+        total = self._backward(self.network, images, rows, positions, factor)
+        if config.clip_grad:
+            accelerator.clip_grad_norm_(self.network.parameters(), config.clip_grad)
+        self.stepper.step()
+        self.stepper.zero_grad(set_to_none=True)
+        if self.ema is not None:
+            self.ema.update(self.plain, step=self.at.step)
+        return total, pairs
+
+    def _pairs(self, rows: np.ndarray) -> int:
+        """How many terms the loss of some rows has: their annotated facets."""
+        return sum(int(targets.annotated[rows].sum()) for targets in self.split.targets.values())
+
+    def _backward(
+        self, network: nn.Module, images: Tensor, rows: np.ndarray, positions: np.ndarray, factor: float
+    ) -> Tensor:
+        """Add the gradients of a share of a batch, times a factor; its loss, summed over its pairs."""
+        device = images.device
+        truth = {facet: t.to(device, non_blocking=True) for facet, t in self.split.truth(rows).items()}
+        total = torch.zeros((), device=device)
+        if not len(rows):  # the other processes wait for gradients: these are all zero
+            with self.accelerator.autocast():
+                logits = network(images)
+            self.accelerator.backward(sum(values.sum() for values in logits.values()) * 0.0)
+            return total
+        parts = torch.arange(len(rows)).chunk(self.config.accumulate)
+        for number, part in enumerate(parts, start=1):
+            last = number == len(parts)
+            with contextlib.nullcontext() if last else self.accelerator.no_sync(network):
+                with self.accelerator.autocast():
+                    logits = network(images[part])
+                losses = [
+                    method.loss(logits[facet], truth[facet][part]).sum()
+                    for facet, method in self.model.methods.items()
+                ]
+                loss = torch.stack(losses).sum()
+                self.accelerator.backward(loss * factor)
+                total += loss.detach()
+        return total
+
+    def _prepared(self, images: Tensor, positions: np.ndarray) -> Tensor:
+        """A share of a batch as the network sees it; where none of it is left, one grey image stands in."""
+        preprocessing = self.model.preprocessing
+        if not len(images):
+            images = torch.zeros(1, 3, preprocessing.size, preprocessing.size, device=images.device)
+        elif self.augmentation is None:
+            images = preprocessing.normalise(preprocessing.middle(images))
+        else:
+            seed = np.random.SeedSequence([self.config.seed, self.at.epoch, self.at.batch]).generate_state(1)
+            generator = torch.Generator().manual_seed(int(seed[0]))
+            draws = torch.rand(self.config.batch_size, 12, generator=generator)
+            images = self.augmentation.apply(images, preprocessing, draws[positions])
+        return images.contiguous(memory_format=torch.channels_last)
+
+    def _account(self, pending: tuple[Tensor, int, float] | None) -> None:
+        """Add a step's loss to the epoch's; a loss that is not a number ends the training."""
+        if pending is None:
+            return
+        loss, pairs, rate = pending
+        if self.accelerator.num_processes > 1:
+            loss = self.accelerator.reduce(loss, "sum")
+        value = float(loss)
+        if not math.isfinite(value):
+            raise self._diverged(f"the loss became {value}", rate)
+        self.at.loss_sum += value
+        self.at.pairs += pairs
+
+    def _diverged(self, what: str, rate: float) -> ModelError:
+        kept = "; the best model so far is kept" if self.at.best_epoch else ""
+        return ModelError(
+            f"{what} at step {self.at.step} (learning rate {rate:.3g})",
+            hint=f"lower --lr or raise --warmup{kept}",
+        )
+
+    # -- validation --------------------------------------------------------------------------------
+
+    def _validate(self) -> None:
+        began = time.monotonic()
+        try:
+            measured = self.validation.measure(self.kept)
+        except ModelError as error:  # the last step's loss was computed before its weights were changed
+            raise self._diverged("the scores are no longer numbers", self._rate) from error
+        self.at.validation_seconds = time.monotonic() - began
+        overall = measured["overall"]
+        row: dict[str, float] = {
+            "epoch": self.at.epoch + 1,
+            "step": self.at.step,
+            "seconds": round(self._elapsed(), 2),
+            "lr": self.optimizer.param_groups[0]["lr"],
+            "loss": self.at.loss_sum / max(self.at.pairs, 1),
+            **{name: value for name, value in overall.items() if name != "pairs"},
+            **{f"r_precision {facet}": values["r_precision"] for facet, values in measured["facets"].items()},
+        }
+        self.at.history.append(row)
+        if overall["r_precision"] > self.at.best:
+            self.at.best, self.at.best_epoch = overall["r_precision"], self.at.epoch + 1
+            if self.accelerator.is_main_process:
+                save_weights(self.folder, self.kept)
+        if self.accelerator.is_main_process:
+            write_text(self.folder / HISTORY, history_csv(self.at.history))
+            if self.on_epoch is not None:
+                self.on_epoch(row)
+
+    def restore_best(self) -> None:
+        """Take the weights of the best epoch back into the network."""
+        load_weights(self.kept, self.folder)
+
+    @property
+    def kept(self) -> nn.Module:
+        """The weights that are measured and saved: the moving average where there is one."""
+        return self.plain if self.ema is None else self.ema.module
+
+    def trial_seconds(self) -> float:
+        """Seconds that one step takes, measured on a batch of grey without learning anything from it."""
+        side, share = (
+            self.model.preprocessing.stored,
+            -(-self.config.batch_size // self.accelerator.num_processes),
+        )
+        device = self.accelerator.device
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            for _ in range(2):  # the first one pays for allocation and compilation
+                began = time.monotonic()
+                grey = torch.full((share, 3, side, side), 127, dtype=torch.uint8, device=device)
+                images = self._prepared(grey, np.arange(share))
+                rows = np.arange(share) % len(self.split)
+                self._backward(self.plain, images, rows, np.arange(share), 1.0)
+                if device.type == "cuda":
+                    torch.cuda.synchronize(device)
+                seconds = time.monotonic() - began
+        self.plain.zero_grad(set_to_none=True)
+        self._started = self._saved = time.monotonic()
+        return seconds
+
+    # -- time, interruptions, state ----------------------------------------------------------------
+
+    def _elapsed(self) -> float:
+        return self.at.elapsed + time.monotonic() - self._started
+
+    def _done(self) -> float:
+        """The share of the schedule that is behind: by steps, by time, or by what is further."""
+        by_steps = self.at.step / (self.config.epochs * self.batches) if self.config.epochs else 0.0
+        if not self.config.time_budget:
+            return by_steps
+        elapsed = self._elapsed()
+        if self.accelerator.num_processes > 1:  # one clock for all, or they would part ways
+            clock = torch.tensor(elapsed, device=self.accelerator.device)
+            torch.distributed.broadcast(clock, 0)
+            elapsed = float(clock)
+        # The last validation belongs to the budget, too.
+        return max(by_steps, elapsed / max(self.config.time_budget - self.at.validation_seconds, 1e-3))
+
+    def _out_of_patience(self) -> bool:
+        patience = self.config.patience
+        return patience is not None and self.at.epoch - self.at.best_epoch >= patience
+
+    def _save(self) -> None:
+        """Save everything a resumed run needs; the file is whole or the one before stays."""
+        self._saved = time.monotonic()
+        position = {**asdict(self.at), "elapsed": self._elapsed()}
+        randomness = self._gathered_randomness()
+        if not self.accelerator.is_main_process:
+            return
+        state = {
+            "position": position,
+            "network": self.plain.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "ema": None if self.ema is None else self.ema.module.state_dict(),
+            "scaler": None if self.accelerator.scaler is None else self.accelerator.scaler.state_dict(),
+            "randomness": randomness,
+            "config": asdict(self.config),
+        }
+        save_state(self.folder / STATE, state)
+
+    def _gathered_randomness(self) -> list[dict[str, Tensor]]:
+        own = {"cpu": torch.get_rng_state()}
+        if self.accelerator.device.type == "cuda":
+            own["cuda"] = torch.cuda.get_rng_state(self.accelerator.device)
+        return [own] if self.accelerator.num_processes == 1 else gather_object([own])
+
+    def resume(self) -> None:
+        """Take up the state that an interrupted run of the same settings left."""
+        state = load_state(self.folder / STATE)
+        self.at = Position(**state["position"])
+        self.plain.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.ema is not None:
+            self.ema.module.load_state_dict(state["ema"])
+        if self.accelerator.scaler is not None and state["scaler"]:
+            self.accelerator.scaler.load_state_dict(state["scaler"])
+        if self.accelerator.process_index < len(state["randomness"]):
+            own = state["randomness"][self.accelerator.process_index]
+            torch.set_rng_state(own["cpu"])
+            if "cuda" in own and self.accelerator.device.type == "cuda":
+                torch.cuda.set_rng_state(own["cuda"], self.accelerator.device)
+        self._started = self._saved = time.monotonic()
+
+    def _leave_if_asked(self) -> None:
+        stop = self.interruption.asked
+        if self.accelerator.num_processes > 1:
+            device = self.accelerator.device
+            stop = bool(self.accelerator.reduce(torch.tensor(int(stop), device=device), "sum"))
+        if stop:
+            log.info("stopped at epoch %d, step %d; the state is saved", self.at.epoch + 1, self.at.step)
+            raise KeyboardInterrupt
+
+
+def history_csv(rows: list[dict[str, float]]) -> str:
+    """The history of a training, one row per epoch, as CSV."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]) if rows else [], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

@@ -1,0 +1,61 @@
+"""How a network does on the validation split while it learns, over all processes."""
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object
+from torch import Tensor, nn
+
+from eufcc_cli.core.metrics.calibration import Calibration, fit_calibration
+from eufcc_cli.core.metrics.ranking import RankMeans, rank_metrics
+from eufcc_cli.core.model.checkpoint import TaggingModel
+from eufcc_cli.core.training.data import Split, Squares
+
+
+@dataclasses.dataclass(frozen=True)
+class Validation:
+    """The validation images of a training; each process scores its share of them."""
+
+    model: TaggingModel
+    split: Split
+    squares: Squares
+    accelerator: Accelerator
+    batch_size: int
+
+    def measure(self, network: nn.Module) -> dict[str, Any]:
+        """The rank metrics of a network with the model's heads."""
+        means = RankMeans()
+        for scores, truths in self._scored(network):
+            for facet, truth in truths.items():
+                annotated = truth.any(1)
+                if annotated.any():
+                    means.update(facet, rank_metrics(scores[facet][annotated], truth[annotated]))
+        return RankMeans().merge(self._gathered([means])).compute()
+
+    def calibrate(self, network: nn.Module) -> Calibration:
+        """Fit the network's scores to probabilities and coverage."""
+        parts = self._gathered(list(self._scored(network)))
+        facets = self.model.vocabulary.facets
+        log_scores = {facet: torch.cat([scores[facet] for scores, _ in parts]).numpy() for facet in facets}
+        truth = {facet: torch.cat([truths[facet] for _, truths in parts]).numpy() for facet in facets}
+        return fit_calibration(log_scores, truth, self.model.vocabulary)
+
+    def _scored(self, network: nn.Module) -> Iterator[tuple[dict[str, Tensor], dict[str, Tensor]]]:
+        """Log-scores and true tags, batch by batch."""
+        network.eval()
+        model = dataclasses.replace(self.model, network=network)
+        rank, world = self.accelerator.process_index, self.accelerator.num_processes
+        rows = np.arange(len(self.split))[rank::world]
+        shares = [rows[i : i + self.batch_size] for i in range(0, len(rows), self.batch_size)]
+        for share, (images, kept) in zip(shares, self.squares.batches(iter(shares)), strict=True):
+            if not len(kept):  # none of them can be read
+                continue
+            scores = {facet: table.cpu() for facet, table in model.log_scores(images).items()}
+            yield scores, self.split.truth(share[kept])
+
+    def _gathered(self, parts: list[Any]) -> list[Any]:
+        return parts if self.accelerator.num_processes == 1 else gather_object(parts)

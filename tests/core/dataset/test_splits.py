@@ -1,0 +1,317 @@
+"""Dividing a harvest: nothing on two sides, every kept tag learnable, tags shared out evenly."""
+
+import itertools
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.sparse import csr_array
+
+from eufcc_cli.core.dataset.division import Report, Shares, divide
+from eufcc_cli.core.dataset.splits import report_file, write_splits
+from eufcc_cli.core.dataset.stratification import hold_out, stratify
+from eufcc_cli.core.errors import CollectError, DataError
+from eufcc_cli.core.files import SPLITS, Root
+from eufcc_cli.core.taxonomy.annotations import (
+    FACETS,
+    ID,
+    IMAGE_URL,
+    PROVIDER,
+    facet_column,
+    paths,
+    read_table,
+)
+from eufcc_cli.core.taxonomy.annotations import names as names_of
+from tests.oracles import iterative_stratification
+
+_KINDS = (
+    "moble | cadira",
+    "moble | taula",
+    "moble",
+    "moneda",
+    "estampa | gravat | aiguafort",
+    "estampa $ retrat",
+)
+_MATTERS = ("metall | bronze", "metall | plata", "fusta", "", "paper", "material vegetal | fusta")
+
+
+def collection(images: int, seed: int = 0, providers: int = 25) -> pd.DataFrame:
+    """Images of two facets, some with rare tags, by providers of very different size.
+
+    One in ten has the address of another image of its provider; two providers share one address.
+    """
+    rng = np.random.default_rng(seed)
+    size = 1 / np.arange(1, providers + 1)
+    rows: list[dict[str, str]] = []
+    for i in range(images):
+        provider = f"Museu {int(rng.choice(providers, p=size / size.sum()))}"
+        theirs = [row[IMAGE_URL] for row in rows if row[PROVIDER] == provider] if rng.random() < 0.1 else []
+        kind = _KINDS[int(rng.choice(len(_KINDS), p=[0.3, 0.2, 0.2, 0.1, 0.1, 0.1]))]
+        if rng.random() < 0.03:
+            kind = f"moble | cadira | rara {rng.integers(8)}"
+        rows.append(
+            {
+                ID: f"image_{i}",
+                facet_column("objectTypes"): kind,
+                facet_column("materials"): _MATTERS[int(rng.integers(len(_MATTERS)))],
+                IMAGE_URL: str(rng.choice(theirs)) if theirs else f"https://museum.example/{i}.jpg",
+                PROVIDER: provider,
+                "title": f"Título {i}",
+            }
+        )
+    for name in ("Museu 3", "Museu 4"):
+        shared = next((row for row in rows if row[PROVIDER] == name), rows[0])
+        shared[IMAGE_URL] = "https://museum.example/shared.jpg"
+    return pd.DataFrame(rows)
+
+
+def check(table: pd.DataFrame, parts: dict[str, pd.DataFrame], report: Report) -> None:
+    """What holds for every division, read off the tables alone."""
+    where = pd.Series({image: name for name, part in parts.items() for image in part[ID]})
+    assert where.index.is_unique
+    assert len(table) == len(where) + report.untagged
+    placed = table[table[ID].isin(where.index)]
+    assert (
+        placed[placed[IMAGE_URL] != ""].groupby(IMAGE_URL)[ID].agg(lambda ids: where[ids].nunique()) == 1
+    ).all()
+    if "test_ood" in parts:
+        outer = set(parts["test_ood"][PROVIDER])
+        assert report.held_out == sorted(outer)
+        assert "" not in outer
+        for name in parts.keys() - {"test_ood"}:
+            assert not outer & set(parts[name][PROVIDER])
+    before = table.set_index(ID)
+    kept: dict[str, set[str]] = {}
+    for facet in FACETS:
+        column = facet_column(facet)
+        if column not in table:
+            continue
+        train = pd.Series([name for text in parts["train"][column] for name in names_of(text)], dtype="str")
+        counts = train.value_counts()
+        kept[facet] = set(counts.index)
+        assert (counts >= report.shares.min_count).all()
+        for part in parts.values():
+            for image, text in zip(part[ID], part[column], strict=True):
+                # A literal reading: the same paths without the names that went.
+                original = before[column][image]
+                assert names_of(text) == names_of(original) & kept[facet]
+                shortened = [[name for name in path if name in kept[facet]] for path in paths(original)]
+                assert all(list(path) in shortened for path in paths(text))
+    gone = {(tag.facet, tag.tag) for tag in report.dropped}
+    for facet, names in kept.items():
+        every = {name for text in table[facet_column(facet)] for name in names_of(text)}
+        assert {(facet, name) for name in every - names} == {tag for tag in gone if tag[0] == facet}
+    assert sum(map(len, kept.values())) == report.tags
+    for tag in report.dropped:
+        assert tag.train < report.shares.min_count
+        assert tag.instead is None or tag.instead in kept[tag.facet]
+    for name, part in parts.items():
+        assert report.splits[name].images == len(part)
+        assert report.splits[name].providers == part[PROVIDER].nunique()
+
+
+@given(
+    st.integers(30, 150),
+    st.integers(0, 50),
+    st.sampled_from([(0.1, 0.1, 0.1), (0.2, 0, 0.3), (0, 0, 0), (0.3, 0.3, 0.2)]),
+    st.integers(1, 6),
+)
+@settings(max_examples=20, deadline=None)
+def test_every_division_keeps_its_promises(
+    images: int, seed: int, shares: tuple[float, float, float], min_count: int
+) -> None:
+    table = collection(images, seed)
+    try:
+        parts, report = divide(table, Shares(*shares, min_count=min_count, seed=seed))
+    except CollectError as error:  # what is left to learn from is too little: refused, not divided
+        assert f"no tag has {min_count} images" in str(error)
+        assert images * (1 - sum(shares)) < 20 * min_count
+        return
+    check(table, parts, report)
+
+
+def test_the_shares_are_those_asked_for() -> None:
+    table = collection(1500)
+    parts, report = divide(table, Shares(0.15, 0.1, 0.2, min_count=5))
+    check(table, parts, report)
+    images = sum(map(len, parts.values()))
+    for name, share in (("val", 0.15), ("test_id", 0.1), ("test_ood", 0.2)):
+        assert len(parts[name]) == pytest.approx(share * images, abs=0.01 * images)
+    assert report.duplicates > 50
+    assert report.worst is not None
+    assert abs(report.worst.images - report.worst.even) < 8
+    rare = {tag.tag: tag.instead for tag in report.dropped}
+    assert rare
+    assert set(rare.values()) == {"cadira"}
+
+
+def test_the_same_table_and_seed_give_the_same_files(tmp_path: Path) -> None:
+    source = tmp_path / "harvest.csv"
+    collection(400).to_csv(source, index=False)
+    roots = [Root(tmp_path / name) for name in ("one", "two", "three")]
+    for root, seed in zip(roots, (5, 5, 6), strict=True):
+        write_splits(root, source, Shares(min_count=3, seed=seed))
+    one, two, three = ([root.table(name).read_bytes() for name in SPLITS] for root in roots)
+    assert one == two != three
+    assert report_file(roots[0]).read_bytes() == report_file(roots[1]).read_bytes()
+    assert list(read_table(roots[0].table("val")).columns) == list(read_table(source).columns)
+    told = json.loads(report_file(roots[0]).read_text())
+    assert told["source"] == "harvest.csv"
+    assert told["splits"]["train"]["images"] == len(read_table(roots[0].table("train")))
+    kept = json.loads((roots[0].data / "provenance.json").read_text())["files"]
+    assert set(kept) == {f"data/{name}.csv" for name in SPLITS}
+
+
+def test_dividing_again_replaces_its_own_tables_and_no_others(tmp_path: Path) -> None:
+    source, root = tmp_path / "harvest.csv", Root(tmp_path / "root")
+    collection(400).to_csv(source, index=False)
+    write_splits(root, source, Shares(min_count=3))
+    write_splits(root, source, Shares(ood=0, min_count=3, seed=1))
+    assert not root.table("test_ood").exists()
+    assert "data/test_ood.csv" not in (root.data / "provenance.json").read_text()
+    root.table("val").write_text("mine")
+    with pytest.raises(CollectError, match=r"val\.csv: is there, and was not written by"):
+        write_splits(root, source, Shares(min_count=3))
+    assert root.table("val").read_text() == "mine"
+    assert not list(root.data.glob(".splits.*"))
+    write_splits(root, source, Shares(min_count=3), force=True)
+    assert root.table("val").read_text() != "mine"
+
+
+def test_a_division_interrupted_before_it_was_recorded_can_be_repeated(tmp_path: Path) -> None:
+    source, root = tmp_path / "harvest.csv", Root(tmp_path / "root")
+    collection(400).to_csv(source, index=False)
+    write_splits(root, source, Shares(min_count=3))
+    before = [root.table(name).read_bytes() for name in SPLITS]
+    (root.data / "provenance.json").unlink()
+    write_splits(root, source, Shares(min_count=3))
+    assert [root.table(name).read_bytes() for name in SPLITS] == before
+
+
+def test_unusable_input_is_refused(tmp_path: Path) -> None:
+    root = Root(tmp_path)
+    table = collection(50)
+    root.data.mkdir()
+    for name, change, reason in (
+        ("twice.csv", lambda t: pd.concat([t, t.iloc[[3]]]), "the id image_3 stands there twice"),
+        ("nobody.csv", lambda t: t.drop(columns=PROVIDER), f"column {PROVIDER} is missing"),
+        ("nowhere.csv", lambda t: t.drop(columns=IMAGE_URL), f"column {IMAGE_URL} is missing"),
+    ):
+        change(table).to_csv(tmp_path / name, index=False)
+        with pytest.raises(DataError, match=reason):
+            write_splits(root, tmp_path / name)
+    table.to_csv(root.table("train"), index=False)
+    with pytest.raises(CollectError, match="would be replaced by its own splits"):
+        write_splits(root, root.table("train"), force=True)
+    with pytest.raises(DataError, match="no such file"):
+        write_splits(root, tmp_path / "none.csv")
+    with pytest.raises(CollectError, match="no tag has 500 images to learn from"):
+        divide(table, Shares(min_count=500))
+    with pytest.raises(CollectError, match="no tag has 2 images to learn from"):
+        divide(table.iloc[[0, 1]].assign(**{facet_column("objectTypes"): "moble"}), Shares(0.45, 0.45, 0, 2))
+    for shares, reason in (
+        ({"val": -0.1}, "--val -0.1 is not a share"),
+        ({"ood": 1}, "--ood 1 is not a share"),
+        ({"val": 0.5, "test": 0.4}, "leave nothing to train on"),
+        ({"min_count": 0}, "--min-count 0"),
+    ):
+        with pytest.raises(CollectError, match=reason):
+            Shares(**shares)
+    assert not root.table("val").exists()
+
+
+def test_one_provider_alone_cannot_be_held_out() -> None:
+    table = collection(200, providers=1)
+    parts, report = divide(table, Shares(min_count=3))
+    check(table, parts, report)
+    assert "test_ood" not in parts
+    table = collection(200, providers=1).assign(**{PROVIDER: ""})
+    parts, report = divide(table, Shares(min_count=3))
+    assert "test_ood" not in parts
+
+
+def test_a_thumbnail_and_its_original_stay_together() -> None:
+    table = collection(200)
+    original = "https://museum.example/same.jpg"
+    table.loc[3, IMAGE_URL] = original
+    table.loc[120, IMAGE_URL] = (
+        "https://api.europeana.eu/thumbnail/v2/url.json?uri=https%3A%2F%2Fmuseum.example%2Fsame.jpg&type=IMAGE"
+    )
+    for seed in range(5):
+        parts, _ = divide(table, Shares(0.3, 0.3, 0.1, min_count=1, seed=seed))
+        sides = {name for name, part in parts.items() if {"image_3", "image_120"} & set(part[ID])}
+        assert len(sides) == 1
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_no_more_of_a_tag_is_held_out_than_can_be_spared(data: st.DataObject) -> None:
+    """And among up to six blocks, no other choice comes nearer to the target."""
+    blocks = data.draw(st.integers(0, 6))
+    counts = np.array(
+        data.draw(
+            st.lists(st.lists(st.integers(0, 9), min_size=3, max_size=3), min_size=blocks, max_size=blocks)
+        )
+    )
+    counts = counts.reshape(blocks, 3)
+    sizes = counts.max(axis=1, initial=0) + np.array(
+        data.draw(st.lists(st.integers(1, 9), min_size=blocks, max_size=blocks)), dtype=int
+    )
+    spare = np.array(data.draw(st.lists(st.integers(0, 20), min_size=3, max_size=3)))
+    target = data.draw(st.integers(0, 30))
+    chosen = hold_out(counts, sizes, target, spare, np.random.default_rng(0))
+    assert (counts[chosen].sum(axis=0) <= spare).all()
+    gaps = [
+        abs(sizes[list(choice)].sum() - target)
+        for n in range(blocks + 1)
+        for choice in itertools.combinations(range(blocks), n)
+        if (counts[list(choice)].sum(axis=0) <= spare).all()
+    ]
+    assert abs(sizes[chosen].sum() - target) == min(gaps)
+
+
+def _unevenness(counts: np.ndarray, fold: np.ndarray, shares: np.ndarray) -> float:
+    every = np.column_stack([counts, np.ones(len(counts), dtype=int)])
+    totals = every.sum(axis=0)
+    gaps = np.stack([every[fold == f].sum(axis=0) for f in range(len(shares))]) - shares[:, None] * totals
+    return float((gaps**2 / np.maximum(totals, 1)).sum())
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_stratification_is_more_even_than_the_published_algorithm_alone(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    shares = np.array([0.8, 0.1, 0.1])
+    # Rare and general tags, the rare ones below the general ones as in a hierarchy.
+    leaves = rng.random((600, 40)) < rng.random(40) ** 3 * 0.3
+    counts = np.column_stack([leaves, leaves[:, :20].any(axis=1), leaves[:, 20:].any(axis=1)]).astype(int)
+    ours = stratify(csr_array(counts), np.ones(600, dtype=int), shares, np.random.default_rng(seed))
+    theirs = iterative_stratification(counts.astype(bool).tolist(), shares.tolist(), seed)
+    chance = _unevenness(counts, rng.choice(3, 600, p=shares), shares)
+    assert _unevenness(counts, ours, shares) < _unevenness(counts, np.array(theirs), shares) < chance
+    assert np.abs(np.bincount(ours, minlength=3) - shares * 600).max() < 6
+
+
+def test_units_of_several_images_count_for_all_of_them() -> None:
+    counts = csr_array(np.array([[4], [1], [1], [1], [1]]))
+    sizes = np.array([4, 1, 1, 1, 1])
+    for seed in range(10):
+        fold = stratify(counts, sizes, [0.5, 0.5], np.random.default_rng(seed))
+        assert sizes[fold == 0].sum() == 4
+
+
+def test_real_annotations_are_divided_evenly(shared_data: Path, tmp_path: Path) -> None:
+    source = shared_data / "eufcc-340k" / "test_id.csv"
+    table = read_table(source)
+    assert (len(table), table[PROVIDER].nunique()) == (2633, 120)
+    report = write_splits(Root(tmp_path), source, Shares())
+    parts = {name: read_table(Root(tmp_path).table(name)) for name in SPLITS}
+    check(table, parts, report)
+    images = sum(map(len, parts.values()))
+    assert all(len(parts[name]) == pytest.approx(0.1 * images, rel=0.1) for name in SPLITS[1:])
+    assert len(report.held_out) > 20
+    assert report.worst is not None
+    assert abs(report.worst.images - report.worst.even) < 12

@@ -1,0 +1,132 @@
+"""Worker processes: results in order, errors as they are, and crashes that take nobody along."""
+
+import asyncio
+import math
+import os
+import signal
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from eufcc_cli.core.download.store import Rejected, Storing, adopt_all
+from eufcc_cli.core.download.workers import CrashError, Workers
+from eufcc_cli.core.errors import CollectError, EufccError
+from eufcc_cli.core.http import event_loop
+from tests.core.download import deadly
+
+
+@pytest.fixture(autouse=True)
+def importable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))
+
+
+pytestmark = pytest.mark.usefixtures("event_loop")
+
+
+def with_workers(use: Callable[[Workers], Awaitable[Any]], processes: int = 2) -> Any:
+    async def run() -> Any:
+        async with Workers(processes) as workers:
+            return await use(workers)
+
+    return event_loop.run(run())
+
+
+def test_calls_are_answered_each_with_its_own_result() -> None:
+    async def use(workers: Workers) -> list[Any]:
+        return await asyncio.gather(*(workers.run(deadly.double, n) for n in range(50)))
+
+    assert with_workers(use) == [2 * n for n in range(50)]
+
+
+def test_bytes_and_known_kinds_arrive_as_they_are(tmp_path: Path) -> None:
+    body = bytes(range(256)) * 2000
+    how = Storing(tmp_path, None, 7)
+    assert with_workers(lambda workers: workers.run(deadly.told, body, how, Rejected("a", "b"), None)) == [
+        len(body), how, Rejected("a", "b"), None, "Path",
+    ]  # fmt: skip
+
+
+def test_errors_come_back() -> None:
+    with pytest.raises(EufccError, match="disk full") as error:
+        with_workers(lambda workers: workers.run(deadly.fail, "disk full", "make room"))
+    assert error.value.hint == "make room"
+    with pytest.raises(RuntimeError, match="ZeroDivisionError"):
+        with_workers(lambda workers: workers.run(deadly.divide, 1, 0))
+
+
+def test_a_crash_is_told_to_its_call_alone() -> None:
+    async def use(workers: Workers) -> list[Any]:
+        calls = [workers.run(deadly.die_if, n == 5, n) for n in range(20)]
+        return await asyncio.gather(*calls, return_exceptions=True)
+
+    results = with_workers(use)
+    assert isinstance(results.pop(5), CrashError)
+    assert results == [n for n in range(20) if n != 5]
+
+
+def test_a_batch_loses_only_what_crashes() -> None:
+    async def use(workers: Workers) -> dict[int, Any]:
+        return {n: result async for n, result in workers.each(deadly.die_at_13, range(40), crashed="crashed")}
+
+    assert with_workers(use) == {n: "crashed" if n == 13 else n for n in range(40)}
+
+
+def test_when_everything_crashes_it_is_not_the_images_doing() -> None:
+    async def use(workers: Workers) -> None:
+        for _ in range(100):
+            try:
+                await workers.run(deadly.die_if, True, 0)
+            except CrashError:
+                continue
+
+    with pytest.raises(CollectError, match="end unexpectedly"):
+        with_workers(use, processes=1)
+
+
+def test_a_call_that_never_ends_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def use(workers: Workers) -> int:
+        await workers.run(deadly.double, 1)  # so that it is running before its time is measured
+        monkeypatch.setattr("eufcc_cli.core.download.workers._LONGEST_CALL", 1.0)
+        with pytest.raises(CrashError):
+            await workers.run(deadly.sleep, 60)
+        monkeypatch.setattr("eufcc_cli.core.download.workers._LONGEST_CALL", 60.0)
+        return await workers.run(deadly.double, 4)
+
+    assert with_workers(use) == 8
+
+
+def test_no_process_is_left() -> None:
+    before = set(psutil.Process().children())
+    with_workers(lambda workers: workers.run(deadly.double, 1))
+    assert set(psutil.Process().children()) <= before
+
+
+def test_modules_beside_the_user_are_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file PIL.py in the current folder must not come before Pillow."""
+    (tmp_path / "PIL.py").write_text("import os; os.abort()")
+    monkeypatch.chdir(tmp_path)
+    found = with_workers(lambda w: w.run(adopt_all, [("a", tmp_path / "PIL.py")], Storing(tmp_path, None, 9)))
+    assert found == [Rejected("not-image", "not an image: cannot identify image file")]
+
+
+def test_calls_to_a_process_that_was_just_killed_go_to_another() -> None:
+    """As when memory is short, and the event loop is busy at that moment."""
+
+    async def use(workers: Workers) -> list[object]:
+        assert await workers.run(math.sqrt, 4.0) == 2
+        os.kill(workers._workers[0]._process.pid, signal.SIGKILL)
+        time.sleep(0.3)
+        calls = []
+        for turns in range(4):
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            calls.append(asyncio.create_task(workers.run(math.sqrt, 4.0)))
+        return await asyncio.gather(*calls, return_exceptions=True)
+
+    first, *others = with_workers(use, processes=1)
+    assert isinstance(first, CrashError) or first == 2
+    assert others == [2, 2, 2]

@@ -1,0 +1,476 @@
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import open_clip
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+from eufcc_cli.commands.common import ModelLoader
+from eufcc_cli.core.errors import EufccError, ModelError
+from eufcc_cli.core.files import Root
+from eufcc_cli.core.model.checkpoint import load_model
+from eufcc_cli.core.model.clip.prompts import PROMPTS, TextOptions
+from eufcc_cli.core.model.clip.scoring import ClipNetwork
+from eufcc_cli.core.model.clip.towers import build_clip, clip_preprocessing, clip_tokenizer, create_clip
+from eufcc_cli.core.report.model_card import export_model
+from eufcc_cli.core.training.config import TrainConfig
+from eufcc_cli.core.training.run import train_run
+
+TINY = {
+    "embed_dim": 32,
+    "vision_cfg": {
+        "timm_model_name": "test_convnext",
+        "timm_pool": "avg",
+        "timm_proj": "linear",
+        "image_size": 32,
+    },
+    "text_cfg": {"context_length": 24, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 2},
+}
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory):
+    """A folder in open_clip's own layout: a ConvNeXt, a text tower of two layers, random weights."""
+    folder = tmp_path_factory.mktemp("tiny-clip")
+    preprocessing = {"mean": [0.5, 0.4, 0.3], "std": [0.3, 0.3, 0.2], "resize_mode": "squash"}
+    content = {"model_cfg": TINY, "preprocess_cfg": preprocessing}
+    (folder / "open_clip_config.json").write_text(json.dumps(content))
+    torch.manual_seed(0)
+    save_file(open_clip.CLIP(**TINY).state_dict(), folder / "open_clip_model.safetensors")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def quick(tiny):
+    return TrainConfig(
+        method="clip-1-tag",
+        backbone=f"local-dir:{tiny}",
+        pretrained=False,
+        optimizer="adamw",
+        lr=1e-3,
+        epochs=2,
+        batch_size=16,
+        ema=0.9,
+        device="cpu",
+    )
+
+
+@pytest.fixture(scope="session")
+def clip_root(drawn, quick, tmp_path_factory):
+    """A copy of the drawn collection with a run of each fine-tuning."""
+    folder = tmp_path_factory.mktemp("clip") / "root"
+    shutil.copytree(drawn, folder)
+    for method in ("clip-1-tag", "clip-all-tags", "clip-1-tag-prompt"):
+        train_run(replace(quick, method=method), Root(folder), method)
+    return folder
+
+
+def network_of(texts, tiny, store=None):
+    clip, architecture = create_clip(f"local-dir:{tiny}")
+    return ClipNetwork(clip, clip_tokenizer(f"local-dir:{tiny}", architecture), texts, store).eval()
+
+
+def weights(root, name):
+    return load_file(root / "runs" / name / "model.safetensors")
+
+
+def history(root, name):
+    with (root / "runs" / name / "history.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+# -- the network ---------------------------------------------------------------------------------------
+
+
+def test_scores_are_those_of_open_clips_own_classifier(tiny):
+    texts = {
+        "materials": [["gold"], ["silver"], ["a\u00e7o"]],
+        "subjects": [["a sea", "sea"], ["a man", "man"]],
+    }
+    network = network_of(texts, tiny)
+    model = open_clip.create_model(f"local-dir:{tiny}").eval()
+    tokenizer = open_clip.get_tokenizer(f"local-dir:{tiny}")
+    images = torch.randn(4, 3, 32, 32)
+    with torch.no_grad():
+        logits = network(images)
+        features = model.encode_image(images, normalize=True)
+    for facet, names, templates in (
+        ("materials", ["gold", "silver", "a\u00e7o"], ["{}"]),
+        ("subjects", ["sea", "man"], ["a {}", "{}"]),
+    ):
+        classes = open_clip.build_zero_shot_classifier(model, tokenizer, names, templates)
+        torch.testing.assert_close(logits[facet], model.logit_scale.exp() * features @ classes)
+
+
+def test_every_different_text_is_encoded_once(tiny):
+    network = network_of({"materials": [["paper"], ["gold"]], "objectTypes": [["paper"], ["ring"]]}, tiny)
+    encoded = []
+    tokenizer = network.tokenizer
+    network.tokenizer = lambda texts: encoded.extend(texts) or tokenizer(texts)
+    with torch.no_grad():
+        for _ in range(3):
+            network(torch.randn(2, 3, 32, 32))
+    assert sorted(encoded) == ["gold", "paper", "ring"]
+    network.train()
+    network.eval()  # the weights may have changed
+    with torch.no_grad():
+        network(torch.randn(2, 3, 32, 32))
+    assert len(encoded) == 6
+
+
+def test_embeddings_are_kept_from_one_model_to_the_next_unless_damaged(tiny, tmp_path):
+    texts, store, images = (
+        {"materials": [["paper"], ["gold"]]},
+        tmp_path / "texts.safetensors",
+        torch.randn(2, 3, 32, 32),
+    )
+    with torch.no_grad():
+        expected = network_of(texts, tiny, store)(images)["materials"]
+        again = network_of(texts, tiny, store)
+        again.tokenizer = None  # not needed any more
+        assert torch.equal(again(images)["materials"], expected)
+        store.write_bytes(store.read_bytes()[:-10])
+        assert torch.equal(network_of(texts, tiny, store)(images)["materials"], expected)
+        assert torch.equal(network_of(texts, tiny, tmp_path / "file" / "x")(images)["materials"], expected)
+        (tmp_path / "blocked").write_text("")
+        assert torch.equal(network_of(texts, tiny, tmp_path / "blocked" / "x")(images)["materials"], expected)
+
+
+def test_bf16_images_are_compared_in_float32(tiny):
+    network = network_of({"materials": [[f"material {i}"] for i in range(50)]}, tiny)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        logits = network(torch.randn(3, 3, 32, 32))["materials"]
+    assert logits.dtype == torch.float32
+    assert all(len(row.unique()) == 50 for row in logits)
+
+
+def test_a_model_is_built_again_from_its_configuration(tiny):
+    clip, architecture = create_clip(f"local-dir:{tiny}", image_size=48)
+    again = build_clip(json.loads(json.dumps(architecture)))
+    again.load_state_dict(clip.state_dict())
+    images = torch.randn(2, 3, 48, 48)
+    assert torch.equal(again.eval().encode_image(images), clip.eval().encode_image(images))
+    assert clip_preprocessing(clip).size == 48
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"vision_cfg": {"timm_model_name": "no_such_net"}},
+        {"text_cfg": {"depth": 3}},
+        {"text_cfg": None},
+        {"embed_dim": "many"},
+        {"surprise": 1},
+    ],
+)
+def test_a_damaged_configuration_is_refused(change):
+    with pytest.raises(ModelError, match="cannot build"):
+        build_clip({**TINY, **change})
+
+
+def test_preprocessing_is_that_of_open_clip(tiny):
+    clip, _ = create_clip(f"local-dir:{tiny}")
+    preprocessing = clip_preprocessing(clip)
+    coarse = Image.fromarray(np.random.default_rng(0).integers(0, 256, (9, 12, 3), dtype=np.uint8))
+    image = coarse.resize((70, 50), Image.Resampling.BICUBIC)  # of noise, resizing libraries differ more
+    square = torch.from_numpy(preprocessing.square(np.asarray(image.convert("RGBA"))).copy()).permute(
+        2, 0, 1
+    )[None]
+    ours = preprocessing.normalise(preprocessing.middle(square))[0]
+    _, _, transform = open_clip.create_model_and_transforms(f"local-dir:{tiny}")
+    torch.testing.assert_close(ours, transform(image), atol=0.05, rtol=0)
+
+
+def test_weights_trained_with_quick_gelu_get_it(monkeypatch):
+    built = []
+
+    def no_download(architecture, tag, *, force_quick_gelu, **options):
+        built.append((architecture, tag, force_quick_gelu))
+        raise OSError("no network")
+
+    monkeypatch.setattr(open_clip, "create_model", no_download)
+    for name in ("ViT-B-32/openai", "ViT-B-32/laion2b_s34b_b79k"):
+        with pytest.raises(ModelError, match="no network"):
+            create_clip(name)
+    assert built == [("ViT-B-32", "openai", True), ("ViT-B-32", "laion2b_s34b_b79k", False)]
+
+
+@pytest.mark.parametrize(
+    ("name", "message", "hint"),
+    [
+        ("ViT-B-23/openai", "no model ViT-B-23", "ViT-B-32"),
+        ("ViT-B-32/opanai", "no weights opanai", "openai"),
+        ("ViT-B-32", "no weights are named", "openai"),
+        ("local-dir:/nowhere", "/nowhere", ""),
+        ("clip_mini", "no weights are named", "--weights"),
+    ],
+)
+def test_a_model_that_is_not_there_is_named(name, message, hint):
+    with pytest.raises(ModelError, match=message) as caught:
+        create_clip(name)
+    assert hint in str(caught.value.hint)
+
+
+def test_weights_that_do_not_fit_are_refused(tiny, tmp_path):
+    other = tmp_path / "other.safetensors"
+    save_file({"visual.trunk.stem.0.weight": torch.zeros(1)}, other)
+    damaged = tmp_path / "damaged.safetensors"
+    damaged.write_bytes(b"x" * 100)
+    pickled = tmp_path / "model.pt"
+    torch.save({}, pickled)
+    for file, message in (
+        (other, "other.safetensors: Missing key"),
+        (damaged, "damaged.safetensors"),
+        (pickled, "model.pt: not a safetensors file"),
+        (tmp_path / "none.safetensors", "none.safetensors"),
+    ):
+        with pytest.raises(ModelError, match=message):
+            create_clip("clip_mini", weights=file)
+    assert create_clip(f"local-dir:{tiny}", weights=tiny / "open_clip_model.safetensors")
+
+
+def test_without_open_clip_the_error_names_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "open_clip", None)
+    with pytest.raises(ModelError, match="not installed") as caught:
+        create_clip("ViT-B-32/openai")
+    assert "eufcc[clip]" in str(caught.value.hint)
+
+
+# -- training ------------------------------------------------------------------------------------------
+
+
+def test_a_run_is_a_model_like_any_other(clip_root):
+    for method in ("clip-1-tag", "clip-all-tags", "clip-1-tag-prompt"):
+        config = json.loads((clip_root / "runs" / method / "config.json").read_text())
+        assert config["finished"] and set(config["calibration"]) == set(config["vocabulary"]["facets"])
+        assert config["versions"]["open_clip_torch"] == open_clip.__version__
+        prompts = config["method_options"]["prompts"]
+        with_prompt = method == "clip-1-tag-prompt"
+        assert prompts["materials"] == (list(PROMPTS["materials"]) if with_prompt else ["{tag}"])
+        first, last = history(clip_root, method)
+        assert float(last["loss"]) < float(first["loss"])
+        model = load_model(method, Root(clip_root))
+        images = torch.randint(0, 256, (3, 3, 32, 32), dtype=torch.uint8)
+        for facet, scores in model.log_scores(images).items():
+            assert scores.shape == (3, len(model.vocabulary.facets[facet]))
+            torch.testing.assert_close(scores.exp().sum(1), torch.ones(3))
+
+
+def test_a_moved_model_needs_nothing_but_its_two_files(clip_root, tmp_path):
+    for name in ("config.json", "model.safetensors"):
+        shutil.copy(clip_root / "runs" / "clip-1-tag" / name, tmp_path / name)
+    images = torch.randint(0, 256, (3, 3, 32, 32), dtype=torch.uint8)
+    elsewhere = load_model(str(tmp_path), Root(tmp_path)).log_scores(images)
+    for facet, scores in load_model("clip-1-tag", Root(clip_root)).log_scores(images).items():
+        assert torch.equal(scores, elsewhere[facet])
+
+
+def test_an_exported_model_scores_the_same(clip_root, tmp_path):
+    export_model(clip_root / "runs" / "clip-1-tag-prompt", tmp_path / "exported")
+    assert "clip-1-tag-prompt" in (tmp_path / "exported" / "README.md").read_text()
+    images = torch.randint(0, 256, (3, 3, 32, 32), dtype=torch.uint8)
+    exported = load_model(str(tmp_path / "exported"), Root(tmp_path)).log_scores(images)
+    for facet, scores in load_model("clip-1-tag-prompt", Root(clip_root)).log_scores(images).items():
+        assert torch.equal(scores, exported[facet])
+
+
+def test_thirty_two_images_are_learnt_by_heart(quick, tmp_path):
+    colours = {"red": (220, 30, 30), "green": (30, 200, 40), "blue": (30, 40, 220), "white": (245, 245, 245)}
+    (tmp_path / "data" / "images").mkdir(parents=True)
+    (tmp_path / "images").mkdir()
+    rng = np.random.default_rng(0)
+    rows = []
+    for i in range(32):
+        name = list(colours)[i % 4]
+        pixels = np.clip(rng.normal(colours[name], 8, (32, 32, 3)), 0, 255).astype(np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "images" / f"image{i}.png")
+        rows.append(f"image{i},colour | {name}")
+    rows.append("image32,")  # without a tag it has no caption
+    shutil.copy(tmp_path / "images" / "image0.png", tmp_path / "images" / "image32.png")
+    for split in ("train", "val"):
+        text = "idInSource,materials.hierarchy\n" + "\n".join(rows) + "\n"
+        (tmp_path / "data" / f"{split}.csv").write_text(text)
+    config = replace(quick, epochs=40, augment="none", cache=False, workers=0)
+    trained = train_run(config, Root(tmp_path), "colours")
+    assert trained.validation["overall"]["r_precision"] == 1.0
+
+
+def test_interrupted_within_an_epoch_it_ends_as_if_nothing_had_happened(quick, clip_root, demo_root):
+    config = replace(quick, save_every=1e-9)
+
+    class Stop(Exception):
+        pass
+
+    def stop(row):
+        raise Stop
+
+    with pytest.raises(Stop):
+        train_run(config, Root(demo_root), "clip-1-tag", on_epoch=stop)
+    train_run(config, Root(demo_root), "clip-1-tag", resume=True)
+    whole, resumed = weights(clip_root, "clip-1-tag"), weights(demo_root, "clip-1-tag")
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_parts_of_a_batch_change_nothing(quick, clip_root, demo_root):
+    train_run(replace(quick, accumulate=4), Root(demo_root), "parts")
+    whole, parts = history(clip_root, "clip-1-tag"), history(demo_root, "parts")
+    for first, second in zip(whole, parts, strict=True):
+        assert float(second["loss"]) == pytest.approx(float(first["loss"]), rel=1e-4)
+
+
+def test_locked_towers_stay_as_they_were(quick, tiny, demo_root):
+    before = load_file(tiny / "open_clip_model.safetensors")
+    for tower, options in (
+        ("visual.trunk", {"lock_image": True}),
+        ("transformer", {"lock_text": True, "checkpointing": True}),
+    ):
+        config = replace(quick, pretrained=True, epochs=1, **options)
+        train_run(config, Root(demo_root), "locked", overwrite=True)
+        after = weights(demo_root, "locked")
+        same = {name: torch.equal(tensor, after[f"clip.{name}"]) for name, tensor in before.items()}
+        assert all(kept for name, kept in same.items() if name.startswith(tower))
+        assert not all(same.values())
+
+
+def test_equal_captions_repel_each_other_only_if_asked(quick, demo_root):
+    config = replace(quick, epochs=1)
+    losses = []
+    for equal in (True, False):
+        train_run(replace(config, equal_captions=equal), Root(demo_root), f"equal-{equal}")
+        losses.append(float(history(demo_root, f"equal-{equal}")[0]["loss"]))
+    assert losses[0] != losses[1]
+
+
+def test_two_processes_learn_in_parts_what_one_learns_at_once(quick, clip_root, demo_root):
+    options = ["--method", "clip-1-tag", "--backbone", quick.backbone, "--no-pretrained", "--lr", "1e-3"]
+    options += ["--optimizer", "adamw", "--epochs", "2", "--batch-size", "16", "--device", "cpu"]
+    done = subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
+         "-m", "eufcc_cli", "--root", str(demo_root), "train", *options, "--accumulate", "2"],
+        capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}, timeout=250, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    for one, two in zip(history(clip_root, "clip-1-tag"), history(demo_root, "clip-1-tag"), strict=True):
+        assert float(two["loss"]) == pytest.approx(float(one["loss"]), rel=1e-3)
+
+
+def test_a_share_of_a_batch_may_be_empty(quick, demo_root):
+    table = demo_root / "data" / "train.csv"
+    lines = table.read_text().splitlines(keepends=True)
+    table.write_text("".join(lines[: 1 + 17]))
+    options = ["--method", "clip-1-tag", "--backbone", quick.backbone, "--no-pretrained", "--lr", "1e-3"]
+    options += ["--optimizer", "adamw", "--epochs", "2", "--batch-size", "16", "--device", "cpu"]
+    done = subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
+         "-m", "eufcc_cli", "--root", str(demo_root), "train", *options],
+        capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}, timeout=250, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    train_run(replace(quick, ema=0.0), Root(demo_root), "one")
+    for one, two in zip(history(demo_root, "one"), history(demo_root, "clip-1-tag"), strict=True):
+        assert float(two["loss"]) == pytest.approx(float(one["loss"]), rel=1e-3)
+
+
+def test_a_batch_without_any_readable_image_is_passed_over(quick, demo_root):
+    first = (demo_root / "data" / "train.csv").read_text().splitlines()[1].split(",")[0]
+    next(demo_root.glob(f"data/images/*/{first}.jpg")).write_bytes(b"")
+    train_run(replace(quick, batch_size=1, epochs=1, max_bad=0.5), Root(demo_root), "run")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"freeze": 1}, "--freeze"),
+        ({"method": "softmax", "lock_image": True}, "--lock-image"),
+        ({"prompts": "x.toml"}, "--prompts"),
+        ({"lock_image": True, "lock_text": True}, "nothing is left"),
+    ],
+)
+def test_settings_of_other_methods_are_refused(options, message):
+    with pytest.raises(ModelError, match=message):
+        TrainConfig(**{"method": "clip-1-tag", **options})
+
+
+# -- the commands --------------------------------------------------------------------------------------
+
+
+def test_zero_shot_scores_a_root_without_any_run(tiny, demo_root, eufcc):
+    prompts = demo_root / "prompts.toml"
+    prompts.write_text('materials = ["made of {tag}", "{tag}"]\n')
+    spec = f"clip:local-dir:{tiny}"
+    done = eufcc("--root", demo_root, "evaluate", spec, "--split", "test_id", "--prompts", prompts,
+                 "--text", "parent", "--precision", "fp32", "--format", "json")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (result,) = json.loads(done.stdout)["results"]
+    assert result["method"] == "clip-zero-shot"
+    assert 0 < result["overall"]["r_precision"] < 1
+    assert len(list((demo_root / "runs" / ".texts").iterdir())) == 1
+
+    model = load_model(spec, Root(demo_root), texts=TextOptions(prompts, "parent"), precision="fp32")
+    assert model.network.texts["materials"][0][0].startswith("made of ")
+    assert model.network.store.is_file()  # the command has encoded these very texts
+    plain = load_model(spec, Root(demo_root), precision="fp32")
+    assert plain.digest != model.digest and not plain.network.store.exists()
+
+
+def test_a_tag_that_no_image_had_is_scored(tiny, clip_root, eufcc):
+    image = next((clip_root / "data" / "images").rglob("*.jpg"))
+    done = eufcc("--root", clip_root, "tag", image, "--model", "clip-1-tag", "--threshold", "0",
+                 "--top", "99", "--add-tag", "flying saucer", "--add-tag", "materials:moon rock")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    tags = json.loads(done.stdout.splitlines()[0])["tags"]
+    found = {facet: {entry["tag"]: entry for entry in entries} for facet, entries in tags.items()}
+    assert all("flying saucer" in entries for entries in found.values())
+    assert {facet for facet, entries in found.items() if "moon rock" in entries} == {"materials"}
+    assert found["materials"]["moon rock"]["path"] == ["moon rock"]
+    assert 0 < found["materials"]["moon rock"]["score"] < 1
+
+
+@pytest.mark.parametrize(
+    ("spec", "options", "message"),
+    [
+        ("clip:ViT-Q-99/openai", {}, "no model ViT-Q-99"),
+        ("clip-1-tag", {"prompts": Path("none.toml")}, "none.toml"),
+        ("clip-1-tag", {"names": Path("none.csv")}, "none.csv"),
+        ("clip-1-tag", {"phrase": "poem"}, "--text poem"),
+    ],
+)
+def test_texts_that_will_not_do_are_refused(clip_root, spec, options, message):
+    with pytest.raises(EufccError, match=message) as caught:
+        load_model(spec, Root(clip_root), texts=TextOptions(**options))
+    assert caught.value.hint
+
+
+def test_options_that_no_model_takes_are_refused(clip_root, eufcc):
+    for texts, weights, message in (
+        (TextOptions(added=("drone",)), None, "--add-tag"),
+        (TextOptions(), Path("x.safetensors"), "--weights"),
+    ):
+        load = ModelLoader(Root(clip_root), "cpu", "fp32", weights, texts, methods=["softmax"])
+        with pytest.raises(EufccError, match=message):
+            load.refuse_unused()
+    (clip_root / "bad.toml").write_text('materials = "made of it"\n')
+    done = eufcc("--root", clip_root, "evaluate", "clip-1-tag", "--prompts", clip_root / "bad.toml")
+    assert done.returncode == 1
+    assert "has no {tag}" in done.stderr and "hint:" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_clip_and_convnext_vote_together(clip_root, tiny, eufcc):
+    config = TrainConfig(backbone="convnext_mini", pretrained=False, image_size=32, epochs=1, device="cpu")
+    train_run(config, Root(clip_root), "ml")
+    members = f"ml+clip-1-tag+clip:local-dir:{tiny}"
+    done = eufcc("--root", clip_root, "evaluate", members, "--split", "test_id",
+                 "--weights-from", "val", "--format", "json")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (result,) = json.loads(done.stdout)["results"]
+    assert result["method"] == "multilabel+clip-1-tag+clip-zero-shot"
+    assert result["overall"]["pairs"] > 0

@@ -1,0 +1,84 @@
+import inspect
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from eufcc_cli.commands.train import train
+from eufcc_cli.core.errors import ModelError
+from eufcc_cli.core.model.methods import METHODS
+from eufcc_cli.core.training.config import VISION_METHODS, TrainConfig, read_settings
+
+
+def test_the_command_has_every_setting_with_the_same_default() -> None:
+    options = {name.rstrip("_"): p.default for name, p in inspect.signature(train).parameters.items()}
+    for field in fields(TrainConfig):
+        assert options.pop(field.name) == field.default, field.name
+    assert set(options) == {"ctx", "name", "config", "resume", "overwrite", "export", "tensorboard"}
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "word"),
+    [
+        ("method", "magic", "no such choice"),
+        ("epochs", 0, "above 0"),
+        ("lr", -1.0, "above 0"),
+        ("dropout", 1.0, "[0, 1)"),
+        ("layer_decay", 0.0, "(0, 1]"),
+        ("weight_decay", -0.1, "negative"),
+        ("accumulate", 3, "does not divide"),
+        ("precision", "int8", "no such choice"),
+        ("seed", -1, "negative"),
+    ],
+)
+def test_a_setting_that_cannot_work_is_refused_by_name(setting: str, value: object, word: str) -> None:
+    with pytest.raises(ModelError) as caught:
+        TrainConfig(**{setting: value})  # type: ignore[arg-type]
+    assert f"--{setting.replace('_', '-')}" in str(caught.value)
+    assert word in str(caught.value)
+
+
+def test_settings_come_from_toml_with_dashes_or_underscores(tmp_path: Path) -> None:
+    file = tmp_path / "recipe.toml"
+    file.write_text('method = "softmax"\nbatch-size = 8\nlr = 1\ntime_budget = 2.5\n')
+    config = TrainConfig.from_mapping(read_settings(file), str(file))
+    assert (config.method, config.batch_size, config.lr, config.time_budget) == ("softmax", 8, 1.0, 2.5)
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [("epoch = 3", "unknown setting epoch"), ("epochs = 'x'", "epochs = 'x'"), ("epochs = ", "recipe.toml")],
+)
+def test_a_settings_file_that_is_wrong_is_named(tmp_path: Path, text: str, word: str) -> None:
+    file = tmp_path / "recipe.toml"
+    file.write_text(text)
+    with pytest.raises(ModelError, match=r"recipe\.toml") as caught:
+        TrainConfig.from_mapping(read_settings(file), str(file))
+    assert word in str(caught.value)
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("text", ["[]", '{"training": []}', "3"])
+def test_json_that_holds_no_settings_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(ModelError, match="holds no settings"):
+        read_settings(tmp_path)
+
+
+@pytest.mark.parametrize("name", VISION_METHODS)
+def test_an_option_of_another_method_is_refused(name: str) -> None:
+    owned = {"stop": True, "gamma_pos": 1.0, "gamma_neg": 3.0, "clip": 0.1}
+    for option, value in owned.items():
+        setting = "asl_clip" if option == "clip" else option
+        if option in METHODS[name].options:
+            TrainConfig(method=name, **{setting: value})  # type: ignore[arg-type]
+        else:
+            with pytest.raises(ModelError, match=f"--{setting.replace('_', '-')}: not an option of {name}"):
+                TrainConfig(method=name, **{setting: value})  # type: ignore[arg-type]
+
+
+def test_defaults_that_depend_on_others() -> None:
+    assert TrainConfig().resolved().optimizer == "adamw"
+    scratch = TrainConfig(pretrained=False, time_budget=5).resolved()
+    assert (scratch.optimizer, scratch.lr, scratch.epochs) == ("muon", 5e-3, None)
+    assert TrainConfig(weights="w.safetensors", pretrained=False).resolved().lr == 1e-4
