@@ -194,7 +194,7 @@ def _label_trees(
 
 def _refuse_errors(tables: "Tables") -> None:
     """Tell every problem of the tables; DataError if one is an error."""
-    from eufcc_cli.core.taxonomy.validation import validate
+    from eufcc_cli.core.taxonomy.table_checks import validate
 
     problems = validate(tables)
     for problem in problems:
@@ -207,7 +207,7 @@ def _refuse_errors(tables: "Tables") -> None:
 
 def _warn_of_errors(trees: "Trees") -> None:
     """One warning for all the annotations of trees that a strict reading would refuse."""
-    from eufcc_cli.core.taxonomy.validation import annotation_problems
+    from eufcc_cli.core.taxonomy.table_checks import annotation_problems
 
     messages = [
         message

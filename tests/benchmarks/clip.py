@@ -17,7 +17,7 @@ import pandas as pd
 import torch
 from accelerate import Accelerator
 
-from eufcc_cli.core.model.clip.scoring import ClipNetwork
+from eufcc_cli.core.model.clip.clip_network import ClipNetwork
 from eufcc_cli.core.model.clip.towers import create_clip
 from eufcc_cli.core.taxonomy.vocabulary import FacetVocabulary, Targets, Vocabulary
 from eufcc_cli.core.training.clip_trainer import ClipTrainer, new_clip_model

@@ -20,8 +20,8 @@ from eufcc_cli.core.errors import EufccError, ModelError
 from eufcc_cli.core.files import Root, sha256, write_bytes, write_text
 from eufcc_cli.core.machine import select_device, select_precision
 from eufcc_cli.core.model.clip import CLIP_METHODS
+from eufcc_cli.core.model.clip.clip_network import ClipNetwork
 from eufcc_cli.core.model.clip.prompts import TextOptions, Wording
-from eufcc_cli.core.model.clip.scoring import ClipNetwork
 from eufcc_cli.core.model.clip.towers import build_clip, clip_tokenizer
 from eufcc_cli.core.model.methods import METHODS, FacetMethod
 from eufcc_cli.core.model.network import Network, create_backbone

@@ -76,7 +76,7 @@ def paths(annotation: str) -> list[tuple[str, ...]]:
     """Split an annotation into its paths, each from the general to the specific name.
 
     Names come out as `canonical` makes them; empty ones are left out here and reported by
-    `eufcc_cli.core.taxonomy.validation`.
+    `eufcc_cli.core.taxonomy.table_checks`.
 
     >>> paths("metall | bronze $ paper")
     [('metall', 'bronze'), ('paper',)]

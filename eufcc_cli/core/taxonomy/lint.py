@@ -14,7 +14,7 @@ from eufcc_cli.core.taxonomy.annotations import ID, IMAGE_URL
 from eufcc_cli.core.taxonomy.hierarchy import Hierarchy
 from eufcc_cli.core.taxonomy.source import Places
 from eufcc_cli.core.taxonomy.spelling import fold, singulars
-from eufcc_cli.core.taxonomy.validation import repeats, validate
+from eufcc_cli.core.taxonomy.table_checks import repeats, validate
 
 # In the order in which they are told, each with what it means.
 KINDS = {

@@ -18,8 +18,8 @@ from eufcc_cli.commands.common import ModelLoader
 from eufcc_cli.core.errors import EufccError, ModelError
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.model.checkpoint import load_model
+from eufcc_cli.core.model.clip.clip_network import ClipNetwork
 from eufcc_cli.core.model.clip.prompts import PROMPTS, TextOptions
-from eufcc_cli.core.model.clip.scoring import ClipNetwork
 from eufcc_cli.core.model.clip.towers import build_clip, clip_preprocessing, clip_tokenizer, create_clip
 from eufcc_cli.core.report.model_card import export_model
 from eufcc_cli.core.training.config import TrainConfig

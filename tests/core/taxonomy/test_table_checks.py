@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 
 from eufcc_cli.core.taxonomy.annotations import FACET_COLUMNS, read_table, write_table
-from eufcc_cli.core.taxonomy.validation import annotation_problems, repeats, validate
+from eufcc_cli.core.taxonomy.table_checks import annotation_problems, repeats, validate
 from tests.core.taxonomy.tables import CELLS, HEADER, written
 
 
