@@ -190,7 +190,7 @@ def load_model(
     Raises ModelError where a file is missing, is not eufcc's, or where weights and vocabulary disagree.
     """
     if spec.startswith(CLIP):
-        from eufcc_cli.core.model.clip.zero_shot import zero_shot_model
+        from eufcc_cli.core.model.zero_shot import zero_shot_model
 
         return zero_shot_model(spec, root, device, precision, weights, texts)
     folder = find_model(spec, root)
