@@ -13,8 +13,8 @@ from eufcc_cli.core.errors import EufccError
 from eufcc_cli.core.files import Root
 
 if TYPE_CHECKING:
-    from eufcc_cli.core.model.checkpoint import TaggingModel
     from eufcc_cli.core.model.clip.prompts import TextOptions
+    from eufcc_cli.core.model.tagging_model import TaggingModel
 
 SOME_FAILED = 3
 

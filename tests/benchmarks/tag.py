@@ -25,9 +25,10 @@ from eufcc_cli.core.download.workers import cores
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.machine import select_precision
 from eufcc_cli.core.model.batching import BatchSize
-from eufcc_cli.core.model.checkpoint import build_methods, load_model, save_config, save_weights
+from eufcc_cli.core.model.checkpoint import load_model, save_config, save_weights
 from eufcc_cli.core.model.network import Network, create_backbone
 from eufcc_cli.core.model.preprocessing import Preprocessing
+from eufcc_cli.core.model.tagging_model import build_methods
 from eufcc_cli.core.tagging.inputs import listed
 from eufcc_cli.core.tagging.selection import Choice
 from eufcc_cli.core.tagging.tagger import Tagger, compile_network

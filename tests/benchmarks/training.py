@@ -17,9 +17,9 @@ import timm
 import torch
 from accelerate import Accelerator
 
-from eufcc_cli.core.model.checkpoint import TaggingModel, build_methods
 from eufcc_cli.core.model.network import Network, create_backbone
 from eufcc_cli.core.model.preprocessing import Preprocessing
+from eufcc_cli.core.model.tagging_model import TaggingModel, build_methods
 from eufcc_cli.core.taxonomy.vocabulary import FacetVocabulary, Targets, Vocabulary
 from eufcc_cli.core.training.config import TrainConfig
 from eufcc_cli.core.training.data import Split

@@ -10,7 +10,7 @@ from eufcc_cli.core.evaluation.eval_split import Source, TestSplit
 from eufcc_cli.core.evaluation.predictions import Predictions, read_predictions
 from eufcc_cli.core.evaluation.scoring import ModelScorer
 from eufcc_cli.core.files import Root
-from eufcc_cli.core.model.checkpoint import TaggingModel
+from eufcc_cli.core.model.tagging_model import TaggingModel
 
 
 def open_sources(

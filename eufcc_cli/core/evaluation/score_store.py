@@ -15,7 +15,7 @@ import torch
 
 from eufcc_cli import __version__
 from eufcc_cli.core.files import Root, sha256
-from eufcc_cli.core.model.checkpoint import TaggingModel
+from eufcc_cli.core.model.tagging_model import TaggingModel
 
 log = logging.getLogger("eufcc")
 

@@ -1,11 +1,8 @@
 """A model on disk and in memory: weights, configuration, vocabulary. Loading one never runs its code."""
 
-import hashlib
 import json
 import logging
 import os
-from dataclasses import dataclass, field
-from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -13,11 +10,11 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
-from torch import Tensor, nn
+from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from eufcc_cli.core.errors import EufccError, ModelError
-from eufcc_cli.core.files import Root, sha256, write_bytes, write_text
+from eufcc_cli.core.files import Root, write_bytes, write_text
 from eufcc_cli.core.machine import select_device, select_precision
 from eufcc_cli.core.model.clip import CLIP_METHODS
 from eufcc_cli.core.model.clip.clip_network import ClipNetwork
@@ -26,68 +23,20 @@ from eufcc_cli.core.model.clip.towers import build_clip, clip_tokenizer
 from eufcc_cli.core.model.methods import METHODS, FacetMethod
 from eufcc_cli.core.model.network import Network, create_backbone
 from eufcc_cli.core.model.preprocessing import Preprocessing
+from eufcc_cli.core.model.tagging_model import (
+    CLIP,
+    CONFIG,
+    WEIGHTS,
+    TaggingModel,
+    build_methods,
+    keep_embeddings,
+)
+from eufcc_cli.core.model.zero_shot import zero_shot_model
 from eufcc_cli.core.taxonomy.vocabulary import Vocabulary
 
 log = logging.getLogger("eufcc")
 
-CONFIG = "config.json"
-WEIGHTS = "model.safetensors"
-CLIP = "clip:"
 _FORMAT = 1
-
-
-@dataclass
-class TaggingModel:
-    """A network, what its outputs mean, and how it wants its images: all that scores an image."""
-
-    name: str
-    method: str
-    vocabulary: Vocabulary
-    network: nn.Module
-    """Normalised images [B, 3, size, size] -> {facet: logits [B, outputs]}."""
-    methods: dict[str, FacetMethod]
-    preprocessing: Preprocessing
-    config: dict[str, Any] = field(default_factory=dict)
-    folder: Path | None = None
-    precision: torch.dtype = torch.float32
-
-    @property
-    def device(self) -> torch.device:
-        return next(self.network.parameters()).device
-
-    @cached_property
-    def digest(self) -> str:
-        """SHA-256 over weights, method, vocabulary and preprocessing: what decides the scores."""
-        content = [self.method, self.vocabulary.digest, self.preprocessing.to_json()]
-        content.append(self.config.get("method_options", {}))
-        if self.folder is not None:
-            content.append(sha256(self.folder / WEIGHTS))
-        else:
-            weights = hashlib.sha256()
-            for name, tensor in sorted(self.network.state_dict().items()):
-                weights.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
-            content.append(weights.hexdigest())
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-    @torch.inference_mode()
-    def log_scores(self, images: Tensor) -> dict[str, Tensor]:
-        """uint8 squares [B, 3, stored, stored] -> {facet: log-scores float32 [B, tags]}, on the device."""
-        images = self.preprocessing.middle(images.to(self.device, non_blocking=True))
-        images = self.preprocessing.normalise(images).contiguous(memory_format=torch.channels_last)
-        with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
-            logits = self.network(images)
-        return {facet: method.log_scores(logits[facet]) for facet, method in self.methods.items()}
-
-
-def build_methods(
-    method: str, vocabulary: Vocabulary, counts: dict[str, Any] | None = None, **options: Any
-) -> dict[str, FacetMethod]:
-    """The method of every facet of a vocabulary."""
-    made = METHODS[method]
-    return {
-        facet: made.for_facet(tags, None if counts is None else counts[facet], **options)
-        for facet, tags in vocabulary.facets.items()
-    }
 
 
 def save_weights(folder: Path, network: nn.Module) -> None:
@@ -190,8 +139,6 @@ def load_model(
     Raises ModelError where a file is missing, is not eufcc's, or where weights and vocabulary disagree.
     """
     if spec.startswith(CLIP):
-        from eufcc_cli.core.model.zero_shot import zero_shot_model
-
         return zero_shot_model(spec, root, device, precision, weights, texts)
     folder = find_model(spec, root)
     config = read_config(folder)
@@ -255,12 +202,6 @@ def clip_parts(config: dict[str, Any], vocabulary: Vocabulary) -> tuple[ClipNetw
     texts = Wording.from_json(config["method_options"]).texts(vocabulary)
     tokenizer = clip_tokenizer(config["backbone"], config["clip"])
     return ClipNetwork(build_clip(config["clip"]), tokenizer, texts), build_methods("softmax", vocabulary)
-
-
-def keep_embeddings(model: TaggingModel, root: Root) -> None:
-    """Let a CLIP model keep its texts' embeddings in ROOT/runs/.texts from one command to the next."""
-    if isinstance(model.network, ClipNetwork):
-        model.network.store = root.runs / ".texts" / f"{model.digest}.safetensors"
 
 
 def _network(config: dict[str, Any], vocabulary: Vocabulary) -> nn.Module:

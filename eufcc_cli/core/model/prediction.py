@@ -18,9 +18,9 @@ from eufcc_cli.core.errors import ImageError, ModelError
 from eufcc_cli.core.images.decode import open_pixels
 from eufcc_cli.core.machine import keep_freed_memory
 from eufcc_cli.core.model.batching import BatchSize
-from eufcc_cli.core.model.checkpoint import TaggingModel
 from eufcc_cli.core.model.network import Network
 from eufcc_cli.core.model.preprocessing import Preprocessing, as_images
+from eufcc_cli.core.model.tagging_model import TaggingModel
 
 log = logging.getLogger("eufcc")
 

@@ -7,10 +7,10 @@ import torch
 from eufcc_cli.core.errors import DataError
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.machine import select_device, select_precision
-from eufcc_cli.core.model.checkpoint import CLIP, TaggingModel, build_methods, keep_embeddings
 from eufcc_cli.core.model.clip.clip_network import ClipNetwork
 from eufcc_cli.core.model.clip.prompts import TextOptions, Wording
 from eufcc_cli.core.model.clip.towers import clip_preprocessing, clip_tokenizer, create_clip
+from eufcc_cli.core.model.tagging_model import CLIP, TaggingModel, build_methods, keep_embeddings
 from eufcc_cli.core.taxonomy.annotations import FACETS, read_table
 from eufcc_cli.core.taxonomy.hierarchy import Hierarchy, build_trees
 from eufcc_cli.core.taxonomy.vocabulary import Vocabulary, training_vocabulary

@@ -16,8 +16,8 @@ from torch import nn
 from eufcc_cli.core.errors import ModelError
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.metrics.calibration import Calibration
-from eufcc_cli.core.model.checkpoint import CONFIG, TaggingModel
 from eufcc_cli.core.model.prediction import predict_together
+from eufcc_cli.core.model.tagging_model import CONFIG, TaggingModel
 from eufcc_cli.core.tagging.inputs import Input
 from eufcc_cli.core.tagging.records import Contradiction, fill
 from eufcc_cli.core.tagging.selection import Choice, Chooser, Suggestion

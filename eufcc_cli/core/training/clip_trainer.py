@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from eufcc_cli.core.model.checkpoint import TaggingModel, build_methods
 from eufcc_cli.core.model.clip.clip_network import LARGEST_SCALE, ClipNetwork
 from eufcc_cli.core.model.clip.contrastive import Features, cached_gradients, contrastive_loss
 from eufcc_cli.core.model.clip.prompts import Captions, TextOptions, Wording, trained_prompts
 from eufcc_cli.core.model.clip.towers import clip_preprocessing, clip_tokenizer, create_clip
+from eufcc_cli.core.model.tagging_model import TaggingModel, build_methods
 from eufcc_cli.core.taxonomy.vocabulary import Vocabulary
 from eufcc_cli.core.training.config import TrainConfig
 from eufcc_cli.core.training.trainer import Trainer

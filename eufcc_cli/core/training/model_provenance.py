@@ -10,8 +10,8 @@ from typing import Any
 
 from eufcc_cli import __version__
 from eufcc_cli.core.files import Root, sha256
-from eufcc_cli.core.model.checkpoint import TaggingModel
 from eufcc_cli.core.model.clip import CLIP_METHODS
+from eufcc_cli.core.model.tagging_model import TaggingModel
 from eufcc_cli.core.taxonomy.concepts import known_uris
 from eufcc_cli.core.training.config import TrainConfig
 from eufcc_cli.core.training.data import Split

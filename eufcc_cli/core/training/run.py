@@ -18,7 +18,7 @@ from eufcc_cli.core.errors import DataError, ModelError
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.locks import alone
 from eufcc_cli.core.machine import select_device, select_precision
-from eufcc_cli.core.model.checkpoint import WEIGHTS, TaggingModel, build_methods, save_config
+from eufcc_cli.core.model.checkpoint import save_config
 from eufcc_cli.core.model.clip import CLIP_METHODS
 from eufcc_cli.core.model.methods import METHODS
 from eufcc_cli.core.model.network import (
@@ -30,6 +30,7 @@ from eufcc_cli.core.model.network import (
     refuse_image_size,
 )
 from eufcc_cli.core.model.preprocessing import Preprocessing
+from eufcc_cli.core.model.tagging_model import WEIGHTS, TaggingModel, build_methods
 from eufcc_cli.core.progress import SILENT, Progress
 from eufcc_cli.core.taxonomy.annotations import read_table
 from eufcc_cli.core.taxonomy.vocabulary import Vocabulary, training_vocabulary

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from eufcc_cli.core.metrics.calibration import Calibration, fit_calibration
 from eufcc_cli.core.metrics.ranking import RankMeans, rank_metrics
-from eufcc_cli.core.model.checkpoint import TaggingModel
+from eufcc_cli.core.model.tagging_model import TaggingModel
 from eufcc_cli.core.training.data import Split, Squares
 
 

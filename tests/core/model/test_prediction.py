@@ -14,10 +14,11 @@ from PIL import Image
 from eufcc_cli.core.errors import ImageError, ModelError
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.model.batching import STEADY
-from eufcc_cli.core.model.checkpoint import TaggingModel, build_methods, load_model, save_config, save_weights
+from eufcc_cli.core.model.checkpoint import load_model, save_config, save_weights
 from eufcc_cli.core.model.network import Network, create_backbone
 from eufcc_cli.core.model.prediction import predict, predict_together
 from eufcc_cli.core.model.preprocessing import Preprocessing
+from eufcc_cli.core.model.tagging_model import TaggingModel, build_methods
 from eufcc_cli.core.taxonomy.vocabulary import FacetVocabulary, Vocabulary
 
 VOCABULARY = Vocabulary({"materials": FacetVocabulary(("metal", "bronze", "wood"), (-1, 0, -1))})

@@ -8,8 +8,9 @@ import pytest
 from eufcc_cli.core.demo import draw_collection
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.metrics.calibration import Coherence, fit_calibration
-from eufcc_cli.core.model.checkpoint import TaggingModel, load_model
+from eufcc_cli.core.model.checkpoint import load_model
 from eufcc_cli.core.model.prediction import predict
+from eufcc_cli.core.model.tagging_model import TaggingModel
 from eufcc_cli.core.tagging.selection import Choice
 from eufcc_cli.core.tagging.tagger import Tagger, calibration_of
 from eufcc_cli.core.training.data import load_split
