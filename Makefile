@@ -2,11 +2,14 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format bench clean
+.PHONY: help install demo test check format docs bench clean
 
 PYTHON ?= python3
 BIN := .venv/bin
 DEMO := demo
+# Notices of mkdocs' successors; the versions are pinned in pyproject.toml.
+export NO_MKDOCS_2_WARNING := 1
+export DISABLE_MKDOCS_2_WARNING := true
 
 help: ## Show what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | column -t -s '|'
@@ -31,12 +34,14 @@ check: install ## Lint, types and documentation only
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/cog --check README.md
+	@$(BIN)/mkdocs build --quiet --site-dir build/site
 
 format: install ## Put the code into its standard form
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
-	@$(BIN)/cog -r README.md
+
+docs: install ## Build the documentation into build/site
+	@$(BIN)/mkdocs build --quiet --site-dir build/site
 
 bench: install ## Measure speed against peers and floors (tests/benchmarks)
 	@$(BIN)/python -m tests.benchmarks
