@@ -1,0 +1,252 @@
+"""What people decided about tags: an append-only file of JSON lines; the last line about a tag counts."""
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from filelock import FileLock
+
+from eufcc_cli.core.errors import DataError, EufccError
+from eufcc_cli.core.taxonomy.annotations import canonical
+
+ACCEPTED = "accepted"
+REJECTED = "rejected"
+ADDED = "added"
+UNDECIDED = "undecided"
+VERDICTS = (ACCEPTED, REJECTED, ADDED, UNDECIDED)
+"""`undecided` takes an earlier verdict back."""
+
+
+class DecisionKey(NamedTuple):
+    """What a decision is about: an image (its id, or its name where it has none), a facet and a tag."""
+
+    image: str
+    facet: str
+    tag: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """One line of a decisions file (DESIGN.md, Formats)."""
+
+    time: str
+    reviewer: str
+    image: str
+    id: str | None = None
+    facet: str
+    tag: str
+    verdict: str
+    score: float | None = None
+    """The probability that the model gave the tag; None for an added one."""
+    model: str | None = None
+    digest: str | None = None
+    """SHA-256 of the model that suggested the tag."""
+
+    @property
+    def key(self) -> DecisionKey:
+        return DecisionKey(self.id or self.image, self.facet, self.tag)
+
+    @property
+    def is_true(self) -> bool:
+        """True where a person says that the image has the tag."""
+        return self.verdict in (ACCEPTED, ADDED)
+
+    def line(self) -> str:
+        """The decision as it stands in the file; what is None is left out."""
+        content = {name: value for name, value in asdict(self).items() if value is not None}
+        return json.dumps(content, ensure_ascii=False) + "\n"
+
+
+def now() -> str:
+    """The time of a decision, in UTC: `2026-11-26T10:11:12Z`."""
+    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+@dataclass
+class Decisions:
+    """The decisions of one or more files: of each image, facet and tag the last one, in order."""
+
+    latest: dict[DecisionKey, Decision] = field(default_factory=dict)
+    lines: int = 0
+    """Decisions that were read, those that a later one replaced included."""
+    torn: list[str] = field(default_factory=list)
+    """Lines (`FILE: line N`) that an interrupted process left unfinished; they are not counted."""
+
+    def add(self, decision: Decision) -> None:
+        """Take in a decision; it replaces an earlier one about the same image, facet and tag."""
+        self.lines += 1
+        self.latest.pop(decision.key, None)
+        if decision.verdict != UNDECIDED:
+            self.latest[decision.key] = decision
+
+    def __len__(self) -> int:
+        return len(self.latest)
+
+    def __iter__(self) -> Iterator[Decision]:
+        return iter(self.latest.values())
+
+    def by_image(self) -> dict[str, list[Decision]]:
+        """The decisions of each image, by its id, or by its name where it has none.
+
+        A decision with an id is found by its image's name as well.
+        """
+        found: dict[str, list[Decision]] = {}
+        for decision in self:
+            for key in dict.fromkeys((decision.key.image, decision.image)):
+                found.setdefault(key, []).append(decision)
+        return found
+
+
+def decisions_path(suggestions: Path) -> Path:
+    """Where the decisions about a suggestions file stand.
+
+    >>> decisions_path(Path("scans/tags.jsonl")).as_posix()
+    'scans/tags.decisions.jsonl'
+    """
+    return suggestions.with_name(f"{suggestions.stem}.decisions.jsonl")
+
+
+def read_decisions(paths: Path | Sequence[Path]) -> Decisions:
+    """Read decisions files, in the order given: the last line about an image, facet and tag counts.
+
+    Raises DataError, naming file and line, for what is not a decision; a line that is not whole, as a
+    killed process may leave it, is only listed in `torn`.
+    """
+    decisions = Decisions()
+    for path in [paths] if isinstance(paths, Path) else paths:
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise DataError(
+                f"{path}: cannot read: {error.strerror or error}", hint="`eufcc tag --review` writes one"
+            ) from error
+        for number, line in enumerate(content.split(b"\n"), start=1):
+            if line.strip():
+                decision = parse(line, f"{path}: line {number}")
+                if decision is None:
+                    decisions.torn.append(f"{path}: line {number}")
+                else:
+                    decisions.add(decision)
+    return decisions
+
+
+def parse(line: bytes, where: str) -> Decision | None:
+    """The decision of a line, None where the line is not whole JSON; DataError where it is something else.
+
+    >>> parse(b'{"time": "2026-11-26T10:', "tags.decisions.jsonl: line 1")
+    """
+    try:
+        content = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(content, dict):
+        raise DataError(f"{where}: not a decision: {str(content)[:60]}", hint=_HINT)
+    texts = {name: _text(content, name, where) for name in ("image", "facet", "tag", "verdict")}
+    others = {
+        name: _text(content, name, where, needed=False)
+        for name in ("time", "reviewer", "id", "model", "digest")
+    }
+    if texts["verdict"] not in VERDICTS:
+        raise DataError(f"{where}: verdict {texts['verdict']!r} is not one of {', '.join(VERDICTS)}")
+    score = content.get("score")
+    if score is not None and (isinstance(score, bool) or not isinstance(score, int | float)):
+        raise DataError(f"{where}: score {score!r} is not a number")
+    if score is not None and not 0 <= score <= 1:
+        raise DataError(f"{where}: score {score!r} is not a probability")
+    return Decision(
+        time=others["time"] or "",
+        reviewer=others["reviewer"] or "",
+        image=texts["image"] or "",
+        id=others["id"] or None,
+        facet=texts["facet"] or "",
+        tag=canonical(texts["tag"] or ""),
+        verdict=texts["verdict"] or "",
+        score=score,
+        model=others["model"],
+        digest=others["digest"],
+    )
+
+
+_HINT = 'a line is {"time": …, "reviewer": …, "image": …, "facet": …, "tag": …, "verdict": …}'
+
+
+def _text(content: dict[str, Any], name: str, where: str, *, needed: bool = True) -> str | None:
+    value = content.get(name)
+    if value is None and not needed:
+        return None
+    if not isinstance(value, str) or (needed and not value):
+        raise DataError(f"{where}: {name!r} is missing or no text", hint=_HINT)
+    return value
+
+
+class DecisionsFile:
+    """A decisions file that several people's programs append to and read at the same time."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.torn: list[str] = []
+        self._lock = FileLock(path.with_name(f".{path.name}.lock"))
+        self._offset = 0
+        self._line = 0
+
+    def append(self, decisions: Iterable[Decision]) -> None:
+        """Add decisions; they are on the disk when this returns.
+
+        Raises EufccError where they cannot be written: then none of them counts.
+        """
+        content = "".join(decision.line() for decision in decisions).encode()
+        if not content:
+            return
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self._lock, self.path.open("a+b", buffering=0) as file:
+                end = file.seek(0, os.SEEK_END)
+                if end:  # another process may have been killed inside a line
+                    file.seek(end - 1)
+                    if file.read(1) != b"\n":
+                        content = b"\n" + content
+                try:
+                    rest = memoryview(content)
+                    while rest:
+                        rest = rest[file.write(rest) :]
+                    os.fsync(file.fileno())
+                except OSError:
+                    file.truncate(end)
+                    raise
+        except OSError as error:
+            raise EufccError(
+                f"{self.path}: cannot write: {error.strerror or error}",
+                hint="free some space, or choose a folder you may write to",
+            ) from error
+
+    def read_new(self) -> list[Decision]:
+        """The decisions appended, by anybody, since the last call; all of them at the first one.
+
+        A last line without an end is left for the next call: somebody may be writing it. Raises
+        DataError as `read_decisions` does.
+        """
+        try:
+            with self.path.open("rb") as file:
+                file.seek(self._offset)
+                content = file.read()
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise DataError(f"{self.path}: cannot read: {error.strerror or error}") from error
+        whole = content[: content.rfind(b"\n") + 1]
+        found = []
+        for line in whole.splitlines(keepends=True):
+            self._offset += len(line)
+            self._line += 1
+            if line.strip():
+                where = f"{self.path}: line {self._line}"
+                decision = parse(line, where)
+                if decision is None:
+                    self.torn.append(where)
+                else:
+                    found.append(decision)
+        return found
