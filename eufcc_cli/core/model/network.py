@@ -14,6 +14,7 @@ from timm.models.convnext import ConvNeXt
 from torch import Tensor, nn
 
 from eufcc_cli.core.errors import ModelError
+from eufcc_cli.core.model.bundled_weights import is_bundled, load_bundled_weights
 
 
 @register_model
@@ -80,7 +81,7 @@ def create_backbone(
     drop_path: float = 0.0,
     image_size: int | None = None,
 ) -> nn.Module:
-    """A timm backbone without classifier, with weights from the hub, from a safetensors file, or none.
+    """A timm backbone without classifier, with weights from the hub, the installation, a file, or none.
 
     A backbone that is built for one size of image (a transformer) is built for `image_size`.
     Raises ModelError for an unknown name (naming near ones), a hub that cannot be reached, or a file
@@ -89,7 +90,8 @@ def create_backbone(
     build = partial(timm.create_model, num_classes=0)
     if drop_path:
         build = partial(build, drop_path_rate=drop_path)
-    build = partial(build, name, pretrained=pretrained and weights is None)
+    bundled = pretrained and weights is None and is_bundled(name)
+    build = partial(build, name, pretrained=pretrained and weights is None and not bundled)
     try:
         backbone = _build_for_size(build, image_size)
     except ModelError:
@@ -105,6 +107,8 @@ def create_backbone(
         ) from error
     if weights is not None:
         load_backbone_weights(backbone, weights)
+    elif bundled:
+        load_bundled_weights(backbone)
     return backbone
 
 
