@@ -45,7 +45,7 @@ app = typer.Typer(
     help="Fetch annotations: EUFCC-340K as it was published (`eufcc fetch`), or a collection of your own.\n\n"
     "`eufcc fetch europeana` needs a key of Europeana's APIs: it is free at https://apis.europeana.eu/en and "
     "belongs in the environment variable EUROPEANA_API_KEY.",
-    subcommand_metavar="[published|demo|europeana|splits] [OPTIONS]",
+    subcommand_metavar="[published|demo|europeana|concepts|splits] [OPTIONS]",
 )
 
 
@@ -277,6 +277,66 @@ def _list(lines: Iterable[str], rest: str) -> None:
         console.note(line)
     if len(every) > _MOST_LISTED:
         console.note(f"  … and {len(every) - _MOST_LISTED:,} more" + (f" ({rest})" if rest else ""))
+
+
+@app.command("concepts")
+def concepts(
+    ctx: typer.Context,
+    facet: Annotated[
+        list[str] | None, typer.Option(help="Only this facet; may be repeated.", show_default="all")
+    ] = None,
+    language: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A language of names to add to labels/names.csv; may be repeated.",
+            show_default="en, es, fr, de, nl",
+        ),
+    ] = None,
+    roots: Annotated[
+        Path | None,
+        typer.Option(help="Where each facet's paths begin in AAT, as JSON.", show_default="eufcc's own list"),
+    ] = None,
+    reconcile_url: Annotated[
+        str,
+        typer.Option(
+            envvar="EUFCC_RECONCILE_URL", rich_help_panel=_SERVERS, help="Getty's reconciliation service."
+        ),
+    ] = "https://services.getty.edu/vocab/reconcile/",
+    sparql_url: Annotated[
+        str, typer.Option(envvar="EUFCC_SPARQL_URL", rich_help_panel=_SERVERS, help="AAT's SPARQL endpoint.")
+    ] = "http://vocab.getty.edu/sparql.json",
+) -> None:
+    """Find the AAT concepts of the collection's tags, and their names in other languages.
+
+    A concept is accepted where there is no doubt: one concept of the facet has the tag's name, and a broader
+    one has its parent's. The other tags are listed in labels/concepts-review.csv with their candidates: fill
+    in the column uri (or "-" for a tag without a concept) and run the command again.
+    """
+    from eufcc_cli.core.harvest.tag_concepts import fetch_concepts
+    from eufcc_cli.core.taxonomy.annotations import check_facets
+
+    root: Root = ctx.obj
+    found = fetch_concepts(
+        root,
+        check_facets(facet or ()),
+        **({"languages": language} if language else {}),
+        roots=roots,
+        reconcile_url=reconcile_url,
+        sparql_url=sparql_url,
+        progress=console.progress(),
+    )
+    counts = {
+        "known before": found.known,
+        "taken from the review file": found.reviewed,
+        "accepted now": found.accepted,
+        "without a concept": found.without,
+        "to be reviewed": len(found.doubts),
+    }
+    console.table(
+        ["concepts", "tags"], [[name, f"{count:,}"] for name, count in counts.items()], numeric=["tags"]
+    )
+    if found.doubts:
+        console.note(f"fill in the column uri of {found.review} and run the command again")
 
 
 @app.command("splits")

@@ -189,6 +189,11 @@ class Root:
         """The URIs of tags."""
         return self.labels / "concepts.csv"
 
+    @property
+    def names(self) -> Path:
+        """The names of tags in other languages."""
+        return self.labels / "names.csv"
+
     def label_file(self, facet: str) -> Path:
         return self.labels / f"{facet}.txt"
 

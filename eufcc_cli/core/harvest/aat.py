@@ -13,9 +13,11 @@ from eufcc_cli.core.taxonomy.annotations import FACETS
 
 AAT_URI = "http://vocab.getty.edu/aat/"
 SPARQL_URL = "http://vocab.getty.edu/sparql.json"
+RECONCILE_URL = "https://services.getty.edu/vocab/reconcile/"
 CONCEPT = "Concept"
 # What a gvp: type makes of a node: only concepts become tags.
 _KINDS = (CONCEPT, "GuideTerm", "Hierarchy", "Facet", "ObsoleteSubject")
+_CANDIDATE = re.compile(r"(?:https?://vocab\.getty\.edu/)?aat/(\d{5,12})")
 _ONTOLOGY = "http://vocab.getty.edu/ontology#"
 _URI = re.compile(r"(?:https?://vocab\.getty\.edu/(?:page/)?aat/|aat:)(\d{5,12})/?")
 
@@ -25,11 +27,13 @@ Labels = dict[str, list[str]]
 @dataclass(frozen=True)
 class Node:
     """What AAT says of one id: `kind` is Concept, GuideTerm, Hierarchy, Facet, ObsoleteSubject, or "" where
-    AAT knows nothing; `parent` is the preferred one; `labels` are the preferred ones by language."""
+    AAT knows nothing; `parent` is the preferred one; `labels` and `alternatives` are its preferred and its
+    other labels by language."""
 
     kind: str = ""
     parent: str | None = None
     labels: Labels = field(default_factory=dict)
+    alternatives: Labels = field(default_factory=dict)
 
 
 def aat_id(uri: str) -> str | None:
@@ -44,14 +48,14 @@ def aat_id(uri: str) -> str | None:
 
 
 def query(ids: Iterable[str]) -> str:
-    """The SPARQL query for kind, preferred parent and preferred labels of some ids."""
+    """The SPARQL query for kind, preferred parent and labels of some ids."""
     values = " ".join(f"aat:{aat}" for aat in ids)
     return (
         f"PREFIX gvp: <{_ONTOLOGY}> PREFIX skos: <http://www.w3.org/2004/02/skos/core#> "
         "PREFIX aat: <http://vocab.getty.edu/aat/> "
-        f"SELECT ?concept ?type ?parent ?label WHERE {{ VALUES ?concept {{ {values} }} "
+        f"SELECT ?concept ?type ?parent ?label ?other WHERE {{ VALUES ?concept {{ {values} }} "
         "{ ?concept a ?type } UNION { ?concept gvp:broaderPreferred ?parent } "
-        "UNION { ?concept skos:prefLabel ?label } }"
+        "UNION { ?concept skos:prefLabel ?label } UNION { ?concept skos:altLabel ?other } }"
     )
 
 
@@ -59,7 +63,7 @@ def read_answer(answer: Mapping[str, Any], ids: Iterable[str]) -> dict[str, Node
     """The nodes of a SPARQL answer (JSON results), one for each id asked for."""
     kinds: dict[str, set[str]] = {}
     parents: dict[str, set[str]] = {}
-    labels: dict[str, Labels] = {}
+    texts: dict[str, dict[str, Labels]] = {"label": {}, "other": {}}
     try:
         for row in answer["results"]["bindings"]:
             concept = aat_id(row["concept"]["value"])
@@ -69,19 +73,41 @@ def read_answer(answer: Mapping[str, Any], ids: Iterable[str]) -> dict[str, Node
                 kinds.setdefault(concept, set()).add(row["type"]["value"].removeprefix(_ONTOLOGY))
             if "parent" in row and (parent := aat_id(row["parent"]["value"])):
                 parents.setdefault(concept, set()).add(parent)
-            if "label" in row:
-                language = row["label"].get("xml:lang", "").lower()
-                labels.setdefault(concept, {}).setdefault(language, []).append(row["label"]["value"])
+            for kind, labels in texts.items():
+                if kind in row:
+                    language = row[kind].get("xml:lang", "").lower()
+                    labels.setdefault(concept, {}).setdefault(language, []).append(row[kind]["value"])
     except (KeyError, TypeError, AttributeError) as error:
         raise DataError("the SPARQL endpoint's answer has no readable results") from error
     return {
         aat: Node(
             next((kind for kind in _KINDS if kind in kinds.get(aat, ())), ""),
             min(parents.get(aat, ()), default=None),
-            {language: sorted(set(texts)) for language, texts in labels.get(aat, {}).items()},
+            *(
+                {name: sorted(set(found)) for name, found in texts[kind].get(aat, {}).items()}
+                for kind in texts
+            ),
         )
         for aat in ids
     }
+
+
+def read_candidates(answer: Mapping[str, Any], names: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """The AAT ids that the reconciliation service lists for each name, best first.
+
+    The answer has the shape of the Reconciliation Service API 0.2 for the queries q0, q1, …; other
+    vocabularies' ids are left out.
+    """
+    found = {}
+    try:
+        for number, name in enumerate(names):
+            ids = (result["id"] for result in answer[f"q{number}"]["result"])
+            found[name] = tuple(
+                dict.fromkeys(match[1] for text in ids if (match := _CANDIDATE.fullmatch(text)))
+            )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise DataError("the reconciliation service's answer has no readable results") from error
+    return found
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,15 @@ from eufcc_cli.core.progress import SILENT, Progress
 
 _ENTITY = re.compile(r"https?://data\.europeana\.eu/concept/(?:base/)?(\d+)")
 _PER_QUERY = 100
+_NAMES_A_QUERY = 10
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS europeana (
     uri TEXT PRIMARY KEY, found INTEGER, exact_match TEXT, labels TEXT
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS aat (id TEXT PRIMARY KEY, kind TEXT, parent TEXT, labels TEXT) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS aat (
+    id TEXT PRIMARY KEY, kind TEXT, parent TEXT, labels TEXT, alternatives TEXT
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS candidates (name TEXT PRIMARY KEY, ids TEXT) WITHOUT ROWID;
 """
 
 
@@ -55,7 +59,8 @@ def strings(value: Any) -> list[str]:
 
 
 class Concepts:
-    """The concepts known so far: `entities` by URI, `nodes` by AAT id; a SQLite file keeps them."""
+    """The concepts known so far: `entities` by URI, `nodes` by AAT id, and the AAT ids that are `candidates`
+    for a name; a SQLite file keeps them."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -68,8 +73,12 @@ class Concepts:
                 for uri, found, exact, labels in self._connection.execute("SELECT * FROM europeana")
             }
             self.nodes = {
-                node: aat.Node(kind, parent, json.loads(labels))
-                for node, kind, parent, labels in self._connection.execute("SELECT * FROM aat")
+                node: aat.Node(kind, parent, json.loads(labels), json.loads(others))
+                for node, kind, parent, labels, others in self._connection.execute("SELECT * FROM aat")
+            }
+            self.candidates = {
+                name: tuple(json.loads(ids))
+                for name, ids in self._connection.execute("SELECT * FROM candidates")
             }
         except (sqlite3.Error, ValueError, TypeError) as error:
             raise CollectError(
@@ -125,6 +134,28 @@ class Concepts:
                     task.advance(len(batch))
                 missing = sorted(above - self.nodes.keys())
 
+    async def learn_candidates(
+        self, api: Api, url: str, names: Iterable[str], progress: Progress = SILENT
+    ) -> None:
+        """Ask the reconciliation service which AAT concepts these names may mean."""
+        missing = sorted(set(names) - self.candidates.keys())
+        batches = [
+            missing[start : start + _NAMES_A_QUERY] for start in range(0, len(missing), _NAMES_A_QUERY)
+        ]
+
+        async def learn(batch: list[str]) -> None:
+            queries = {f"q{number}": {"query": name, "type": "/aat"} for number, name in enumerate(batch)}
+            answer = await api.get(url, [("queries", json.dumps(queries, ensure_ascii=False))])
+            found = aat.read_candidates(answer, batch)
+            self.candidates |= found
+            rows = [(name, json.dumps(ids)) for name, ids in found.items()]
+            with self._connection:
+                self._connection.executemany("INSERT OR REPLACE INTO candidates VALUES (?, ?)", rows)
+            task.advance(len(batch))
+
+        with progress.task("Asking for candidates", len(missing), "names") as task:
+            await for_each(batches, learn, at_once=2)
+
     def _keep_entity(self, uri: str, entity: Entity) -> None:
         self.entities[uri] = entity
         row = (uri, entity.found, json.dumps(entity.aat_ids), json.dumps(entity.labels))
@@ -133,6 +164,9 @@ class Concepts:
 
     def _keep_nodes(self, nodes: Mapping[str, aat.Node]) -> None:
         self.nodes |= nodes
-        rows = [(node, n.kind, n.parent, json.dumps(n.labels)) for node, n in nodes.items()]
+        rows = [
+            (node, n.kind, n.parent, json.dumps(n.labels), json.dumps(n.alternatives))
+            for node, n in nodes.items()
+        ]
         with self._connection:
-            self._connection.executemany("INSERT OR REPLACE INTO aat VALUES (?, ?, ?, ?)", rows)
+            self._connection.executemany("INSERT OR REPLACE INTO aat VALUES (?, ?, ?, ?, ?)", rows)

@@ -11,8 +11,8 @@ from eufcc_cli.core.model.clip.clip_network import ClipNetwork
 from eufcc_cli.core.model.clip.prompts import TextOptions, Wording
 from eufcc_cli.core.model.clip.towers import clip_preprocessing, clip_tokenizer, create_clip
 from eufcc_cli.core.model.tagging_model import CLIP, TaggingModel, build_methods, keep_embeddings
-from eufcc_cli.core.taxonomy.annotations import FACETS, read_table
-from eufcc_cli.core.taxonomy.hierarchy import Hierarchy, build_trees
+from eufcc_cli.core.taxonomy.annotations import read_table
+from eufcc_cli.core.taxonomy.hierarchy import root_trees
 from eufcc_cli.core.taxonomy.vocabulary import Vocabulary, training_vocabulary
 
 
@@ -52,11 +52,7 @@ def root_vocabulary(root: Root) -> Vocabulary:
     files, or of all its tables."""
     if root.table("train").is_file():
         return training_vocabulary(root, read_table(root.table("train")))
-    labelled = [facet for facet in FACETS if root.label_file(facet).is_file()]
-    trees = {facet: Hierarchy.read(root.label_file(facet), facet) for facet in labelled}
-    if not trees:
-        trees = build_trees([read_table(root.table(split)) for split in root.splits()])
-    vocabulary = Vocabulary.from_trees(trees)
+    vocabulary = Vocabulary.from_trees(root_trees(root))
     if not vocabulary.facets:
         raise DataError(
             f"{root.labels}: no label files, and no tables in {root.data}: which tags are to be scored?",

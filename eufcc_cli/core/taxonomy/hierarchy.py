@@ -52,8 +52,8 @@ from typing import TYPE_CHECKING
 from anytree import ContStyle, NodeMixin, PreOrderIter, RenderTree
 
 from eufcc_cli.core.errors import DataError
-from eufcc_cli.core.files import write_text
-from eufcc_cli.core.taxonomy.annotations import FACETS, canonical, distinct, paths
+from eufcc_cli.core.files import Root, write_text
+from eufcc_cli.core.taxonomy.annotations import FACETS, canonical, distinct, paths, read_table
 from eufcc_cli.core.taxonomy.counts import Counts, count
 
 if TYPE_CHECKING:
@@ -289,3 +289,9 @@ def read_trees(label_files: Iterable[Path]) -> dict[str, Hierarchy]:
             )
         trees[path.stem] = Hierarchy.read(path, path.stem)
     return {facet: trees[facet] for facet in FACETS if facet in trees}
+
+
+def root_trees(root: Root) -> dict[str, Hierarchy]:
+    """The trees of a collection root: its label files, or those built from all its tables."""
+    labelled = [root.label_file(facet) for facet in FACETS if root.label_file(facet).is_file()]
+    return read_trees(labelled) or build_trees([read_table(root.table(split)) for split in root.splits()])

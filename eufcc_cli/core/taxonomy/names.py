@@ -1,0 +1,112 @@
+"""What tags are called in other languages: labels/names.csv, and the glossary of EUFCC-340K's tags."""
+
+import csv
+import io
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+from eufcc_cli.core.errors import DataError
+from eufcc_cli.core.files import Root, write_text
+from eufcc_cli.core.taxonomy.annotations import canonical
+from eufcc_cli.core.taxonomy.hierarchy import Hierarchy
+
+LANGUAGES = ("en", "es", "fr", "de", "ca")
+"""The languages of the glossary; `ca` (Catalan) is that of the published tags themselves."""
+_COLUMNS = ["facet", "tag", "language", "name"]
+
+ByLanguage = dict[str, list[str]]
+"""{language: names of one tag, the one to show first}."""
+
+
+@dataclass
+class Names:
+    """The names of tags, by facet and tag."""
+
+    facets: dict[str, dict[str, ByLanguage]] = field(default_factory=dict)
+
+    def add(self, facet: str, tag: str, language: str, name: str) -> None:
+        """Add a name behind those that the tag has in the language."""
+        known = self.facets.setdefault(facet, {}).setdefault(tag, {}).setdefault(language, [])
+        if name not in known:
+            known.append(name)
+
+    def of(self, facet: str, tag: str, language: str) -> str | None:
+        """The name to show for a tag, None where it has none in the language."""
+        return next(iter(self.facets.get(facet, {}).get(tag, {}).get(language, ())), None)
+
+    def every(self, facet: str, tag: str) -> Iterator[tuple[str, str]]:
+        """All names of a tag as (language, name)."""
+        for language, names in self.facets.get(facet, {}).get(tag, {}).items():
+            for name in names:
+                yield language, name
+
+
+def read_names(path: Path) -> Names:
+    """The names in a file with the columns facet, tag, language, name; none where there is no such file.
+
+    Raises DataError for a file with other columns.
+    """
+    names = Names()
+    if not path.is_file():
+        return names
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            if reader.fieldnames is None or not set(_COLUMNS) <= set(reader.fieldnames):
+                found = ", ".join(reader.fieldnames or ()) or "nothing"
+                raise DataError(f"{path}: needs the columns {', '.join(_COLUMNS)}, and has {found}")
+            for row in reader:
+                facet, tag, language, name = (canonical(row[column] or "") for column in _COLUMNS)
+                if tag and language and name:
+                    names.add(facet, tag, language.lower(), name)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: {error}", hint="save the table as CSV in UTF-8") from error
+    return names
+
+
+def write_names(path: Path, names: Names) -> None:
+    """Write names to a file that `read_names` reads."""
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(_COLUMNS)
+    for facet, tags in names.facets.items():
+        for tag in sorted(tags):
+            rows.writerows([facet, tag, language, name] for language, name in names.every(facet, tag))
+    write_text(path, text.getvalue())
+
+
+@cache
+def glossary() -> Mapping[str, Mapping[str, ByLanguage]]:
+    """{facet: {tag: names}} of every published tag of EUFCC-340K, in the languages of LANGUAGES.
+
+    >>> glossary()["materials"]["fusta"]["en"][0], glossary()["materials"]["fusta"]["de"]
+    ('wood', ['Holz'])
+    """
+    found: dict[str, dict[str, ByLanguage]] = {}
+    text = (files(__package__) / "glossary.csv").read_text(encoding="utf-8")
+    for row in csv.DictReader(io.StringIO(text)):
+        names = {language: [row[language]] for language in ("en", "es", "fr", "de")} | {"ca": [row["tag"]]}
+        if row["en_plural"] and row["en_plural"] != row["en"]:
+            names["en"].append(row["en_plural"])
+        found.setdefault(row["facet"], {})[row["tag"]] = names
+    return found
+
+
+def names_of(root: Root, trees: Mapping[str, Hierarchy]) -> Names:
+    """The names of a root's tags: those of labels/names.csv, then those of the glossary.
+
+    The glossary counts where every name on a tag's path is a published tag of the facet, so that a word of
+    another language that happens to be spelled like a Catalan tag is not mistaken for it.
+    """
+    names = read_names(root.names)
+    for facet, tree in trees.items():
+        known = glossary().get(facet, {})
+        for tag in tree:
+            if all(name in known for name in tree.path(tag)):
+                for language, texts in known[tag].items():
+                    for text in texts:
+                        names.add(facet, tag, language, text)
+    return names
