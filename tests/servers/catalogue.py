@@ -52,6 +52,15 @@ NODES: dict[str, tuple[str, str | None, dict[str, list[str]]]] = {
     "300900002": ("Concept", "300900001", {"en": ["egg"]}),
 }
 
+# AAT's other labels of a concept, and a word that two materials share.
+ALTERNATIVES: dict[str, dict[str, list[str]]] = {
+    "300132254": {"en": ["vase"]},
+    "300010957": {"en": ["bronze alloy"], "es": ["bronce"]},
+    "300011029": {"en": ["argentum"]},
+    "300010946": {"en": ["argentum"]},
+    "300011914": {"en": ["timber"]},
+}
+
 # Europeana's concepts: number -> labels by language, exact matches.
 ENTITIES: dict[int, tuple[dict[str, str], list[str]]] = {
     10: (
@@ -268,7 +277,34 @@ def sparql_answer(ids: list[str]) -> dict[str, object]:
             for text in texts:
                 label = {"type": "literal", "xml:lang": language, "value": text}
                 rows.append({"concept": concept, "label": label})
-    return {"head": {"vars": ["concept", "type", "parent", "label"]}, "results": {"bindings": rows}}
+        for language, texts in ALTERNATIVES.get(aat, {}).items():
+            for text in texts:
+                label = {"type": "literal", "xml:lang": language, "value": text}
+                rows.append({"concept": concept, "other": label})
+    return {"head": {"vars": ["concept", "type", "parent", "label", "other"]}, "results": {"bindings": rows}}
+
+
+def reconcile_answer(queries: dict[str, dict[str, object]]) -> dict[str, object]:
+    """The reconciliation service's answer: every concept with a word of the name in a label, best first."""
+    answer = {}
+    for key, query in queries.items():
+        name = str(query["query"]).casefold()
+        found = []
+        for aat, (_, _, labels) in NODES.items():
+            texts = [
+                text
+                for group in (labels, ALTERNATIVES.get(aat, {}))
+                for every in group.values()
+                for text in every
+            ]
+            if score := max(
+                ((100 if name == text.casefold() else 40) for text in texts if name in text.casefold()),
+                default=0,
+            ):
+                result = {"id": f"aat/{aat}", "name": texts[0], "score": score, "match": False}
+                found.append(result | {"type": [{"id": "/aat", "name": "Art & Architecture Thesaurus"}]})
+        answer[key] = {"result": sorted(found, key=lambda result: -result["score"])}
+    return answer
 
 
 @lru_cache(maxsize=10_000)

@@ -20,12 +20,13 @@ class Europe:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What leads `eufcc fetch europeana` here."""
+        """What leads `eufcc fetch europeana` and `fetch concepts` here."""
         return {
             "EUROPEANA_API_KEY": KEY,
             "EUFCC_RECORD_URL": f"{self.base}/record/v2",
             "EUFCC_ENTITY_URL": f"{self.base}/entity",
             "EUFCC_SPARQL_URL": f"{self.base}/sparql.json",
+            "EUFCC_RECONCILE_URL": f"{self.base}/reconcile/",
             "EUFCC_THUMBNAIL_URL": f"{self.base}/thumbnail/v2/url.json",
         }
 

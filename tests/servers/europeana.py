@@ -69,6 +69,13 @@ class Server:
         if path == "/sparql.json":
             ids = re.findall(r"aat:(\d+)", query["query"][0])
             return await self._json(writer, catalogue.sparql_answer(ids))
+        if path == "/reconcile/":
+            queries = json.loads(query["queries"][0])
+            if any(each["query"] == "too many" for each in queries.values()) and self.asked[target] == 1:
+                return await self._send(writer, b"slow down", "429 Too Many Requests", {"Retry-After": "1"})
+            if any(each["query"] == "teapot" for each in queries.values()):
+                return await self._send(writer, b"no", "400 Bad Request")
+            return await self._json(writer, catalogue.reconcile_answer(queries))
         if path.startswith("/thumbnail/"):
             return await self._thumbnail(writer, path, query)
         if path.startswith("/files/"):

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from eufcc_cli.core.errors import CollectError, DataError
+from eufcc_cli.core.errors import DataError
 from eufcc_cli.core.files import Root, write_text
 from eufcc_cli.core.harvest.aat import AAT_URI, CONCEPT, RECONCILE_URL, SPARQL_URL, Node, Roots, aat_id
 from eufcc_cli.core.harvest.concept_cache import Concepts
@@ -15,6 +15,7 @@ from eufcc_cli.core.http import event_loop
 from eufcc_cli.core.http.client import Client
 from eufcc_cli.core.http.json_api import MANNERS, Api
 from eufcc_cli.core.progress import SILENT, Progress
+from eufcc_cli.core.taxonomy.annotations import FACETS
 from eufcc_cli.core.taxonomy.concepts import add_uris, read_uris
 from eufcc_cli.core.taxonomy.hierarchy import Hierarchy, root_trees
 from eufcc_cli.core.taxonomy.names import Names, names_of, write_names
@@ -73,11 +74,14 @@ def fetch_concepts(
     if not any(map(len, trees.values())):
         raise DataError(f"{root.labels}: no tags to find concepts for", hint="run `eufcc fetch` first")
     review = root.labels / "concepts-review.csv"
-    decided = read_review(review)
-    found = TagConcepts(reviewed=sum(uri != NO_CONCEPT for uri in decided.values()), review=review)
-    for (facet, tag), uri in decided.items():
-        if uri != NO_CONCEPT:
-            add_uris(root.concepts, {facet: {tag: uri}})
+    rows = read_review(review)
+    found = TagConcepts(review=review)
+    for row in rows:
+        if row["uri"] not in ("", NO_CONCEPT):
+            add_uris(root.concepts, {row["facet"]: {row["tag"]: row["uri"]}})
+            found.reviewed += 1
+    without = {(row["facet"], row["tag"]) for row in rows if row["uri"] == NO_CONCEPT}
+    found.without = len(without)
     uris = read_uris(root.concepts)
     found.known = sum(tag in uris.get(facet, {}) for facet, tree in trees.items() for tag in tree)
     found.known -= found.reviewed
@@ -86,9 +90,8 @@ def fetch_concepts(
         (facet, tag)
         for facet, tree in trees.items()
         for tag in tree
-        if tag not in uris.get(facet, {}) and decided.get((facet, tag)) != NO_CONCEPT
+        if tag not in uris.get(facet, {}) and (facet, tag) not in without
     ]
-    found.without = sum(uri == NO_CONCEPT for uri in decided.values())
     with Concepts(root.data / "concepts.sqlite") as concepts:
         asked = {name for facet, tag in open_tags for name in _asked(names, facet, tag)}
         known_ids = {aat for tags in uris.values() for uri in tags.values() if (aat := aat_id(uri))}
@@ -103,7 +106,10 @@ def fetch_concepts(
         found.accepted = sum(map(len, accepted.values()))
         if accepted:
             add_uris(root.concepts, accepted)
-        _write_review(review, found.doubts, decided, trees, concepts)
+        kept = [
+            row for row in rows if row["uri"] == NO_CONCEPT or (not row["uri"] and row["facet"] not in trees)
+        ]
+        _write_review(review, [*(_row(doubt, concepts.nodes) for doubt in found.doubts), *kept])
         _add_names(root, trees, read_uris(root.concepts), concepts, languages)
     return found
 
@@ -179,52 +185,49 @@ def _above(aat: str, nodes: Mapping[str, Node]) -> Iterator[str]:
         node = nodes[node].parent
 
 
-def read_review(path: Path) -> dict[tuple[str, str], str]:
-    """What a person filled in: {(facet, tag): URI or NO_CONCEPT}; DataError names a line that is neither."""
-    decided: dict[tuple[str, str], str] = {}
+def read_review(path: Path) -> list[dict[str, str]]:
+    """The rows of the review file; DataError names a line whose uri is neither empty, a URI nor NO_CONCEPT."""
     if not path.is_file():
-        return decided
+        return []
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)
             if not {"facet", "tag", "uri"} <= set(reader.fieldnames or ()):
                 raise DataError(f"{path}: needs the columns facet, tag, uri", hint="or delete the file")
-            for row in reader:
-                uri = (row["uri"] or "").strip()
-                if uri and uri != NO_CONCEPT and not uri.startswith(("http://", "https://")):
+            rows = []
+            for line in reader:
+                row = {column: (line.get(column) or "").strip() for column in _COLUMNS}
+                if row["uri"] not in ("", NO_CONCEPT) and not row["uri"].startswith(("http://", "https://")):
                     raise DataError(
-                        f"{path}: line {reader.line_num}: {uri!r} is no URI",
+                        f"{path}: line {reader.line_num}: {row['uri']!r} is no URI",
                         hint=f"write {AAT_URI}…, or {NO_CONCEPT} for a tag without a concept",
                     )
-                if uri:
-                    decided[row["facet"], row["tag"]] = uri
+                rows.append(row)
+            return rows
     except (UnicodeDecodeError, csv.Error) as error:
-        raise CollectError(f"{path}: {error}", hint="save the table as CSV in UTF-8") from error
-    return decided
+        raise DataError(f"{path}: {error}", hint="save the table as CSV in UTF-8") from error
 
 
-def _write_review(
-    path: Path,
-    doubts: Sequence[Doubt],
-    decided: Mapping[tuple[str, str], str],
-    trees: Mapping[str, Hierarchy],
-    concepts: Concepts,
-) -> None:
-    """The review file anew: what is in doubt, and below it the tags that have no concept."""
+def _write_review(path: Path, rows: Iterable[Mapping[str, str]]) -> None:
     text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(_COLUMNS)
-    for doubt in doubts:
-        candidates = "\n".join(_described(aat, concepts.nodes) for aat in doubt.candidates)
-        names = ", ".join(dict.fromkeys(doubt.names))
-        rows.writerow(
-            [doubt.facet, " | ".join(doubt.path), doubt.path[-1], names, doubt.reason, candidates, ""]
-        )
-    for (facet, tag), uri in decided.items():
-        if uri == NO_CONCEPT:
-            path_text = " | ".join(trees[facet].path(tag)) if facet in trees and tag in trees[facet] else tag
-            rows.writerow([facet, path_text, tag, "", "no concept", "", NO_CONCEPT])
+    writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(
+        sorted(rows, key=lambda row: FACETS.index(row["facet"]) if row["facet"] in FACETS else 9)
+    )
     write_text(path, text.getvalue())
+
+
+def _row(doubt: Doubt, nodes: Mapping[str, Node]) -> dict[str, str]:
+    return {
+        "facet": doubt.facet,
+        "path": " | ".join(doubt.path),
+        "tag": doubt.path[-1],
+        "names": ", ".join(dict.fromkeys(doubt.names)),
+        "reason": doubt.reason,
+        "candidates": "\n".join(_described(aat, nodes) for aat in doubt.candidates),
+        "uri": "",
+    }
 
 
 def _described(aat: str, nodes: Mapping[str, Node]) -> str:
