@@ -186,7 +186,7 @@ def _above(aat: str, nodes: Mapping[str, Node]) -> Iterator[str]:
 
 
 def read_review(path: Path) -> list[dict[str, str]]:
-    """The rows of the review file; DataError names a line whose uri is neither empty, a URI nor NO_CONCEPT."""
+    """The rows of the review file; DataError names a line whose uri is neither empty, a URI nor `-`."""
     if not path.is_file():
         return []
     try:
