@@ -1,0 +1,1 @@
+"""Readers and writers of the files that collection systems export: one module per kind of file."""

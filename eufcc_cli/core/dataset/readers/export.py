@@ -1,0 +1,91 @@
+"""A museum's export in memory: its cells as text, and how the file wrote them."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a file writes a table, so that the same table can be written again.
+
+    `format` is csv, xlsx, ods, jsonl, lido or edm. The fields below it describe delimited text; `sheet` names
+    the sheet of a workbook, `lists` the columns whose JSON values are lists.
+    """
+
+    format: str
+    encoding: str = "utf-8"
+    """utf-8, utf-16-le, utf-16-be or cp1252."""
+    bom: bool = False
+    separator: str = ","
+    newline: str = "\n"
+    quote_all: bool = False
+    sep_line: bool = False
+    """A first line `sep=;`, which Excel reads and writes."""
+    sheet: str | None = None
+    lists: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Export:
+    """The rows of one or several export files of one kind.
+
+    `frame` holds text only, "" for an empty cell, its columns named uniquely; `header` holds their names
+    exactly as the file has them. `paths` are the files, `starts` the first row of each. `formulas` gives, for
+    each column that holds formulas, the first row with one: what the cells hold is the value saved with it.
+    `separator` is what several values in a cell are joined by where the format says so (XML, lists of JSON),
+    `uris` the column of concept URIs that goes with a column of terms.
+    """
+
+    paths: tuple[Path, ...]
+    frame: pd.DataFrame
+    header: tuple[str, ...]
+    dialect: Dialect
+    starts: tuple[int, ...] = (0,)
+    formulas: dict[str, int] = field(default_factory=dict)
+    separator: str | None = None
+    uris: dict[str, str] = field(default_factory=dict)
+    first_line: int = 2
+    """Where the first row of a file stands, counted as a spreadsheet does."""
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    @property
+    def columns(self) -> list[str]:
+        """The unique names of the columns."""
+        return list(self.frame.columns)
+
+    def place(self, row: int) -> str:
+        """Where a row stands, for an error message: the file, and the row as a spreadsheet numbers it."""
+        at = max(i for i, start in enumerate(self.starts) if start <= row)
+        word = "record" if self.dialect.format in ("lido", "edm", "jsonl") else "row"
+        return f"{self.paths[at]}, {word} {row - self.starts[at] + self.first_line}"
+
+
+def unique_names(header: Iterable[str]) -> list[str]:
+    """Names for columns: trimmed, one space between words, numbered where they repeat or are empty.
+
+    >>> unique_names([" ID", "Notes", "Notes", "", "Object\\n name"])
+    ['ID', 'Notes', 'Notes (2)', 'column 4', 'Object name']
+    """
+    names: list[str] = []
+    taken: set[str] = set()
+    for number, raw in enumerate(header, start=1):
+        name = base = " ".join(raw.split()) or f"column {number}"
+        again = 2
+        while name in taken:
+            name, again = f"{base} ({again})", again + 1
+        taken.add(name)
+        names.append(name)
+    return names
+
+
+def text_frame(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> pd.DataFrame:
+    """A table of text from its columns' cells (one sequence per column)."""
+    return pd.DataFrame(
+        {name: pd.array(list(values), dtype="str") for name, values in zip(columns, cells, strict=True)},
+        columns=list(columns),
+    )

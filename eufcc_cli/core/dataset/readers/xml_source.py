@@ -1,0 +1,74 @@
+"""XML from strangers, record by record: no entities, no network, memory for one record at a time."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from lxml import etree
+
+from eufcc_cli.core.errors import DataError
+
+XML_LANG = "{http://www.w3.org/XML/1998/namespace}lang"
+
+
+def iterate(file: IO[bytes], name: str, tag: str | tuple[str, ...]) -> Iterator[Any]:
+    """The elements of these tags, each whole, and forgotten when the next one is taken.
+
+    Raises DataError, naming the file, for XML that is not well-formed and for a document that declares
+    entities: nothing of them is expanded or fetched.
+    """
+    checked = False
+    try:
+        for _, element in etree.iterparse(
+            file,
+            events=("end",),
+            tag=tag,
+            resolve_entities=False,
+            no_network=True,
+            load_dtd=False,
+            huge_tree=False,
+            remove_comments=True,
+            remove_pis=True,
+        ):
+            if not checked:
+                _check_entities(element, name)
+                checked = True
+            yield element
+            element.clear(keep_tail=False)
+            while element.getprevious() is not None:
+                del element.getparent()[0]
+    except etree.XMLSyntaxError as error:
+        if "ntit" in str(error) or "amplification" in str(error):
+            raise _declares_entities(name) from error
+        raise DataError(f"{name}: not well-formed XML: {error}", hint="export it again") from error
+
+
+def root_tag(path: Path) -> str:
+    """The tag of a document's first element; DataError where it is none, or declares entities."""
+    try:
+        with path.open("rb") as file:
+            for _, element in etree.iterparse(
+                file, events=("start",), resolve_entities=False, no_network=True, load_dtd=False
+            ):
+                _check_entities(element, str(path))
+                return str(element.tag)
+    except etree.XMLSyntaxError as error:
+        raise DataError(f"{path}: not well-formed XML: {error}", hint="export it again") from error
+    raise DataError(f"{path}: not an XML document", hint="export it again")
+
+
+def _check_entities(element: Any, name: str) -> None:
+    dtd = element.getroottree().docinfo.internalDTD
+    if dtd is not None and any(True for _ in dtd.iterentities()):
+        raise _declares_entities(name)
+
+
+def _declares_entities(name: str) -> DataError:
+    return DataError(
+        f"{name}: declares XML entities, which are not expanded", hint="export it without a DOCTYPE"
+    )
+
+
+def text_of(element: Any) -> str:
+    """The text of an element and all below it, with single spaces."""
+    return "" if element is None else " ".join("".join(element.itertext()).split())
