@@ -160,6 +160,8 @@ class Root:
     """
 
     path: Path
+    photos: tuple[Path, ...] = ()
+    """Folders of photographs that stay where they are."""
 
     @property
     def data(self) -> Path:

@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from eufcc_cli.core.download.ledger import OK, Ledger, LedgerReader, scan_flat_images, walk_files
+from eufcc_cli.core.download.image_files import is_regular, scan_flat_images, walk_files
+from eufcc_cli.core.download.ledger import OK, Ledger, LedgerReader, recorded_file, stays_inside
 from eufcc_cli.core.files import Root, image_id_of, is_text
 
 log = logging.getLogger("eufcc")
@@ -54,6 +55,7 @@ def take_stock(
     """
     files, torn = _sizes(str(root.images))
     done, failed, lost = set(), set(), []
+    addresses = dict(zip(wanted["id"], wanted["url"], strict=True))
     for image_id, status, path, size in ledger.select("id", "status", "path", "bytes"):
         if status != OK:
             if status not in retry:
@@ -61,8 +63,12 @@ def take_stock(
         elif path in files and files[path] == size:
             done.add(image_id)
             del files[path]
-        else:
+        elif stays_inside(str(path)) or (file := recorded_file(root.images, path)) is None:
             lost.append(image_id)
+        elif is_regular(file):
+            done.add(image_id)
+        elif not addresses.get(image_id):
+            failed.add(image_id)  # a photograph that was moved: no download brings it back
     ids = wanted["id"].tolist()
     is_done, is_failed = _among(ids, done), _among(ids, failed)
     not_there = {i: url for i, url in zip(ids, wanted["url"].tolist(), strict=True) if i not in done}
@@ -72,7 +78,9 @@ def take_stock(
         if "/" in path and is_text(path) and (image_id := image_id_of(PurePosixPath(path))) in not_there
     }
     if not_there:
-        found = {i: path for i, path in scan_flat_images(root).items() if i in not_there} | found
+        found = {
+            i: path for i, path in scan_flat_images(root.path / "images").items() if i in not_there
+        } | found
     pending = wanted[~is_done & ~is_failed].reset_index(drop=True)
     waiting = [Found(image_id, file, not_there[image_id]) for image_id, file in found.items()]
     return Backlog(pending, waiting, int(is_done.sum()), int(is_failed.sum()), lost, torn)

@@ -11,7 +11,7 @@ import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from eufcc_cli.core.download.ledger import OK, Ledger, stays_inside
+from eufcc_cli.core.download.ledger import OK, Ledger, recorded_file
 from eufcc_cli.core.download.workers import Workers, cores
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.http import event_loop
@@ -77,9 +77,9 @@ def _annotations(root: Root, images: pd.DataFrame) -> pd.DataFrame:
 async def _look(root: Root, ledger: Ledger, processes: int, progress: Progress) -> None:
     """Give every image that has none yet its look."""
     unseen = [
-        (entry.id, root.images / str(entry.path))
+        (entry.id, file)
         for entry in ledger.entries("status = ? AND look IS NULL", (OK,))
-        if stays_inside(str(entry.path))
+        if (file := recorded_file(root.images, str(entry.path)))
     ]
     if not unseen:
         return

@@ -4,16 +4,24 @@ import os
 import re
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from operator import attrgetter
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Self
 
+from eufcc_cli.core.download.image_files import (
+    ImageFiles,
+    Moved,
+    is_regular,
+    scan_flat_images,
+    scan_images,
+)
 from eufcc_cli.core.errors import CollectError
-from eufcc_cli.core.files import Root, image_id_of
+from eufcc_cli.core.files import Root
+from eufcc_cli.core.images.decode import FILE_ENDINGS
 from eufcc_cli.core.locks import alone
 
 OK = "ok"
@@ -36,78 +44,96 @@ CREATE INDEX IF NOT EXISTS by_source ON images (source_sha256);
 def find_images(root: Root, ids: Iterable[str] | None = None) -> dict[str, Path]:
     """The image file of every id (or of these ids, where there is one).
 
-    The ledger knows; where there is none, the files below data/images tell, and where there are none
-    either, ROOT/images/ID.* (a collection that came with its pictures). Never a path outside these folders.
+    An id is looked for in the ledger; then, unless the ledger says that it could not be had, as a file whose
+    stem is the id below data/images, images/ and the root's photo folders. A photograph that is no longer
+    where the ledger has it is found again in those folders, by its name and size, or its digest.
     """
-    found = _recorded(root) if root.ledger.is_file() else scan_images(root) or scan_flat_images(root)
+    recorded, gone, failed = _recorded(root)
     if ids is None:
-        return found
-    return {image_id: found[image_id] for image_id in ids if image_id in found}
+        if recorded or gone or failed:
+            return recorded
+        return scan_images(root.images) or scan_flat_images(root.path / "images")
+    wanted = list(dict.fromkeys(ids))
+    found = {image_id: recorded[image_id] for image_id in wanted if image_id in recorded}
+    missing = [image_id for image_id in wanted if image_id not in found and image_id not in failed]
+    # What could not be downloaded may yet lie in a folder that the user names.
+    hopeless = [image_id for image_id in wanted if image_id in failed] if root.photos else []
+    if missing or hopeless:
+        names = _by_names(root, missing, hopeless, gone)
+        found = {
+            image_id: file for image_id in wanted if (file := found.get(image_id) or names.get(image_id))
+        }
+    return found
 
 
-def _recorded(root: Root) -> dict[str, Path]:
-    folder = str(root.images)
-    query = "SELECT id, path FROM images WHERE status = ? AND path IS NOT NULL"
+def _by_names(
+    root: Root, missing: list[str], hopeless: list[str], gone: Mapping[str, "Moved"]
+) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    named = ImageFiles.below(root.photos)
+    for image_id in (*missing, *hopeless):
+        if image_id in gone and (file := named.moved(gone[image_id])):
+            found[image_id] = file
+    rest = [image_id for image_id in missing if image_id not in found]
+    encoded = scan_images(root.images)
+    found |= {image_id: encoded[image_id] for image_id in rest if image_id in encoded}
+    for files, of in (
+        (lambda: ImageFiles.below([root.images, root.path / "images"]), missing),
+        (lambda: named, [*missing, *hopeless]),
+    ):
+        if rest := [image_id for image_id in of if image_id not in found]:
+            found |= files().named(rest)
+    return found
+
+
+def _recorded(root: Root) -> tuple[dict[str, Path], dict[str, "Moved"], set[str]]:
+    """What the ledger says: the images that are there, those that are not where they were, and failures."""
+    found: dict[str, Path] = {}
+    gone: dict[str, Moved] = {}
+    failed: set[str] = set()
+    if not root.ledger.is_file():
+        return found, gone, failed
     with LedgerReader(root.ledger) as ledger:
-        rows = ledger.rows(query, (OK,))
-        return {image_id: Path(f"{folder}/{path}") for image_id, path in rows if stays_inside(path)}
+        for image_id, status, path, size, digest in ledger.rows(
+            "SELECT id, status, path, bytes, sha256 FROM images"
+        ):
+            if status != OK:
+                failed.add(image_id)
+            elif path is not None and (file := recorded_file(root.images, path)):
+                if stays_inside(path) or is_regular(file):
+                    found[image_id] = file
+                else:
+                    gone[image_id] = Moved(file.name, size, digest)
+    return found, gone, failed
 
 
 _OUTSIDE = re.compile(r"^/|(^|/)\.\.(/|$)|[\0\\:]")
 
 
 def stays_inside(path: str) -> bool:
-    """False for a recorded path that would lead out of data/images: a ledger may come from a stranger."""
+    """False for a recorded path that does not lie below data/images."""
     return _OUTSIDE.search(path) is None
 
 
-def scan_images(root: Root) -> dict[str, Path]:
-    """The images below data/images, by the places that `image_stem` gives them; links are not followed."""
-    folder = str(root.images)
-    return {
-        image_id_of(PurePosixPath(path)): Path(f"{folder}/{path}")
-        for path, _ in walk_files(folder)
-        if "/" in path and not path.rpartition("/")[2].startswith(".")
-    }
+def recorded_file(images: Path, path: str) -> Path | None:
+    """The file of a recorded path: below data/images, or a photograph elsewhere by its absolute path.
 
-
-def scan_flat_images(root: Root) -> dict[str, Path]:
-    """The images of ROOT/images, named by their ids."""
-    folder = str(root.path / "images")
-    names = sorted(path for path, _ in walk_files(folder) if "/" not in path and not path.startswith("."))
-    return {Path(name).stem: Path(f"{folder}/{name}") for name in names}
-
-
-def walk_files(folder: str, below: str = "") -> Iterator[tuple[str, os.DirEntry[str]]]:
-    """The regular files below a folder, by their relative paths; links are neither followed nor told.
-
-    An entry can be asked for its size until the next one is taken.
+    A ledger may come from a stranger: an absolute path has to be that of an image by its name, without `..`.
     """
-    with suppress(FileNotFoundError, NotADirectoryError), _scanned(f"{folder}/{below}") as entries:
-        for entry in entries:
-            if entry.is_file(follow_symlinks=False):
-                yield below + entry.name, entry
-            elif entry.is_dir(follow_symlinks=False):
-                yield from walk_files(folder, f"{below}{entry.name}/")
-
-
-@contextmanager
-def _scanned(folder: str) -> Iterator[Iterator[os.DirEntry[str]]]:
-    """`os.scandir`, on an open folder where that can be: sizes come faster than by paths."""
-    with ExitStack() as stack:
-        where: str | int = folder
-        if os.scandir in os.supports_fd:
-            where = os.open(folder, os.O_RDONLY)
-            stack.callback(os.close, where)
-        yield stack.enter_context(os.scandir(where))
+    if stays_inside(path):
+        return Path(f"{images}/{path}")
+    file = Path(path)
+    if "\0" in path or not file.is_absolute() or ".." in file.parts:
+        return None
+    return file if file.suffix.lower() in FILE_ENDINGS else None
 
 
 @dataclass(slots=True)
 class Entry:
     """What happened to one image: a row of the ledger.
 
-    `path` is relative to data/images, `sha256` that of the file, `source_sha256` of the bytes as they
-    came; `look` is what `duplicates` has found out about the picture.
+    `path` is relative to data/images, or absolute for a photograph that stays elsewhere; `sha256` is that of
+    the file, `source_sha256` of the bytes as they came; `look` is what `duplicates` has found out about it.
     """
 
     id: str

@@ -5,7 +5,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
@@ -25,7 +25,7 @@ INCOMING = ".incoming"  # below data/images: files on their way
 
 @dataclass(frozen=True)
 class Stored:
-    """A verified image in its place; `path` is relative to data/images."""
+    """A verified image in its place; `path` is relative to data/images, absolute elsewhere."""
 
     path: str
     bytes: int
@@ -159,8 +159,8 @@ def _link_or_copy(file: Path, to: Path) -> None:
         shutil.copyfile(file, to)
 
 
-def adopt(image_id: str, file: Path, how: Storing) -> Stored | Rejected:
-    """Verify a file that is already there, and take it over as it is; from elsewhere, linked or copied."""
+def describe(file: Path, how: Storing) -> Stored | Rejected:
+    """Verify a file and leave it where it is; the path of one outside data/images is absolute."""
     Image.MAX_IMAGE_PIXELS = how.max_pixels
     try:
         info = inspect_image(file, max_pixels=how.max_pixels)
@@ -171,14 +171,21 @@ def adopt(image_id: str, file: Path, how: Storing) -> Stored | Rejected:
         return Rejected("not-image", f"cannot read: {error.strerror or error}")
     if _is_placeholder(digest, how):
         return NO_PICTURE
-    path = image_stem(image_id).with_suffix(ENDINGS[info.format])
-    if file.is_relative_to(how.folder):
-        path = PurePosixPath(file.relative_to(how.folder).as_posix())
-    elif how.resize is not None:
-        return store(file.read_bytes(), Origin(image_id, FOUND, None, digest), how)
-    else:
-        place(file, how.folder, path, keep=True)
-    return Stored(path.as_posix(), size, info.width, info.height, info.format, digest)
+    inside = file.is_relative_to(how.folder)
+    path = file.relative_to(how.folder).as_posix() if inside else str(file)
+    return Stored(path, size, info.width, info.height, info.format, digest)
+
+
+def adopt(image_id: str, file: Path, how: Storing) -> Stored | Rejected:
+    """Verify a file that is already there, and take it over as it is; from elsewhere, linked or copied."""
+    found = describe(file, how)
+    if isinstance(found, Rejected) or file.is_relative_to(how.folder):
+        return found
+    if how.resize is not None:
+        return store(file.read_bytes(), Origin(image_id, FOUND, None, found.sha256), how)
+    path = image_stem(image_id).with_suffix(ENDINGS[found.format])
+    place(file, how.folder, path, keep=True)
+    return replace(found, path=path.as_posix())
 
 
 def adopt_all(items: list[tuple[str, Path]], how: Storing) -> list[Stored | Rejected]:
@@ -191,10 +198,10 @@ def check_all(items: list[tuple[str, Path, str]], how: Storing) -> list[Stored |
 
     Only a file that changed is decoded.
     """
-    return [_check(image_id, file, digest, how) for image_id, file, digest in items]
+    return [_check(file, digest, how) for _, file, digest in items]
 
 
-def _check(image_id: str, file: Path, digest: str, how: Storing) -> Stored | Rejected | None:
+def _check(file: Path, digest: str, how: Storing) -> Stored | Rejected | None:
     try:
         now = sha256(file)
     except FileNotFoundError:
@@ -203,7 +210,7 @@ def _check(image_id: str, file: Path, digest: str, how: Storing) -> Stored | Rej
         return Rejected("not-image", f"cannot read: {error.strerror or error}")
     if now == digest and not _is_placeholder(digest, how):
         return Stored("", 0, 0, 0, "", digest)
-    return adopt(image_id, file, how)
+    return describe(file, how)
 
 
 def _is_placeholder(digest: str, how: Storing) -> bool:

@@ -6,7 +6,8 @@ from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from eufcc_cli.core.download import origins
-from eufcc_cli.core.download.ledger import OK, PLACEHOLDER, Entry, Ledger, stays_inside, walk_files
+from eufcc_cli.core.download.image_files import walk_files
+from eufcc_cli.core.download.ledger import OK, PLACEHOLDER, Entry, Ledger, recorded_file, stays_inside
 from eufcc_cli.core.download.origins import Origin
 from eufcc_cli.core.download.store import CRASHED, INCOMING, Rejected, Stored, Storing, adopt_all, check_all
 from eufcc_cli.core.download.workers import Workers, cores
@@ -88,8 +89,8 @@ async def _check_recorded(
 ) -> None:
     inside = []
     for entry in entries.values():
-        if stays_inside(str(entry.path)):
-            inside.append((entry.id, root.images / str(entry.path), str(entry.sha256)))
+        if file := recorded_file(root.images, str(entry.path)):
+            inside.append((entry.id, file, str(entry.sha256)))
         else:
             outcome.note("missing", entry.id, "removed from the ledger: its path leads elsewhere")
     async for (image_id, _, _), result in workers.each(check_all, inside, how, crashed=CRASHED):
@@ -101,7 +102,11 @@ async def _check_recorded(
 
 def _settle(outcome: Audit, ledger: Ledger, entry: Entry, result: Stored | Rejected | None) -> None:
     """Record what the check of one file found; None is a file that is gone."""
-    if result is None:
+    if result is None and not stays_inside(str(entry.path)):
+        outcome.note(
+            "missing", entry.id, f"left in the ledger: it was {entry.path}; name the folder it is in"
+        )
+    elif result is None:
         outcome.note("missing", entry.id, "removed from the ledger")
     elif isinstance(result, Rejected):
         kind = PLACEHOLDER if result.status == PLACEHOLDER else "changed"

@@ -11,12 +11,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from eufcc_cli.core.errors import ImageError
-
-_REFUSED = (".avif", ".heic", ".heif", ".j2k", ".jp2", ".jpx", ".jxl")
-ENDINGS = frozenset(
-    (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".tif", ".tiff", ".bmp", ".dib", *_REFUSED)
-)
-"""Names in a folder that are taken for images; a file that is named is tried whatever its name."""
+from eufcc_cli.core.images.decode import FILE_ENDINGS
 
 Source = Path | Callable[[], Path | bytes]
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
@@ -138,7 +133,7 @@ def _walk(folder: str) -> Iterator[str]:
             continue
         if entry.is_dir(follow_symlinks=False):
             yield from _walk(entry.path)
-        elif os.path.splitext(entry.name)[1].lower() in ENDINGS and _may_be_read(entry):  # noqa: PTH122
+        elif os.path.splitext(entry.name)[1].lower() in FILE_ENDINGS and _may_be_read(entry):  # noqa: PTH122
             yield entry.path
 
 

@@ -2,13 +2,14 @@
 
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from eufcc_cli.core.download.ledger import Entry, Ledger, LedgerReader, find_images
 from eufcc_cli.core.errors import CollectError
-from eufcc_cli.core.files import Root, image_stem
+from eufcc_cli.core.files import Root, image_stem, sha256
 
 
 @pytest.fixture
@@ -145,6 +146,53 @@ def test_a_collection_that_came_with_its_pictures(root: Root, shared_data: Path)
     clothing = find_images(Root(shared_data / "clothing"))
     assert len(clothing) == 1040
     assert all(path.stem == image_id for image_id, path in clothing.items())
+
+
+def test_a_file_is_found_wherever_it_lies_below_the_folders(root: Root, tmp_path: Path) -> None:
+    shelf = tmp_path / "shelf"
+    places = {
+        "A.1": root.images / "A.1.jpg",
+        "b": root.path / "images" / "deep" / "B.PNG",
+        "1913/5": shelf / "2019" / "1913-5.TIF",
+        "e\u0301": shelf / "\u00c9.jpeg",
+    }
+    for path in places.values():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    (shelf / ".hidden.jpg").touch()
+    (shelf / "notes.txt").touch()
+    assert find_images(root, places) == {"A.1": places["A.1"], "b": places["b"]}
+    assert find_images(replace(root, photos=(shelf,)), [*places, "notes", ".hidden"]) == places
+
+
+def test_two_ids_that_punctuation_alone_tells_apart_are_not_guessed(root: Root) -> None:
+    root.images.mkdir(parents=True)
+    (root.images / "1913_5.jpg").touch()
+    assert find_images(root, ["1913.5"]) == {"1913.5": root.images / "1913_5.jpg"}
+    assert find_images(root, ["1913.5", "1913-5"]) == {}
+    assert find_images(root, ["1913.5", "1913_5"]).keys() == {"1913_5"}
+
+
+def test_photographs_that_stay_where_they_are_and_are_moved(root: Root, tmp_path: Path) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    for name, content in (("a.jpg", b"first"), ("b.jpg", b"other"), ("c.jpg", b"third picture")):
+        (old / name[0]).mkdir(parents=True, exist_ok=True)
+        (old / name[0] / name).write_bytes(content)
+    with Ledger(root.ledger) as ledger:
+        for file in old.rglob("*.jpg"):
+            of = {"path": str(file), "bytes": file.stat().st_size, "sha256": sha256(file)}
+            ledger.record(Entry(f"id {file.stem}", "ok", **of))
+        ledger.record(Entry("failed", "missing"))
+    ids = ["id a", "id b", "id c", "failed"]
+    assert find_images(root, ids).keys() == {"id a", "id b", "id c"}
+    old.rename(new)
+    (new / "a" / "a.jpg").rename(new / "a" / "renamed.jpg")
+    (new / "failed.jpg").touch()
+    assert find_images(root, ids) == {}
+    moved = find_images(replace(root, photos=(new,)), ids)
+    assert {image_id: path.name for image_id, path in moved.items()} == {
+        "id a": "renamed.jpg", "id b": "b.jpg", "id c": "c.jpg", "failed": "failed.jpg"
+    }  # fmt: skip
 
 
 def test_no_images_at_all(root: Root) -> None:

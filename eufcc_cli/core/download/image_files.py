@@ -1,0 +1,147 @@
+"""Image files in folders, found by the ids or the file names that records know them by."""
+
+import os
+import re
+import stat
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple, Self
+
+from eufcc_cli.core.files import image_id_of, sha256
+from eufcc_cli.core.images.decode import FILE_ENDINGS
+
+
+class Moved(NamedTuple):
+    """What is known of a photograph that is no longer where it was."""
+
+    name: str
+    bytes: int | None
+    sha256: str | None
+
+
+def spelling(text: str) -> str:
+    """A file's or record's name as file systems that forgive the letters' case compare it."""
+    return unicodedata.normalize("NFC", text).casefold()
+
+
+def loose_spelling(text: str) -> str:
+    """A name without the punctuation that photographers change.
+
+    >>> loose_spelling("1913.5 / a") == loose_spelling("1913-5_A") == "1913-5-a"
+    True
+    """
+    return re.sub(r"[\W_]+", "-", spelling(text)).strip("-")
+
+
+class ImageFiles:
+    """The image files of some folders, by name. Hidden files, and links, are left out."""
+
+    def __init__(self, files: list[Path]) -> None:
+        self.files = files
+        self._stems: dict[str, list[Path]] = defaultdict(list)
+        self._loose: dict[str, list[Path]] = defaultdict(list)
+        for file in files:
+            self._stems[spelling(file.stem)].append(file)
+            self._loose[loose_spelling(file.stem)].append(file)
+
+    @classmethod
+    def below(cls, folders: Iterable[Path]) -> Self:
+        """The image files anywhere below some folders, in the order of folders and paths."""
+        files: dict[Path, None] = {}
+        for folder in folders:
+            here = str(folder)
+            names = (path for path, _ in walk_files(here) if is_image_name(path))
+            files |= dict.fromkeys(Path(f"{here}/{name}") for name in sorted(names))
+        return cls(list(files))
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def with_stem(self, name: str) -> list[Path]:
+        """The files whose name, without its ending, is this one in any letter case."""
+        return self._stems.get(spelling(name), [])
+
+    def with_loose_stem(self, name: str) -> list[Path]:
+        """The files whose name, without its ending, is this one but for case and punctuation."""
+        return self._loose.get(loose_spelling(name), [])
+
+    def named(self, ids: Iterable[str]) -> dict[str, Path]:
+        """One file for each id whose stem it is; but for punctuation, where no other id is meant by it."""
+        wanted = list(ids)
+        found = {image_id: files[0] for image_id in wanted if (files := self.with_stem(image_id))}
+        loose: dict[str, list[str]] = defaultdict(list)
+        for image_id in wanted:
+            loose[loose_spelling(image_id)].append(image_id)
+        for key, of in loose.items():
+            if key and len(of) == 1 and of[0] not in found and key in self._loose:
+                found[of[0]] = self._loose[key][0]
+        return found
+
+    def moved(self, photograph: Moved) -> Path | None:
+        """Where a photograph lies now: of its name and size; else of its bytes, under any name."""
+        alike = [file for file in self.files if spelling(file.name) == spelling(photograph.name)]
+        same_size = [file for file in alike if file.stat().st_size == photograph.bytes]
+        if len(same_size) == 1:
+            return same_size[0]
+        others = same_size or [file for file in self.files if file.stat().st_size == photograph.bytes]
+        return next((file for file in others if sha256(file) == photograph.sha256), None)
+
+
+def is_image_name(path: str) -> bool:
+    """True for a path that an image may be expected at: not hidden, with an image's ending."""
+    return (
+        not any(part.startswith(".") for part in path.split("/"))
+        and path[path.rfind(".") :].lower() in FILE_ENDINGS
+    )
+
+
+def is_regular(file: Path) -> bool:
+    """True for a file that is there and no link."""
+    try:
+        return stat.S_ISREG(file.lstat().st_mode)
+    except (OSError, ValueError):
+        return False
+
+
+def scan_images(folder: Path) -> dict[str, Path]:
+    """The images below data/images, by the places that `image_stem` gives them; links are not followed."""
+    here = str(folder)
+    return {
+        image_id_of(PurePosixPath(path)): Path(f"{here}/{path}")
+        for path, _ in walk_files(here)
+        if "/" in path and not path.rpartition("/")[2].startswith(".")
+    }
+
+
+def scan_flat_images(folder: Path) -> dict[str, Path]:
+    """The images directly in a folder, named by their ids."""
+    here = str(folder)
+    names = sorted(path for path, _ in walk_files(here) if "/" not in path and not path.startswith("."))
+    return {Path(name).stem: Path(f"{here}/{name}") for name in names}
+
+
+def walk_files(folder: str, below: str = "") -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """The regular files below a folder, by their relative paths; links are neither followed nor listed.
+
+    An entry can be asked for its size until the next one is taken.
+    """
+    with suppress(FileNotFoundError, NotADirectoryError), _scanned(f"{folder}/{below}") as entries:
+        for entry in entries:
+            if entry.is_file(follow_symlinks=False):
+                yield below + entry.name, entry
+            elif entry.is_dir(follow_symlinks=False):
+                yield from walk_files(folder, f"{below}{entry.name}/")
+
+
+@contextmanager
+def _scanned(folder: str) -> Iterator[Iterator[os.DirEntry[str]]]:
+    """`os.scandir`, on an open folder where that can be: sizes come faster than by paths."""
+    with ExitStack() as stack:
+        where: str | int = folder
+        if os.scandir in os.supports_fd:
+            where = os.open(folder, os.O_RDONLY)
+            stack.callback(os.close, where)
+        yield stack.enter_context(os.scandir(where))
