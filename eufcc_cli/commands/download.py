@@ -176,7 +176,7 @@ def download(
         from eufcc_cli.core.download.engine import Options, download_images
         from eufcc_cli.core.download.ledger import FAILURES, TEMPORARY, Ledger, LedgerReader
         from eufcc_cli.core.download.verify import audit
-        from eufcc_cli.core.http.politeness import Manners
+        from eufcc_cli.core.http.politeness import Politeness
 
     idle = {"--report": report, "--duplicates": duplicates}
     if plan:
@@ -188,11 +188,11 @@ def download(
     root = existing_root(ctx)
     for path in filter(None, idle.values()):
         _check_writable(path)
-    manners = Manners(
+    politeness = Politeness(
         per_host=per_host, rate=rate, retries=retries, timeout=timeout, total_timeout=total_timeout,
         allow_private_hosts=allow_private_hosts,
     )  # fmt: skip
-    options = Options(workers, size.value, resize, max_bytes, max_pixels, same_body, manners=manners)
+    options = Options(workers, size.value, resize, max_bytes, max_pixels, same_body, politeness=politeness)
     retry = {None: frozenset[str](), Retry.temporary: TEMPORARY, Retry.all: FAILURES}[retry_failed]
     if verify:
         known = summary.known_ids(root)

@@ -225,7 +225,7 @@ def tag(
     find . -name '*.tif' | eufcc tag - --format csv
     """
     from eufcc_cli.core.download.prefetch import Fetcher, Picture
-    from eufcc_cli.core.http.politeness import Manners
+    from eufcc_cli.core.http.politeness import Politeness
     from eufcc_cli.core.model.clip.prompts import TextOptions
     from eufcc_cli.core.tagging.inputs import count, is_url, listed
     from eufcc_cli.core.tagging.selection import Choice
@@ -262,7 +262,7 @@ def tag(
     total = None if named is None else named + (len(catalogue) if catalogue else 0)
     tagger = _tagger(model, choice, ModelLoader(root, device, precision, weights, texts), compile_)
     with ExitStack() as stack:
-        fetcher = stack.enter_context(Fetcher(Manners(allow_private_hosts=allow_private_hosts)))
+        fetcher = stack.enter_context(Fetcher(Politeness(allow_private_hosts=allow_private_hosts)))
         sink = _sink(form, ctx.params, tagger, choice, catalogue, stack)
         shown = _progress_fits(form, output) if progress is None else progress
         bar = stack.enter_context(console.progress(shown).task("tagging", total))

@@ -31,7 +31,7 @@ from eufcc_cli.core.download.ledger import Entry, Ledger
 from eufcc_cli.core.download.store import JPEG_QUALITY, place
 from eufcc_cli.core.download.summary import take_census
 from eufcc_cli.core.files import Root, image_stem
-from eufcc_cli.core.http.politeness import Manners
+from eufcc_cli.core.http.politeness import Politeness
 from tests.servers import Misbehaving, misbehaving_server
 from tests.servers.misbehaving import picture
 
@@ -157,10 +157,12 @@ def eufcc(port: int, count: int, folder: Path, resize: int | None = None) -> flo
     )
     wanted["provider"] = "museum"
     began = time.monotonic()
-    manners = Manners(per_host=AT_ONCE, rate=0, allow_private_hosts=True)
+    politeness = Politeness(per_host=AT_ONCE, rate=0, allow_private_hosts=True)
     with Ledger(root.ledger) as ledger:
         stock = take_stock(root, ledger, wanted)
-        download_images(root, ledger, stock.pending, stock.found, Options(resize=resize, manners=manners))
+        download_images(
+            root, ledger, stock.pending, stock.found, Options(resize=resize, politeness=politeness)
+        )
         assert take_census(wanted, ledger).statuses == {"ok": count}
     return time.monotonic() - began
 

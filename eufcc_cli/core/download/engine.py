@@ -43,7 +43,7 @@ from eufcc_cli.core.files import Root, image_stem
 from eufcc_cli.core.http import event_loop
 from eufcc_cli.core.http.body import Spool
 from eufcc_cli.core.http.client import MAX_REDIRECTS, Answer, Client, web_address
-from eufcc_cli.core.http.politeness import FetchError, Host, Manners
+from eufcc_cli.core.http.politeness import FetchError, Host, Politeness
 from eufcc_cli.core.images.decode import MAX_PIXELS
 from eufcc_cli.core.progress import SILENT, Progress
 
@@ -68,7 +68,7 @@ class Options:
     """A body that comes for this many different URLs is a placeholder."""
     decoders: int = field(default_factory=cores)
     """Processes that verify and write."""
-    manners: Manners = field(default_factory=Manners)
+    politeness: Politeness = field(default_factory=Politeness)
 
 
 def download_images(
@@ -170,7 +170,7 @@ class _Download:
         self._under_way = asyncio.Semaphore(self._options.workers)
         for row, url in enumerate(self._urls):
             self._queue(host_of(ladder(url, self._options.size)[0].url)).rows.append(row)
-        self._client = Client(self._options.manners)
+        self._client = Client(self._options.politeness)
         async with self._client, asyncio.TaskGroup() as self._group:
             self._group.create_task(self._commit_until_all_ended())
             for queue in self._queues.values():
@@ -244,7 +244,7 @@ class _Download:
                 return
             if error.again and job.tried == 1:
                 host.failed(began, error)
-            if error.again and host.gone is None and job.tried <= self._options.manners.retries:
+            if error.again and host.gone is None and job.tried <= self._options.politeness.retries:
                 delay = self._client.retry_delay(error, job.tried)
                 log.debug("%s from %s: %s; again in %.1f s", job.id, host.name, error, delay)
                 self._come_back(job, delay)

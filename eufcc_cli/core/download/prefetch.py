@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 from eufcc_cli.core.download.candidates import is_icon
 from eufcc_cli.core.errors import ImageError
-from eufcc_cli.core.http.politeness import FetchError, Manners
+from eufcc_cli.core.http.politeness import FetchError, Politeness
 
 if TYPE_CHECKING:
     from eufcc_cli.core.http.client import Client
@@ -20,8 +20,8 @@ _AHEAD = 16  # pictures that are kept until they are used
 class Fetcher:
     """Fetches pictures into memory, a few at once, while others are looked at; a context manager."""
 
-    def __init__(self, manners: Manners) -> None:
-        self._manners = manners
+    def __init__(self, politeness: Politeness) -> None:
+        self._politeness = politeness
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="fetcher", daemon=True)
         self._client: Client | None = None
@@ -56,7 +56,7 @@ class Fetcher:
         if self._client is None:
             from eufcc_cli.core.http.client import Client  # not needed, and slow to load, without addresses
 
-            self._client = Client(self._manners)
+            self._client = Client(self._politeness)
         answer = await self._client.get(url, max_bytes=_MOST_BYTES)
         if answer.status >= 300:
             raise FetchError("not-found", f"HTTP {answer.status}", http=answer.status)

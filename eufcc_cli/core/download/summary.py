@@ -76,8 +76,8 @@ def plan(stock: Backlog, limit: int | None, mean_bytes: float | None, options: O
     urls = pending.loc[~pending["id"].isin(found), "url"]
     hosts = pd.Series([host_of(ladder(url, options.size)[0].url) for url in urls], dtype=str).value_counts()
     requests = {str(host) or NO_HOST: int(count) for host, count in hosts.items()}
-    manners = options.manners
-    apart = max(1 / manners.rate if manners.rate else 0, _SECONDS_A_REQUEST / manners.per_host)
+    politeness = options.politeness
+    apart = max(1 / politeness.rate if politeness.rate else 0, _SECONDS_A_REQUEST / politeness.per_host)
     seconds = max(max(requests.values(), default=0) * apart, len(urls) * _SECONDS_A_REQUEST / options.workers)
     each = _BYTES_AN_IMAGE[options.size] if mean_bytes is None else mean_bytes
     size = round(len(urls) * each)

@@ -21,7 +21,7 @@ from eufcc_cli.core.harvest.rows import COLUMNS, table_rows, write_unmapped
 from eufcc_cli.core.harvest.saved_records import Keyword, Records
 from eufcc_cli.core.http import event_loop
 from eufcc_cli.core.http.client import Client
-from eufcc_cli.core.http.json_api import MANNERS, Api, Refused, for_each
+from eufcc_cli.core.http.json_api import POLITENESS, Api, Refused, for_each
 from eufcc_cli.core.progress import SILENT, Progress
 from eufcc_cli.core.taxonomy.annotations import FACETS, PROVIDER, facet_column, names, write_table
 from eufcc_cli.core.taxonomy.concepts import add_uris
@@ -138,7 +138,7 @@ async def _ask(
     progress: Progress,
 ) -> None:
     """Everything that needs the network, each step only as far as it is not done yet."""
-    async with Client(MANNERS) as client:
+    async with Client(POLITENESS) as client:
         api = Api(client, "Europeana", key)
         try:
             await _search(api, search, limit, servers, records, progress)

@@ -8,7 +8,7 @@ import ssl
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import httpcore
 
@@ -41,6 +41,9 @@ _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _UNICAST = ipaddress.ip_network("2000::/3")  # all that IANA gives out for the open internet (RFC 4291)
 # What some versions of Python take for public: protocol assignments, 6to4 relays, documentation.
 _SPECIAL = [ipaddress.ip_network(name) for name in ("192.0.0.0/24", "192.88.99.0/24", "3fff::/20")]
+
+
+_MOST_RECEIVED = 256 << 10  # bytes that wait to be read
 
 
 class CheckedBackend(httpcore.AsyncNetworkBackend):
@@ -88,48 +91,87 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
 async def _connect(address: str, port: int, timeout: float | None) -> "_Stream":
     with _errors(httpcore.ConnectTimeout, httpcore.ConnectError):
         async with asyncio.timeout(timeout):
-            return _Stream(*await asyncio.open_connection(address, port))
+            return (await asyncio.get_running_loop().create_connection(_Stream, address, port))[1]
 
 
-class _Stream(httpcore.AsyncNetworkStream):
-    """A connection on asyncio's own streams.
+class _Stream(asyncio.Protocol, httpcore.AsyncNetworkStream):
+    """A connection, with less work for each request than in httpcore's own backend."""
 
-    They cost a fraction of what httpcore's own backend does: at every request, most of all.
-    """
+    transport: asyncio.Transport
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self._writer = writer
+    def __init__(self) -> None:
+        self._received = bytearray()
+        self._changed = asyncio.Event()
+        self._ended: Exception | bool = False
+        self.has_stray_answer = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        if len(self._received) > _MOST_RECEIVED:
+            self.transport.pause_reading()
+        self._changed.set()
+
+    def eof_received(self) -> None:
+        self.connection_lost(None)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._ended = self._ended or error or True
+        self._changed.set()
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        self.has_stray_answer = False
         with _errors(httpcore.ReadTimeout, httpcore.ReadError):
             async with asyncio.timeout(timeout):
-                return await self._reader.read(max_bytes)
+                while not self._received and not self._ended:
+                    self._changed.clear()
+                    await self._changed.wait()
+            if not self._received and isinstance(self._ended, Exception):
+                raise self._ended
+        found = bytes(self._received[:max_bytes])
+        del self._received[:max_bytes]
+        if not self.transport.is_reading():
+            self.transport.resume_reading()
+        return found
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """Send a request, which is small: no need to wait until it is gone."""
         if not buffer:  # twice at every request: the body it does not have, and its end
             return
-        with _errors(httpcore.WriteTimeout, httpcore.WriteError):
-            async with asyncio.timeout(timeout):
-                self._writer.write(buffer)
-                await self._writer.drain()
+        if self.transport.is_closing():
+            raise httpcore.WriteError("the connection has ended")
+        self.has_stray_answer = True
+        self.transport.write(buffer)
 
     async def aclose(self) -> None:
-        self._writer.transport.abort()
+        self.transport.abort()
 
     async def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.AsyncNetworkStream:
+        loop = asyncio.get_running_loop()
         with _errors(httpcore.ConnectTimeout, httpcore.ConnectError):
             async with asyncio.timeout(timeout):
-                await self._writer.start_tls(ssl_context, server_hostname=server_hostname)
+                secure = await loop.start_tls(
+                    self.transport, self, ssl_context, server_hostname=server_hostname
+                )
+        assert secure is not None
+        self.transport = secure
         return self
 
     def get_extra_info(self, info: str) -> Any:
         if info == "is_readable":  # of an idle connection: it has ended, or sends what nobody asked for
-            unasked = bool(self._reader._buffer)  # type: ignore[attr-defined]
-            return unasked or self._reader.at_eof() or self._reader.exception() is not None
-        return self._writer.get_extra_info(info)
+            return bool(self._received or self._ended)
+        return self.transport.get_extra_info(info)
+
+
+def has_stray_answer(response: httpcore.Response) -> bool:
+    """True for a response that came with the one before, and answers no request."""
+    stream = response.extensions["network_stream"]
+    http1 = response.extensions["http_version"] != b"HTTP/2"
+    return http1 and isinstance(stream, _Stream) and stream.has_stray_answer
 
 
 @contextmanager
@@ -138,7 +180,7 @@ def _errors(timeout: type[Exception], failure: type[Exception]) -> Iterator[None
         yield
     except TimeoutError as error:
         raise timeout(str(error)) from error
-    except (OSError, asyncio.IncompleteReadError) as error:
+    except OSError as error:
         raise failure(str(error) or type(error).__name__) from error
 
 

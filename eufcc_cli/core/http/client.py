@@ -1,4 +1,4 @@
-"""A polite and safe HTTP client on httpx: turns per host, bounded retries, no private addresses.
+"""A polite and safe HTTP client on httpcore: turns per host, bounded retries, no private addresses.
 
 One request at a time: `Host.turn` waits until a host may be asked, `Client.attempt` asks once. `Client.get`
 puts both together with retries and redirects, for whoever needs one answer after the other::
@@ -19,21 +19,22 @@ import urllib.request
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from importlib import import_module
 from typing import BinaryIO, Protocol, Self
 
+import httpcore
 import httpx
 
 from eufcc_cli import __version__
 from eufcc_cli.core.errors import CollectError
 from eufcc_cli.core.http.addresses import BlockedAddressError, is_public
-from eufcc_cli.core.http.connections import CheckedTransport, StaleConnectionError
-from eufcc_cli.core.http.politeness import FetchError, Host, Manners, rate_limit_wait, retry_after
+from eufcc_cli.core.http.connections import Connections, StaleConnectionError
+from eufcc_cli.core.http.politeness import FetchError, Host, Politeness, rate_limit_wait, retry_after
 
 log = logging.getLogger("eufcc")
 
 USER_AGENT = f"eufcc/{__version__} (collects EUFCC-340K, a dataset of cultural heritage images)"
 _HEADERS = {"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "gzip"}
-_ANY = httpx.Limits()  # the turns of the hosts limit connections, not the pool of a proxy
 MAX_REDIRECTS = 8
 _GZIP = b"\x1f\x8b"
 _LONGEST_BACKOFF = 60.0
@@ -71,41 +72,41 @@ class Answer:
 
 
 class Client:
-    """Requests that keep the manners; use it as an async context manager.
+    """Sends requests as politely as configured; an async context manager.
 
-    It speaks to httpx's transports directly: without a cookie jar, without a user's netrc or the name and
-    password of a URL, and one redirect at a time, nothing can travel to a host it is not meant for.
+    Without a cookie jar, a user's netrc or the name and password of a URL, and with one redirect at a time,
+    nothing can travel to a host it is not meant for.
     """
 
     def __init__(
         self,
-        manners: Manners | None = None,
+        politeness: Politeness | None = None,
         *,
         address_allowed: Callable[[str], bool] = is_public,
     ) -> None:
-        self.manners = manners or Manners()
+        self.politeness = politeness or Politeness()
         self._hosts: dict[str, Host] = {}
-        private = self.manners.allow_private_hosts
-        self._direct = CheckedTransport(None if private else address_allowed)
-        self._proxies: dict[str, httpx.AsyncBaseTransport] = {}
+        private = self.politeness.allow_private_hosts
+        self._direct = Connections(None if private else address_allowed)
+        self._proxies: dict[str, Connections] = {}
         for scheme, proxy in urllib.request.getproxies().items() if private else ():
             if scheme in ("http", "https"):
                 self._proxies[scheme] = _through(scheme, proxy)
-        self._timeout = {"timeout": httpx.Timeout(self.manners.timeout).as_dict()}
+        self._timeout = httpx.Timeout(self.politeness.timeout).as_dict()
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for transport in (self._direct, *self._proxies.values()):
-            await transport.aclose()
+        for connections in (self._direct, *self._proxies.values()):
+            await connections.aclose()
 
     def host(self, url: httpx.URL) -> Host:
         """The host of an address, which keeps its turns."""
         name = url.host if url.port is None else f"{url.host}:{url.port}"
         host = self._hosts.get(name)
         if host is None:
-            host = self._hosts[name] = Host(name, self.manners)
+            host = self._hosts[name] = Host(name, self.politeness)
         return host
 
     async def get(
@@ -137,7 +138,7 @@ class Client:
             except FetchError as error:
                 if error.again and tried == 1:
                     host.failed(began, error)
-                if not error.again or tried > self.manners.retries:
+                if not error.again or tried > self.politeness.retries:
                     raise
                 log.debug("%s: %s; trying again", host.name, error)
                 await asyncio.sleep(self.retry_delay(error, tried))
@@ -158,7 +159,7 @@ class Client:
         """How long to wait after the `tried`-th failure of an address: exponential, with jitter."""
         if error.stale and tried == 1:
             return 0.0
-        delay = min(self.manners.backoff * 2 ** (tried - 1), _LONGEST_BACKOFF)
+        delay = min(self.politeness.backoff * 2 ** (tried - 1), _LONGEST_BACKOFF)
         return delay * random.uniform(0.5, 1.5)
 
     async def attempt(
@@ -171,17 +172,17 @@ class Client:
         """
         host = self.host(url)
         try:
-            async with asyncio.timeout(self.manners.total_timeout):
+            async with asyncio.timeout(self.politeness.total_timeout):
                 answer = await self._exchange(url, sink, max_bytes, headers)
         except TimeoutError as error:
-            reason = f"not complete after {self.manners.total_timeout:g} s"
+            reason = f"not complete after {self.politeness.total_timeout:g} s"
             raise FetchError("timeout", reason, again=True) from error
-        except httpx.TimeoutException as error:
-            reason = f"no data for {self.manners.timeout:g} s"
+        except httpcore.TimeoutException as error:
+            reason = f"no data for {self.politeness.timeout:g} s"
             raise FetchError("timeout", reason, again=True) from error
-        except httpx.DecodingError as error:
+        except zlib.error as error:
             raise FetchError("server-error", f"broken compression: {error}", again=True) from error
-        except httpx.TransportError as error:
+        except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.ProxyError) as error:
             stale = isinstance(error, StaleConnectionError)
             reason = " ".join(str(error).split()) or type(error).__name__
             raise FetchError("server-error", reason, again=True, stale=stale) from error
@@ -192,7 +193,7 @@ class Client:
             wait = retry_after(answer.headers)
             if wait is None and answer.status == 429:
                 wait = rate_limit_wait(answer.headers)
-                wait = self.manners.backoff if wait is None else wait
+                wait = self.politeness.backoff if wait is None else wait
             if wait is not None:
                 host.wait(wait, said)
             raise said
@@ -202,30 +203,29 @@ class Client:
     async def _exchange(
         self, url: httpx.URL, sink: Sink, max_bytes: int, headers: Mapping[str, str] | None
     ) -> Answer:
-        request = httpx.Request(
-            "GET", url, headers=_HEADERS | dict(headers) if headers else _HEADERS, extensions=self._timeout
-        )
-        transport: httpx.AsyncBaseTransport = self._direct
+        connections = self._direct
         if url.scheme in self._proxies and not urllib.request.proxy_bypass(url.host):
-            transport = self._proxies[url.scheme]
-        response = await transport.handle_async_request(request)
-        response.request = request
-        try:
-            if response.is_success:
-                await _read(response, sink, max_bytes)
-                return Answer(url, response.status_code, response.headers)
+            connections = self._proxies[url.scheme]
+        async with connections.get(url, _HEADERS | dict(headers or {}), self._timeout) as response:
+            answer = Answer(url, response.status, httpx.Headers(response.headers))
+            if 200 <= response.status < 300:
+                await _read(response, answer.headers, sink, max_bytes)
+                return answer
             page = io.BytesIO()
             with contextlib.suppress(FetchError):
-                await _read(response, page, _ERROR_BYTES)
-            return Answer(url, response.status_code, response.headers, page.getvalue())
-        finally:
-            await response.aclose()
+                await _read(response, answer.headers, page, _ERROR_BYTES)
+            return replace(answer, content=page.getvalue())
 
 
-def _through(scheme: str, proxy: str) -> httpx.AsyncBaseTransport:
-    address = proxy if "://" in proxy else f"http://{proxy}"
+def _through(scheme: str, proxy: str) -> Connections:
     try:
-        return httpx.AsyncHTTPTransport(http2=True, limits=_ANY, proxy=address)
+        checked = httpx.Proxy(proxy if "://" in proxy else f"http://{proxy}")
+        if checked.url.scheme.startswith("socks"):
+            import_module("socksio")  # which httpcore needs then
+        address = httpcore.URL(
+            scheme=checked.url.raw_scheme, host=checked.url.raw_host, port=checked.url.port, target=b"/"
+        )
+        return Connections(proxy=httpcore.Proxy(address, checked.raw_auth))
     except (ValueError, ImportError, httpx.InvalidURL) as error:
         raise CollectError(
             f"{scheme}_proxy: not a proxy that can be used: {str(error).splitlines()[0]}",
@@ -261,16 +261,16 @@ def origin(url: httpx.URL) -> tuple[str, str, int | None]:
     return url.scheme, url.host, url.port
 
 
-async def _read(response: httpx.Response, sink: Sink, max_bytes: int) -> None:
+async def _read(response: httpcore.Response, headers: httpx.Headers, sink: Sink, max_bytes: int) -> None:
     """Write the decoded body, never more than `max_bytes`, however small it was when compressed."""
-    too_large = FetchError("too-large", f"more than {max_bytes:,} bytes", http=response.status_code)
-    length = response.headers.get("content-length", "")
+    too_large = FetchError("too-large", f"more than {max_bytes:,} bytes", http=response.status)
+    length = headers.get("content-length", "")
     if length.isdecimal() and int(length) > max_bytes:
         raise too_large
-    encoding = response.headers.get("content-encoding", "").lower()
+    encoding = headers.get("content-encoding", "").lower()
     inflate = zlib.decompressobj(47) if encoding in ("gzip", "x-gzip", "deflate") else None
     received = written = 0
-    async for chunk in response.aiter_raw():
+    async for chunk in response.aiter_stream():
         received += len(chunk)
         if received > max_bytes:
             raise too_large
@@ -282,14 +282,11 @@ async def _read(response: httpx.Response, sink: Sink, max_bytes: int) -> None:
                 if not chunk.startswith(_GZIP):
                     return  # what follows the end is nobody's
                 inflate = zlib.decompressobj(47)
-            try:
-                piece = inflate.decompress(chunk, max_bytes - written + 1)
-            except zlib.error as error:
-                raise httpx.DecodingError(str(error), request=response.request) from error
+            piece = inflate.decompress(chunk, max_bytes - written + 1)
             written += len(piece)
             if written > max_bytes:
                 raise too_large
             sink.write(piece)
             chunk = inflate.unused_data
     if received and inflate is not None and not inflate.eof:
-        raise httpx.DecodingError("it ends too early", request=response.request)
+        raise zlib.error("it ends too early")

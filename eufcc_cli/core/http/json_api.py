@@ -9,13 +9,13 @@ from urllib.parse import urlencode
 
 from eufcc_cli.core.errors import CollectError
 from eufcc_cli.core.http.client import Client
-from eufcc_cli.core.http.politeness import FetchError, Manners
+from eufcc_cli.core.http.politeness import FetchError, Politeness
 
 T = TypeVar("T")
 
 # One user's harvest: a few requests at once, and as long a wait as an hourly limit may ask for. The base
 # addresses are the user's own choice, so that a server on this machine is as good as any.
-MANNERS = Manners(per_host=4, rate=0, retries=5, max_wait=4000, allow_private_hosts=True)
+POLITENESS = Politeness(per_host=4, rate=0, retries=5, max_wait=4000, allow_private_hosts=True)
 _MOST_BYTES = 64 << 20
 _UNREADABLE_ANSWERS = 4
 _NO_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")

@@ -15,7 +15,7 @@ log = logging.getLogger("eufcc")
 
 
 @dataclass(frozen=True)
-class Manners:
+class Politeness:
     """How a client behaves; times in seconds."""
 
     per_host: int = 8
@@ -61,7 +61,7 @@ class Host:
     """When one host may be asked next: slots, rate, pauses it asked for, and pauses it earned by failing."""
 
     name: str
-    manners: Manners
+    politeness: Politeness
     gone: FetchError | None = None
     _next: float = 0.0
     _paused_until: float = 0.0
@@ -70,7 +70,7 @@ class Host:
     _slots: asyncio.Semaphore = field(init=False)
 
     def __post_init__(self) -> None:
-        self._slots = asyncio.Semaphore(self.manners.per_host)
+        self._slots = asyncio.Semaphore(self.politeness.per_host)
 
     @contextlib.asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
@@ -93,8 +93,8 @@ class Host:
         except BaseException:
             self._slots.release()
             raise
-        if self.manners.rate:
-            self._next = max(now(), self._next) + 1 / self.manners.rate
+        if self.politeness.rate:
+            self._next = max(now(), self._next) + 1 / self.politeness.rate
 
     def release(self) -> None:
         self._slots.release()
@@ -110,19 +110,19 @@ class Host:
         if began < self._paused_until:
             return  # it was under way before the pause, and says nothing new
         self._failed_in_a_row += 1
-        if self._failed_in_a_row >= self.manners.trip:
-            if self._pauses >= self.manners.pauses:
+        if self._failed_in_a_row >= self.politeness.trip:
+            if self._pauses >= self.politeness.pauses:
                 self.give_up(error)
                 return
-            pause = self.manners.pause * 2**self._pauses
+            pause = self.politeness.pause * 2**self._pauses
             self._pauses += 1
-            self._failed_in_a_row = self.manners.trip - 1  # the next failure is enough
+            self._failed_in_a_row = self.politeness.trip - 1  # the next failure is enough
             log.warning("%s keeps failing (%s); paused for %.0f s", self.name, error, pause)
             self._pause(pause)
 
     def wait(self, seconds: float, error: FetchError) -> None:
         """The host asks to be left alone for a while; `error` tells why if that is too long."""
-        if seconds > self.manners.max_wait:
+        if seconds > self.politeness.max_wait:
             self.give_up(
                 FetchError(error.status, f"{error}; it asks to wait {seconds:.0f} s", http=error.http)
             )

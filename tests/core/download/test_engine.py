@@ -22,12 +22,12 @@ from eufcc_cli.core.download.origins import Origin
 from eufcc_cli.core.download.store import Stored, Storing, store
 from eufcc_cli.core.files import Root, image_stem
 from eufcc_cli.core.http.body import Spool
-from eufcc_cli.core.http.politeness import Manners
+from eufcc_cli.core.http.politeness import Politeness
 from tests.core.download.deadly import store_or_die
 from tests.servers import Misbehaving, misbehaving_server
 from tests.servers.misbehaving import picture
 
-QUICK = Manners(
+QUICK = Politeness(
     per_host=16, rate=0, retries=2, timeout=1, total_timeout=2.5, backoff=0.05, trip=50,
     allow_private_hosts=True,
 )  # fmt: skip
@@ -48,11 +48,11 @@ def download(
     root: Root, urls: dict[str, str], retry: frozenset[str] = frozenset(), **options
 ) -> dict[str, Entry]:
     wanted = pd.DataFrame({"id": list(urls), "url": list(urls.values())}, dtype=str)
-    manners = options.pop("manners", QUICK)
+    politeness = options.pop("politeness", QUICK)
     with Ledger(root.ledger) as ledger:
         stock = take_stock(root, ledger, wanted, retry)
         stock.clear(ledger)
-        download_images(root, ledger, stock.pending, stock.found, Options(manners=manners, **options))
+        download_images(root, ledger, stock.pending, stock.found, Options(politeness=politeness, **options))
         return {entry.id: entry for entry in ledger.entries()}
 
 
@@ -149,10 +149,10 @@ def test_what_failed_is_taken_up_again_as_asked(server: Misbehaving, root: Root)
 
 def test_rate_limits_are_heeded_and_the_image_still_fetched(server: Misbehaving, root: Root) -> None:
     server.forget()
-    manners = Manners(per_host=1, rate=0, retries=2, backoff=0.4, allow_private_hosts=True)
+    politeness = Politeness(per_host=1, rate=0, retries=2, backoff=0.4, allow_private_hosts=True)
     kinds = {2: "429-after", 3: "429", 4: "limit"}
     urls = {f"{kind}/{n}": server.url(f"{kind}/{n}", host) for host, kind in kinds.items() for n in range(2)}
-    assert {entry.status for entry in download(root, urls, manners=manners).values()} == {"ok"}
+    assert {entry.status for entry in download(root, urls, politeness=politeness).values()} == {"ok"}
     times = server.log()["times"]
     for kind, least in (("429-after", 0.95), ("429", 0.35), ("limit", 0.95)):
         first, *later = sorted(time for path, all_ in times.items() if f"/{kind}/" in path for time in all_)
@@ -161,9 +161,9 @@ def test_rate_limits_are_heeded_and_the_image_still_fetched(server: Misbehaving,
 
 def test_a_host_that_asks_for_a_day_is_given_up(server: Misbehaving, root: Root) -> None:
     server.forget()
-    manners = Manners(per_host=1, rate=0, retries=3, backoff=0.05, allow_private_hosts=True)
+    politeness = Politeness(per_host=1, rate=0, retries=3, backoff=0.05, allow_private_hosts=True)
     urls = {f"long/{n}": server.url(f"429-long/{n}", 5) for n in range(20)}
-    entries = download(root, urls | {"other": server.url("ok/other", 6)}, manners=manners)
+    entries = download(root, urls | {"other": server.url("ok/other", 6)}, politeness=politeness)
     assert entries.pop("other").status == "ok"
     assert {(entry.status, entry.http) for entry in entries.values()} == {("server-error", 429)}
     assert sum(map(len, server.log()["times"].values())) == 2
@@ -173,13 +173,13 @@ def test_a_host_that_keeps_failing_is_paused_while_others_go_on(
     server: Misbehaving, root: Root, caplog: pytest.LogCaptureFixture
 ) -> None:
     server.forget()
-    manners = Manners(
+    politeness = Politeness(
         per_host=2, rate=0, retries=0, timeout=5, trip=4, pause=0.5, pauses=1, allow_private_hosts=True
     )
     urls = {f"dead/{n}": server.url(f"500/{n}", 7) for n in range(40)}
     urls |= {f"fine/{n}": server.url(f"slow/{n}", 8) for n in range(40)}
     with caplog.at_level(logging.WARNING, "eufcc"):
-        entries = download(root, urls, manners=manners)
+        entries = download(root, urls, politeness=politeness)
     assert {entry.status for entry in entries.values() if "fine" in entry.id} == {"ok"}
     dead = [entry for entry in entries.values() if "dead" in entry.id]
     assert {(entry.status, entry.http) for entry in dead} == {("server-error", 500)}
@@ -196,9 +196,9 @@ def test_a_host_that_keeps_failing_is_paused_while_others_go_on(
 
 def test_hosts_are_not_asked_more_or_faster_than_allowed(server: Misbehaving, root: Root) -> None:
     server.forget()
-    manners = Manners(per_host=3, rate=20, allow_private_hosts=True)
+    politeness = Politeness(per_host=3, rate=20, allow_private_hosts=True)
     urls = {f"{host}-{n}": server.url(f"slow/p{n}", host) for host in (5, 6) for n in range(20)}
-    assert {entry.status for entry in download(root, urls, manners=manners).values()} == {"ok"}
+    assert {entry.status for entry in download(root, urls, politeness=politeness).values()} == {"ok"}
     log = server.log()
     assert max(log["most"].values()) <= 3
     times = sorted(time for all_ in log["times"].values() for time in all_)
@@ -420,9 +420,9 @@ def test_large_files_are_as_readable_as_small_ones(root: Root, server: Misbehavi
 
 
 def test_a_closed_connection_is_no_failure_without_retries(root: Root, server: Misbehaving) -> None:
-    manners = replace(QUICK, retries=0, per_host=1)
+    politeness = replace(QUICK, retries=0, per_host=1)
     server.forget()
     urls = {"a": server.url("ok/kept"), "b": server.url("hang-up-once/kept")}
-    entries = download(root, urls, manners=manners)
+    entries = download(root, urls, politeness=politeness)
     assert {entry.status for entry in entries.values()} == {"ok"}
     assert len(server.log()["times"]["/hang-up-once/kept"]) == 2

@@ -18,14 +18,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eufcc_cli.core.errors import CollectError
-from eufcc_cli.core.http import addresses, event_loop
+from eufcc_cli.core.http import addresses, connections, event_loop
 from eufcc_cli.core.http.addresses import is_public
-from eufcc_cli.core.http.client import Answer, Client, Manners, web_address
+from eufcc_cli.core.http.client import Answer, Client, Politeness, web_address
 from eufcc_cli.core.http.politeness import FetchError, rate_limit_wait, retry_after
 from tests.servers import Misbehaving, misbehaving_server
 from tests.servers.misbehaving import picture
 
-QUICK = Manners(per_host=4, rate=0, retries=2, timeout=1, total_timeout=2.5, backoff=0.02)
+QUICK = Politeness(per_host=4, rate=0, retries=2, timeout=1, total_timeout=2.5, backoff=0.02)
 
 
 pytestmark = pytest.mark.usefixtures("event_loop")
@@ -39,11 +39,11 @@ def server() -> Iterator[Misbehaving]:
 
 def ask(
     use: Callable[[Client], Awaitable[Answer]],
-    manners: Manners = QUICK,
+    politeness: Politeness = QUICK,
     allowed: Callable[[str], bool] = lambda address: True,
 ) -> Answer:
     async def run() -> Answer:
-        async with Client(manners, address_allowed=allowed) as client:
+        async with Client(politeness, address_allowed=allowed) as client:
             return await use(client)
 
     return event_loop.run(run())
@@ -157,7 +157,7 @@ def test_a_proxy_of_the_environment_is_used_only_where_any_address_may_be(
 def test_idle_connections_are_used_again_and_not_hoarded(
     server: Misbehaving, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("eufcc_cli.core.http.connections._MOST_KEPT", 3)
+    monkeypatch.setattr(connections, "_MOST_KEPT", 3)
     opened = []
     connect = addresses._connect
     monkeypatch.setattr(addresses, "_connect", lambda *where: opened.append(where[0]) or connect(*where))
@@ -263,12 +263,15 @@ def test_ordinary_addresses_are_public(address: str) -> None:
 
 
 HTTP2_SERVER = """
-import asyncio, ssl, sys
+import asyncio, itertools, ssl, sys
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.events import RequestReceived
 
+counted = itertools.count(1)
+
 async def serve(reader, writer):
+    number = next(counted)
     connection = H2Connection(H2Configuration(client_side=False))
     connection.initiate_connection()
     writer.write(connection.data_to_send())
@@ -277,7 +280,8 @@ async def serve(reader, writer):
             if isinstance(event, RequestReceived):
                 path = dict(event.headers)[b":path"]
                 connection.send_headers(event.stream_id, [(":status", "200")])
-                connection.send_data(event.stream_id, b"over h2: " + path, end_stream=True)
+                body = b"over h2: %s, connection %d" % (path, number)
+                connection.send_data(event.stream_id, body, end_stream=True)
         writer.write(connection.data_to_send())
 
 async def main():
@@ -309,27 +313,17 @@ def test_http2_is_spoken_where_it_is_offered(tmp_path: Path, monkeypatch: pytest
     try:
         assert process.stdout is not None
         port = int(process.stdout.readline())
-        streams = []
-        connect = addresses._connect
-
-        async def kept(*where: object) -> object:
-            streams.append(await connect(*where))  # type: ignore[arg-type]
-            return streams[-1]
-
-        monkeypatch.setattr(addresses, "_connect", kept)
+        monkeypatch.setattr(connections, "_SECONDS_KEPT", 0.3)
 
         async def ask_twice(client: Client) -> Answer:
             for path in "ab":
                 answer = await client.get(f"https://127.0.0.1:{port}/{path}")
-            assert len(streams) == 1
-            monkeypatch.setattr("httpcore._async.http2.AsyncHTTP2Connection.has_expired", lambda self: True)
-            await client.get(f"https://127.0.0.1:{port}/c")
-            # The one that was idle for too long is closed, not only forgotten.
-            assert [stream._writer.is_closing() for stream in streams] == [True, False]
-            return answer
+            assert answer.content == b"over h2: /b, connection 1"
+            await asyncio.sleep(0.5)  # idle for too long
+            return await client.get(f"https://127.0.0.1:{port}/c")
 
         answer = ask(ask_twice)
-        assert (answer.status, answer.content) == (200, b"over h2: /b")
+        assert (answer.status, answer.content) == (200, b"over h2: /c, connection 2")
     finally:
         process.kill()
         process.wait()
