@@ -13,7 +13,7 @@ from eufcc_cli.core.harvest.aat import AAT_URI, CONCEPT, RECONCILE_URL, SPARQL_U
 from eufcc_cli.core.harvest.concept_cache import Concepts
 from eufcc_cli.core.http import event_loop
 from eufcc_cli.core.http.client import Client
-from eufcc_cli.core.http.json_api import MANNERS, Api
+from eufcc_cli.core.http.json_api import POLITENESS, Api
 from eufcc_cli.core.progress import SILENT, Progress
 from eufcc_cli.core.taxonomy.annotations import FACETS
 from eufcc_cli.core.taxonomy.concepts import add_uris, read_uris
@@ -122,7 +122,7 @@ async def _learn(
     sparql_url: str,
     progress: Progress,
 ) -> None:
-    async with Client(MANNERS) as client:
+    async with Client(POLITENESS) as client:
         names = set(names)
         service = Api(client, "Getty's reconciliation service")
         await concepts.learn_candidates(service, reconcile_url, names, progress)
