@@ -6,7 +6,8 @@ import hashlib
 import os
 import re
 import string
-import tempfile
+import time
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -27,26 +28,51 @@ def atomic_open(path: Path, mode: str = "wb", **kwargs: Any) -> Iterator[IO[Any]
     """
     if "b" not in mode:
         kwargs = {"encoding": "utf-8", "newline": "", **kwargs}
-    temporary: str | None = None
+    temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name[:100]}.", suffix=".part", dir=path.parent)
-        with os.fdopen(handle, mode, **kwargs) as file:
+        # Made by open(), it is as readable as the user's umask says: many file systems have no chmod.
+        temporary = path.with_name(f".{uuid.uuid4().hex}.part")
+        with temporary.open(mode.replace("w", "x"), **kwargs) as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())
-        # mkstemp makes private files; what eufcc writes is as readable as the user's umask says.
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(temporary).chmod(0o666 & ~umask)
-        Path(temporary).replace(path)
+            sync(file)
+        replace(temporary, path)
         temporary = None
     except OSError as error:
         reason = error.strerror or error
         raise EufccError(f"{path}: cannot write: {reason}", hint=_write_hint(error)) from error
     finally:
         if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+
+def sync(file: IO[Any]) -> None:
+    """Have the system put a file on the disk, where its file system knows how to."""
+    try:
+        os.fsync(file.fileno())
+    except OSError as error:
+        if error.errno not in _NOT_SUPPORTED:
+            raise
+
+
+_NOT_SUPPORTED = frozenset((errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM))
+_IN_USE = frozenset((5, 32, 33, 1224))  # Windows: access denied, sharing or lock violation, mapped
+_PATIENCE = 3.0  # seconds; a virus scanner or an indexer lets go sooner
+
+
+def replace(source: Path, target: Path) -> None:
+    """Rename a file over another. Windows refuses that while anyone has it open: then try for a while."""
+    last = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            source.replace(target)
+            return
+        except PermissionError as error:
+            if getattr(error, "winerror", None) not in _IN_USE or time.monotonic() > last:
+                raise
+        time.sleep(0.05)
 
 
 def _write_hint(error: OSError) -> str | None:

@@ -1,23 +1,38 @@
 """One process at a time, where two would write into one another."""
 
+import errno
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 
 from eufcc_cli.core.errors import CollectError
 
+log = logging.getLogger("eufcc")
+
+_NO_LOCKS = frozenset((errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL))
+
 
 @contextmanager
-def alone(lock: Path, busy: str) -> Iterator[None]:
-    """Hold a lock file, made with its folder; CollectError `busy` where another process holds it."""
-    held = FileLock(lock)
+def alone(lock: Path, busy: str, *, wait: bool = False) -> Iterator[None]:
+    """Hold a lock file, made with its folder.
+
+    Where another process holds it: CollectError `busy`, or with `wait` a warning `busy`, and its turn after.
+    On a file system without locks a second file beside it, which is there while the lock is held, does
+    the same. Raises CollectError where the folder cannot be written.
+    """
     try:
         lock.parent.mkdir(parents=True, exist_ok=True)
-        held.acquire(timeout=0)
-    except Timeout:
-        raise CollectError(busy, hint="let it finish, or end it") from None
+        try:
+            held = _acquire(lock, 0)
+        except Timeout as taken:
+            if not wait:
+                hint = f"let it finish, or end it{_or_delete(taken.lock_file, lock)}"
+                raise CollectError(busy, hint=hint) from None
+            log.warning("%s: waiting for it to finish%s", busy, _or_delete(taken.lock_file, lock))
+            held = _acquire(lock, -1)
     except OSError as error:
         reason = error.strerror or error
         raise CollectError(f"{lock.parent}: cannot write: {reason}", hint="choose another folder") from error
@@ -25,3 +40,35 @@ def alone(lock: Path, busy: str) -> Iterator[None]:
         yield
     finally:
         held.release()
+
+
+def is_held(lock: Path) -> bool:
+    """True for a lock file that some process holds."""
+    try:
+        _acquire(lock, 0).release()
+    except Timeout:
+        return True
+    return False
+
+
+def _acquire(lock: Path, timeout: float) -> BaseFileLock:
+    try:
+        held: BaseFileLock = FileLock(lock, timeout, fallback_to_soft=False)
+        held.acquire()
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        held = SoftFileLock(_soft(lock), timeout)  # of the process of a dead one it is taken over
+        held.acquire()
+    return held
+
+
+def _soft(lock: Path) -> Path:
+    """Another name than the lock's, which stays behind wherever locks work."""
+    return lock.with_name(f"{lock.name}.held")
+
+
+def _or_delete(taken: str, lock: Path) -> str:
+    """What to do where nobody can find out whether the process that holds a soft lock still runs."""
+    soft = _soft(lock)
+    return f"; if nothing runs, on no other machine either, delete {soft}" if taken == str(soft) else ""

@@ -1,22 +1,22 @@
 """A packed, memory-mapped file of decoded images, built once and trained from as often as one likes."""
 
 import contextlib
-import fcntl
 import hashlib
 import json
+import os
 import shutil
+import uuid
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
-from filelock import FileLock
 from torch import Tensor
 
 from eufcc_cli.core.errors import ImageError, ModelError
 from eufcc_cli.core.files import Root, write_text
+from eufcc_cli.core.locks import alone, is_held
 from eufcc_cli.core.model.preprocessing import Preprocessing
 from eufcc_cli.core.progress import SILENT, Progress
 from eufcc_cli.core.training.data import Split, as_images
@@ -37,8 +37,8 @@ class CachedSquares:
 
     array: np.ndarray
     bad: dict[int, str]
-    held: BinaryIO | None = None
-    """The open file, locked so that no other training removes it."""
+    held: contextlib.ExitStack | None = None
+    """A lock of this training's, for as long as it lives: no other training removes the file."""
 
     def batches(self, order: Iterable[np.ndarray], epoch: int = 0) -> Iterator[tuple[Tensor, np.ndarray]]:
         for rows in order:
@@ -61,13 +61,14 @@ def build_cache(
     Raises ModelError where the disk has no room.
     """
     folder = root.data / "cache"
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{split.name}-{_key(split, preprocessing)}.npy"
-    with FileLock(folder / f"{split.name}.lock"):
+    held = contextlib.ExitStack()
+    busy = f"{folder}: another training packs the images of {split.name}"
+    with alone(folder / f"{split.name}.lock", busy, wait=True):
         bad = _filled(path, split, preprocessing, progress, workers)
-        held = path.open("rb")
-        fcntl.flock(held, fcntl.LOCK_SH)
-    return CachedSquares(np.load(path, mmap_mode="r"), bad, held)
+        held.enter_context(alone(path.with_name(f"{path.stem}.{uuid.uuid4().hex}.use"), f"{path}: in use"))
+        # Mapped for itself alone ("c"), which file systems can that cannot share what is mapped.
+        return CachedSquares(np.load(path, mmap_mode="c"), bad, held)
 
 
 def _filled(
@@ -75,7 +76,6 @@ def _filled(
 ) -> dict[int, str]:
     """Fill a cache from where its last build came to; the rows that cannot be read, with their reasons."""
     state = path.with_suffix(".json")
-    shape = (len(split), preprocessing.stored, preprocessing.stored, 3)
     done, bad = 0, {}
     if path.is_file() and state.is_file():
         with contextlib.suppress(ValueError, KeyError, OSError):  # a torn note: begin again
@@ -86,27 +86,32 @@ def _filled(
     _remove_older(path, split.name)
     if done == 0:
         _refuse_full_disk(path.parent, cache_bytes(split, preprocessing))
-    array = np.lib.format.open_memmap(path, mode="r+" if done else "w+", dtype=np.uint8, shape=shape)
+    shape = (len(split), preprocessing.stored, preprocessing.stored, 3)
+    blank = np.zeros(shape[1:], dtype=np.uint8)
 
-    def fill(row: int) -> str | None:
+    def load(row: int) -> np.ndarray | str:
         try:
-            array[row] = preprocessing.load(split.files[row])
+            return preprocessing.load(split.files[row])
         except ImageError as error:
             return str(error)
-        return None
 
     with (
         progress.task(f"packing the images of {split.name}", len(split)) as task,
+        path.open("r+b" if done else "wb") as file,
         ThreadPoolExecutor(workers) as pool,
     ):
+        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_2_0(file, header)
+        file.seek(done * blank.nbytes, os.SEEK_CUR)
         task.advance(done)
         for start in range(done, len(split), _CHUNK):
             rows = range(start, min(start + _CHUNK, len(split)))
-            for row, reason in zip(rows, pool.map(fill, rows), strict=True):
-                if reason:
-                    bad[row] = reason
+            for row, loaded in zip(rows, pool.map(load, rows), strict=True):
+                if isinstance(loaded, str):
+                    bad[row] = loaded
+                file.write(memoryview(blank if isinstance(loaded, str) else np.ascontiguousarray(loaded)))
                 task.advance()
-            array.flush()
+            file.flush()
             write_text(state, json.dumps({"done": rows.stop, "bad": bad}))
     return bad
 
@@ -125,12 +130,12 @@ def _key(split: Split, preprocessing: Preprocessing) -> str:
 
 def _remove_older(path: Path, split: str) -> None:
     for old in path.parent.glob(f"{split}-*.npy"):
-        if old == path:
+        uses = [*path.parent.glob(f"{old.stem}.*.use")]
+        if old == path or any(map(is_held, uses)):
             continue
-        with old.open("rb") as file, contextlib.suppress(BlockingIOError):  # raised where it is in use
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            old.unlink()
-            old.with_suffix(".json").unlink(missing_ok=True)
+        with contextlib.suppress(PermissionError):  # Windows keeps a file that anyone has open
+            for other in (old, old.with_suffix(".json"), *uses):
+                other.unlink(missing_ok=True)
 
 
 def _refuse_full_disk(folder: Path, needed: int) -> None:

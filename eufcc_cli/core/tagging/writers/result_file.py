@@ -5,14 +5,13 @@ import os
 import zlib
 from collections import Counter
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, Self
 
-from filelock import FileLock, Timeout
-
 from eufcc_cli.core.errors import EufccError
-from eufcc_cli.core.files import write_text
+from eufcc_cli.core.files import sync, write_text
+from eufcc_cli.core.locks import alone
 from eufcc_cli.core.tagging.inputs import Input
 from eufcc_cli.core.tagging.tagger import Result
 from eufcc_cli.core.tagging.writers.writer import Writer, not_ours
@@ -45,7 +44,8 @@ class ResultFile:
         self._unsaid: set[str] = set()  # the keys of results that the file says nothing of
         self._journal_path = path.with_name(f".{path.name}.unfinished")
         self._unsaid_path = path.with_name(f".{path.name}.unsaid")
-        self._lock = FileLock(path.with_name(f".{path.name}.lock"))
+        self._lock = path.with_name(f".{path.name}.lock")
+        self._held = ExitStack()
         self._length = 0  # of the file without its tail
         self._checksum = 0  # of so much of it
         self._empty = True
@@ -56,15 +56,7 @@ class ResultFile:
                 f"--output {self.path}: cannot write: it is no file",
                 hint="name one, or leave --output out for a pipe",
             )
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._lock.acquire(timeout=0)
-        except Timeout:
-            raise EufccError(
-                f"--output {self.path}: another `eufcc tag` is writing it", hint="let it finish, or end it"
-            ) from None
-        except OSError as error:
-            raise self._cannot(error) from error
+        self._held.enter_context(alone(self._lock, f"--output {self.path}: another `eufcc tag` is writing it"))
         try:
             if self._journal_path.is_file() and self.path.is_file():
                 self._resume()
@@ -84,7 +76,7 @@ class ResultFile:
         try:
             with self._file, self._journal:
                 if kind is None:
-                    os.fsync(self._file.fileno())
+                    sync(self._file)
                     self._note_unsaid()
             if kind is None:
                 self._journal_path.unlink(missing_ok=True)
@@ -94,8 +86,9 @@ class ResultFile:
             self._unlock()
 
     def _unlock(self) -> None:
-        self._lock.release()
-        Path(self._lock.lock_file).unlink(missing_ok=True)
+        self._held.close()
+        with suppress(OSError):  # another may have it open by now
+            self._lock.unlink(missing_ok=True)
 
     def has(self, item: Input) -> bool:
         """True for an input whose result the file already holds; asked once for each input, in order."""
