@@ -248,10 +248,19 @@ class Ledger(LedgerReader):
         self._committed = 0.0
 
     def _open(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self.path)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
-        connection.executescript(_SCHEMA)
+        try:
+            connection = sqlite3.connect(self.path)
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.executescript(_SCHEMA)
+        except sqlite3.OperationalError:
+            # A file system without locks or shared mappings; this process holds a lock of its own.
+            vfs = "win32-none" if os.name == "nt" else "unix-none"
+            connection = sqlite3.connect(f"{self.path.absolute().as_uri()}?vfs={vfs}", uri=True)
+            connection.execute("PRAGMA locking_mode = EXCLUSIVE")  # else no WAL database can be opened
+            connection.execute("PRAGMA journal_mode = TRUNCATE")
+            connection.execute("PRAGMA synchronous = OFF")
+            connection.executescript(_SCHEMA)
         connection.execute(f"SELECT {', '.join(_COLUMNS)} FROM images LIMIT 1")
         return connection
 

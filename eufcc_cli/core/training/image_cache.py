@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import uuid
+import weakref
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -38,7 +39,11 @@ class CachedSquares:
     array: np.ndarray
     bad: dict[int, str]
     held: contextlib.ExitStack | None = None
-    """A lock of this training's, for as long as it lives: no other training removes the file."""
+    """A lock of this training's, for as long as this object lives: no other training removes the file."""
+
+    def __post_init__(self) -> None:
+        if self.held is not None:
+            weakref.finalize(self, self.held.close)
 
     def batches(self, order: Iterable[np.ndarray], epoch: int = 0) -> Iterator[tuple[Tensor, np.ndarray]]:
         for rows in order:
@@ -66,7 +71,9 @@ def build_cache(
     busy = f"{folder}: another training packs the images of {split.name}"
     with alone(folder / f"{split.name}.lock", busy, wait=True):
         bad = _filled(path, split, preprocessing, progress, workers)
-        held.enter_context(alone(path.with_name(f"{path.stem}.{uuid.uuid4().hex}.use"), f"{path}: in use"))
+        use = path.with_name(f"{path.stem}.{uuid.uuid4().hex}.use")
+        held.callback(use.unlink, missing_ok=True)
+        held.enter_context(alone(use, f"{path}: in use"))
         # Mapped for itself alone ("c"), which file systems can that cannot share what is mapped.
         return CachedSquares(np.load(path, mmap_mode="c"), bad, held)
 
@@ -109,7 +116,7 @@ def _filled(
             for row, loaded in zip(rows, pool.map(load, rows), strict=True):
                 if isinstance(loaded, str):
                     bad[row] = loaded
-                file.write(memoryview(blank if isinstance(loaded, str) else np.ascontiguousarray(loaded)))
+                file.write((blank if isinstance(loaded, str) else loaded).tobytes())
                 task.advance()
             file.flush()
             write_text(state, json.dumps({"done": rows.stop, "bad": bad}))

@@ -479,7 +479,9 @@ def test_a_cache_in_use_is_kept_and_one_being_built_waited_for(demo_root: Path) 
         assert images.shape == (len(kept), 3, size, size)
         squares.held.close()
     third = build_cache(root, split, Preprocessing(size=32))
-    assert [path.name for path in demo_root.glob("data/cache/train-*.npy")] == [Path(third.array.filename).name]
+    assert [path.name for path in demo_root.glob("data/cache/train-*.npy")] == [
+        Path(third.array.filename).name
+    ]
 
 
 def test_a_changed_image_makes_a_new_cache(demo_root: Path) -> None:

@@ -56,7 +56,9 @@ class ResultFile:
                 f"--output {self.path}: cannot write: it is no file",
                 hint="name one, or leave --output out for a pipe",
             )
-        self._held.enter_context(alone(self._lock, f"--output {self.path}: another `eufcc tag` is writing it"))
+        self._held.enter_context(
+            alone(self._lock, f"--output {self.path}: another `eufcc tag` is writing it")
+        )
         try:
             if self._journal_path.is_file() and self.path.is_file():
                 self._resume()

@@ -1,0 +1,102 @@
+"""Every command on file systems that lack chmod, locks, shared mappings, fsync or links."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Run
+
+SOURCE = Path(__file__).with_name("odd_filesystem.c")
+ALL = "chmod,flock,locks,shared,fsync,links,utime"
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if sys.platform != "linux" or shutil.which("gcc") is None:
+        pytest.skip("needs Linux and gcc, to take system calls away")
+    built = tmp_path_factory.mktemp("odd") / "odd.so"
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", built, SOURCE, "-ldl"], check=True)
+    return built
+
+
+def odd(library: Path, folder: Path, what: str, number: int = 38) -> dict[str, str]:
+    """An environment in which the folder's file system lacks something; flock then answers `number`."""
+    return {"LD_PRELOAD": str(library), "ODD": what, "ODD_FOLDER": str(folder), "ODD_ERRNO": str(number)}
+
+
+TRAIN = ("--backbone", "convnext_mini", "--no-pretrained", "--epochs", 1, "--image-size", 32)
+
+
+@pytest.mark.parametrize("number", [37, 38, 95])  # ENOLCK (NFS), ENOSYS (Lustre), ENOTSUP
+def test_every_command_writes_its_files(
+    library: Path, demo_root: Path, eufcc: Run, tmp_path: Path, number: int
+) -> None:
+    env = odd(library, tmp_path, ALL, number)
+    photo = next((demo_root / "data" / "images").rglob("*.jpg"))
+    (demo_root / "data" / "cache").mkdir()
+    (demo_root / "data" / "cache" / "train.lock").touch()  # of an earlier run, where locks worked
+    assert (
+        eufcc("--root", demo_root, "download").returncode == 0
+    )  # the ledger's own log is on, where it works
+    for command in (
+        ("fetch", "splits", shutil.copy(demo_root / "data" / "train.csv", tmp_path / "all.csv"), "--force"),
+        ("trees", "--write", tmp_path / "labels"),
+        ("download", "--report", tmp_path / "failed.csv"),
+        ("train", "--name", "small", *TRAIN),
+        ("evaluate", "small", "--split", "val", "--save-predictions", tmp_path / "scores.parquet"),
+        ("tag", photo, "-o", tmp_path / "tags.jsonl"),
+        ("tag", photo, "--format", "sidecar"),
+    ):
+        done = eufcc("--root", demo_root, *command, env=env)
+        assert done.returncode == 0, (command, done.stderr)
+        assert "Traceback" not in done.stderr
+    assert (tmp_path / "tags.jsonl").read_text().startswith('{"image"')
+    assert photo.with_name(f"{photo.name}.xmp").is_file()
+    assert (tmp_path / "failed.csv").is_file()
+    assert not list(tmp_path.rglob("*.part")) + list(tmp_path.rglob("*.held"))
+
+
+def test_without_locks_two_still_do_not_write_into_one_another(
+    library: Path, demo_root: Path, eufcc: Run, tmp_path: Path
+) -> None:
+    hold = """if True:
+        import sys
+        from pathlib import Path
+        from eufcc_cli.core.locks import alone
+        with alone(Path(sys.argv[1]), "held"):
+            print("held", flush=True)
+            sys.stdin.read()
+    """
+    lock = demo_root / "data" / "images" / "images.lock"
+    env = odd(library, tmp_path, "flock")
+    with subprocess.Popen(
+        [sys.executable, "-c", hold, lock],
+        env=os.environ | env,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        done = eufcc("--root", demo_root, "download", env=env)
+        assert done.returncode == 1
+        assert "another `eufcc download` is writing this ledger" in done.stderr
+        assert f"delete {lock}.held" in done.stderr.replace("\n", "")
+        holder.kill()  # it leaves its file behind, which the next one takes over
+    assert Path(f"{lock}.held").exists()
+    done = eufcc("--root", demo_root, "download", env=env)
+    assert done.returncode == 0, done.stderr
+
+
+def test_who_waits_says_so(demo_root: Path, eufcc: Run, library: Path, tmp_path: Path) -> None:
+    from eufcc_cli.core.locks import alone
+
+    with (
+        alone(demo_root / "data" / "cache" / "train.lock", "held"),
+        pytest.raises(subprocess.TimeoutExpired) as late,
+    ):
+        eufcc("--root", demo_root, "train", *TRAIN, timeout=15)
+    assert b"waiting for it to finish" in (late.value.stderr or b"")
