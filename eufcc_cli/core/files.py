@@ -37,7 +37,7 @@ def atomic_open(path: Path, mode: str = "wb", **kwargs: Any) -> Iterator[IO[Any]
             yield file
             file.flush()
             sync(file)
-        replace(temporary, path)
+        replace_file(temporary, path)
         temporary = None
     except OSError as error:
         reason = error.strerror or error
@@ -62,7 +62,7 @@ _IN_USE = frozenset((5, 32, 33, 1224))  # Windows: access denied, sharing or loc
 _PATIENCE = 3.0  # seconds; a virus scanner or an indexer lets go sooner
 
 
-def replace(source: Path, target: Path) -> None:
+def replace_file(source: Path, target: Path) -> None:
     """Rename a file over another. Windows refuses that while anyone has it open: then try for a while."""
     last = time.monotonic() + _PATIENCE
     while True:

@@ -9,7 +9,7 @@ import httpx
 
 from eufcc_cli.core.dataset.provenance import without_secrets
 from eufcc_cli.core.errors import CollectError, EufccError
-from eufcc_cli.core.files import git_blob_id, replace
+from eufcc_cli.core.files import git_blob_id, replace_file
 from eufcc_cli.core.http.client import USER_AGENT
 from eufcc_cli.core.http.politeness import retry_after
 from eufcc_cli.core.progress import Progress, Task
@@ -71,7 +71,7 @@ async def _fetch(client: httpx.AsyncClient, file: PinnedFile, task: Task) -> Non
     while True:
         await _complete(client, file, task)
         if git_blob_id(file.part) == file.blob_id:
-            replace(file.part, file.path)
+            replace_file(file.part, file.path)
             file.done = True
             return
         reason = _what_is_wrong(file.part)

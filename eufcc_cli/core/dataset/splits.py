@@ -8,7 +8,7 @@ from pathlib import Path
 from eufcc_cli.core.dataset import provenance
 from eufcc_cli.core.dataset.division import Report, Shares, divide
 from eufcc_cli.core.errors import CollectError, DataError
-from eufcc_cli.core.files import SPLITS, Root, replace, sha256, write_text
+from eufcc_cli.core.files import SPLITS, Root, replace_file, sha256, write_text
 from eufcc_cli.core.locks import alone
 from eufcc_cli.core.progress import SILENT, Progress
 from eufcc_cli.core.taxonomy.annotations import ID, IMAGE_URL, PROVIDER, read_table, write_table
@@ -60,7 +60,7 @@ def write_splits(
                     hint="give --force to replace it, or another --root",
                 )
         for target, file in new.items():
-            replace(file, target)
+            replace_file(file, target)
     # A table of an earlier division that this one does not have would leak between the splits.
     gone = [target for target in targets if target not in new]
     for target in gone:

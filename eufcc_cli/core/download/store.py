@@ -14,7 +14,7 @@ from PIL import Image
 from eufcc_cli.core.download.candidates import is_icon
 from eufcc_cli.core.download.origins import FOUND, Origin, note
 from eufcc_cli.core.errors import EufccError, ImageError
-from eufcc_cli.core.files import image_stem, replace, sha256
+from eufcc_cli.core.files import image_stem, replace_file, sha256
 from eufcc_cli.core.images.decode import ENDINGS, ImageInfo, inspect_image, open_pixels
 
 T = TypeVar("T")
@@ -131,7 +131,7 @@ def place(
             size = temporary.stat().st_size
         if origin is not None:
             note(incoming, origin)
-        _in_folder(target.parent, lambda: replace(temporary, target))
+        _in_folder(target.parent, lambda: replace_file(temporary, target))
     except OSError as error:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
