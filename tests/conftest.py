@@ -5,7 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -46,7 +46,10 @@ def eufcc(eufcc_command: str, tmp_path: Path) -> Run:
     """Run the installed `eufcc` in a subprocess, in an empty folder, with pipes for all three streams."""
 
     def run(*arguments: object, timeout: float = 120, **kwargs: object) -> subprocess.CompletedProcess[str]:
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("EUFCC_")}
+        kept = ("EUFCC_MACHINE",)
+        environment = {
+            name: value for name, value in os.environ.items() if name in kept or not name.startswith("EUFCC_")
+        }
         environment |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"} | dict(kwargs.pop("env", {}))  # type: ignore[call-overload]
         return subprocess.run(
             [eufcc_command, *map(str, arguments)],
@@ -59,6 +62,20 @@ def eufcc(eufcc_command: str, tmp_path: Path) -> Run:
         )
 
     return run
+
+
+@pytest.fixture(scope="session", params=["fp32", "bf16"])
+def processor(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A processor without and one with matrix units for bf16, as eufcc sees it: the precision of inference.
+
+    Everything that uses it is tested at both, whatever machine the tests run on.
+    """
+    described = os.environ.get("EUFCC_MACHINE", "")
+    others = [part for part in described.split(",") if part and not part.startswith("bf16=")]
+    with pytest.MonkeyPatch.context() as patch:
+        bf16 = "true" if request.param == "bf16" else "false"
+        patch.setenv("EUFCC_MACHINE", ",".join([*others, f"bf16={bf16}"]))
+        yield request.param
 
 
 @pytest.fixture(scope="session")
@@ -81,8 +98,11 @@ def demo_root(drawn: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def trained(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the drawn collection with a quickly trained run `small` (multilabel, 32 pixels)."""
+def trained(processor: str, drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the drawn collection with a quickly trained run `small` (multilabel, 32 pixels).
+
+    One for each kind of processor: what scores, tags and evaluates is tested at both precisions.
+    """
     from eufcc_cli.core.files import Root
     from eufcc_cli.core.training.config import TrainConfig
     from eufcc_cli.core.training.run import train_run

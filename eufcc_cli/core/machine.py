@@ -1,38 +1,158 @@
-"""What a network runs on, and in which precision."""
+"""What the machine offers: every question to it is asked here, so that tests can answer for it.
+
+The environment variable EUFCC_MACHINE describes another machine than the one that is there, for this
+process and those it starts: `EUFCC_MACHINE=bf16=true,cores=2,memory=8e9`. It changes what eufcc assumes, and
+nothing else.
+"""
 
 import ctypes
+import json
+import os
 import sys
-from functools import cache
+from dataclasses import dataclass, fields
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING
 
-import torch
+from eufcc_cli.core.control_groups import cpu_limit, memory_left
+from eufcc_cli.core.errors import EufccError, ModelError
 
-from eufcc_cli.core.errors import ModelError
+if TYPE_CHECKING:
+    import torch
+
+VARIABLE = "EUFCC_MACHINE"
 
 
-def select_device(name: str = "auto") -> torch.device:
+@dataclass(frozen=True)
+class Machine:
+    """A description of a machine; what is None is found out.
+
+    >>> Machine.described("bf16=true,cores=2").cores
+    2
+    """
+
+    cores: int | None = None
+    """Processor cores that this process may use."""
+    load: float | None = None
+    """Processor cores that others keep busy."""
+    memory: float | None = None
+    """Bytes of memory that are free."""
+    bf16: bool | None = None
+    """The processor multiplies matrices of bf16 (AMX)."""
+    cuda: int | None = None
+    """How many GPUs CUDA finds."""
+    mps: bool | None = None
+    """There is one of Apple's GPUs."""
+
+    @classmethod
+    @lru_cache
+    def described(cls, text: str) -> "Machine":
+        """The machine of a description: name=value,name=value. Raises EufccError for any other text."""
+        try:
+            values = dict(part.split("=") for part in text.split(",") if part)
+            known = {field.name for field in fields(cls)}
+            if not values.keys() <= known:
+                raise ValueError(f"known: {', '.join(sorted(known))}")
+            return cls(**{name: json.loads(value) for name, value in values.items()})
+        except ValueError as error:
+            raise EufccError(f"{VARIABLE}={text}: {error}", hint=f"for example {VARIABLE}=cores=2") from error
+
+
+def _described() -> Machine:
+    return Machine.described(os.environ.get(VARIABLE, ""))
+
+
+def cores() -> int:
+    """The processor cores that this process may use: its affinity, and its control groups' share of time."""
+    if (described := _described().cores) is not None:
+        return described
+    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(there, round(cpu_limit() or there)))
+
+
+def load() -> float:
+    """The processor cores that are busy, of all the machine's, over a twentieth of a second."""
+    if (described := _described().load) is not None:
+        return described
+    import psutil
+
+    return psutil.cpu_percent(0.05) / 100 * (os.cpu_count() or 1)
+
+
+def free_memory() -> int:
+    """Bytes of memory that this process can still take.
+
+    What the system has available without swapping (other programs have theirs already), and not more than
+    what the limits of the process's control groups (containers, batch systems) leave.
+    """
+    if (described := _described().memory) is not None:
+        return int(described)
+    import psutil
+
+    available = int(psutil.virtual_memory().available)
+    left = memory_left()
+    return available if left is None else min(available, left)
+
+
+def used_memory() -> int:
+    """Bytes of memory that this process has now."""
+    import psutil
+
+    return int(psutil.Process().memory_info().rss)
+
+
+def has_bf16_matrices() -> bool:
+    """Whether the processor has matrix units for bf16; vector units make bf16 slower than float32."""
+    if (described := _described().bf16) is not None:
+        return described
+    import torch
+
+    return bool(getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)())
+
+
+def cuda_devices() -> int:
+    """How many GPUs CUDA finds."""
+    if (described := _described().cuda) is not None:
+        return described
+    import torch
+
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
+
+
+def has_mps() -> bool:
+    """Whether there is one of Apple's GPUs."""
+    if (described := _described().mps) is not None:
+        return described
+    import torch
+
+    return torch.backends.mps.is_available()
+
+
+def select_device(name: str = "auto") -> "torch.device":
     """The device of that name; auto: the GPU if there is one. Raises ModelError where it is not there."""
+    import torch
+
     if name == "auto":
-        mps = torch.backends.mps.is_available()
-        return torch.device("cuda" if torch.cuda.is_available() else "mps" if mps else "cpu")
+        return torch.device("cuda" if cuda_devices() else "mps" if has_mps() else "cpu")
     try:
         device = torch.device(name)
     except RuntimeError as error:
         raise ModelError(f"--device {name}: no such device", hint="choose auto, cpu, cuda or mps") from error
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not there.get(device.type, False) or (device.index or 0) >= max(1, torch.cuda.device_count()):
+    there = {"cpu": 1, "cuda": cuda_devices(), "mps": int(has_mps())}.get(device.type, 0)
+    if (device.index or 0) >= there:
         raise ModelError(f"--device {name}: not on this machine", hint="choose --device auto or cpu")
     return device
 
 
-def select_precision(name: str, device: torch.device, *, inference: bool = False) -> torch.dtype:
+def select_precision(name: str, device: "torch.device", *, inference: bool = False) -> "torch.dtype":
     """The type of the network's arithmetic; auto: bf16 on a GPU that has it, else float32.
 
-    For inference, auto is bf16 on a processor with matrix units for it, too; vector units alone
-    (AVX512-BF16) make it slower than float32.
+    For inference, auto is bf16 on a processor with matrix units for it, too.
     """
+    import torch
+
     if name == "auto":
         has_bf16 = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-        has_bf16 = has_bf16 or (inference and device.type == "cpu" and _cpu_has_bf16())
+        has_bf16 = has_bf16 or (inference and device.type == "cpu" and has_bf16_matrices())
         return torch.bfloat16 if has_bf16 else torch.float32
     if name == "fp16" and device.type == "cpu":
         raise ModelError("--precision fp16: not on the CPU", hint="choose fp32 or bf16")
@@ -42,9 +162,9 @@ def select_precision(name: str, device: torch.device, *, inference: bool = False
     return types[name]
 
 
-def _cpu_has_bf16() -> bool:
-    """Whether the processor multiplies matrices in bf16."""
-    return bool(getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)())
+def precision_name(precision: "torch.dtype") -> str:
+    """What `--precision` calls a type of arithmetic: fp32, bf16 or fp16."""
+    return {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}[str(precision).removeprefix("torch.")]
 
 
 @cache

@@ -21,9 +21,8 @@ import timm
 import torch
 from PIL import Image
 
-from eufcc_cli.core.download.workers import cores
 from eufcc_cli.core.files import Root
-from eufcc_cli.core.machine import select_precision
+from eufcc_cli.core.machine import cores, select_precision
 from eufcc_cli.core.model.batching import BatchSize
 from eufcc_cli.core.model.checkpoint import load_model, save_config, save_weights
 from eufcc_cli.core.model.network import Network, create_backbone

@@ -668,11 +668,12 @@ def test_a_damaged_run_does_not_hide_the_others(
 
 
 def test_a_model_without_calibration_says_so_and_can_get_one(
-    here: Callable[..., tuple[int, str, str]], two_runs: Path, pictures: list[Path]
+    here: Callable[..., tuple[int, str, str]], two_runs: Path, pictures: list[Path], processor: str
 ) -> None:
     config = two_runs / "runs" / "twin" / "config.json"
     content = json.loads(config.read_text())
     before = content.pop("calibration")
+    assert before["precision"] == processor
     config.write_text(json.dumps(content))
     code, _, err = here(pictures[0], "--model", "twin", root=two_runs)
     assert code == 0
@@ -683,7 +684,9 @@ def test_a_model_without_calibration_says_so_and_can_get_one(
         CliRunner().invoke(app, ["--root", str(two_runs), "evaluate", "--calibrate", "twin"]).exit_code == 0
     )
     after = json.loads(config.read_text())["calibration"]
-    for facet, values in before.items():  # evaluation scores as training did
-        assert after[facet]["images"] == values["images"]
-        assert after[facet]["temperature"] == pytest.approx(values["temperature"], rel=1e-3)
-        assert after[facet]["thresholds"].keys() == values["thresholds"].keys()
+    assert after["precision"] == processor
+    for facet, values in before["facets"].items():  # evaluation scores as training did
+        fitted = after["facets"][facet]
+        assert fitted["images"] == values["images"]
+        assert fitted["temperature"] == pytest.approx(values["temperature"], rel=1e-3)
+        assert fitted["thresholds"].keys() == values["thresholds"].keys()

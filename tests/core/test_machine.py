@@ -1,12 +1,17 @@
-"""Precisions, and memory that is kept."""
+"""What the machine offers, measured or described; precisions; memory that is kept."""
 
+import os
 import platform
 import subprocess
 import sys
+from pathlib import Path
 
+import psutil
 import pytest
 import torch
 
+from eufcc_cli.core import control_groups, machine
+from eufcc_cli.core.errors import EufccError, ModelError
 from eufcc_cli.core.machine import select_precision
 
 _FAULTS = """
@@ -32,7 +37,100 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before[0])
 
 @pytest.mark.parametrize("amx", [False, True])
 def test_inference_is_in_bf16_only_with_matrix_units(monkeypatch: pytest.MonkeyPatch, amx: bool) -> None:
+    monkeypatch.delenv("EUFCC_MACHINE", raising=False)
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx, raising=False)
+    _expect_bf16(amx)
+
+
+@pytest.mark.parametrize("amx", [False, True])
+def test_a_description_decides_over_the_machine(monkeypatch: pytest.MonkeyPatch, amx: bool) -> None:
+    described = f"bf16={str(amx).lower()},cores=3,memory=5e9,cuda=2,mps=false,load=0.5"
+    monkeypatch.setenv("EUFCC_MACHINE", described)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: not amx, raising=False)
+    _expect_bf16(amx)
+    assert (machine.cores(), machine.free_memory(), machine.load()) == (3, 5_000_000_000, 0.5)
+    assert machine.select_device().type == "cuda"
+    assert machine.select_device("cuda:1").index == 1
+    for absent in ("cuda:2", "mps", "banana"):
+        with pytest.raises(ModelError, match=f"--device {absent}"):
+            machine.select_device(absent)
+
+
+@pytest.mark.parametrize("text", ["cores", "cores=two", "wings=2", "cores=2=3"])
+def test_a_description_that_says_nothing_known_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setenv("EUFCC_MACHINE", text)
+    with pytest.raises(EufccError, match="EUFCC_MACHINE"):
+        machine.cores()
+
+
+def test_the_machine_that_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("EUFCC_MACHINE", raising=False)
+    assert 1 <= machine.cores() <= (os.cpu_count() or 1)
+    assert 0 < machine.used_memory() < psutil.virtual_memory().total
+    assert 0 < machine.free_memory() < psutil.virtual_memory().total
+    assert 0 <= machine.load() <= (os.cpu_count() or 1)
+
+
+def _tree(root: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    return root
+
+
+def test_limits_of_one_hierarchy_of_control_groups(tmp_path: Path) -> None:
+    """Version 2: the tightest of a group and those above it counts, and pages of files are not used up."""
+    group = "sys/fs/cgroup/batch/job"
+    root = _tree(
+        tmp_path,
+        {
+            "proc/self/cgroup": "0::/batch/job\n",
+            f"{group}/memory.max": "8000\n",
+            f"{group}/memory.current": "5000\n",
+            f"{group}/memory.stat": "anon 3000\ninactive_file 1500\n",
+            f"{group}/cpu.max": "max 100000\n",
+            "sys/fs/cgroup/batch/memory.max": "max\n",
+            "sys/fs/cgroup/batch/memory.current": "9000\n",
+            "sys/fs/cgroup/batch/cpu.max": "250000 100000\n",
+        },
+    )
+    assert control_groups.memory_left(root) == 8000 - (5000 - 1500)
+    assert control_groups.cpu_limit(root) == 2.5
+    (root / group / "memory.max").write_text("max\n")
+    (root / "sys/fs/cgroup/batch/cpu.max").write_text("max 100000\n")
+    assert control_groups.memory_left(root) is None
+    assert control_groups.cpu_limit(root) is None
+
+
+def test_limits_of_control_groups_by_resource(tmp_path: Path) -> None:
+    """Version 1, seen from a container: the path is the host's, the folders are the container's own."""
+    root = _tree(
+        tmp_path,
+        {
+            "proc/self/cgroup": "5:memory:/docker/1234\n3:cpu,cpuacct:/docker/1234\n0::/\n",
+            "sys/fs/cgroup/memory/memory.limit_in_bytes": "2000\n",
+            "sys/fs/cgroup/memory/memory.usage_in_bytes": "3000\n",
+            "sys/fs/cgroup/memory/memory.stat": "total_inactive_file 100\n",
+            "sys/fs/cgroup/cpu/cpu.cfs_quota_us": "150000\n",
+            "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000\n",
+        },
+    )
+    assert control_groups.memory_left(root) == 0
+    assert control_groups.cpu_limit(root) == 1.5
+    (root / "sys/fs/cgroup/memory/memory.limit_in_bytes").write_text("9223372036854771712\n")
+    (root / "sys/fs/cgroup/cpu/cpu.cfs_quota_us").write_text("-1\n")
+    assert control_groups.memory_left(root) is None
+    assert control_groups.cpu_limit(root) is None
+
+
+def test_a_machine_without_control_groups_has_no_limits(tmp_path: Path) -> None:
+    assert control_groups.memory_left(tmp_path) is None
+    assert control_groups.cpu_limit(tmp_path) is None
+
+
+def _expect_bf16(amx: bool) -> None:
     cpu = torch.device("cpu")
     assert select_precision("auto", cpu, inference=True) == (torch.bfloat16 if amx else torch.float32)
     assert select_precision("auto", cpu) == torch.float32

@@ -18,9 +18,9 @@ from eufcc_cli import __version__
 from eufcc_cli.core.demo.camera import jpeg
 from eufcc_cli.core.demo.plan import Plan, plan
 from eufcc_cli.core.demo.providers import OUTER
-from eufcc_cli.core.download.workers import cores
 from eufcc_cli.core.errors import CollectError
 from eufcc_cli.core.files import SPLITS, Root, image_stem, write_bytes, write_text
+from eufcc_cli.core.machine import cores
 from eufcc_cli.core.progress import SILENT, Progress
 from eufcc_cli.core.taxonomy.annotations import DATABASE, FACETS, ID, IMAGE_URL, PROVIDER, facet_column
 from eufcc_cli.core.taxonomy.hierarchy import build_trees

@@ -12,10 +12,11 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from eufcc_cli.core.download.ledger import OK, Ledger, recorded_file
-from eufcc_cli.core.download.workers import Workers, cores
+from eufcc_cli.core.download.workers import Workers
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.http import event_loop
 from eufcc_cli.core.images.fingerprint import LOOK_BYTES, looks
+from eufcc_cli.core.machine import cores
 from eufcc_cli.core.progress import SILENT, Progress
 from eufcc_cli.core.taxonomy.annotations import FACET_COLUMNS, ID, read_table
 

@@ -37,7 +37,7 @@ from eufcc_cli.core.download.store import (
     adopt_all,
     store,
 )
-from eufcc_cli.core.download.workers import CrashError, Workers, cores
+from eufcc_cli.core.download.workers import CrashError, Workers
 from eufcc_cli.core.errors import DataError
 from eufcc_cli.core.files import Root, image_stem
 from eufcc_cli.core.http import event_loop
@@ -45,6 +45,7 @@ from eufcc_cli.core.http.body import Spool
 from eufcc_cli.core.http.client import MAX_REDIRECTS, Answer, Client, web_address
 from eufcc_cli.core.http.politeness import FetchError, Host, Politeness
 from eufcc_cli.core.images.decode import MAX_PIXELS
+from eufcc_cli.core.machine import cores
 from eufcc_cli.core.progress import SILENT, Progress
 
 log = logging.getLogger("eufcc")

@@ -10,10 +10,11 @@ from eufcc_cli.core.download.image_files import walk_files
 from eufcc_cli.core.download.ledger import OK, PLACEHOLDER, Entry, Ledger, recorded_file, stays_inside
 from eufcc_cli.core.download.origins import Origin
 from eufcc_cli.core.download.store import CRASHED, INCOMING, Rejected, Stored, Storing, adopt_all, check_all
-from eufcc_cli.core.download.workers import Workers, cores
+from eufcc_cli.core.download.workers import Workers
 from eufcc_cli.core.files import Root, image_id_of, is_text
 from eufcc_cli.core.http import event_loop
 from eufcc_cli.core.images.decode import MAX_PIXELS
+from eufcc_cli.core.machine import cores
 from eufcc_cli.core.progress import SILENT, Progress, Task
 
 

@@ -34,11 +34,6 @@ _ENVIRONMENT = {
 }
 
 
-def cores() -> int:
-    """The processor cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 class CrashError(Exception):
     """A call ended its process, or did not end."""
 

@@ -13,6 +13,7 @@ from eufcc_cli.core.evaluation.ensembles import Ensemble
 from eufcc_cli.core.evaluation.eval_split import Scores, Source, TestSplit
 from eufcc_cli.core.evaluation.scoring import ModelScorer
 from eufcc_cli.core.files import Root, write_text
+from eufcc_cli.core.machine import precision_name
 from eufcc_cli.core.metrics.calibration import Calibration, Coherence, fit_calibration
 from eufcc_cli.core.model.checkpoint import read_config, save_config
 from eufcc_cli.core.progress import SILENT, Progress
@@ -31,7 +32,7 @@ def calibrate(source: Source, split: TestSplit, root: Root, progress: Progress =
     if processes.join()[0] != 0:
         return {}
     truth = {facet: targets.dense(scores.rows) for facet, targets in split.targets(source.vocabulary).items()}
-    calibration = fit_calibration(scores.facets, truth, source.vocabulary)
+    calibration = fit_calibration(scores.facets, truth, source.vocabulary, _precision(source))
     if keep.name == "config.json":
         config = read_config(keep.parent)
         config.pop("eufcc_format")
@@ -63,6 +64,13 @@ def _place(source: Source, root: Root) -> Path:
         f"--calibrate: {source.name} has no folder to keep a calibration in",
         hint="name runs, model folders, or ensembles of them with equal weights",
     )
+
+
+def _precision(source: Source) -> str:
+    """That of a model's scores; an ensemble's members are loaded alike."""
+    first = source.members[0] if isinstance(source, Ensemble) else source
+    assert isinstance(first, ModelScorer)
+    return precision_name(first.model.precision)
 
 
 def _tags_needed(

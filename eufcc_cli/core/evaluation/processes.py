@@ -6,6 +6,8 @@ from typing import TypeVar
 import torch
 from torch import distributed
 
+from eufcc_cli.core.machine import cuda_devices
+
 T = TypeVar("T")
 
 
@@ -14,8 +16,8 @@ def join() -> tuple[int, int]:
     if int(os.environ.get("WORLD_SIZE", "1")) <= 1:
         return 0, 1
     if not distributed.is_initialized():
-        if torch.cuda.is_available():
-            torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
+        if gpus := cuda_devices():
+            torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % gpus)
         # Only small objects travel between the processes, so gloo serves CPU and GPU alike.
         distributed.init_process_group("gloo")
     return distributed.get_rank(), distributed.get_world_size()

@@ -124,15 +124,21 @@ class Calibration:
     """The calibration of every facet, kept in a model's config.json."""
 
     facets: dict[str, FacetCalibration]
+    precision: str | None = None
+    """The arithmetic of the scores that it was fitted on: fp32, bf16 or fp16."""
 
     def to_json(self) -> dict[str, Any]:
-        return {facet: calibration.to_json() for facet, calibration in self.facets.items()}
+        facets = {facet: calibration.to_json() for facet, calibration in self.facets.items()}
+        return {"precision": self.precision, "facets": facets}
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "Calibration":
         """Raises ModelError where a model file says something that cannot be."""
         try:
-            return cls({facet: FacetCalibration.from_json(values) for facet, values in content.items()})
+            facets = content.get("facets", content)  # as version 0.1 wrote it
+            precision = content.get("precision") if facets is not content else None
+            read = {facet: FacetCalibration.from_json(values) for facet, values in facets.items()}
+            return cls(read, precision)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ModelError(
                 f"its calibration: {type(error).__name__}: {error}",
@@ -141,9 +147,12 @@ class Calibration:
 
 
 def fit_calibration(
-    log_scores: Mapping[str, np.ndarray], truth: Mapping[str, np.ndarray], vocabulary: "Vocabulary"
+    log_scores: Mapping[str, np.ndarray],
+    truth: Mapping[str, np.ndarray],
+    vocabulary: "Vocabulary",
+    precision: str | None = None,
 ) -> Calibration:
-    """Fit both parts on validation images.
+    """Fit both parts on validation images, on scores of this precision.
 
     log_scores: per facet, float [m, n], as the method gives them (not yet coherent); truth: per facet,
     bool [m, n]. Images without a true tag in a facet say nothing about it and may be among the m.
@@ -152,7 +161,8 @@ def fit_calibration(
         {
             facet: _fit_facet(log_scores[facet], truth[facet], vocabulary.facets[facet])
             for facet in vocabulary.facets
-        }
+        },
+        precision,
     )
 
 

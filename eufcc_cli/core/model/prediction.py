@@ -13,10 +13,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from eufcc_cli.core.download.workers import cores
 from eufcc_cli.core.errors import ImageError, ModelError
 from eufcc_cli.core.images.decode import open_pixels
-from eufcc_cli.core.machine import keep_freed_memory
+from eufcc_cli.core.machine import cores, keep_freed_memory
 from eufcc_cli.core.model.batching import BatchSize
 from eufcc_cli.core.model.network import Network
 from eufcc_cli.core.model.preprocessing import Preprocessing, as_images

@@ -113,6 +113,8 @@ def train_run(
             )
     counts = {facet: np.bincount(t.indices, minlength=t.size) for facet, t in split.targets.items()}
     model = new_clip_model(config, name, vocabulary) if clip else _new_model(config, name, vocabulary, counts)
+    # What `evaluate` and `tag` compute by default here: figures and calibration are of those very scores.
+    model.precision = select_precision("auto", device, inference=True)
     with accelerator.main_process_first():  # one process builds the cache, the others find it
         squares, validation_squares = (
             open_squares(root, part, model.preprocessing, config, device, progress)

@@ -4,9 +4,9 @@ import shutil
 
 import torch
 
-from eufcc_cli.core.download.workers import cores
 from eufcc_cli.core.errors import ModelError
 from eufcc_cli.core.files import Root
+from eufcc_cli.core.machine import cores
 from eufcc_cli.core.model.preprocessing import Preprocessing
 from eufcc_cli.core.progress import Progress
 from eufcc_cli.core.training.config import TrainConfig

@@ -10,6 +10,7 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 from torch import Tensor, nn
 
+from eufcc_cli.core.machine import precision_name
 from eufcc_cli.core.metrics.calibration import Calibration, fit_calibration
 from eufcc_cli.core.metrics.ranking import RankMeans, rank_metrics
 from eufcc_cli.core.model.tagging_model import TaggingModel
@@ -42,7 +43,7 @@ class Validation:
         facets = self.model.vocabulary.facets
         log_scores = {facet: torch.cat([scores[facet] for scores, _ in parts]).numpy() for facet in facets}
         truth = {facet: torch.cat([truths[facet] for _, truths in parts]).numpy() for facet in facets}
-        return fit_calibration(log_scores, truth, self.model.vocabulary)
+        return fit_calibration(log_scores, truth, self.model.vocabulary, precision_name(self.model.precision))
 
     def _scored(self, network: nn.Module) -> Iterator[tuple[dict[str, Tensor], dict[str, Tensor]]]:
         """Log-scores and true tags, batch by batch."""

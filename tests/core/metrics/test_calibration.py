@@ -150,9 +150,14 @@ def test_nan_scores_are_an_error() -> None:
 
 def test_json_keeps_everything() -> None:
     vocabulary, scores, truth, _ = simulated(300, seed=8)
-    fitted = fit_calibration({"materials": scores}, {"materials": truth}, vocabulary)
-    again = Calibration.from_json(json.loads(json.dumps(fitted.to_json()))).facets["materials"]
+    fitted = fit_calibration({"materials": scores}, {"materials": truth}, vocabulary, "bf16")
+    whole = Calibration.from_json(json.loads(json.dumps(fitted.to_json())))
+    assert whole.precision == "bf16"
+    again = whole.facets["materials"]
     first = fitted.facets["materials"]
+    earlier = Calibration.from_json(fitted.to_json()["facets"])  # without a word about precision
+    assert earlier.precision is None
+    assert earlier.facets["materials"].temperature == first.temperature
     assert (again.temperature, again.bias, again.thresholds) == (
         first.temperature,
         first.bias,
@@ -167,6 +172,8 @@ def test_json_keeps_everything() -> None:
         {"materials": {}},
         {"materials": None},
         [1, 2],
+        {"facets": None},
+        {"facets": {"materials": {}}},
         {"materials": {"images": 1, "temperature": 0, "bias": 0, "thresholds": {}, "curve": []}},
         {"materials": {"images": 1, "temperature": 1, "bias": "x", "thresholds": {}, "curve": []}},
         {"materials": {"images": 1, "temperature": 1, "bias": 0, "thresholds": {"a": 1}, "curve": []}},

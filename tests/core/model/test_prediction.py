@@ -13,6 +13,7 @@ from PIL import Image
 
 from eufcc_cli.core.errors import ImageError, ModelError
 from eufcc_cli.core.files import Root
+from eufcc_cli.core.machine import select_precision
 from eufcc_cli.core.model.batching import STEADY
 from eufcc_cli.core.model.checkpoint import load_model, save_config, save_weights
 from eufcc_cli.core.model.network import Network, create_backbone
@@ -25,12 +26,20 @@ VOCABULARY = Vocabulary({"materials": FacetVocabulary(("metal", "bronze", "wood"
 
 
 @pytest.fixture(scope="module")
-def model() -> TaggingModel:
+def model(processor: str) -> TaggingModel:
     torch.manual_seed(0)
     network = Network(create_backbone("convnext_mini"), {"materials": 3})
     methods = build_methods("multilabel", VOCABULARY)
     network.eval().to(memory_format=torch.channels_last)
-    return TaggingModel("random", "multilabel", VOCABULARY, network, methods, Preprocessing(size=32))
+    return TaggingModel(
+        "random",
+        "multilabel",
+        VOCABULARY,
+        network,
+        methods,
+        Preprocessing(size=32),
+        precision=select_precision("auto", torch.device("cpu"), inference=True),
+    )
 
 
 @pytest.fixture(scope="module")

@@ -1,19 +1,22 @@
 """The coverage promise on drawn images that neither training nor calibration has seen."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from eufcc_cli.core.demo import draw_collection
 from eufcc_cli.core.files import Root
+from eufcc_cli.core.machine import precision_name
 from eufcc_cli.core.metrics.calibration import Coherence, fit_calibration
 from eufcc_cli.core.model.checkpoint import load_model
 from eufcc_cli.core.model.prediction import predict
 from eufcc_cli.core.model.tagging_model import TaggingModel
 from eufcc_cli.core.tagging.selection import Choice
 from eufcc_cli.core.tagging.tagger import Tagger, calibration_of
-from eufcc_cli.core.training.data import load_split
+from eufcc_cli.core.training.data import Split, load_split
 
 
 @pytest.fixture(scope="module")
@@ -22,13 +25,27 @@ def model(trained: Path) -> TaggingModel:
 
 
 @pytest.fixture(scope="module")
-def held_out(
-    model: TaggingModel, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Log-scores and true tags of freshly drawn images of the same museums, per facet."""
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Root:
+    """Freshly drawn images of the same museums."""
     root = Root(tmp_path_factory.mktemp("fresh"))
     draw_collection(root, images=500, seed=8)
-    split = load_split(root, "train", model.vocabulary)
+    return root
+
+
+@pytest.fixture(scope="module")
+def held_out(model: TaggingModel, fresh: Root) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Log-scores and true tags of the fresh images, per facet."""
+    return _scored(model, load_split(fresh, "train", model.vocabulary))
+
+
+@pytest.fixture(scope="module")
+def held_out_elsewhere(model: TaggingModel, fresh: Root) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """The same from a machine that computes at another precision than the one that trained the model."""
+    other = torch.float32 if model.precision == torch.bfloat16 else torch.bfloat16
+    return _scored(replace(model, precision=other), load_split(fresh, "train", model.vocabulary))
+
+
+def _scored(model: TaggingModel, split: Split) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     predictions = list(predict(model, ((str(path), path) for path in split.files), batch_size=64))
     truth = split.truth(np.arange(len(split)))
     return {
@@ -67,20 +84,45 @@ def truth_count(truth: np.ndarray) -> int:
     return int(truth.any(axis=1).sum())
 
 
-def test_training_stores_a_calibration_for_every_facet(model: TaggingModel) -> None:
+def test_training_stores_a_calibration_for_every_facet(model: TaggingModel, processor: str) -> None:
     calibration = calibration_of(model)
     assert calibration is not None
+    assert calibration.precision == processor == precision_name(model.precision)
     assert calibration.facets.keys() == model.vocabulary.facets.keys()
     assert calibration.facets["objectTypes"].images > 0
 
 
+@pytest.mark.parametrize("alpha", [0.05, 0.1, 0.2, 0.3])
+def test_a_model_keeps_its_promise_at_another_precision(
+    model: TaggingModel,
+    held_out: dict[str, tuple[np.ndarray, np.ndarray]],
+    held_out_elsewhere: dict[str, tuple[np.ndarray, np.ndarray]],
+    alpha: float,
+) -> None:
+    """Trained and calibrated at one precision, it covers as much at the other, with as many tags."""
+    calibration = calibration_of(model)
+    assert calibration is not None
+    for facet in ("objectTypes", "materials"):
+        threshold = calibration.facets[facet].threshold(1 - alpha)
+        shares, tags = [], []
+        for scores, truth in (held_out[facet], held_out_elsewhere[facet]):
+            rows = truth.any(axis=1)
+            suggested = Coherence(model.vocabulary.facets[facet])(scores[rows]) >= threshold
+            shares.append(float(((suggested & truth[rows]).sum(1) / truth[rows].sum(1)).mean()))
+            tags.append(float(suggested.sum(1).mean()))
+        assert (held_out[facet][0] != held_out_elsewhere[facet][0]).any()  # they are other scores
+        assert shares[1] == pytest.approx(shares[0], abs=0.01)
+        assert tags[1] == pytest.approx(tags[0], rel=0.02)
+
+
+@pytest.mark.parametrize("where", ["held_out", "held_out_elsewhere"])
 def test_calibrated_probabilities_are_near_the_frequencies(
-    model: TaggingModel, held_out: dict[str, tuple[np.ndarray, np.ndarray]]
+    model: TaggingModel, where: str, request: pytest.FixtureRequest
 ) -> None:
     """On fresh images, tags said to be some 30 % likely are right some 30 % of the time."""
     calibration = calibration_of(model)
     assert calibration is not None
-    scores, truth = held_out["objectTypes"]
+    scores, truth = request.getfixturevalue(where)["objectTypes"]
     rows = truth.any(axis=1)
     coherent = Coherence(model.vocabulary.facets["objectTypes"])(scores[rows])
     probabilities, right = calibration.facets["objectTypes"].probabilities(coherent), truth[rows]

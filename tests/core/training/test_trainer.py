@@ -85,7 +85,7 @@ def test_a_run_holds_what_scoring_needs_and_where_it_comes_from(uninterrupted: P
     assert config["versions"]["torch"] == version("torch")
     assert config["training"]["lr"] is None
     assert config["derived"] == {"optimizer": "muon", "lr": 5e-3}
-    assert set(config["calibration"]) == set(config["vocabulary"]["facets"])
+    assert set(config["calibration"]["facets"]) == set(config["vocabulary"]["facets"])
     rows = history(uninterrupted, "whole")
     assert [row["epoch"] for row in rows] == ["1", "2", "3"]
     assert float(rows[-1]["loss"]) < float(rows[0]["loss"])

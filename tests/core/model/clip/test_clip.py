@@ -251,7 +251,9 @@ def test_without_open_clip_the_error_names_the_extra(monkeypatch):
 def test_a_run_is_a_model_like_any_other(clip_root):
     for method in ("clip-1-tag", "clip-all-tags", "clip-1-tag-prompt"):
         config = json.loads((clip_root / "runs" / method / "config.json").read_text())
-        assert config["finished"] and set(config["calibration"]) == set(config["vocabulary"]["facets"])
+        assert config["finished"] and set(config["calibration"]["facets"]) == set(
+            config["vocabulary"]["facets"]
+        )
         assert config["versions"]["open_clip_torch"] == open_clip.__version__
         prompts = config["method_options"]["prompts"]
         with_prompt = method == "clip-1-tag-prompt"
