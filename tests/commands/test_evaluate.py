@@ -15,7 +15,7 @@ from tests.core.evaluation.tiny import make_root, save_model
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def made(tmp_path_factory, processor):
     folder = tmp_path_factory.mktemp("collection")
     root = make_root(folder)
     save_model(root, "ml", "multilabel", 0)

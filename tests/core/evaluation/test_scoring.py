@@ -18,7 +18,7 @@ from tests.core.evaluation.tiny import make_root, save_model
 
 
 @pytest.fixture
-def collection(tmp_path):
+def collection(tmp_path, processor):
     root = make_root(tmp_path)
     save_model(root, "ml")
     return root
@@ -166,7 +166,9 @@ def started(root, **environment):
     command += ["--bootstrap", "20", "--no-keep-scores", "--device", "cpu"]
     return {
         "args": command,
-        "env": {"OMP_NUM_THREADS": "1", "PATH": os.environ["PATH"]} | environment,
+        "env": {name: os.environ[name] for name in ("PATH", "EUFCC_MACHINE")}
+        | {"OMP_NUM_THREADS": "1"}
+        | environment,
         "stdout": subprocess.PIPE,
         "stderr": subprocess.PIPE,
         "text": True,
