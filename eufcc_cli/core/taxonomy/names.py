@@ -79,6 +79,28 @@ def write_names(path: Path, names: Names) -> None:
 
 
 @cache
+def _glossary_rows() -> list[dict[str, str]]:
+    text = (files(__package__) / "glossary.csv").read_text(encoding="utf-8")
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+@cache
+def glossary_paths(facet: str, language: str = "ca") -> Mapping[str, tuple[str, ...]]:
+    """{published tag: its whole path in a language} of a facet of EUFCC-340K; `ca` are the tags themselves.
+
+    >>> glossary_paths("materials", "en")["bronze"]
+    ('metal', 'nonferrous metal', 'copper alloy', 'bronze')
+    """
+    column = "tag" if language == "ca" else language
+    name = {row["tag"]: row[column] for row in _glossary_rows() if row["facet"] == facet}
+    return {
+        row["tag"]: tuple(name[tag] for tag in row["path"].split(" | "))
+        for row in _glossary_rows()
+        if row["facet"] == facet
+    }
+
+
+@cache
 def glossary() -> Mapping[str, Mapping[str, ByLanguage]]:
     """{facet: {tag: names}} of every published tag of EUFCC-340K, in the languages of LANGUAGES.
 
@@ -86,8 +108,7 @@ def glossary() -> Mapping[str, Mapping[str, ByLanguage]]:
     ('wood', ['Holz'])
     """
     found: dict[str, dict[str, ByLanguage]] = {}
-    text = (files(__package__) / "glossary.csv").read_text(encoding="utf-8")
-    for row in csv.DictReader(io.StringIO(text)):
+    for row in _glossary_rows():
         names = {language: [row[language]] for language in ("en", "es", "fr", "de")} | {"ca": [row["tag"]]}
         if row["en_plural"] and row["en_plural"] != row["en"]:
             names["en"].append(row["en_plural"])

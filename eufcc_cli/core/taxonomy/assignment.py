@@ -1,0 +1,228 @@
+"""What every distinct text and word of a museum's facet columns becomes, with what a person decided of it."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import chain
+
+from eufcc_cli.core.taxonomy.annotations import FACETS, canonical, paths
+from eufcc_cli.core.taxonomy.terms import Match, TagPath, TermMatcher, key_of
+from eufcc_cli.core.taxonomy.words import Word, inflected, words_of
+
+PATH_SEPARATOR, TERM_SEPARATOR = " | ", " $ "
+MIN_COUNT = 5
+"""Records that have to name a word before it becomes a term of its own."""
+_LONGEST_OWN = 3  # words of a term of its own
+_LONGEST_NAME = 60  # and its letters
+
+Texts = Mapping[str, Mapping[str, int]]
+"""{facet: {text of a cell, or of one item of a cell that holds several: records with it}}."""
+
+
+@dataclass(frozen=True)
+class TermRow:
+    """A row of data/terms.csv: a text or word, the records that hold it, and what it became.
+
+    term: paths as the published format writes them (`metal | bronze $ wood`), or "". automatic: what term
+    was before a person changed it.
+    """
+
+    facet: str
+    text: str
+    count: int
+    term: str
+    how: str
+    automatic: str
+
+    @property
+    def edited(self) -> bool:
+        """True where a person decided what it becomes: `term` differs, or the row is the person's own."""
+        return self.term != self.automatic or (self.how in ("edited", "") and not self.term)
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.facet, canonical(self.text).casefold()
+
+
+@dataclass
+class Assignment:
+    """What became of the texts of each facet.
+
+    annotations: {facet: {text as given: annotation in the published format, "" for none}}; rows: those of
+    data/terms.csv, most frequent first.
+    """
+
+    annotations: dict[str, dict[str, str]] = field(default_factory=dict)
+    rows: list[TermRow] = field(default_factory=list)
+
+    def annotation(self, facet: str, texts: Iterable[str]) -> str:
+        """The annotation of a record whose cells of a facet hold these texts.
+
+        >>> known = {"materials": {"bronze": "metal | bronze", "metal": "metal", "?": ""}}
+        >>> Assignment(known).annotation("materials", ["metal", "bronze", "?"])
+        'metal | bronze'
+        """
+        known = self.annotations.get(facet, {})
+        return joined(chain.from_iterable(paths(known.get(text, "")) for text in texts))
+
+    def unmatched(self, facet: str | None = None) -> list[TermRow]:
+        """The single words that became nothing, of one facet or all, most frequent first."""
+        return [
+            row
+            for row in self.rows
+            if row.how == "none" and facet in (None, row.facet) and " " not in row.text and row.count
+        ]
+
+
+def joined(found: Iterable[TagPath]) -> str:
+    """Paths as one annotation, each once, without those that another one continues.
+
+    >>> joined([("metal",), ("wood",), ("metal", "bronze"), ("wood",)])
+    'wood $ metal | bronze'
+    """
+    distinct = list(dict.fromkeys(found))
+    above = {path[:depth] for path in distinct for depth in range(1, len(path))}
+    return TERM_SEPARATOR.join(PATH_SEPARATOR.join(path) for path in distinct if path not in above)
+
+
+def assign(
+    matcher: TermMatcher, texts: Texts, rows: Iterable[TermRow] = (), min_count: int = MIN_COUNT
+) -> Assignment:
+    """Turn the texts of facet columns into annotations.
+
+    A text becomes what a person decided in `rows`, or else the known terms that it names. One of at most
+    three words that names none becomes a term of its own where at least `min_count` records hold it. The
+    decisions and the new terms are added to the matcher, and count inside longer texts as well.
+    """
+    old = list(rows)
+    assignment = Assignment()
+    new: list[TermRow] = []
+    for facet, counts in texts.items():
+        edits = [row for row in old if row.facet == facet and row.edited]
+        matcher.add_edits(facet, {row.text: decided(matcher, facet, row.term) for row in edits})
+        for name in _own_terms(matcher, facet, counts, min_count):
+            matcher.add_own(facet, name)
+        matches = {text: matcher.match(facet, text) for text in counts}
+        assignment.annotations[facet] = {text: _annotation(found) for text, found in matches.items()}
+        new += _rows(matcher, facet, counts, matches, edits)
+    # What a person decided of facets that these texts do not have stays for the next export.
+    new += [row for row in old if row.facet not in texts and row.edited]
+    order = {facet: number for number, facet in enumerate(FACETS)}
+    assignment.rows = sorted(new, key=lambda row: (-row.count, order.get(row.facet, len(order)), row.text))
+    return assignment
+
+
+def decided(matcher: TermMatcher, facet: str, term: str) -> tuple[TagPath, ...]:
+    """The paths that a person's entry stands for: paths, or terms by any of their names; none for nothing.
+
+    The deepest name of a path that is a known term brings its own path from the top. Several are separated
+    by ` $ ` or `;`.
+    """
+    found = []
+    for path in paths(term.replace(";", "$")):
+        depth, known = next(
+            ((d, place) for d in range(len(path), 0, -1) if (place := matcher.lookup(facet, path[d - 1]))),
+            (0, ()),
+        )
+        found.append((*known, *path[depth:]))
+    return tuple(found)
+
+
+def _annotation(matches: Iterable[Match]) -> str:
+    return joined(match.path for match in matches if match.path)
+
+
+def _own_terms(matcher: TermMatcher, facet: str, counts: Mapping[str, int], min_count: int) -> Iterator[str]:
+    """The names of the facet's own terms: whole texts, short and frequent enough, that name no known term."""
+    qualifying = matcher.rules.hues | matcher.rules.shades | matcher.rules.surfaces | matcher.rules.likenesses
+    candidates: dict[tuple[str, ...], Counter[str]] = defaultdict(Counter)
+    parsed: dict[str, list[Word]] = {}
+    for text, count in counts.items():
+        words = parsed[text] = words_of(text, matcher.rules)
+        if not 0 < len(words) <= _LONGEST_OWN or len(text) > _LONGEST_NAME:
+            continue
+        keys = tuple(word.key for word in words)
+        if (
+            not any(word.qualifier is not None for word in words)
+            and words[-1].part == words[0].part
+            and not qualifying & set(keys)
+            and any(len(key) > 1 and not key.isdigit() for key in keys)
+            and not any(found.path or found.how == "edited" for found in matcher.match(facet, text))
+        ):
+            candidates[keys][canonical(text)] += count
+    forms = {key_of(form): keys for keys in candidates for form in _forms(keys, matcher.language)}
+    forms |= {key_of(keys): keys for keys in candidates}
+    records: Counter[tuple[str, ...]] = Counter()
+    for text, words in parsed.items():
+        for keys in {forms[window] for window in _windows(words) if window in forms}:
+            records[keys] += counts[text]
+    accepted: set[str] = set()
+    for keys in sorted(candidates, key=lambda keys: (len(keys), len("".join(keys)), keys)):
+        inside = {key_of(keys[i:j]) for i in range(len(keys)) for j in range(i + 1, len(keys) + 1)}
+        if records[keys] >= min_count and not inside & accepted:
+            accepted |= {key_of(keys), *(key_of(form) for form in _forms(keys, matcher.language))}
+            spelled = candidates[keys]
+            yield max(spelled, key=lambda name: (spelled[name], name.islower(), name))
+
+
+def _forms(keys: tuple[str, ...], language: str | None) -> Iterator[tuple[str, ...]]:
+    for plural in inflected(keys[-1], language):
+        yield (*keys[:-1], plural)
+
+
+def _windows(words: list[Word]) -> Iterator[str]:
+    """The keys of all short stretches of a text that nothing qualifies."""
+    for i in range(len(words)):
+        for j in range(i + 1, min(i + _LONGEST_OWN, len(words)) + 1):
+            stretch = words[i:j]
+            if stretch[-1].part != stretch[0].part or stretch[-1].qualifier is not None:
+                break
+            yield key_of([word.key for word in stretch])
+
+
+def _rows(
+    matcher: TermMatcher,
+    facet: str,
+    counts: Mapping[str, int],
+    matches: Mapping[str, list[Match]],
+    edits: list[TermRow],
+) -> list[TermRow]:
+    """One row for each distinct text, and for each stretch of texts that was or could have been a term."""
+    spelled: dict[str, Counter[str]] = defaultdict(Counter)
+    records: Counter[str] = Counter()
+    for text, count in counts.items():
+        held = {canonical(found.text) for found in matches[text]} | {canonical(text)}
+        for key in {stretch.casefold() for stretch in held}:
+            records[key] += count
+        for stretch in held:
+            spelled[stretch.casefold()][stretch] += count
+    records.pop("", None)
+    own = {row.key[1]: row for row in edits}
+    rows = []
+    for key, count in records.items():
+        text = max(spelled[key], key=lambda name: (spelled[key][name], name.islower(), name))
+        if key in own:
+            row = own.pop(key)
+            rows.append(TermRow(facet, text, count, _written(matcher, row), "edited", row.automatic))
+        else:
+            found = matcher.match(facet, text)
+            term = _annotation(found)
+            rows.append(TermRow(facet, text, count, term, how_of(text, found), term))
+    rows += [
+        TermRow(facet, row.text, 0, _written(matcher, row), "edited", row.automatic) for row in own.values()
+    ]
+    return rows
+
+
+def how_of(text: str, matches: list[Match]) -> str:
+    """How a text as a whole came to its terms: as its only match did, or as words of it."""
+    named = [match for match in matches if match.path]
+    if not named:
+        return "edited" if any(match.how == "edited" for match in matches) else "none"
+    if all(canonical(match.text) == canonical(text) for match in named):
+        return named[0].how
+    return "edited" if all(match.how == "edited" for match in named) else "word"
+
+
+def _written(matcher: TermMatcher, row: TermRow) -> str:
+    return joined(decided(matcher, row.facet, row.term))

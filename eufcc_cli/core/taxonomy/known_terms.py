@@ -1,0 +1,66 @@
+"""The terms that a root knows: its label files, EUFCC-340K's glossary, and the names that both have."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from eufcc_cli.core.files import Root
+from eufcc_cli.core.taxonomy.hierarchy import Hierarchy
+from eufcc_cli.core.taxonomy.names import LANGUAGES, glossary, glossary_paths, names_of, read_names
+
+TagPath = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Term:
+    """A known term: its path from the top, and its names by language."""
+
+    path: TagPath
+    names: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+def root_terms(root: Root, facet: str, tags_in: str) -> Iterator[Term]:
+    """The known terms of a facet in a root, in the order in which they count.
+
+    Without a label file: the glossary's terms, with their names in the language `tags_in` as tags. With one:
+    the file's tags, and, where at least half of them are names of the glossary in one language, the
+    glossary's other terms in that language, each below the deepest of its broader terms that the file has.
+    labels/names.csv and the glossary name them all in other languages.
+    """
+    names = read_names(root.names)
+    known = glossary().get(facet, {})
+    if not root.label_file(facet).is_file():
+        for tag, path in glossary_paths(facet, tags_in).items():
+            yield Term(path, _merged(known[tag], names.facets.get(facet, {}).get(path[-1], {})))
+        return
+    tree = Hierarchy.read(root.label_file(facet), facet)
+    names = names_of(root, {facet: tree})
+    spoken = _language_of_labels(tree, facet, tags_in)
+    paths = glossary_paths(facet, spoken) if spoken else {}
+    published = {path[-1]: tag for tag, path in paths.items()}
+    for tag in tree:
+        of_tag = names.facets.get(facet, {}).get(tag, {})
+        yield Term(tree.path(tag), _merged(of_tag, known[published[tag]] if tag in published else {}))
+    for tag, path in paths.items():
+        if path[-1] not in tree:
+            # Below the deepest of its broader terms that the tree has, wherever that stands there.
+            depth = next((d for d in range(len(path) - 1, 0, -1) if path[d - 1] in tree), 0)
+            above = tree.path(path[depth - 1]) if depth else ()
+            yield Term((*above, *path[depth:]), known[tag])
+
+
+def _language_of_labels(tree: Hierarchy, facet: str, preferred: str) -> str | None:
+    """The language in which at least half of a tree's tags are names of the glossary; None where none is."""
+    shares = {
+        language: sum(path[-1] in tree for path in glossary_paths(facet, language).values())
+        for language in dict.fromkeys((preferred, "ca", *LANGUAGES))
+    }
+    best = max(shares, key=lambda language: shares[language])
+    return best if 2 * shares[best] >= max(len(tree), 1) else None
+
+
+def _merged(*names: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    merged: dict[str, list[str]] = {}
+    for some in names:
+        for language, texts in some.items():
+            merged.setdefault(language, []).extend(texts)
+    return merged

@@ -1,0 +1,286 @@
+"""Known terms in a museum's free text: longest first, in every language that has names for them."""
+
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Literal
+
+from eufcc_cli.core.files import Root
+from eufcc_cli.core.taxonomy.known_terms import TagPath, Term, root_terms
+from eufcc_cli.core.taxonomy.names import LANGUAGES
+from eufcc_cli.core.taxonomy.words import (
+    Rules,
+    Word,
+    inflected,
+    name_keys,
+    rules,
+    spellings,
+    words_of,
+)
+
+How = Literal["exact", "word", "synonym", "own", "edited", "none"]
+"""exact: the text is the term's name; word: the text contains it; synonym: another name of the term, as in
+another language; own: no known term, and frequent enough to become one; edited: a person decided; none."""
+
+_LONGEST = 8  # words of a term inside a text
+_INFLECTED = 3  # words of a name that are put in the plural one by one; of longer ones only all together
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A stretch of a text, the path of the term it names (None: no term), and how it was found."""
+
+    text: str
+    path: TagPath | None
+    how: How
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """What a key stands for: the paths of its terms (none: nothing is to be found), and how it was found."""
+
+    paths: tuple[TagPath, ...]
+    how: How
+
+
+class _Index:
+    """The keys of one facet: words sorted and joined. The first entry of a key stays."""
+
+    def __init__(self) -> None:
+        self.entries: dict[str, _Entry] = {}
+        self.whole: dict[str, _Entry] = {}
+        """Keys that only count where they are the whole text."""
+        self.words: set[str] = set()
+        self.longest = 1
+
+    def add(self, words: Sequence[str], entry: _Entry, *, whole_only: bool = False) -> None:
+        if not words:
+            return
+        known = self.whole if whole_only else self.entries
+        known.setdefault(key_of(words), entry)
+        if not whole_only:
+            self.words.update(words)
+            self.longest = min(max(self.longest, len(words)), _LONGEST)
+
+    def replace(self, words: Sequence[str], entry: _Entry) -> None:
+        """Have a key stand for something else."""
+        if words:
+            self.entries.pop(key_of(words), None)
+            self.add(words, entry)
+
+    def get(self, words: Sequence[Word]) -> _Entry | None:
+        return self.entries.get(key_of([word.key for word in words]))
+
+
+def key_of(words: Sequence[str]) -> str:
+    """Words in any order as one key."""
+    return words[0] if len(words) == 1 else " ".join(sorted(words))
+
+
+class TermMatcher:
+    """Finds the terms that texts name, facet by facet.
+
+    language: that of the texts (one of LANGUAGES, or None where it is not known). Where a word is a name in
+    several languages, this one counts.
+
+    >>> bronze = Term(("metal", "copper alloy", "bronze"), {"fr": ["bronze"], "es": ["bronce"]})
+    >>> matcher = TermMatcher({"materials": [bronze, Term(("metal", "gold"))]}, "en")
+    >>> matcher.match("materials", "Bronzes with traces of gold")
+    [Match(text='Bronzes', path=('metal', 'copper alloy', 'bronze'), how='word'),
+     Match(text='traces', path=None, how='none'), Match(text='gold', path=('metal', 'gold'), how='word')]
+    >>> [found.how for found in matcher.match("materials", "bronce")]
+    ['synonym']
+    >>> matcher.match("materials", "gold-coloured, not bronze")
+    []
+    """
+
+    def __init__(self, terms: Mapping[str, Iterable[Term]], language: str | None = None) -> None:
+        self.language = language
+        self.rules = rules(language)
+        self.terms = {facet: list(known) for facet, known in terms.items()}
+        self._indexes: dict[str, _Index] = {}
+
+    @classmethod
+    def for_root(
+        cls, root: Root, facets: Iterable[str], language: str | None = None, *, tags_in: str | None = None
+    ) -> "TermMatcher":
+        """A matcher of a root's terms: those of its label files and of EUFCC-340K's glossary.
+
+        language: that of the texts. tags_in: the language whose names the glossary's terms have as tags
+        where the root has no label file of the facet (default: that of the texts, else English). Raises
+        DataError for a label file or labels/names.csv that cannot be read.
+        """
+        tags_in = tags_in or (language if language in LANGUAGES else None) or "en"
+        terms = {facet: list(root_terms(root, facet, tags_in)) for facet in facets}
+        return cls(terms, language)
+
+    def add_own(self, facet: str, name: str) -> None:
+        """Make a name a term of its own, at the top level."""
+        index, entry = self._index(facet), _Entry(((name,),), "own")
+        for keys in (name_keys(name), *_plurals(name_keys(name), self.language)):
+            index.add(keys, entry)
+
+    def add_edits(self, facet: str, edits: Mapping[str, tuple[TagPath, ...]]) -> None:
+        """Have texts and words become what a person decided: paths, or none."""
+        index = self._index(facet)
+        for text, paths in edits.items():
+            index.replace([word.key for word in words_of(text, self.rules)], _Entry(paths, "edited"))
+
+    def match(self, facet: str, text: str) -> list[Match]:
+        """The terms that a text names, and its words that name none (path None), in the text's order."""
+        text = unicodedata.normalize("NFC", text).strip()
+        words = words_of(text, self.rules)
+        index = self._index(facet)
+        if not words:
+            return []
+        everything = key_of([word.key for word in words])
+        entry = index.entries.get(everything) or index.whole.get(everything)
+        if entry and (
+            entry.how == "edited"
+            or (
+                self._stands_together(words, 0, len(words), index)
+                and all(word.qualifier in (None, i) for i, word in enumerate(words))
+            )
+        ):
+            return _matches(text, entry.paths, entry.how)
+        return self._inside(text, words, index)
+
+    def lookup(self, facet: str, name: str) -> TagPath | None:
+        """The path of the term that has this name, in any language; None where no term has."""
+        index = self._index(facet)
+        key = key_of(name_keys(name) or [""])
+        for entry in (index.entries.get(key), index.whole.get(key)):
+            if entry and entry.how in ("exact", "synonym") and entry.paths:
+                return entry.paths[0]
+        return None
+
+    def _inside(self, text: str, words: list[Word], index: _Index) -> list[Match]:
+        """Match stretches of a text, longest first."""
+        taken: dict[int, tuple[int, tuple[TagPath, ...], How]] = {}
+        free = [True] * len(words)
+        known = [word.key in index.words for word in words]
+        for length in range(min(index.longest, len(words)), 0, -1):
+            for i in range(len(words) - length + 1):
+                if not all(known[i : i + length]) or not all(free[i : i + length]):
+                    continue
+                entry = index.get(words[i : i + length])
+                if entry is None or not self._stands_together(words, i, length, index):
+                    continue
+                paths, edited = entry.paths, entry.how == "edited"
+                if length == 1 and not edited and words[i].key in self.rules.functional:
+                    continue
+                free[i : i + length] = [False] * length
+                if not edited and self._qualified(words, i, length, index):
+                    paths = ()
+                taken[i] = (length, paths, "word" if entry.how == "exact" else entry.how)
+        found = []
+        for i, word in enumerate(words):
+            if i in taken:
+                length, paths, how = taken[i]
+                found += _matches(text[word.start : words[i + length - 1].end], paths, how)
+            elif free[i] and word.qualifier is None and self._tells(word):
+                found.append(Match(text[word.start : word.end], None, "none"))
+        return found
+
+    def _stands_together(self, words: list[Word], i: int, length: int, index: _Index) -> bool:
+        """True for words of one part, or of two where the second only adds to the first: `lace, bobbin`."""
+        first, last = words[i].part, words[i + length - 1].part
+        if first == last:
+            return True
+        behind = [word for word in words if word.part == last]
+        return (
+            last == first + 1
+            and behind[0].after_comma
+            and behind[-1] is words[i + length - 1]
+            and not any(word.key in index.entries for word in behind)
+        )
+
+    def _qualified(self, words: list[Word], i: int, length: int, index: _Index) -> bool:
+        """True where other words of the text deny or doubt the term that these name."""
+        stretch = words[i : i + length]
+        inside = range(i, i + length)
+        if any(word.qualifier is not None and word.qualifier not in inside for word in stretch):
+            return True
+        after = [word for word in words[i + length :] if word.part == stretch[-1].part]
+        before = [word for word in words[:i] if word.part == stretch[0].part]
+        if after and after[0].key in self.rules.likenesses:
+            return True
+        if length > 1 or stretch[0].key not in self.rules.colours:
+            return False
+        colour = self.rules.shades | self.rules.hues
+        if (before and before[-1].key in colour) or (after and after[0].key in colour | self.rules.surfaces):
+            return True
+        for word in after:
+            if word.key in self.rules.functional:
+                return False
+            if word.key in index.entries or word.key in self.rules.surfaces:
+                return True
+        return False
+
+    def _tells(self, word: Word) -> bool:
+        """False for words that say nothing of their own: `with`, `dark`, `blue`, numbers, single letters."""
+        rules = self.rules
+        return (
+            len(word.key) > 2
+            and not any(c.isdigit() for c in word.key)
+            and word.key not in rules.functional | rules.shades | rules.hues | rules.likenesses
+        )
+
+    def _index(self, facet: str) -> _Index:
+        if facet not in self._indexes:
+            self._indexes[facet] = _build(self.terms[facet], self.language, self.rules)
+        return self._indexes[facet]
+
+
+def _matches(text: str, paths: tuple[TagPath, ...], how: How) -> list[Match]:
+    if not paths and how == "edited":
+        return [Match(text, None, how)]
+    return [Match(text, path, how) for path in paths]
+
+
+def _build(terms: list[Term], language: str | None, rules: Rules) -> _Index:
+    """The index of a facet; what is added first counts."""
+    index = _Index()
+    tags = [(name_keys(term.path[-1]), _Entry((term.path,), "exact")) for term in terms]
+    plurals = {entry.paths[0]: set(_plurals(keys, language)) for keys, entry in tags}
+
+    def names(code: str | None, rank: slice) -> Iterator[tuple[tuple[str, ...], _Entry]]:
+        """Some of the names that terms have in a language."""
+        for term in terms:
+            for name in list(term.names.get(code or "", ()))[rank]:
+                for variant in (name, *spellings(name, code)):
+                    keys = name_keys(variant)
+                    same = keys == name_keys(term.path[-1]) or keys in plurals[term.path]
+                    yield keys, _Entry((term.path,), "exact" if same else "synonym")
+
+    first = [*names(language, slice(1)), *tags, *names(language, slice(1, None))]
+    for keys, entry in first:
+        index.add(keys, entry)
+    for compound in rules.compounds:
+        index.add(name_keys(compound), _Entry((), "none"))
+    for keys, entry in first:
+        for form in _plurals(keys, language):
+            index.add(form, entry)
+    spoken = set(index.words)
+    codes = dict.fromkeys((*LANGUAGES, *(code for term in terms for code in term.names)))
+    others = [(code, *found) for code in codes if code != language for found in names(code, slice(None))]
+    for _, keys, entry in others:
+        # A short word of another language is too likely to be a different word of this one.
+        index.add(keys, entry, whole_only=len(keys) == 1 and len(keys[0]) <= 2)
+    for code, keys, entry in others:
+        if not spoken.issuperset(keys):
+            for form in _plurals(keys, code):
+                index.add(form, entry)
+    return index
+
+
+def _plurals(keys: tuple[str, ...], language: str | None) -> Iterator[tuple[str, ...]]:
+    """The forms of a name with words in the plural: each of them alone, and together."""
+    if len(keys) > _INFLECTED:
+        yield tuple(next(inflected(key, language), key) for key in keys)
+        yield (*keys[:-1], next(inflected(keys[-1], language), keys[-1]))
+        return
+    forms = product(*((key, *inflected(key, language)) for key in keys))
+    next(forms)
+    yield from forms

@@ -1,0 +1,220 @@
+"""Words of free text: how they compare, inflect and qualify each other, by the lists of words.toml."""
+
+import re
+import tomllib
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cache, lru_cache
+from importlib.resources import files
+
+from eufcc_cli.core.taxonomy.names import LANGUAGES
+
+_TOKEN = re.compile(r"[^\W_]+(?:·[^\W_]+)*|[^\w\s]|[_\n]")
+_LIGATURES = str.maketrans({"œ": "oe", "æ": "ae", "ø": "o", "ł": "l", "đ": "d", "·": None})
+_UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue"})
+_JOINS = frozenset("-‐‑'’‘`´·")  # they do not end a part
+_SHORTEST = 4  # letters of an inflected form
+
+
+@lru_cache(maxsize=1 << 17)
+def plain(word: str) -> str:
+    """A word as words are compared: without case and accents.
+
+    >>> plain("Gefäß"), plain("FRANEL·LA"), plain("nœud")
+    ('gefass', 'franella', 'noeud')
+    """
+    folded = unicodedata.normalize("NFKD", word.casefold().translate(_LIGATURES))
+    return "".join(c for c in folded if not unicodedata.combining(c))
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The word lists of words.toml for one language, or for all of them together, as `plain` words."""
+
+    conjunctions: frozenset[str]
+    alternatives: frozenset[str]
+    negations: frozenset[str]
+    doubts: frozenset[str]
+    imitations: frozenset[str]
+    likenesses: frozenset[str]
+    colours: frozenset[str]
+    shades: frozenset[str]
+    hues: frozenset[str]
+    surfaces: frozenset[str]
+    compounds: tuple[str, ...]
+
+    @property
+    def functional(self) -> frozenset[str]:
+        """Words that are never a term of their own inside a text in this language."""
+        return self.conjunctions | self.alternatives | self.negations
+
+
+@cache
+def _data() -> Mapping[str, Mapping[str, list]]:
+    return tomllib.loads((files(__package__) / "words.toml").read_text(encoding="utf-8"))
+
+
+@cache
+def fillers() -> frozenset[str]:
+    """Words that are passed over inside a term, in any language."""
+    return frozenset(_data()["fillers"])
+
+
+@cache
+def rules(language: str | None) -> Rules:
+    """The rules of a language; those of all languages where it is None or not one of LANGUAGES."""
+    chosen = [language] if language in LANGUAGES else LANGUAGES
+    names = [name for name in Rules.__dataclass_fields__ if name != "compounds"]
+    lists = {name: frozenset(w for code in chosen for w in _data()[code][name]) for name in names}
+    compounds = tuple(compound for code in LANGUAGES for compound in _data()[code]["compounds"])
+    return Rules(**lists, compounds=compounds)
+
+
+DOUBTED = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word of a text: where it stands there, as it compares, the part it is in, and what qualifies it.
+
+    A part ends at punctuation; `after_comma` says that the part before it ended at a comma. `qualifier` is
+    the number of the word that denies or doubts this one (its own, where it is that word), DOUBTED where a
+    question mark does, or None.
+    """
+
+    start: int
+    end: int
+    key: str
+    part: int
+    after_comma: bool
+    qualifier: int | None
+
+
+def words_of(text: str, language: Rules) -> list[Word]:
+    """The words of a text (NFC) without the fillers, in order.
+
+    >>> words = words_of("Bronze, not wood; gold (?)", rules("en"))
+    >>> [(word.key, word.part, word.qualifier) for word in words]
+    [('bronze', 0, None), ('not', 1, 1), ('wood', 1, 1), ('gold', 2, -1)]
+    """
+    words: list[Word] = []
+    part, comma, start, active = 0, False, 0, None  # start: of the words that a question mark doubts
+    for found in _TOKEN.finditer(text):
+        token, number = found[0], len(words)
+        if not token[0].isalnum():
+            if token == "?":
+                words[start:] = [replace(word, qualifier=DOUBTED) for word in words[start:]]
+            elif token not in _JOINS:
+                if words and words[-1].part == part:
+                    part, comma = part + 1, token == ","
+                active = None
+            continue
+        key = plain(token)
+        if key in fillers():
+            continue
+        if words and words[-1].part != part:
+            start = number
+        if key in language.conjunctions:
+            start = number + 1
+            if key not in language.alternatives:
+                active = None
+        if key in language.negations or key in language.doubts or key in language.imitations:
+            active = number
+        words.append(Word(*found.span(), key, part, comma, active))
+    return words
+
+
+def name_keys(name: str) -> tuple[str, ...]:
+    """The words of a term's name as they compare, without fillers (unless there is nothing else).
+
+    >>> name_keys("fil d'argent")
+    ('fil', 'argent')
+    """
+    keys = [
+        plain(token) for token in _TOKEN.findall(unicodedata.normalize("NFC", name)) if token[0].isalnum()
+    ]
+    return tuple(key for key in keys if key not in fillers()) or tuple(keys)
+
+
+def inflected(word: str, language: str | None) -> Iterator[str]:
+    """Forms that a plain singular word may have in the plural.
+
+    >>> list(inflected("box", "en")), list(inflected("camisa", "ca"))
+    (['boxs', 'boxes'], ['camisas', 'camises', 'camisans'])
+    """
+    endings = _PLURALS.get(language or "en", _PLURALS["en"])
+    for ending, plurals in endings:
+        if word.endswith(ending):
+            stem = word.removesuffix(ending)
+            for plural in plurals:
+                if len(stem + plural) >= _SHORTEST:
+                    yield stem + plural
+
+
+_PLURALS: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
+    "en": (
+        ("", ("s",)),
+        *((ending, (f"{ending}es",)) for ending in ("s", "x", "z", "ch", "sh", "o")),
+        ("y", ("ies",)),
+        ("f", ("ves",)),
+        ("fe", ("ves",)),
+        ("man", ("men",)),
+    ),
+    "ca": (
+        ("", ("s",)),
+        ("a", ("es",)),
+        ("ca", ("ques", "ces")),
+        ("ga", ("gues",)),
+        ("ja", ("ges",)),
+        *((vowel, (f"{vowel}ns",)) for vowel in "aeiou"),
+        *((consonant, (f"{consonant}os",)) for consonant in "scxtg"),
+    ),
+    "es": (("", ("s", "es")), ("z", ("ces",))),
+    "fr": (("", ("s", "x")), ("al", ("aux",)), ("ail", ("aux",))),
+    "de": (("", ("e", "en", "n", "er", "s")),),
+}
+
+
+def spellings(name: str, language: str | None) -> Iterator[str]:
+    """Other spellings of a name in its language, and adjectives that say the same.
+
+    >>> list(spellings("colored glass", "en")), list(spellings("Gefäß", "de"))
+    (['coloured glass'], ['Gefaeß'])
+    """
+    if language is None or language not in LANGUAGES:
+        return
+    for one, other in _data()[language]["spellings"]:
+        if one in name:
+            yield name.replace(one, other)
+    for noun, adjective in _data()[language]["adjectives"]:
+        if name == noun:
+            yield adjective
+    if language == "de" and name.translate(_UMLAUTS) != name:
+        yield name.translate(_UMLAUTS)
+
+
+def language_of(texts: Mapping[str, int], names: Mapping[str, Iterable[str]]) -> str | None:
+    """The language that most of the words of these texts are of, None where nothing tells.
+
+    texts: how often each occurs; names: those of known terms by language. Function words count double,
+    and a word that several languages have counts for none of those that others have too.
+
+    >>> language_of({"bronze with gold": 3, "or": 1}, {"en": ["bronze", "gold"], "fr": ["bronze", "or"]})
+    'en'
+    """
+    known: dict[str, dict[str, int]] = {}
+    for language in LANGUAGES:
+        for name in names.get(language, ()):
+            known.setdefault(" ".join(name_keys(name)), {})[language] = 1
+        for functional in rules(language).functional:
+            known.setdefault(functional, {})[language] = 2
+    points = dict.fromkeys(LANGUAGES, 0.0)
+    everything = rules(None)
+    for text, count in texts.items():
+        for word in words_of(text, everything):
+            languages = known.get(word.key, {})
+            for language, weight in languages.items():
+                points[language] += weight * count / len(languages) ** 2
+    best = max(points, key=lambda language: points[language])
+    return best if points[best] else None
