@@ -150,12 +150,14 @@ def _own_terms(matcher: TermMatcher, facet: str, counts: Mapping[str, int], min_
             and not any(found.path or found.how == "edited" for found in matcher.match(facet, text))
         ):
             candidates[keys][canonical(text)] += count
-    forms = {key_of(form): keys for keys in candidates for form in _forms(keys, matcher.language)}
-    forms |= {key_of(keys): keys for keys in candidates}
+    forms: dict[str, set[tuple[str, ...]]] = defaultdict(set)
+    for keys in candidates:
+        for form in (keys, *_forms(keys, matcher.language)):
+            forms[key_of(form)].add(keys)
     records: Counter[tuple[str, ...]] = Counter()
     for text, words in parsed.items():
-        for keys in {forms[window] for window in _windows(words) if window in forms}:
-            records[keys] += counts[text]
+        held = {keys for window in _windows(words) for keys in forms.get(window, ())}
+        records.update(dict.fromkeys(held, counts[text]))
     accepted: set[str] = set()
     for keys in sorted(candidates, key=lambda keys: (len(keys), len("".join(keys)), keys)):
         inside = {key_of(keys[i:j]) for i in range(len(keys)) for j in range(i + 1, len(keys) + 1)}

@@ -30,7 +30,7 @@ def root_terms(root: Root, facet: str, tags_in: str) -> Iterator[Term]:
     known = glossary().get(facet, {})
     if not root.label_file(facet).is_file():
         for tag, path in glossary_paths(facet, tags_in).items():
-            yield Term(path, _merged(known[tag], names.facets.get(facet, {}).get(path[-1], {})))
+            yield Term(path, _merged(names.facets.get(facet, {}).get(path[-1], {}), known[tag]))
         return
     tree = Hierarchy.read(root.label_file(facet), facet)
     names = names_of(root, {facet: tree})

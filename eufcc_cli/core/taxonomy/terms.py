@@ -12,8 +12,10 @@ from eufcc_cli.core.taxonomy.names import LANGUAGES
 from eufcc_cli.core.taxonomy.words import (
     Rules,
     Word,
+    accented_keys,
     inflected,
     name_keys,
+    plain,
     rules,
     spellings,
     words_of,
@@ -45,7 +47,7 @@ class _Entry:
 
 
 class _Index:
-    """The keys of one facet: words sorted and joined. The first entry of a key stays."""
+    """The keys of one facet: words without accents, sorted and joined. The first entry of a key stays."""
 
     def __init__(self) -> None:
         self.entries: dict[str, _Entry] = {}
@@ -53,24 +55,37 @@ class _Index:
         """Keys that only count where they are the whole text."""
         self.words: set[str] = set()
         self.longest = 1
+        self._accented: dict[str, dict[str, _Entry]] = {}
+        """{key: {key with accents: entry}}: `placa` (plate) and `plaça` (square) have one key."""
 
     def add(self, words: Sequence[str], entry: _Entry, *, whole_only: bool = False) -> None:
+        """Add words with their accents."""
         if not words:
             return
-        known = self.whole if whole_only else self.entries
-        known.setdefault(key_of(words), entry)
+        keys = tuple(map(plain, words))
+        key = key_of(keys)
+        (self.whole if whole_only else self.entries).setdefault(key, entry)
         if not whole_only:
-            self.words.update(words)
-            self.longest = min(max(self.longest, len(words)), _LONGEST)
+            self._accented.setdefault(key, {}).setdefault(key_of(words), entry)
+            self.words.update(keys)
+            self.longest = min(max(self.longest, len(keys)), _LONGEST)
 
     def replace(self, words: Sequence[str], entry: _Entry) -> None:
         """Have a key stand for something else."""
         if words:
-            self.entries.pop(key_of(words), None)
+            key = key_of(tuple(map(plain, words)))
+            self.entries.pop(key, None)
+            self._accented.pop(key, None)
             self.add(words, entry)
 
     def get(self, words: Sequence[Word]) -> _Entry | None:
-        return self.entries.get(key_of([word.key for word in words]))
+        key = key_of([word.key for word in words])
+        accented = self._accented.get(key)
+        if accented is None:
+            return None
+        if len(accented) == 1:
+            return self.entries[key]
+        return accented.get(key_of([word.accented for word in words])) or self.entries[key]
 
 
 def key_of(words: Sequence[str]) -> str:
@@ -118,14 +133,14 @@ class TermMatcher:
     def add_own(self, facet: str, name: str) -> None:
         """Make a name a term of its own, at the top level."""
         index, entry = self._index(facet), _Entry(((name,),), "own")
-        for keys in (name_keys(name), *_plurals(name_keys(name), self.language)):
+        for keys in (accented_keys(name), *_plurals(name_keys(name), self.language)):
             index.add(keys, entry)
 
     def add_edits(self, facet: str, edits: Mapping[str, tuple[TagPath, ...]]) -> None:
         """Have texts and words become what a person decided: paths, or none."""
         index = self._index(facet)
         for text, paths in edits.items():
-            index.replace([word.key for word in words_of(text, self.rules)], _Entry(paths, "edited"))
+            index.replace(accented_keys(text), _Entry(paths, "edited"))
 
     def match(self, facet: str, text: str) -> list[Match]:
         """The terms that a text names, and its words that name none (path None), in the text's order."""
@@ -134,8 +149,7 @@ class TermMatcher:
         index = self._index(facet)
         if not words:
             return []
-        everything = key_of([word.key for word in words])
-        entry = index.entries.get(everything) or index.whole.get(everything)
+        entry = index.get(words) or index.whole.get(key_of([word.key for word in words]))
         if entry and (
             entry.how == "edited"
             or (
@@ -242,8 +256,8 @@ def _matches(text: str, paths: tuple[TagPath, ...], how: How) -> list[Match]:
 def _build(terms: list[Term], language: str | None, rules: Rules) -> _Index:
     """The index of a facet; what is added first counts."""
     index = _Index()
-    tags = [(name_keys(term.path[-1]), _Entry((term.path,), "exact")) for term in terms]
-    plurals = {entry.paths[0]: set(_plurals(keys, language)) for keys, entry in tags}
+    tags = [(accented_keys(term.path[-1]), _Entry((term.path,), "exact")) for term in terms]
+    plurals = {term.path: set(_plurals(name_keys(term.path[-1]), language)) for term in terms}
 
     def names(code: str | None, rank: slice) -> Iterator[tuple[tuple[str, ...], _Entry]]:
         """Some of the names that terms have in a language."""
@@ -252,7 +266,7 @@ def _build(terms: list[Term], language: str | None, rules: Rules) -> _Index:
                 for variant in (name, *spellings(name, code)):
                     keys = name_keys(variant)
                     same = keys == name_keys(term.path[-1]) or keys in plurals[term.path]
-                    yield keys, _Entry((term.path,), "exact" if same else "synonym")
+                    yield accented_keys(variant), _Entry((term.path,), "exact" if same else "synonym")
 
     first = [*names(language, slice(1)), *tags, *names(language, slice(1, None))]
     for keys, entry in first:
@@ -260,7 +274,7 @@ def _build(terms: list[Term], language: str | None, rules: Rules) -> _Index:
     for compound in rules.compounds:
         index.add(name_keys(compound), _Entry((), "none"))
     for keys, entry in first:
-        for form in _plurals(keys, language):
+        for form in _plurals(tuple(map(plain, keys)), language):
             index.add(form, entry)
     spoken = set(index.words)
     codes = dict.fromkeys((*LANGUAGES, *(code for term in terms for code in term.names)))
@@ -269,8 +283,9 @@ def _build(terms: list[Term], language: str | None, rules: Rules) -> _Index:
         # A short word of another language is too likely to be a different word of this one.
         index.add(keys, entry, whole_only=len(keys) == 1 and len(keys[0]) <= 2)
     for code, keys, entry in others:
-        if not spoken.issuperset(keys):
-            for form in _plurals(keys, code):
+        plain_keys = tuple(map(plain, keys))
+        if not spoken.issuperset(plain_keys):
+            for form in _plurals(plain_keys, code):
                 index.add(form, entry)
     return index
 

@@ -76,7 +76,7 @@ DOUBTED = -1
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A word of a text: where it stands there, as it compares, the part it is in, and what qualifies it.
+    """A word of a text: where it stands, with and without accents, its part, and what qualifies it.
 
     A part ends at punctuation; `after_comma` says that the part before it ended at a comma. `qualifier` is
     the number of the word that denies or doubts this one (its own, where it is that word), DOUBTED where a
@@ -85,6 +85,7 @@ class Word:
 
     start: int
     end: int
+    accented: str
     key: str
     part: int
     after_comma: bool
@@ -121,8 +122,15 @@ def words_of(text: str, language: Rules) -> list[Word]:
                 active = None
         if key in language.negations or key in language.doubts or key in language.imitations:
             active = number
-        words.append(Word(*found.span(), key, part, comma, active))
+        words.append(Word(*found.span(), token.casefold(), key, part, comma, active))
     return words
+
+
+def accented_keys(name: str) -> tuple[str, ...]:
+    """The words of a term's name with their accents, without fillers (unless there is nothing else)."""
+    tokens = _TOKEN.findall(unicodedata.normalize("NFC", name))
+    words = tuple(token.casefold() for token in tokens if token[0].isalnum())
+    return tuple(word for word in words if plain(word) not in fillers()) or words
 
 
 def name_keys(name: str) -> tuple[str, ...]:
@@ -131,10 +139,7 @@ def name_keys(name: str) -> tuple[str, ...]:
     >>> name_keys("fil d'argent")
     ('fil', 'argent')
     """
-    keys = [
-        plain(token) for token in _TOKEN.findall(unicodedata.normalize("NFC", name)) if token[0].isalnum()
-    ]
-    return tuple(key for key in keys if key not in fillers()) or tuple(keys)
+    return tuple(map(plain, accented_keys(name)))
 
 
 def inflected(word: str, language: str | None) -> Iterator[str]:

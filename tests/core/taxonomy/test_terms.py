@@ -14,42 +14,8 @@ from eufcc_cli.core.taxonomy.names import LANGUAGES, glossary, glossary_paths
 from eufcc_cli.core.taxonomy.terms import Term, TermMatcher
 from eufcc_cli.core.taxonomy.words import inflected, language_of, plain
 
-_WORDS = tuple(
-    [
-        "bronze",
-        "wood",
-        "glass",
-        "with",
-        "and",
-        "or",
-        "not",
-        "of",
-        "(?)",
-        ",",
-        ";",
-        "-",
-        "gold",
-        "leather",
-        "imitation",
-        "turquoise",
-        "lace",
-        "bobbin",
-        "colored",
-        "alloy",
-        "copper",
-        "faience",
-        "blue",
-        "Rubens",
-        "1913",
-        "silver",
-        "thread",
-        "d'argent",
-        "de",
-        "coure",
-        "aliatge",
-        "Holz",
-    ]
-)
+_WORDS = """bronze wood glass with and or not of (?) , ; - gold leather imitation turquoise lace bobbin
+colored alloy copper faience blue Rubens 1913 silver thread d'argent de coure aliatge Holz"""
 NOWHERE = Root(Path("/there/is/no/such/root"))
 
 
@@ -243,8 +209,8 @@ def test_a_vocabulary_of_its_own_is_closed(tmp_path: Path) -> None:
 def test_names_of_the_root_come_before_the_glossary(tmp_path: Path) -> None:
     root = Root(tmp_path)
     root.labels.mkdir()
-    root.names.write_text("facet,tag,language,name\nmaterials,flint,en,silex stone\n", encoding="utf-8")
-    assert found(TermMatcher.for_root(root, ["materials"], "en"), "stones, silex") == ["flint"]
+    root.names.write_text("facet,tag,language,name\nmaterials,flint,en,fire rock\n", encoding="utf-8")
+    assert found(TermMatcher.for_root(root, ["materials"], "en"), "rocks, fire") == ["flint"]
 
 
 def test_own_terms_and_edits() -> None:
@@ -272,25 +238,8 @@ def test_the_language_of_texts() -> None:
     assert language_of({"12 x 13": 4}, names) is None
 
 
-ACCEPTED = tuple(
-    [
-        "bronze",
-        "faience",
-        "glass",
-        "gold",
-        "ivory",
-        "limestone",
-        "linen",
-        "marble",
-        "papyrus",
-        "sandstone",
-        "silver",
-        "steatite",
-        "terracotta",
-        "travertine",
-        "wood",
-    ]
-)
+ACCEPTED = """bronze faience glass gold ivory limestone linen marble papyrus sandstone silver steatite
+terracotta travertine wood"""
 
 
 def test_real_export_has_the_words_that_it_names(shared_data: Path) -> None:
@@ -309,7 +258,7 @@ def test_real_export_has_the_words_that_it_names(shared_data: Path) -> None:
     for row in rows:
         text = " ; ".join(row).casefold()
         tags = {name for path in paths(assignment.annotation("materials", row)) for name in path}
-        for word in ACCEPTED:
+        for word in ACCEPTED.split():
             if re.search(rf"\b{word}\b", text):
                 named += 1
                 had += word in tags
