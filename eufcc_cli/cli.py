@@ -1,5 +1,7 @@
-"""The Typer application: global options, the six commands, and the one place where errors are told."""
+"""The Typer application: global options, the six commands, and the one place where errors are printed."""
 
+from collections.abc import Iterator
+from copy import copy
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +15,15 @@ from eufcc_cli.core.files import Root
 
 
 class _Boundary(TyperGroup):
-    """The error boundary: what a user can cause ends in one line and an exit code, a bug in a traceback."""
+    """The error boundary: what a user can cause ends in one line and an exit code, a bug in a traceback.
+
+    The global options are understood before a command's name and after it.
+    """
+
+    def __init__(self, **about: Any) -> None:
+        super().__init__(**about)
+        for command in _below(self):
+            command.params += [_anywhere(param) for param in self.params if param.name in _GLOBAL]
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -31,6 +41,49 @@ class _Boundary(TyperGroup):
     def list_commands(self, ctx: Any) -> list[str]:
         """In the order in which they are used."""
         return ["fetch", "download", "trees", "train", "evaluate", "tag"]
+
+
+def _below(command: Any) -> Iterator[Any]:
+    """The commands of a group, and those of its groups."""
+    for each in getattr(command, "commands", {}).values():
+        yield each
+        yield from _below(each)
+
+
+def _anywhere(option: Any) -> Any:
+    """A global option as an option of a command."""
+    again = copy(option)
+    again.default, again.envvar, again.expose_value = None, None, False
+    again.show_default, again.rich_help_panel = False, "Global options"
+    again.callback = _set_global
+    return again
+
+
+def _set_global(ctx: Any, option: Any, value: Any) -> None:
+    if value:
+        _GLOBAL[option.name](ctx, value)
+
+
+def _set_root(ctx: Any, path: Any) -> None:
+    ctx.obj = Root(Path(path))
+
+
+_GLOBAL = {
+    "root": _set_root,
+    "quiet": lambda ctx, quiet: console.setup(quiet=quiet),
+    "verbose": lambda ctx, verbose: console.setup(verbose=verbose),
+}
+
+
+def _option_names(command: Any) -> dict[str, str]:
+    """How a command spells settings on the command line: {name: option}."""
+    options = {
+        param.name.rstrip("_"): max(param.opts, key=len)
+        for each in (command, *_below(command))
+        for param in each.params
+        if param.param_type_name == "option"
+    }
+    return options | {name: f"--{name}" for name in _GLOBAL}
 
 
 app = typer.Typer(
@@ -66,11 +119,13 @@ def options(
         Path,
         typer.Option("--root", envvar="EUFCC_ROOT", help="The collection root: holds data/, labels/, runs/."),
     ] = Path(),
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Tell only results and errors.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Tell every step.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only results and errors.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print every step.")] = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
     console.setup(quiet=quiet, verbose=verbose)
+    if isinstance(ctx.command, TyperGroup) and ctx.invoked_subcommand:
+        console.name_options(_option_names(ctx.command.commands[ctx.invoked_subcommand]))
     ctx.obj = Root(root)

@@ -7,9 +7,10 @@ only on a terminal, and elsewhere a plain line every half minute tells that work
 import io
 import logging
 import os
+import re
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -40,10 +41,39 @@ err = Console(stderr=True, soft_wrap=not sys.stderr.isatty(), highlight=False, e
 
 _SECONDS_BETWEEN_LINES = 30.0
 _quiet = False
+_options: Mapping[str, str] = {}
+_SETTING = re.compile("`([a-z][a-z_]*)(?:=([^`]*))?`")
+
+
+def with_options(text: str, options: Mapping[str, str]) -> str:
+    """A message of the core, which names settings in backquotes, as it reads on the command line.
+
+    >>> options = {"epochs": "--epochs", "pretrained": "--pretrained", "device": "--device"}
+    >>> with_options("`epochs` 0: must be above 0", options)
+    '--epochs 0: must be above 0'
+    >>> with_options("choose `device=cpu`, or `pretrained=False`; `eufcc train` does so", options)
+    'choose --device cpu, or --no-pretrained; `eufcc train` does so'
+    """
+
+    def spell(found: re.Match[str]) -> str:
+        name, value = found.groups()
+        if name not in options:
+            return found[0]
+        if value == "False":
+            return "--no-" + options[name].removeprefix("--")
+        return options[name] if value in (None, "True") else f"{options[name]} {value}"
+
+    return _SETTING.sub(spell, text)
+
+
+def name_options(options: Mapping[str, str]) -> None:
+    """From now on show these settings, {name: option}, as options in errors, warnings and notes."""
+    global _options
+    _options = options
 
 
 def setup(*, quiet: bool = False, verbose: bool = False) -> None:
-    """Choose how much is told on standard error, and send the core's log there."""
+    """Choose how much is printed on standard error, and send the core's log there."""
     global _quiet
     _quiet = quiet
     for stream in (sys.stdout, sys.stderr):
@@ -86,11 +116,12 @@ def warn(message: str) -> None:
 def note(message: str = "") -> None:
     """A line of explanation on standard error, unless --quiet."""
     if not _quiet:
-        err.print(escape("\n".join(map(visible, message.split("\n")))), soft_wrap=True)
+        shown = with_options(message, _options)
+        err.print(escape("\n".join(map(visible, shown.split("\n")))), soft_wrap=True)
 
 
 def _one_line(message: str) -> str:
-    return escape(visible(" ".join(message.splitlines())))
+    return escape(visible(" ".join(with_options(message, _options).splitlines())))
 
 
 def line(text: str = "") -> None:

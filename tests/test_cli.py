@@ -2,6 +2,7 @@
 
 import os
 import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -73,6 +74,49 @@ def test_a_root_that_does_not_exist(eufcc: Run, command: str, tmp_path: Path) ->
     assert "nowhere" in lines[0]
     assert lines[1].startswith("hint: ")
     assert len(lines) == 2
+
+
+@pytest.mark.parametrize("where", ["before", "after", "after, joined", "between"])
+def test_global_options_before_or_after_the_command(eufcc: Run, tmp_path: Path, where: str) -> None:
+    root = tmp_path / "made"
+    command = ["demo", "--images", 8, "--workers", 1]
+    arguments = {
+        "before": ["--root", root, "--quiet", "fetch", *command],
+        "after": ["fetch", *command, "--root", root, "-q"],
+        "after, joined": ["fetch", *command, f"--root={root}", "--quiet"],
+        "between": ["fetch", "--root", root, "-q", *command],
+    }[where]
+    done = eufcc(*arguments)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (root / "data" / "train.csv").is_file()
+    counted = eufcc("trees", "--stats", "--root", root, env={"EUFCC_ROOT": str(tmp_path / "elsewhere")})
+    assert (counted.returncode, counted.stdout[:8]) == (0, "8 images"), counted.stderr
+
+
+def test_a_setting_is_an_option_on_the_command_line_and_itself_in_python(eufcc: Run, tmp_path: Path) -> None:
+    from eufcc_cli.core.errors import ModelError
+    from eufcc_cli.core.training.config import TrainConfig
+
+    with pytest.raises(ModelError) as caught:
+        TrainConfig(batch_size=0)
+    assert str(caught.value) == "`batch_size` 0: must be above 0"
+    done = eufcc("train", "--batch-size", 0, "--root", tmp_path)
+    assert (done.returncode, done.stderr) == (1, "error: --batch-size 0: must be above 0\n")
+
+
+def test_the_core_names_no_option() -> None:
+    """Commands that a hint proposes stand in backquotes; everything else names settings."""
+    core = Path(__file__).parents[1] / "eufcc_cli" / "core"
+    for path in core.rglob("*.py"):
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+            outside = "".join(line.split("`")[::2])
+            assert not re.search(r"(?<![\w-])--[a-z]", outside) or re.search(_COMMANDS, outside), (
+                f"{path}:{number}"
+            )
+
+
+_COMMANDS = "describe|^eufcc tag"
+"""Whole command lines: git's own, and the model card's example."""
 
 
 def test_the_root_comes_from_the_environment(eufcc: Run, tmp_path: Path) -> None:

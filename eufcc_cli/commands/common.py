@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -17,47 +17,6 @@ if TYPE_CHECKING:
     from eufcc_cli.core.model.tagging_model import TaggingModel
 
 SOME_FAILED = 3
-
-_CLIP = "CLIP models"
-Weights = Annotated[
-    Path | None,
-    typer.Option(
-        help="Weights for clip:NAME, in safetensors, instead of published ones.", rich_help_panel=_CLIP
-    ),
-]
-Prompts = Annotated[
-    Path | None,
-    typer.Option(
-        help='Prompts: a TOML file with lines like materials = "an image of an object made of {tag}", or '
-        "lists of such, which are averaged.",
-        show_default="those of the training",
-        rich_help_panel=_CLIP,
-    ),
-]
-Phrase = Annotated[
-    str | None,
-    typer.Option(
-        "--text",
-        help="A tag in words: name, path, or parent (its name with its parent's).",
-        show_default="that of the training",
-        rich_help_panel=_CLIP,
-    ),
-]
-Names = Annotated[
-    Path | None,
-    typer.Option(
-        help="Display names of the tags, in another language, say: a CSV file with columns tag,name.",
-        rich_help_panel=_CLIP,
-    ),
-]
-AddTag = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="TERM",
-        help="Score this tag, too, though no model was trained on it (repeatable; FACET:TERM for one facet).",
-        rich_help_panel=_CLIP,
-    ),
-]
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from typer.core import TyperCommand
 
 from eufcc_cli import console
 from eufcc_cli.commands.common import SOME_FAILED, existing_root, importing
+from eufcc_cli.commands.options import AllowPrivateHosts
 from eufcc_cli.core.errors import EufccError
 
 if TYPE_CHECKING:
@@ -112,14 +113,7 @@ def download(
     total_timeout: Annotated[
         float, typer.Option(min=0.1, help="Longest time for one request, in seconds.", rich_help_panel=_HOW)
     ] = 120.0,
-    allow_private_hosts: Annotated[
-        bool,
-        typer.Option(
-            "--allow-private-hosts",
-            help="Connect to private and local addresses too, and through the environment's proxies.",
-            rich_help_panel=_HOW,
-        ),
-    ] = False,
+    allow_private_hosts: AllowPrivateHosts = False,
     size: Annotated[
         Size,
         typer.Option(
@@ -142,11 +136,11 @@ def download(
     max_pixels: Annotated[
         int, typer.Option(min=1, help="Largest image to decode.", rich_help_panel=_KEEP)
     ] = 178_956_970,
-    same_body: Annotated[
+    placeholder_threshold: Annotated[
         int,
         typer.Option(
             min=2,
-            help="A body that so many different addresses send is a placeholder, not a picture.",
+            help="A file that this many different URLs send is a placeholder, not a picture.",
             rich_help_panel=_KEEP,
         ),
     ] = 20,
@@ -192,7 +186,9 @@ def download(
         per_host=per_host, rate=rate, retries=retries, timeout=timeout, total_timeout=total_timeout,
         allow_private_hosts=allow_private_hosts,
     )  # fmt: skip
-    options = Options(workers, size.value, resize, max_bytes, max_pixels, same_body, politeness=politeness)
+    options = Options(
+        workers, size.value, resize, max_bytes, max_pixels, placeholder_threshold, politeness=politeness
+    )
     retry = {None: frozenset[str](), Retry.temporary: TEMPORARY, Retry.all: FAILURES}[retry_failed]
     if verify:
         known = summary.known_ids(root)

@@ -8,17 +8,8 @@ import typer
 from rich.text import Text
 
 from eufcc_cli import console
-from eufcc_cli.commands.common import (
-    SOME_FAILED,
-    ModelLoader,
-    Names,
-    Phrase,
-    Prompts,
-    Weights,
-    existing_root,
-    importing,
-    is_given,
-)
+from eufcc_cli.commands.common import SOME_FAILED, ModelLoader, existing_root, importing, is_given
+from eufcc_cli.commands.options import Decoders, Device, Names, Phrase, Precision, Prompts, Weights
 from eufcc_cli.core.errors import EufccError
 from eufcc_cli.core.files import Root, write_text
 from eufcc_cli.core.progress import Progress
@@ -159,18 +150,9 @@ def evaluate(
     batch_size: Annotated[
         int, typer.Option(min=1, help="Images per forward pass.", rich_help_panel=_MACHINE)
     ] = 64,
-    device: Annotated[
-        str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.", rich_help_panel=_MACHINE)
-    ] = "auto",
-    precision: Annotated[
-        str, typer.Option(help="auto, fp32, bf16, fp16.", rich_help_panel=_MACHINE)
-    ] = "auto",
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            min=1, help="Threads that decode.", show_default="one per core", rich_help_panel=_MACHINE
-        ),
-    ] = None,
+    device: Device = "auto",
+    precision: Precision = "auto",
+    workers: Decoders = None,
     keep_scores: Annotated[
         bool,
         typer.Option(

@@ -33,10 +33,14 @@ class _PublishedByDefault(TyperGroup):
     """`eufcc fetch --split train` means `eufcc fetch published --split train`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        asks_for_help = args[:1] in (["--help"], ["-h"])
-        option_first = bool(args) and args[0].startswith("-") and not asks_for_help
-        if option_first or (not args and not ctx.resilient_parsing):
-            args = ["published", *args]
+        at = 0
+        while at < len(args) and args[at].startswith("-"):
+            if args[at] not in ("--root", "-q", "--quiet", "-v", "--verbose"):  # all else is published's
+                break
+            at += 2 if args[at] == "--root" else 1
+        named = at < len(args) and not args[at].startswith("-")
+        if not (named or args[at : at + 1] in (["--help"], ["-h"]) or (not args and ctx.resilient_parsing)):
+            args = [*args[:at], "published", *args[at:]]
         return super().parse_args(ctx, args)
 
 

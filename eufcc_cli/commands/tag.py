@@ -14,16 +14,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from eufcc_cli import console
-from eufcc_cli.commands.common import (
-    SOME_FAILED,
+from eufcc_cli.commands.common import SOME_FAILED, ModelLoader, existing_root, importing
+from eufcc_cli.commands.options import (
     AddTag,
-    ModelLoader,
+    AllowPrivateHosts,
+    Compile,
+    Decoders,
+    Device,
+    Model,
     Names,
     Phrase,
+    Precision,
     Prompts,
     Weights,
-    existing_root,
-    importing,
 )
 from eufcc_cli.commands.sinks import File, Pipe, Screen, Sidecars, Sink
 from eufcc_cli.commands.tag_usage import FORMATS, batch_size_of, check_usage, form_of
@@ -50,15 +53,7 @@ def tag(
             show_default=False,
         ),
     ] = None,
-    model: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="RUN",
-            help="A run's name, a model's folder or safetensors file, hf-hub:ORG/NAME, or clip:NAME (any "
-            "open_clip model as it is). Several look together, as an ensemble.",
-            show_default="the newest run",
-        ),
-    ] = None,
+    model: Model = None,
     top: Annotated[
         int | None,
         typer.Option(
@@ -104,9 +99,11 @@ def tag(
             metavar="TAG", help="Not this tag, nor those below it (repeatable).", rich_help_panel=_CHOOSING
         ),
     ] = None,
-    deepest: Annotated[
+    leaves_only: Annotated[
         bool,
-        typer.Option("--deepest", help="No ancestors of a suggested tag.", rich_help_panel=_CHOOSING),
+        typer.Option(
+            "--leaves-only", help="Leave out a suggested tag's ancestors.", rich_help_panel=_CHOOSING
+        ),
     ] = False,
     table: Annotated[
         Path | None,
@@ -179,38 +176,17 @@ def tag(
             rich_help_panel=_OUTPUT,
         ),
     ] = None,
-    device: Annotated[
-        str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.", rich_help_panel=_MACHINE)
-    ] = "auto",
-    precision: Annotated[
-        str, typer.Option(help="auto, fp32, bf16, fp16.", rich_help_panel=_MACHINE)
-    ] = "auto",
+    device: Device = "auto",
+    precision: Precision = "auto",
     batch_size: Annotated[
         str,
         typer.Option(
             help="Images at once; auto grows until memory or speed says stop.", rich_help_panel=_MACHINE
         ),
     ] = "auto",
-    compile_: Annotated[
-        bool,
-        typer.Option(
-            "--compile", help="Compile the network: minutes at first, then faster.", rich_help_panel=_MACHINE
-        ),
-    ] = False,
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            min=1, help="Images decoded at once.", show_default="one per core", rich_help_panel=_MACHINE
-        ),
-    ] = None,
-    allow_private_hosts: Annotated[
-        bool,
-        typer.Option(
-            "--allow-private-hosts",
-            help="Also fetch from addresses that are not on the open internet.",
-            rich_help_panel=_MACHINE,
-        ),
-    ] = False,
+    compile_: Compile = False,
+    workers: Decoders = None,
+    allow_private_hosts: AllowPrivateHosts = False,
     add_tag: AddTag = None,
     weights: Weights = None,
     prompts: Prompts = None,
@@ -244,7 +220,7 @@ def tag(
         facets=tuple(facet or ()),
         only=tuple(only or ()),
         exclude=tuple(exclude or ()),
-        deepest=deepest,
+        leaves_only=leaves_only,
     )
     size = batch_size_of(batch_size)
     catalogue = None

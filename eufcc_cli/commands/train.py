@@ -8,22 +8,17 @@ import typer
 
 from eufcc_cli import console
 from eufcc_cli.commands.common import SOME_FAILED, existing_root, importing, is_given
+from eufcc_cli.commands.options import with_settings
 from eufcc_cli.core.errors import EufccError
+from eufcc_cli.core.training.config import TrainConfig
 
 if TYPE_CHECKING:
     from eufcc_cli.core.training.run import Plan, Trained
 
-_METHOD = (
-    "multilabel, softmax, softmax-wce, hsoftmax-levels, hsoftmax-nodes, asl, multilabel-coherent; "
-    "clip-1-tag, clip-all-tags, clip-1-tag-prompt."
-)
-_LEARNING, _IMAGES, _MACHINE, _METHODS = "Learning", "Images", "Machine", "Options of single methods"
-_CLIP = "CLIP methods"
 
-
+@with_settings(TrainConfig)
 def train(
     ctx: typer.Context,
-    method: Annotated[str, typer.Option(help=f"What the heads learn: {_METHOD}")] = "multilabel",
     name: Annotated[
         str | None,
         typer.Option(help="The run's name, a folder under runs/.", show_default="the method's name"),
@@ -39,139 +34,7 @@ def train(
         typer.Option(help="Write the finished model here in the Hugging Face layout, with a model card."),
     ] = None,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write TensorBoard events.")] = False,
-    backbone: Annotated[
-        str | None,
-        typer.Option(
-            help="Any timm model, or convnext_mini for few cores and small images; for CLIP any open_clip "
-            "model with the tag of its weights, or clip_mini.",
-            show_default="convnext_base.fb_in22k; CLIP: ViT-B-32/openai",
-        ),
-    ] = None,
-    pretrained: Annotated[bool, typer.Option(help="Start from the backbone's published weights.")] = True,
-    weights: Annotated[str | None, typer.Option(help="Backbone weights from a safetensors file.")] = None,
-    image_size: Annotated[
-        int | None,
-        typer.Option(help="Side of the square the network sees, in pixels.", show_default="the backbone's"),
-    ] = None,
-    epochs: Annotated[
-        int | None, typer.Option(help="Passes over the images.", show_default="20 without --time-budget")
-    ] = None,
-    time_budget: Annotated[float | None, typer.Option(help="Seconds after which training has ended.")] = None,
-    batch_size: Annotated[int, typer.Option(help="Images per step, over all processes.")] = 64,
-    accumulate: Annotated[int, typer.Option(help="Compute a batch in this many parts, to fit memory.")] = 1,
-    optimizer: Annotated[
-        str, typer.Option(help="adamw, muon, or auto: adamw for pretrained backbones, muon from scratch.")
-    ] = "auto",
-    lr: Annotated[
-        float | None,
-        typer.Option(
-            help="Peak learning rate.",
-            show_default="1e-4 pretrained, CLIP 1e-5; from scratch 5e-3 muon, 2e-3 adamw",
-        ),
-    ] = None,
-    weight_decay: Annotated[float, typer.Option(help="Weight decay.", rich_help_panel=_LEARNING)] = 0.05,
-    layer_decay: Annotated[
-        float, typer.Option(help="Learning rate of a layer over that of the next.", rich_help_panel=_LEARNING)
-    ] = 1.0,
-    warmup: Annotated[
-        float, typer.Option(help="Share of training that warms up.", rich_help_panel=_LEARNING)
-    ] = 0.1,
-    clip_grad: Annotated[
-        float, typer.Option(help="Largest gradient norm, 0: any.", rich_help_panel=_LEARNING)
-    ] = 1.0,
-    ema: Annotated[
-        float, typer.Option(help="Decay of the weights' moving average, 0: off.", rich_help_panel=_LEARNING)
-    ] = 0.0,
-    dropout: Annotated[
-        float, typer.Option(help="Dropout before the heads.", rich_help_panel=_LEARNING)
-    ] = 0.0,
-    drop_path: Annotated[float, typer.Option(help="Stochastic depth.", rich_help_panel=_LEARNING)] = 0.0,
-    freeze: Annotated[
-        int,
-        typer.Option(
-            help="Stages not trained, from the stem, of backbones that have them.", rich_help_panel=_LEARNING
-        ),
-    ] = 0,
-    balanced: Annotated[
-        bool,
-        typer.Option("--balanced", help="Draw images of rare tags more often.", rich_help_panel=_LEARNING),
-    ] = False,
-    patience: Annotated[
-        int | None,
-        typer.Option(help="Stop after this many epochs without a better one.", rich_help_panel=_LEARNING),
-    ] = None,
-    seed: Annotated[
-        int, typer.Option(help="Seed of weights, order and variations.", rich_help_panel=_LEARNING)
-    ] = 0,
-    augment: Annotated[
-        str, typer.Option(help="Vary the images: none, light, strong.", rich_help_panel=_IMAGES)
-    ] = "light",
-    cache: Annotated[
-        bool | None,
-        typer.Option(
-            help="Decode all images once into data/cache.",
-            show_default="if that takes at most 4 GB",
-            rich_help_panel=_IMAGES,
-        ),
-    ] = None,
-    max_bad: Annotated[
-        float, typer.Option(help="Refuse above this share of unreadable images.", rich_help_panel=_IMAGES)
-    ] = 0.01,
-    device: Annotated[
-        str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.", rich_help_panel=_MACHINE)
-    ] = "auto",
-    precision: Annotated[
-        str, typer.Option(help="auto, fp32, bf16, fp16.", rich_help_panel=_MACHINE)
-    ] = "auto",
-    compile_: Annotated[
-        bool, typer.Option("--compile", help="Compile the network.", rich_help_panel=_MACHINE)
-    ] = False,
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            help="Processes that decode images.", show_default="one per core", rich_help_panel=_MACHINE
-        ),
-    ] = None,
-    save_every: Annotated[
-        float, typer.Option(help="Minutes between saves within an epoch.", rich_help_panel=_MACHINE)
-    ] = 10.0,
-    stop: Annotated[
-        bool, typer.Option(help="hsoftmax-nodes: learn where annotations end.", rich_help_panel=_METHODS)
-    ] = False,
-    gamma_pos: Annotated[
-        float, typer.Option(help="asl: focus of positives.", rich_help_panel=_METHODS)
-    ] = 0.0,
-    gamma_neg: Annotated[
-        float, typer.Option(help="asl: focus of negatives.", rich_help_panel=_METHODS)
-    ] = 2.0,
-    asl_clip: Annotated[float, typer.Option(help="asl: probability shift.", rich_help_panel=_METHODS)] = 0.05,
-    text: Annotated[
-        str, typer.Option(help="A tag in words: its name, path, or name (parent).", rich_help_panel=_CLIP)
-    ] = "name",
-    prompts: Annotated[
-        str | None,
-        typer.Option(
-            help="Prompts of clip-1-tag-prompt: a TOML file with lines like "
-            'materials = "an image of an object made of {tag}", or lists of such.',
-            rich_help_panel=_CLIP,
-        ),
-    ] = None,
-    names: Annotated[
-        str | None, typer.Option(help="Display names: a CSV file, tag,name.", rich_help_panel=_CLIP)
-    ] = None,
-    equal_captions: Annotated[
-        bool, typer.Option(help="Images with equal captions attract each other.", rich_help_panel=_CLIP)
-    ] = True,
-    lock_image: Annotated[
-        bool, typer.Option("--lock-image", help="Leave the image tower as it is.", rich_help_panel=_CLIP)
-    ] = False,
-    lock_text: Annotated[
-        bool, typer.Option("--lock-text", help="Leave the text tower as it is.", rich_help_panel=_CLIP)
-    ] = False,
-    checkpointing: Annotated[
-        bool,
-        typer.Option("--checkpointing", help="Less memory, a third slower.", rich_help_panel=_CLIP),
-    ] = False,
+    **settings: Any,
 ) -> None:
     """Train a model on the root's train split and keep the best by val.
 
@@ -181,12 +44,12 @@ def train(
     with importing():
         from eufcc_cli.core.report.history import TensorBoard, plot_history
         from eufcc_cli.core.report.model_card import export_model
-        from eufcc_cli.core.training.config import TrainConfig, read_settings
+        from eufcc_cli.core.training.config import read_settings
         from eufcc_cli.core.training.resumption import is_finished
         from eufcc_cli.core.training.run import train_run
 
     root = existing_root(ctx)
-    given = {key.rstrip("_"): ctx.params[key] for key in ctx.params if _is_setting(ctx, key)}
+    given = {key: value for key, value in settings.items() if is_given(ctx, key)}
     base = read_settings(config if config.exists() else root.run(str(config))) if config else {}
     own = {key: _of_command(key, base.pop(key), config) for key in _COMMAND if key in base}
     name, export = name or own.get("name"), export or own.get("export")
@@ -194,8 +57,8 @@ def train(
         asked if is_given(ctx, key) else own.get(key, asked)
         for key, asked in (("tensorboard", tensorboard), ("resume", resume), ("overwrite", overwrite))
     )
-    settings = TrainConfig.from_mapping({**base, **given}, str(config or "options"))
-    folder = root.run(name or settings.method)
+    chosen = TrainConfig.from_mapping({**base, **given}, str(config or "options"))
+    folder = root.run(name or chosen.method)
     if export and is_finished(folder) and not overwrite:
         export_model(folder, export)
         console.note(f"{folder} was finished before; exported to {export}")
@@ -209,9 +72,9 @@ def train(
             events.write(row)
 
     trained = train_run(
-        settings,
+        chosen,
         root,
-        name or settings.method,
+        name or chosen.method,
         resume=resume,
         overwrite=overwrite,
         progress=console.progress(main),
@@ -242,13 +105,9 @@ def _of_command(key: str, value: object, config: Path | None) -> Any:
     kind = _COMMAND[key]
     if not isinstance(value, str if kind is Path else kind):
         raise EufccError(
-            f"--config {config}: {key} = {value!r}: must be {kind.__name__}", hint="see `eufcc train --help`"
+            f"`config` {config}: {key} = {value!r}: must be {kind.__name__}", hint="see `eufcc train --help`"
         )
     return kind(value)
-
-
-def _is_setting(ctx: typer.Context, key: str) -> bool:
-    return key != "config" and key not in _COMMAND and is_given(ctx, key)
 
 
 def _show_plan(plan: "Plan") -> None:

@@ -136,10 +136,10 @@ def select_device(name: str = "auto") -> "torch.device":
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise ModelError(f"--device {name}: no such device", hint="choose auto, cpu, cuda or mps") from error
+        raise ModelError(f"`device` {name}: no such device", hint="choose auto, cpu, cuda or mps") from error
     there = {"cpu": 1, "cuda": cuda_devices(), "mps": int(has_mps())}.get(device.type, 0)
     if (device.index or 0) >= there:
-        raise ModelError(f"--device {name}: not on this machine", hint="choose --device auto or cpu")
+        raise ModelError(f"`device` {name}: not on this machine", hint="choose `device=auto` or `device=cpu`")
     return device
 
 
@@ -155,10 +155,10 @@ def select_precision(name: str, device: "torch.device", *, inference: bool = Fal
         has_bf16 = has_bf16 or (inference and device.type == "cpu" and has_bf16_matrices())
         return torch.bfloat16 if has_bf16 else torch.float32
     if name == "fp16" and device.type == "cpu":
-        raise ModelError("--precision fp16: not on the CPU", hint="choose fp32 or bf16")
+        raise ModelError("`precision` fp16: not on the CPU", hint="choose fp32 or bf16")
     types = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
     if name not in types:
-        raise ModelError(f"--precision {name}: no such choice", hint=f"choose auto, {', '.join(types)}")
+        raise ModelError(f"`precision` {name}: no such choice", hint=f"choose auto, {', '.join(types)}")
     return types[name]
 
 

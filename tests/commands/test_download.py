@@ -318,8 +318,8 @@ def test_what_is_too_large_or_the_same_is_for_the_user_to_say(
     base = ("--root", root.path, "download", "--allow-private-hosts", "--format", "json")
     for options, status in (
         (("--max-pixels", 96 * 64 - 1), "too-large"),
-        (("--max-pixels", 96 * 64, "--same-body", 4), "placeholder"),
-        (("--same-body", 5), "ok"),
+        (("--max-pixels", 96 * 64, "--placeholder-threshold", 4), "placeholder"),
+        (("--placeholder-threshold", 5), "ok"),
     ):
         ended = eufcc(*base, "--retry-failed", "all", *options)
         assert json.loads(ended.stdout)["statuses"] == {status: 4}, ended.stderr

@@ -233,7 +233,7 @@ def test_options_choose_the_suggestions(
     assert tags("--threshold", 0, "--exclude", f"materials:{first}")["materials"] == [
         tag for tag in everything["materials"] if tag not in below
     ]
-    leaves = tags("--threshold", 0, "--deepest")["materials"]
+    leaves = tags("--threshold", 0, "--leaves-only")["materials"]
     assert all(leaf["tag"] not in other["path"][:-1] for leaf in leaves for other in everything["materials"])
     narrow, wide = tags("--coverage", 0.5), tags("--coverage", 0.9)
     assert all(narrow[facet] == wide[facet][: len(narrow[facet])] for facet in wide)

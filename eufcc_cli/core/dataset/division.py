@@ -37,12 +37,12 @@ class Shares:
     def __post_init__(self) -> None:
         for name in ("val", "test", "ood"):
             if not 0 <= getattr(self, name) < 1:
-                raise CollectError(f"--{name} {getattr(self, name):g} is not a share of 0 up to 1")
+                raise CollectError(f"`{name}` {getattr(self, name):g}: not a share of 0 up to 1")
         if self.val + self.test + self.ood >= 1:
             parts = f"{self.val:g} + {self.test:g} + {self.ood:g}"
-            raise CollectError(f"--val, --test and --ood leave nothing to train on ({parts})")
+            raise CollectError(f"`val`, `test` and `ood` leave nothing to train on ({parts})")
         if self.min_count < 1:
-            raise CollectError(f"--min-count {self.min_count} is less than 1")
+            raise CollectError(f"`min_count` {self.min_count} is less than 1")
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ def divide(table: pd.DataFrame, shares: Shares) -> tuple[dict[str, pd.DataFrame]
 
 def _too_few(min_count: int) -> CollectError:
     return CollectError(
-        f"no tag has {min_count} images to learn from", hint="a smaller --min-count, or a larger harvest"
+        f"no tag has {min_count} images to learn from", hint="a smaller `min_count`, or a larger harvest"
     )
 
 

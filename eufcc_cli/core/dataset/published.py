@@ -130,7 +130,7 @@ def _in_place(path: Path, blob: str, force: bool) -> bool:
     if not published and not force:
         raise CollectError(
             f"{path}: is there, and is not a file of EUFCC-340K",
-            hint="give --force to replace it, or another --root",
+            hint="give `force` to replace it, or another `root`",
         )
     return present == blob
 

@@ -32,7 +32,7 @@ def write_splits(
     targets = [root.table(name) for name in SPLITS]
     if source.resolve() in [target.resolve() for target in targets]:
         raise CollectError(
-            f"{source}: would be replaced by its own splits", hint="copy it first, or give another --root"
+            f"{source}: would be replaced by its own splits", hint="copy it first, or give another `root`"
         )
     table = read_table(source)
     if (again := table[ID].duplicated()).any():
@@ -57,7 +57,7 @@ def write_splits(
             if target.exists() and not force and not _may_replace(root, target, new.get(target)):
                 raise CollectError(
                     f"{target}: is there, and was not written by `eufcc fetch splits`",
-                    hint="give --force to replace it, or another --root",
+                    hint="give `force` to replace it, or another `root`",
                 )
         for target, file in new.items():
             replace_file(file, target)

@@ -153,7 +153,7 @@ def _draw(root: Root, seed: int, numbers: list[int], workers: int, progress: Pro
             except BrokenProcessPool as error:
                 raise CollectError(
                     "a process that draws was ended from outside, perhaps for want of memory",
-                    hint="give the same command again, with fewer --workers; it continues",
+                    hint="give the same command again, with fewer `workers`; it continues",
                 ) from error
             except BaseException:
                 pool.shutdown(wait=True, cancel_futures=True)

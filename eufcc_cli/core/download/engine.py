@@ -65,7 +65,7 @@ class Options:
     """Short side in pixels to store; None keeps the bytes as they came."""
     max_bytes: int = 50_000_000
     max_pixels: int = MAX_PIXELS
-    same_body: int = 20
+    placeholder_threshold: int = 20
     """A body that comes for this many different URLs is a placeholder."""
     decoders: int = field(default_factory=cores)
     """Processes that verify and write."""
@@ -133,7 +133,7 @@ class _Download:
         return {
             digest
             for digest in self._ledger.placeholders()
-            if digest not in again or self._ledger.sent_for_many(digest, self._options.same_body)
+            if digest not in again or self._ledger.sent_for_many(digest, self._options.placeholder_threshold)
         }
 
     async def _adopt(self, found: Sequence[Found], progress: Progress) -> set[str]:
@@ -315,7 +315,7 @@ class _Download:
         while self._left:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._all_ended.wait(), SECONDS_BETWEEN_COMMITS)
-            most = self._options.same_body
+            most = self._options.placeholder_threshold
             kept = {entry.source_sha256 for entry in self._ledger.commit() if entry.status == OK}
             for digest in filter(None, kept):
                 if digest in self._placeholders or self._ledger.sent_for_many(digest, most):

@@ -18,7 +18,7 @@ from eufcc_cli.core.taxonomy.annotations import ID, IMAGE_URL, PROVIDER, read_ta
 
 NOT_TRIED = "not tried"
 NO_HOST = "(no address)"
-_FETCH = "run `eufcc fetch` or `eufcc fetch demo`, or give another --root"
+_FETCH = "run `eufcc fetch` or `eufcc fetch demo`, or give another `root`"
 _SECONDS_A_REQUEST = 0.3  # of an ordinary server, for an estimate
 _BYTES_AN_IMAGE = {"200": 15_000, "400": 40_000, "original": 1_500_000}
 
@@ -36,7 +36,7 @@ def read_wanted(root: Root, splits: Sequence[str] = ()) -> pd.DataFrame:
         if not re.fullmatch(r"[\w.-]+", split) or not root.table(split).is_file():
             there = ", ".join(sorted(path.stem for path in root.data.glob("*.csv")))
             hint = f"there are: {there}" if there else _FETCH
-            raise DataError(f"--split {split}: no table {root.table(split)}", hint=hint)
+            raise DataError(f"`split` {split}: no table {root.table(split)}", hint=hint)
         frame = read_table(root.table(split), [ID, IMAGE_URL, PROVIDER])
         frame.columns = pd.Index(["id", "url", "provider"])
         frames.append(frame.assign(split=pd.Categorical([split] * len(frame), categories=names)))

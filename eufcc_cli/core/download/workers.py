@@ -77,7 +77,7 @@ class Workers:
                         raise
                     raise CollectError(
                         "the processes that decode images end unexpectedly, whatever the image",
-                        hint="perhaps memory is short: try fewer --workers and a smaller --max-pixels",
+                        hint="perhaps memory is short: try fewer `workers` and a smaller `max_pixels`",
                     ) from None
                 self._crashes = 0
                 return value

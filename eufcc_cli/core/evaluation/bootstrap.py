@@ -33,7 +33,7 @@ class Bootstrap:
         if cluster.max(initial=0) == 0:
             raise DataError(
                 f"{split.table}: all images are of one {self.by}: nothing to resample",
-                hint="give --resample image",
+                hint="give `resample=image`",
             )
         return cluster
 

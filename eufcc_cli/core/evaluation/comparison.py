@@ -126,11 +126,11 @@ def _refuse(
     if save is not None:
         if len(sources) > 1 and "{model}" not in save.name:
             raise EufccError(
-                f"--save-predictions {save}: one file for {len(sources)} models",
+                f"`save_predictions` {save}: one file for {len(sources)} models",
                 hint="put {model} into the file's name",
             )
         if save.suffix.lower() not in (".parquet", ".jsonl"):
-            raise EufccError(f"--save-predictions {save}: unknown ending", hint="choose .parquet or .jsonl")
+            raise EufccError(f"`save_predictions` {save}: unknown ending", hint="choose .parquet or .jsonl")
 
 
 def _named(path: Path, model: str) -> Path:

@@ -97,7 +97,7 @@ def refuse_other_vocabulary(one: Tagging, other: Tagging) -> None:
                 break
     raise ModelError(
         f"{one.name} and {other.name} do not score the same tags: {difference}",
-        hint="train members of an ensemble with the same label files; --add-tag is for CLIP models alone",
+        hint="train members of an ensemble with the same label files; `add_tag` is for CLIP models alone",
     )
 
 
@@ -136,7 +136,7 @@ def fit_weights(
         importance.append((1 / lengths.double())[row])
     likelihood, share = torch.cat(columns, dim=1), torch.cat(importance)
     if not len(share):
-        raise DataError(f"{split.table}: no true tag to fit weights on", hint="choose --weights-from equal")
+        raise DataError(f"{split.table}: no true tag to fit weights on", hint="choose `weights_from=equal`")
     log_weights = torch.full((len(members),), -math.log(len(members)), dtype=torch.float64)
     for _ in range(steps):
         joint = log_weights[:, None] + likelihood

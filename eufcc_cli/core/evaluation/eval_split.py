@@ -67,9 +67,9 @@ def read_split(root: Root, name: str) -> TestSplit:
     there = sorted(path.stem for path in root.data.glob("*.csv"))
     if not re.fullmatch(r"[\w.-]+", name) or not root.table(name).is_file():
         hint = (
-            f"there are: {', '.join(there)}" if there else "run `eufcc fetch` first, or give another --root"
+            f"there are: {', '.join(there)}" if there else "run `eufcc fetch` first, or give another `root`"
         )
-        raise DataError(f"--split {name}: no table {root.table(name)}", hint=hint)
+        raise DataError(f"`split` {name}: no table {root.table(name)}", hint=hint)
     frame = read_table(root.table(name))
     if frame.empty:
         raise DataError(f"{root.table(name)}: no rows", hint="fetch or export it again")

@@ -62,7 +62,7 @@ class Predictions:
             if image_id is None:
                 raise DataError(
                     f"{self.path}: line {line.number}: {line.names[0]} is an image of no split asked for",
-                    hint="the file name without its ending must be an idInSource; or add its --split",
+                    hint="the file name without its ending must be an idInSource; or add its `split`",
                 )
             if found[image_id] is not line:
                 twice = f"line {found[image_id].number}: {image_id} stands already in line {line.number}"
@@ -74,7 +74,7 @@ class Predictions:
     def _silent_on(self, split: TestSplit) -> DataError:
         return DataError(
             f"{self.path}: no prediction for any of the {len(split):,} images of {split.name}",
-            hint="choose the --split that the file speaks of",
+            hint="choose the `split` that the file speaks of",
         )
 
     def _lines_of(self, known: Container[str]) -> dict[str, Line]:
@@ -134,7 +134,7 @@ def read_predictions(path: Path, root: Root) -> Predictions:
     """
     if not path.is_file():
         raise DataError(
-            f"--predictions {path}: no such file", hint="give a file of `tag --format jsonl` lines"
+            f"`predictions` {path}: no such file", hint="give a file of `tag --format jsonl` lines"
         )
     return _read_parquet(path) if path.suffix.lower() == ".parquet" else _read_lines(path, root)
 
@@ -144,7 +144,7 @@ def label_vocabulary(root: Root) -> Vocabulary:
     there = [facet for facet in FACETS if root.label_file(facet).is_file()]
     if not there:
         raise DataError(
-            f"{root.labels}: no label files, so the tags of --predictions mean nothing",
+            f"{root.labels}: no label files, so the tags of `predictions` mean nothing",
             hint="run `eufcc fetch` or `eufcc trees --write labels` first",
         )
     return Vocabulary.from_trees({facet: Hierarchy.read(root.label_file(facet), facet) for facet in there})

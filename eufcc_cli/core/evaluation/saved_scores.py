@@ -26,7 +26,7 @@ def save_predictions(path: Path, source: Source, scored: Iterable[tuple[TestSpli
     """
     write = {".parquet": _write_parquet, ".jsonl": _write_lines}.get(path.suffix.lower())
     if write is None:
-        raise DataError(f"--save-predictions {path}: unknown ending", hint="choose .parquet or .jsonl")
+        raise DataError(f"`save_predictions` {path}: unknown ending", hint="choose .parquet or .jsonl")
     write(path, source, scored)
 
 

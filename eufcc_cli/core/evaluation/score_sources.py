@@ -31,7 +31,7 @@ def open_sources(
     if not runs and not predictions:
         there = sorted(path.parent.name for path in root.runs.glob("*/config.json"))
         hint = f"name some of: {', '.join(there)}" if there else "train one: `eufcc train`"
-        raise EufccError("no RUN and no --predictions: nothing to evaluate", hint=hint)
+        raise EufccError("no RUN and no `predictions`: nothing to evaluate", hint=hint)
     loaded: dict[str, Source] = {}
 
     def load(name: str) -> Source:
@@ -52,7 +52,7 @@ def open_sources(
     if ensemble:
         single = [source for source in sources if not isinstance(source, Ensemble)]
         if len(single) < 2:
-            raise EufccError("--ensemble: needs at least two models", hint="name several runs")
+            raise EufccError("`ensemble`: needs at least two models", hint="name several runs")
         sources.append(Ensemble(single))
     return sources
 

@@ -133,22 +133,22 @@ class Roots:
             content = json.loads(text)["facets"]
             facets = {facet: {root["id"]: root["starts"] for root in content[facet]} for facet in content}
         except FileNotFoundError as error:
-            raise DataError(f"--roots {name}: no such file") from error
+            raise DataError(f"`roots` {name}: no such file") from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError(
-                f"--roots {name}: not a list of roots",
+                f"`roots` {name}: not a list of roots",
                 hint='{"facets": {"materials": [{"id": "300010900", "starts": "here"}]}}',
             ) from error
         for facet, roots in facets.items():
             if facet not in FACETS:
                 raise DataError(
-                    f"--roots {name}: facet {facet} is not known", hint=f"one of {', '.join(FACETS)}"
+                    f"`roots` {name}: facet {facet} is not known", hint=f"one of {', '.join(FACETS)}"
                 )
             for root, starts in roots.items():
                 if not re.fullmatch(r"\d{5,12}", str(root)):
-                    raise DataError(f"--roots {name}: {root} is not an AAT id")
+                    raise DataError(f"`roots` {name}: {root} is not an AAT id")
                 if starts not in ("here", "below"):
-                    raise DataError(f"--roots {name}: {root} starts neither here nor below but {starts}")
+                    raise DataError(f"`roots` {name}: {root} starts neither here nor below but {starts}")
         return cls(
             {
                 facet: {root: starts == "here" for root, starts in roots.items()}

@@ -43,7 +43,7 @@ class Search:
             raise CollectError("a keyword is empty", hint='say what to search for: "medal", "textile"')
         if self.reusability not in REUSABILITIES:
             raise CollectError(
-                f"--reusability {self.reusability} is not known", hint=f"one of {', '.join(REUSABILITIES)}"
+                f"`reusability` {self.reusability} is not known", hint=f"one of {', '.join(REUSABILITIES)}"
             )
 
     def parameters(self, keyword: str, cursor: str) -> list[tuple[str, str]]:
@@ -87,7 +87,7 @@ def read_page(answer: Mapping[str, Any]) -> Page:
     """What is kept of a search answer; CollectError where it is none."""
     items, cursor, total = answer.get("items"), answer.get("nextCursor"), answer.get("totalResults")
     if not isinstance(items, list):
-        raise CollectError("Europeana's answer has no items", hint="is --search-url the Search API?")
+        raise CollectError("Europeana's answer has no items", hint="is `search_url` the Search API?")
     kept = [read_item(item) for item in items if isinstance(item, dict) and _is_id(item.get("id"))]
     return Page(
         kept,
@@ -117,7 +117,7 @@ def read_record(answer: Mapping[str, Any]) -> dict[str, Any]:
     """What is kept of a record: values per field and language, concepts, provider, rights, attribution."""
     record = answer.get("object")
     if not isinstance(record, dict):
-        raise CollectError("Europeana's answer has no record", hint="is --record-url the Record API?")
+        raise CollectError("Europeana's answer has no record", hint="is `record_url` the Record API?")
     aggregation = next(_objects(record.get("aggregations")), {})
     shown_by = _first(aggregation.get("edmIsShownBy"))
     snippets = {

@@ -81,7 +81,7 @@ def harvest(
     """
     placing = aat.Roots.read(roots)
     if not re.fullmatch(r"[A-Za-z]{2,3}(-[A-Za-z0-9]+)*", language):
-        raise CollectError(f"--lang {language} is no language code", hint="en, ca, de, zh-hant, …")
+        raise CollectError(f"`lang` {language} is no language code", hint="en, ca, de, zh-hant, …")
     provenance.read_provenance(root)  # a record that cannot be added to is told before anything is asked
     if not key.strip():
         raise CollectError(
@@ -90,7 +90,7 @@ def harvest(
         )
     store = output.with_name(f"{output.stem}.harvest.sqlite")
     if output.exists() and not store.exists() and not force:
-        raise CollectError(f"{output}: is there, and is no harvest", hint="another --output, or --force")
+        raise CollectError(f"{output}: is there, and is no harvest", hint="another `output`, or `force`")
     with (
         Records(store, search, anew=force) as records,
         Concepts(root.data / "concepts.sqlite") as concepts,
@@ -191,7 +191,7 @@ def _start_again(error: Refused, keyword: Keyword, records: Records) -> None:
     if keyword.cursor == europeana.FIRST_CURSOR or keyword.restarts >= _RESTARTS:
         raise CollectError(
             f"Europeana refuses the search for {keyword.keyword}: {error}",
-            hint="check the keyword's syntax and the filters (--theme takes one theme)",
+            hint="check the keyword's syntax and the filters (`theme` takes one theme)",
         ) from error
     logger.warning("%s: the place in the results has expired; searching from the first page", keyword.keyword)
     records.restart(keyword)

@@ -3,6 +3,8 @@
 import json
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -95,8 +97,8 @@ def newest_run(root: Root) -> str:
     if not finished:
         raise ModelError(
             f"no trained model in {root.runs}",
-            hint="train one with `eufcc train`, or name one that is elsewhere: --model FOLDER, "
-            "--model hf-hub:ORGANISATION/NAME",
+            hint="train one with `eufcc train`, or name one that is elsewhere: `model=FOLDER`, "
+            "`model=hf-hub:ORGANISATION/NAME`",
         )
     return max(finished, key=lambda run: (run / CONFIG).stat().st_mtime).name
 
@@ -143,8 +145,7 @@ def load_model(
     folder = find_model(spec, root)
     config = read_config(folder)
     target = select_device(device)
-    network: nn.Module
-    try:
+    with _reading(folder / CONFIG):
         vocabulary = Vocabulary.from_json(config["vocabulary"])
         preprocessing = Preprocessing.from_json(config["preprocessing"])
         method = config["method"]
@@ -152,22 +153,17 @@ def load_model(
             raise ModelError(
                 f"method {method}: unknown", hint="known: " + ", ".join((*METHODS, *CLIP_METHODS))
             )
+        wording = Wording.from_json(config["method_options"]) if method in CLIP_METHODS else None
+    if wording is not None:  # what the user says about the texts may be wrong where the files are right
+        config["method_options"] = texts.wording(wording, vocabulary).to_json()
+        vocabulary = texts.vocabulary(vocabulary)
+    network: nn.Module
+    with _reading(folder / CONFIG):
         if method in CLIP_METHODS:
-            vocabulary, config["method_options"] = _reworded(vocabulary, config["method_options"], texts)
             network, methods = clip_parts(config, vocabulary)
         else:
             network = _unfilled_network(config, vocabulary)
             methods = build_methods(method, vocabulary, **config.get("method_options", {}))
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ModelError(
-            f"{folder / CONFIG}: {type(error).__name__}: {error}",
-            hint="the file is incomplete: train the model again",
-        ) from error
-    except EufccError as error:
-        if str(error).startswith("--"):  # what the user adds about a CLIP model's texts is not in its files
-            raise
-        hint = error.hint or "the file is damaged: train or copy the model again"
-        raise ModelError(f"{folder / CONFIG}: {error}", hint=hint) from error
     load_weights(network, folder)
     if _is_unfilled(network):  # it computes tensors as it is built that no file holds
         network = _network(config, vocabulary)
@@ -189,12 +185,18 @@ def load_model(
     return model
 
 
-def _reworded(
-    vocabulary: Vocabulary, options: dict[str, Any], texts: TextOptions
-) -> tuple[Vocabulary, dict[str, Any]]:
-    """The vocabulary and wording of a CLIP run, with what the user says about them."""
-    wording = texts.wording(Wording.from_json(options), vocabulary)
-    return texts.vocabulary(vocabulary), wording.to_json()
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Let every error in what a configuration says name that file."""
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ModelError(
+            f"{path}: {type(error).__name__}: {error}", hint="the file is incomplete: train the model again"
+        ) from error
+    except EufccError as error:
+        hint = error.hint or "the file is damaged: train or copy the model again"
+        raise ModelError(f"{path}: {error}", hint=hint) from error
 
 
 def clip_parts(config: dict[str, Any], vocabulary: Vocabulary) -> tuple[ClipNetwork, dict[str, FacetMethod]]:
@@ -259,6 +261,6 @@ def load_weights(network: nn.Module, folder: Path) -> None:
                 f"{path}: tensor {name} is {found}, its vocabulary and backbone want {list(value.shape)}",
                 hint="weights and config.json belong to different models: copy both again",
             )
-    # What was saved in half precision is computed in the network's own, or in that which --precision says.
+    # What was saved in half precision is computed in the network's own, or in the one asked for.
     state = {name: tensors[name].to(value.dtype) for name, value in wanted.items()}
     network.load_state_dict(state, assign=_is_unfilled(network))

@@ -26,7 +26,7 @@ def convnext_mini(pretrained: bool = False, **kwargs: Any) -> ConvNeXt:
     """
     if pretrained:
         raise ModelError(
-            "convnext_mini has no published weights", hint="add --no-pretrained, or --weights FILE"
+            "convnext_mini has no published weights", hint="add `pretrained=False`, or `weights=FILE`"
         )
     settings: dict[str, Any] = {"depths": (1, 1, 3, 1), "kernel_sizes": 3, "ls_init_value": 0.5}
     model: Any = timm.create_model("convnext_atto", pretrained=False, **(settings | kwargs))
@@ -103,7 +103,7 @@ def create_backbone(
     except (OSError, ValueError) as error:  # what huggingface_hub raises where it cannot be reached
         raise ModelError(
             f"cannot load the published weights of {name}: {_first_line(error)}",
-            hint="try again with a network, or give --weights FILE (safetensors) or --no-pretrained",
+            hint="try again with a network, or give `weights=FILE` (safetensors) or `pretrained=False`",
         ) from error
     if weights is not None:
         load_backbone_weights(backbone, weights)
@@ -125,7 +125,7 @@ def _build_for_size(build: Callable[..., nn.Module], image_size: int | None) -> 
 def refused_size(name: str, image_size: int | None, error: Exception) -> ModelError:
     """The error of a backbone that cannot be built for, or cannot compute, images of a size."""
     return ModelError(
-        f"--image-size {image_size}: {name} cannot work with it: {_first_line(error)}",
+        f"`image_size` {image_size}: {name} cannot work with it: {_first_line(error)}",
         hint="give another size, or leave it to the backbone",
     )
 
@@ -145,9 +145,9 @@ def load_backbone_weights(backbone: nn.Module, path: Path) -> None:
     try:
         tensors = load_file(path)
     except (OSError, ValueError) as error:
-        raise ModelError(f"--weights {path}: {_first_line(error)}", hint="give a safetensors file") from error
+        raise ModelError(f"`weights` {path}: {_first_line(error)}", hint="give a safetensors file") from error
     except Exception as error:  # SafetensorError derives from Exception alone
-        raise ModelError(f"--weights {path}: {_first_line(error)}", hint="give a safetensors file") from error
+        raise ModelError(f"`weights` {path}: {_first_line(error)}", hint="give a safetensors file") from error
     filter_fn = getattr(__import__(type(backbone).__module__, fromlist=["_"]), "checkpoint_filter_fn", None)
     if filter_fn is not None:
         tensors = filter_fn(tensors, backbone)
@@ -155,15 +155,15 @@ def load_backbone_weights(backbone: nn.Module, path: Path) -> None:
     missing = sorted(wanted.keys() - tensors.keys())
     if missing:
         raise ModelError(
-            f"--weights {path}: no tensor {missing[0]} ({len(missing)} of {len(wanted)} missing)",
-            hint="the weights belong to another backbone: give --backbone its name",
+            f"`weights` {path}: no tensor {missing[0]} ({len(missing)} of {len(wanted)} missing)",
+            hint="the weights belong to another backbone: give `backbone` its name",
         )
     for name, value in wanted.items():
         found = tensors[name].shape
         if found != value.shape:
             raise ModelError(
-                f"--weights {path}: {name} is {list(found)}, the backbone's {list(value.shape)}",
-                hint="the weights belong to another backbone: give --backbone its name",
+                f"`weights` {path}: {name} is {list(found)}, the backbone's {list(value.shape)}",
+                hint="the weights belong to another backbone: give `backbone` its name",
             )
     backbone.load_state_dict({name: tensors[name] for name in wanted})
 
@@ -175,7 +175,7 @@ def freeze_stages(backbone: nn.Module, stages: int) -> None:
     blocks = getattr(backbone, "stages", None)
     if blocks is None or stages > len(blocks):
         count = "no" if blocks is None else len(blocks)
-        raise ModelError(f"--freeze {stages}: the backbone has {count} stages", hint="freeze fewer")
+        raise ModelError(f"`freeze` {stages}: the backbone has {count} stages", hint="freeze fewer")
     for module in (getattr(backbone, "stem", None), *blocks[:stages]):
         if module is not None:
             module.requires_grad_(False)
@@ -200,7 +200,7 @@ def _no_backbone(name: str, error: Exception) -> ModelError:
 
     near = difflib.get_close_matches(name.split(".")[0], timm.list_models(), n=3, cutoff=0.5)
     hint = f"did you mean {', '.join(near)}?" if near else "`timm.list_models()` names them all"
-    return ModelError(f"--backbone {name}: {_first_line(error)}", hint=hint)
+    return ModelError(f"`backbone` {name}: {_first_line(error)}", hint=hint)
 
 
 def _first_line(error: Exception) -> str:

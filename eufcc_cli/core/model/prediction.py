@@ -261,7 +261,7 @@ def _scores(
     except torch.OutOfMemoryError as error:
         if len(squares) == 1:
             raise ModelError(
-                "the device has too little memory for one image", hint="choose --device cpu"
+                "the device has too little memory for one image", hint="choose `device=cpu`"
             ) from error
     size.too_large(len(squares))
     torch.cuda.empty_cache()

@@ -56,6 +56,6 @@ def root_vocabulary(root: Root) -> Vocabulary:
     if not vocabulary.facets:
         raise DataError(
             f"{root.labels}: no label files, and no tables in {root.data}: which tags are to be scored?",
-            hint=f"run `eufcc --root {root.path} fetch` first, or give the --root that has them",
+            hint=f"run `eufcc --root {root.path} fetch` first, or give the `root` that has them",
         )
     return vocabulary

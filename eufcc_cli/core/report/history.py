@@ -43,7 +43,7 @@ class TensorBoard:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:
             raise EufccError(
-                "--tensorboard: TensorBoard is not installed", hint="pip install 'eufcc[plots]'"
+                "`tensorboard`: TensorBoard is not installed", hint="pip install 'eufcc[plots]'"
             ) from error
         self._open, self._folder = SummaryWriter, folder
         self._writer: SummaryWriter | None = None

@@ -50,18 +50,18 @@ class Choice:
     """Only these tags and what is below them; all where empty. `facet:tag` where a name is in several."""
     exclude: tuple[str, ...] = ()
     """Not these tags, nor what is below them."""
-    deepest: bool = False
+    leaves_only: bool = False
     """Leave out the ancestors of a suggested tag."""
 
     def __post_init__(self) -> None:
         if self.top is not None and self.top < 1:
-            raise EufccError(f"--top {self.top}: must be at least 1", hint="leave it out for 10")
+            raise EufccError(f"`top` {self.top}: must be at least 1", hint="leave it out for 10")
         for name in ("threshold", "coverage"):
             value = getattr(self, name)
             if value is not None and not 0 <= value <= 1:
-                raise EufccError(f"--{name} {value}: must be between 0 and 1", hint=f"--{name} 0.9, say")
+                raise EufccError(f"`{name}` {value}: must be between 0 and 1", hint=f"`{name}=0.9`, say")
         if self.coverage == 1:
-            raise EufccError("--coverage 1: no threshold promises all tags", hint="say --threshold 0")
+            raise EufccError("`coverage` 1: no threshold promises all tags", hint="use `threshold=0`")
 
 
 class Chooser:
@@ -70,21 +70,21 @@ class Chooser:
     def __init__(self, vocabulary: Vocabulary, calibration: Calibration | None, choice: Choice) -> None:
         if unknown := [facet for facet in choice.facets if facet not in vocabulary.facets]:
             raise EufccError(
-                f"--facet {unknown[0]}: the model has no such facet",
+                f"`facet` {unknown[0]}: the model has no such facet",
                 hint=f"it has: {', '.join(vocabulary.facets)}",
             )
         if choice.coverage is not None and calibration is None:
             raise ModelError(
-                "--coverage: the model has no calibration",
+                "`coverage`: the model has no calibration",
                 hint="make one from the validation split: `eufcc evaluate --calibrate RUN`",
             )
         wanted = choice.facets or tuple(vocabulary.facets)
-        only = _resolve("--only", choice.only, vocabulary)
-        exclude = _resolve("--exclude", choice.exclude, vocabulary)
+        only = _resolve("`only`", choice.only, vocabulary)
+        exclude = _resolve("`exclude`", choice.exclude, vocabulary)
         if choice.only and not any(only[facet] for facet in wanted):
             raise EufccError(
-                f"--only {', '.join(choice.only)}: no such tag in {', '.join(wanted)}",
-                hint="leave --facet out, or name a tag of that facet",
+                f"`only` {', '.join(choice.only)}: no such tag in {', '.join(wanted)}",
+                hint="leave `facet` out, or name a tag of that facet",
             )
         known = calibration.facets if calibration else {}
         self.facets = {
@@ -132,7 +132,7 @@ class FacetChooser:
             self.lists_all = covering == -np.inf
             self._floor = max(self._floor, covering)
         self._allowed = only & ~exclude
-        self._deepest = choice.deepest
+        self._deepest = choice.leaves_only
         self._paths: dict[int, tuple[str, ...]] = {}
 
     @property

@@ -51,7 +51,7 @@ class Tagger:
         self.calibration = calibration
         if choice.coverage is not None and calibration is None:
             raise ModelError(
-                f"--coverage: {self.name} has no calibration",
+                f"`coverage`: {self.name} has no calibration",
                 hint=f"make one from the validation split: `eufcc evaluate --calibrate {self.spec}`",
             )
         self.chooser = Chooser(self.vocabulary, calibration, choice)
@@ -181,5 +181,5 @@ def calibration_of(model: TaggingModel) -> Calibration | None:
 def compile_network(model: TaggingModel) -> None:
     """Have torch compile a model's network when it is first used; raises ModelError without a compiler."""
     if model.device.type == "cpu" and not any(map(shutil.which, (os.environ.get("CXX", "c++"), "g++", "cl"))):
-        raise ModelError("--compile: there is no C++ compiler", hint="install g++, or leave --compile out")
+        raise ModelError("`compile`: there is no C++ compiler", hint="install g++, or leave `compile` out")
     model.network = cast(nn.Module, torch.compile(model.network))

@@ -33,7 +33,7 @@ def new_clip_model(config: TrainConfig, name: str, vocabulary: Vocabulary) -> Ta
         clip.lock_image_tower()  # type: ignore[operator]
     if config.lock_text:
         clip.lock_text_tower()  # type: ignore[operator]
-    if config.checkpointing:
+    if config.grad_checkpointing:
         clip.set_grad_checkpointing()  # type: ignore[operator]
     network = ClipNetwork(clip, clip_tokenizer(config.backbone, architecture), wording.texts(vocabulary))
     return TaggingModel(
@@ -51,7 +51,7 @@ class ClipTrainer(Trainer):
     """Compares every image of a batch with every caption of it.
 
     Which tag and which prompt an image's caption takes is, as all else, a function of seed, epoch, step
-    and the image's position in the batch. --accumulate computes a batch in parts without changing its
+    and the image's position in the batch. `accumulate` computes a batch in parts without changing its
     loss: all images are still compared with all captions.
     """
 

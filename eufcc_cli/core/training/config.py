@@ -8,6 +8,7 @@ from typing import Any
 
 from eufcc_cli.core.errors import ModelError
 from eufcc_cli.core.model.clip import CLIP_METHODS
+from eufcc_cli.core.settings import check_settings, setting, setting_types, typed_settings
 
 VISION_METHODS = (
     "multilabel",
@@ -21,162 +22,181 @@ VISION_METHODS = (
 
 BACKBONE = "convnext_base.fb_in22k"
 CLIP_BACKBONE = "ViT-B-32/openai"
-
-_CHOICES: dict[str, tuple[str, ...]] = {
-    "method": VISION_METHODS + CLIP_METHODS,
-    "optimizer": ("auto", "adamw", "muon"),
-    "precision": ("auto", "fp32", "bf16", "fp16"),
-    "augment": ("none", "light", "strong"),
-    "text": ("name", "path", "parent"),
-}
-_POSITIVE = (
-    "image_size", "epochs", "time_budget", "batch_size", "accumulate", "lr", "patience", "save_every",
-)  # fmt: skip
-_NOT_NEGATIVE = (
-    "weight_decay", "warmup", "clip_grad", "dropout", "drop_path", "freeze", "workers", "gamma_neg",
-    "gamma_pos", "ema", "seed",
-)  # fmt: skip
-_METHODS_OF: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(("dropout", "drop_path", "freeze", "layer_decay"), VISION_METHODS),
-    "stop": ("hsoftmax-nodes",),
-    **dict.fromkeys(("gamma_pos", "gamma_neg", "asl_clip"), ("asl",)),
-    **dict.fromkeys(
-        ("text", "names", "equal_captions", "lock_image", "lock_text", "checkpointing"), CLIP_METHODS
-    ),
-    "prompts": ("clip-1-tag-prompt",),
-}
-"""The methods of the options that not all methods take."""
 _FINE = (1e-4, 1e-5)  # learning rates from pretrained backbones, and from pretrained CLIP models
-_SHARES = ("warmup", "dropout", "drop_path", "max_bad", "asl_clip", "ema")
+_LEARNING, _IMAGES, _MACHINE, _METHODS, _CLIP = (
+    "Learning", "Images", "Machine", "Options of single methods", "CLIP methods",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
     """What `eufcc train` needs to know; raises ModelError for a value that cannot work.
 
+    Every field is an option of the command, of the same name, type, default and help.
+
     >>> TrainConfig(epochs=0)
     Traceback (most recent call last):
     ...
-    eufcc_cli.core.errors.ModelError: --epochs 0: must be above 0
+    eufcc_cli.core.errors.ModelError: `epochs` 0: must be above 0
     """
 
-    method: str = "multilabel"
-    """How the heads' outputs are normalised, trained and turned into scores (METHODS of methods.py)."""
-    backbone: str | None = None
-    """A timm model name, `hf-hub:` name, or `convnext_mini`; for CLIP methods an open_clip name with the tag
-    of its weights, `local-dir:` or `hf-hub:` name, or `clip_mini`. None: BACKBONE or CLIP_BACKBONE."""
-    pretrained: bool = True
-    """Start from the backbone's published weights (needs the hub, or `weights`)."""
-    weights: str | None = None
-    """A safetensors file of backbone weights, instead of the hub."""
-    image_size: int | None = None
-    """Side of the square the network sees, in pixels; the backbone's own size where None."""
-    epochs: int | None = None
-    """Passes over the training images; 20 where neither this nor a time budget is given."""
-    time_budget: float | None = None
-    """Seconds of training after which the schedule ends, validation included."""
-    batch_size: int = 64
-    """Images per optimizer step, over all processes."""
-    accumulate: int = 1
-    """Parts in which each process computes its share of a batch, to fit its memory."""
-    optimizer: str = "auto"
-    """adamw; muon (AdamW for vectors and heads); auto: adamw if pretrained, else muon."""
-    lr: float | None = None
-    """Peak learning rate; pretrained 1e-4 (CLIP: 1e-5), from scratch 2e-3 with AdamW and 5e-3 with Muon."""
-    weight_decay: float = 0.05
-    """Decoupled weight decay of the matrices."""
-    layer_decay: float = 1.0
-    """Factor by which the learning rate falls from each layer to the one below it."""
-    warmup: float = 0.1
-    """Share of the schedule during which the learning rate rises; a cosine follows."""
-    clip_grad: float = 1.0
-    """Largest gradient norm; 0 clips nothing."""
-    ema: float = 0.0
-    """Decay of the exponential moving average of the weights, which is then what is kept; 0 is off."""
-    dropout: float = 0.0
-    """Dropout before the heads."""
-    drop_path: float = 0.0
-    """Stochastic depth of the backbone."""
-    freeze: int = 0
-    """Stages of the backbone, from the stem on, that are not trained."""
-    augment: str = "light"
-    """none; light: flips, crops, turns and colours, on the device; strong: RandAugment and erasing too."""
-    balanced: bool = False
-    """Draw images of rare tags more often (weights 1/sqrt of the rarest tag's count)."""
-    precision: str = "auto"
-    """auto: bf16 on a GPU that has it, else fp32."""
-    compile: bool = False
-    """Compile the network with torch.compile."""
-    device: str = "auto"
-    """auto, cpu, cuda, cuda:1, mps."""
-    workers: int | None = None
-    """Processes that decode images; None: one per core, up to 16."""
-    cache: bool | None = None
-    """Decode every image once into a packed file under data/cache; None: if that takes at most 4 GB."""
-    max_bad: float = 0.01
-    """Share of unreadable images above which training refuses to start."""
-    patience: int | None = None
-    """Epochs without a better validation R-Precision after which training stops."""
-    save_every: float = 10.0
-    """Minutes between saves of the training state within an epoch."""
-    seed: int = 0
-    """Seed of weights, order and augmentation."""
-    stop: bool = False
-    """hsoftmax-nodes: one more output per inner node, true where an annotation ends there."""
-    gamma_pos: float = 0.0
-    """asl: focusing of the positive terms."""
-    gamma_neg: float = 2.0
-    """asl: focusing of the negative terms."""
-    asl_clip: float = 0.05
-    """asl: probability shift of the negative terms."""
-    text: str = "name"
-    """CLIP: what a tag is called: its name, its path, or its name with its parent's (parent)."""
-    prompts: str | None = None
-    """clip-1-tag-prompt: a TOML file with each facet's prompts."""
-    names: str | None = None
-    """CLIP: a CSV file with the tags' display names."""
-    equal_captions: bool = True
-    """CLIP: images of a batch with equal captions are positives of each other, not negatives."""
-    lock_image: bool = False
-    """CLIP: do not train the image tower."""
-    lock_text: bool = False
-    """CLIP: do not train the text tower."""
-    checkpointing: bool = False
-    """CLIP: compute activations again in the backward pass instead of keeping them."""
+    method: str = setting("multilabel", "What the heads learn.", choices=VISION_METHODS + CLIP_METHODS)
+    backbone: str | None = setting(
+        None,
+        "Any timm model (also hf-hub:ORG/NAME), or convnext_mini for few cores and small images; for CLIP "
+        "methods any open_clip model with the tag of its weights, or clip_mini.",
+        default_text=f"{BACKBONE}; CLIP: {CLIP_BACKBONE}",
+    )
+    pretrained: bool = setting(True, "Start from the backbone's published weights.")
+    weights: str | None = setting(None, "Backbone weights from this safetensors file.", metavar="FILE")
+    image_size: int | None = setting(
+        None, "Side of the square the network sees, in pixels.", above=0, default_text="the backbone's"
+    )
+    epochs: int | None = setting(
+        None, "Passes over the training images.", above=0, default_text="20 without `time_budget`"
+    )
+    time_budget: float | None = setting(
+        None, "Seconds after which training has ended, validation included.", above=0, metavar="SECONDS"
+    )
+    batch_size: int = setting(64, "Images per optimizer step, over all processes.", above=0)
+    accumulate: int = setting(1, "Compute a batch in this many parts, to fit memory.", above=0)
+    optimizer: str = setting(
+        "auto",
+        "muon uses AdamW for vectors and heads; auto: adamw for pretrained backbones, muon from scratch.",
+        choices=("auto", "adamw", "muon"),
+    )
+    lr: float | None = setting(
+        None,
+        "Peak learning rate.",
+        above=0,
+        default_text="1e-4 pretrained, CLIP 1e-5; from scratch 5e-3 muon, 2e-3 adamw",
+    )
+    weight_decay: float = setting(0.05, "Weight decay of the matrices.", minimum=0, panel=_LEARNING)
+    layer_decay: float = setting(
+        1.0,
+        "Learning rate of a layer over that of the layer above it.",
+        above=0,
+        maximum=1,
+        panel=_LEARNING,
+        methods=VISION_METHODS,
+    )
+    warmup: float = setting(
+        0.1, "Share of training in which the learning rate rises.", minimum=0, below=1, panel=_LEARNING
+    )
+    clip_grad: float = setting(1.0, "Largest gradient norm; 0: no limit.", minimum=0, panel=_LEARNING)
+    ema: float = setting(
+        0.0,
+        "Decay of the moving average of the weights, which is then the model; 0: off.",
+        minimum=0,
+        below=1,
+        panel=_LEARNING,
+    )
+    dropout: float = setting(
+        0.0, "Dropout before the heads.", minimum=0, below=1, panel=_LEARNING, methods=VISION_METHODS
+    )
+    drop_path: float = setting(
+        0.0, "Stochastic depth.", minimum=0, below=1, panel=_LEARNING, methods=VISION_METHODS
+    )
+    freeze: int = setting(
+        0,
+        "Stages of the backbone that are not trained, counted from the stem.",
+        minimum=0,
+        panel=_LEARNING,
+        methods=VISION_METHODS,
+    )
+    balanced: bool = setting(False, "Draw images of rare tags more often.", panel=_LEARNING)
+    patience: int | None = setting(
+        None, "Stop after this many epochs without a better validation.", above=0, panel=_LEARNING
+    )
+    seed: int = setting(0, "Seed of weights, order and augmentation.", minimum=0, panel=_LEARNING)
+    augment: str = setting(
+        "light",
+        "light: flips, crops, turns and colours; strong: RandAugment and erasing too.",
+        choices=("none", "light", "strong"),
+        panel=_IMAGES,
+    )
+    cache: bool | None = setting(
+        None,
+        "Decode all images once into data/cache.",
+        default_text="if that takes at most 4 GB",
+        panel=_IMAGES,
+    )
+    max_unreadable: float = setting(
+        0.01, "Stop before training above this share of unreadable images.", minimum=0, below=1, panel=_IMAGES
+    )
+    device: str = setting("auto", "auto, cpu, cuda, cuda:1, mps.", panel=_MACHINE)
+    precision: str = setting(
+        "auto",
+        "auto: bf16 on a GPU that has it, else fp32.",
+        choices=("auto", "fp32", "bf16", "fp16"),
+        panel=_MACHINE,
+    )
+    compile: bool = setting(False, "Compile the network with torch.compile.", panel=_MACHINE)
+    workers: int | None = setting(
+        None,
+        "Processes that decode images.",
+        minimum=0,
+        default_text="one per core, at most 16",
+        panel=_MACHINE,
+    )
+    save_every: float = setting(10.0, "Minutes between saves within an epoch.", above=0, panel=_MACHINE)
+    stop: bool = setting(
+        False,
+        "hsoftmax-nodes: learn where annotations end, by one more output per inner tag.",
+        panel=_METHODS,
+        methods=("hsoftmax-nodes",),
+    )
+    gamma_pos: float = setting(0.0, "asl: focus of positives.", minimum=0, panel=_METHODS, methods=("asl",))
+    gamma_neg: float = setting(2.0, "asl: focus of negatives.", minimum=0, panel=_METHODS, methods=("asl",))
+    asl_clip: float = setting(
+        0.05, "asl: probability shift of negatives.", minimum=0, below=1, panel=_METHODS, methods=("asl",)
+    )
+    text: str = setting(
+        "name",
+        "A tag in words: its name, its path, or its name with its parent's: name (parent).",
+        choices=("name", "path", "parent"),
+        panel=_CLIP,
+        methods=CLIP_METHODS,
+    )
+    prompts: str | None = setting(
+        None,
+        "Prompts of clip-1-tag-prompt: a TOML file with lines like "
+        'materials = "an image of an object made of {tag}", or lists of such.',
+        panel=_CLIP,
+        methods=("clip-1-tag-prompt",),
+        metavar="FILE",
+    )
+    names: str | None = setting(
+        None,
+        "Display names of the tags: a CSV file with columns tag,name.",
+        panel=_CLIP,
+        methods=CLIP_METHODS,
+        metavar="FILE",
+    )
+    equal_captions: bool = setting(
+        True,
+        "Images of a batch with equal captions are positives of each other, not negatives.",
+        panel=_CLIP,
+        methods=CLIP_METHODS,
+    )
+    lock_image: bool = setting(False, "Do not train the image tower.", panel=_CLIP, methods=CLIP_METHODS)
+    lock_text: bool = setting(False, "Do not train the text tower.", panel=_CLIP, methods=CLIP_METHODS)
+    grad_checkpointing: bool = setting(
+        False,
+        "Compute activations again in the backward pass: less memory, a third slower.",
+        panel=_CLIP,
+        methods=CLIP_METHODS,
+    )
 
     def __post_init__(self) -> None:
-        for name, choices in _CHOICES.items():
-            value = getattr(self, name, choices[0])
-            if value not in choices:
-                raise ModelError(
-                    f"--{_option(name)} {value}: no such choice", hint="choose " + ", ".join(choices)
-                )
-        for name in _POSITIVE:
-            self._check(name, lambda value: value > 0, "must be above 0")
-        for name in _NOT_NEGATIVE:
-            self._check(name, lambda value: value >= 0, "must not be negative")
-        for name in _SHARES:
-            self._check(name, lambda value: 0 <= value < 1, "must lie in [0, 1)")
-        self._check("layer_decay", lambda value: 0 < value <= 1, "must lie in (0, 1]")
-        for field in dataclasses.fields(self):
-            methods = _METHODS_OF.get(field.name, (self.method,))
-            if self.method not in methods and getattr(self, field.name) != field.default:
-                raise ModelError(
-                    f"--{_option(field.name)}: not an option of {self.method}",
-                    hint=f"it is one of {', '.join(methods)}",
-                )
+        check_settings(self, self.method)
         if self.lock_image and self.lock_text:
-            raise ModelError("--lock-image and --lock-text: nothing is left to learn", hint="lock one tower")
+            raise ModelError("`lock_image` and `lock_text`: nothing is left to learn", hint="lock one tower")
         if self.batch_size % self.accumulate:
             raise ModelError(
-                f"--accumulate {self.accumulate}: does not divide --batch-size {self.batch_size}",
+                f"`accumulate` {self.accumulate}: does not divide `batch_size` {self.batch_size}",
                 hint="choose a batch size that is a multiple",
             )
-
-    def _check(self, name: str, holds: Any, rule: str) -> None:
-        value = getattr(self, name)
-        if value is not None and not holds(value):
-            raise ModelError(f"--{_option(name)} {value}: {rule}")
 
     @property
     def from_scratch(self) -> bool:
@@ -199,34 +219,7 @@ class TrainConfig:
 
         Raises ModelError, naming `source`, for an unknown key or a value of the wrong type.
         """
-        types = {
-            field.name: getattr(field.type, "__name__", str(field.type)) for field in dataclasses.fields(cls)
-        }
-        settings: dict[str, Any] = {}
-        for key, value in values.items():
-            name = key.replace("-", "_")
-            if name not in types:
-                raise ModelError(
-                    f"{source}: unknown setting {key}", hint="known: " + ", ".join(sorted(types))
-                )
-            settings[name] = _typed(value, types[name], f"{source}: {key}")
-        return cls(**settings)
-
-
-def _option(name: str) -> str:
-    return name.replace("_", "-")
-
-
-def _typed(value: Any, annotation: str, where: str) -> Any:
-    allowed = [part.strip() for part in annotation.split("|")]
-    if value is None and "None" in allowed:
-        return None
-    kind = type(value).__name__
-    if kind in allowed:
-        return value
-    if kind == "int" and "float" in allowed:
-        return float(value)
-    raise ModelError(f"{where} = {value!r}: must be {annotation}", hint="see `eufcc train --help`")
+        return cls(**typed_settings(values, setting_types(cls), source))
 
 
 def read_settings(path: Path) -> dict[str, Any]:
@@ -241,14 +234,14 @@ def read_settings(path: Path) -> dict[str, Any]:
             if isinstance(settings, dict):
                 settings = settings.get("training", settings)
             if not isinstance(settings, dict):
-                raise ModelError(f"--config {path}: holds no settings", hint="give a run's config.json")
+                raise ModelError(f"`config` {path}: holds no settings", hint="give a run's config.json")
             return settings
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ModelError(
-            f"--config {path}: {error.strerror}", hint="give a TOML file or a run's config.json"
+            f"`config` {path}: {error.strerror}", hint="give a TOML file or a run's config.json"
         ) from error
     except ValueError as error:
         raise ModelError(
-            f"--config {path}: {error}", hint="write options as `name = value`, as in --help"
+            f"`config` {path}: {error}", hint="write one setting a line: `name = value`"
         ) from error

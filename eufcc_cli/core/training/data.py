@@ -115,14 +115,14 @@ def check_files(split: Split, progress: Progress = SILENT, workers: int | None =
     return bad
 
 
-def refuse_too_many(split: Split, bad: dict[int, str], max_bad: float) -> None:
-    """Raise ModelError where more than the share `max_bad` of a split's images is unreadable."""
-    if len(bad) > max_bad * len(split):
+def refuse_too_many(split: Split, bad: dict[int, str], max_unreadable: float) -> None:
+    """Raise ModelError where more than the share `max_unreadable` of a split's images is unreadable."""
+    if len(bad) > max_unreadable * len(split):
         row, reason = next(iter(bad.items()))
         count = f"{len(bad)} of {len(split)} images of {split.name}"
         raise ModelError(
             f"{count} cannot be read, first {split.files[row]}: {reason}",
-            hint="`eufcc download --verify` finds them all; or raise --max-bad",
+            hint="`eufcc download --verify` finds them all; or raise `max_unreadable`",
         )
 
 

@@ -149,6 +149,6 @@ def _refuse_full_disk(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise ModelError(
-            f"--cache: {needed / 1e9:.1f} GB needed in {folder}, {free / 1e9:.1f} GB free",
-            hint="free some space, or train without --cache",
+            f"`cache`: {needed / 1e9:.1f} GB needed in {folder}, {free / 1e9:.1f} GB free",
+            hint="free some space, or train with `cache=False`",
         )

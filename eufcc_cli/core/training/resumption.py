@@ -9,7 +9,16 @@ from eufcc_cli.core.model.tagging_model import CONFIG
 from eufcc_cli.core.training.config import TrainConfig
 from eufcc_cli.core.training.trainer import STATE
 
-_MAY_CHANGE = ("epochs", "time_budget", "device", "workers", "cache", "patience", "save_every", "max_bad")
+_MAY_CHANGE = (
+    "epochs",
+    "time_budget",
+    "device",
+    "workers",
+    "cache",
+    "patience",
+    "save_every",
+    "max_unreadable",
+)
 
 
 def is_finished(folder: Path) -> bool:
@@ -24,20 +33,20 @@ def _is_begun(folder: Path) -> bool:
 
 
 def settled(config: TrainConfig, folder: Path, name: str, resume: bool, overwrite: bool) -> TrainConfig:
-    """The settings to train with; a name that is taken wants --resume, and the settings it began with."""
+    """The settings to train with; a name that is taken wants `resume`, and the settings it began with."""
     if not name or Path(name).name != name or name.startswith("."):
-        raise ModelError(f"--name {name}: not a name for a folder", hint="use letters, digits, - and _")
+        raise ModelError(f"`name` {name}: not a name for a folder", hint="use letters, digits, - and _")
     if resume and overwrite:
-        raise ModelError("--resume and --overwrite contradict each other", hint="give one of them")
+        raise ModelError("`resume` and `overwrite` contradict each other", hint="give one of them")
     if not folder.exists() or overwrite or not (resume or _is_begun(folder)):
         return config
     if not resume:
         raise ModelError(
-            f"{folder} exists", hint="--resume continues it, --overwrite replaces it, --name makes another"
+            f"{folder} exists", hint="`resume` continues it, `overwrite` replaces it, `name` makes another"
         )
     before = read_config(folder)
     if is_finished(folder):
-        raise ModelError(f"{folder} is finished", hint="--overwrite trains it again, --name makes another")
+        raise ModelError(f"{folder} is finished", hint="`overwrite` trains it again, `name` makes another")
     saved = TrainConfig.from_mapping(before.get("training", {}), str(folder / CONFIG))
     changed = {key: getattr(config, key) for key in _MAY_CHANGE}
     if replace(saved, **changed).resolved() != config.resolved():
@@ -47,8 +56,8 @@ def settled(config: TrainConfig, folder: Path, name: str, resume: bool, overwrit
             if value != getattr(saved.resolved(), key) and key not in _MAY_CHANGE
         )
         raise ModelError(
-            f"--resume: --{differs.replace('_', '-')} is {getattr(config.resolved(), differs)}, the run's is "
+            f"`resume`: `{differs}` is {getattr(config.resolved(), differs)}, the run's is "
             f"{getattr(saved.resolved(), differs)}",
-            hint=f"give the settings it began with: `--config {folder}`",
+            hint=f"give the settings it began with: `config={folder}`",
         )
     return config

@@ -190,7 +190,7 @@ def method_options(config: TrainConfig) -> dict[str, Any]:
 
 def _accelerator(config: TrainConfig, device: torch.device) -> Accelerator:
     if config.precision == "fp16" and device.type == "cpu":
-        raise ModelError("--precision fp16: not on the CPU", hint="choose fp32 or bf16")
+        raise ModelError("`precision` fp16: not on the CPU", hint="choose fp32 or bf16")
     precision = select_precision(config.precision, device)
     if device.type == "cuda" and device.index is not None:
         torch.cuda.set_device(device)

@@ -24,8 +24,8 @@ def open_squares(
 ) -> Squares:
     """A split's squares, from a cache where that is asked for or small.
 
-    Every image is decoded once before training; raises ModelError where more than `config.max_bad` of them
-    cannot be read.
+    Every image is decoded once before training; raises ModelError where more than `config.max_unreadable` of
+    them cannot be read.
     """
     wanted = cache_bytes(split, preprocessing)
     cached = config.cache
@@ -33,13 +33,15 @@ def open_squares(
         free = shutil.disk_usage(root.data).free
         cached = config.augment != "strong" and wanted <= min(AUTO_LIMIT, free // 2)
     if cached and config.augment == "strong":
-        raise ModelError("--cache: RandAugment needs the files", hint="choose --augment light or --no-cache")
+        raise ModelError(
+            "`cache`: RandAugment needs the files", hint="choose `augment=light` or `cache=False`"
+        )
     if cached:
         squares = build_cache(root, split, preprocessing, progress, config.workers or None)
-        refuse_too_many(split, squares.bad, config.max_bad)
+        refuse_too_many(split, squares.bad, config.max_unreadable)
         return squares
     bad = check_files(split, progress, config.workers or None)
-    refuse_too_many(split, bad, config.max_bad)
+    refuse_too_many(split, bad, config.max_unreadable)
     return FileSquares(
         split.files,
         preprocessing,

@@ -27,7 +27,7 @@ def load_state(path: Path) -> dict[str, Any]:
             return _unpack(content, file)
     except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
         raise ModelError(
-            f"{path}: {error}", hint="the saved state is damaged: train again with --overwrite"
+            f"{path}: {error}", hint="the saved state is damaged: train again with `overwrite`"
         ) from error
 
 

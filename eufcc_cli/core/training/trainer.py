@@ -231,7 +231,7 @@ class Trainer:
         kept = "; the best model so far is kept" if self.at.best_epoch else ""
         return ModelError(
             f"{what} at step {self.at.step} (learning rate {rate:.3g})",
-            hint=f"lower --lr or raise --warmup{kept}",
+            hint=f"lower `lr` or raise `warmup`{kept}",
         )
 
     # -- validation --------------------------------------------------------------------------------

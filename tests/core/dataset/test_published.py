@@ -179,7 +179,7 @@ def test_other_peoples_work_is_only_replaced_by_force(root: Root, base: str, ser
     root.table("val").write_text("mine")
     with pytest.raises(CollectError, match="is not a file of EUFCC-340K") as caught:
         fetch_published(root, base_url=f"{base}/ok")
-    assert "--force" in (caught.value.hint or "")
+    assert "`force`" in (caught.value.hint or "")
     assert not server.log()["asked"]
     assert not root.table("train").exists()
     fetch_published(root, base_url=f"{base}/ok", force=True)

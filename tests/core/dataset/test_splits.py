@@ -214,10 +214,10 @@ def test_unusable_input_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CollectError, match="no tag has 2 images to learn from"):
         divide(table.iloc[[0, 1]].assign(**{facet_column("objectTypes"): "moble"}), Shares(0.45, 0.45, 0, 2))
     for shares, reason in (
-        ({"val": -0.1}, "--val -0.1 is not a share"),
-        ({"ood": 1}, "--ood 1 is not a share"),
+        ({"val": -0.1}, "`val` -0.1: not a share"),
+        ({"ood": 1}, "`ood` 1: not a share"),
         ({"val": 0.5, "test": 0.4}, "leave nothing to train on"),
-        ({"min_count": 0}, "--min-count 0"),
+        ({"min_count": 0}, "`min_count` 0"),
     ):
         with pytest.raises(CollectError, match=reason):
             Shares(**shares)

@@ -209,7 +209,7 @@ def test_hosts_are_not_asked_more_or_faster_than_allowed(server: Misbehaving, ro
 def test_one_body_for_many_urls_is_a_placeholder(server: Misbehaving, root: Root) -> None:
     urls = {f"same-{n}": server.url(f"same/{n}") for n in range(30)}
     urls |= {f"ok-{n}": server.url(f"ok/s{n}") for n in range(3)}
-    entries = download(root, urls, same_body=10)
+    entries = download(root, urls, placeholder_threshold=10)
     assert {entry.status for image_id, entry in entries.items() if "same" in image_id} == {"placeholder"}
     assert {entry.status for image_id, entry in entries.items() if "ok" in image_id} == {"ok"}
     assert set(find_images(root)) == {"ok-0", "ok-1", "ok-2"}
@@ -217,7 +217,9 @@ def test_one_body_for_many_urls_is_a_placeholder(server: Misbehaving, root: Root
 
 
 def test_fewer_of_one_body_are_kept(server: Misbehaving, root: Root) -> None:
-    entries = download(root, {f"same-{n}": server.url(f"same/{n}") for n in range(9)}, same_body=10)
+    entries = download(
+        root, {f"same-{n}": server.url(f"same/{n}") for n in range(9)}, placeholder_threshold=10
+    )
     assert {entry.status for entry in entries.values()} == {"ok"}
 
 
@@ -231,11 +233,11 @@ def test_the_ladder_of_a_thumbnail(server: Misbehaving, root: Root) -> None:
     urls = {original: thumbnail(server, original) for original in originals}
     for n in range(12):
         urls[f"nothing {n}"] = thumbnail(server, f"http://nobody.invalid/nothing/{n}")
-    entries = download(root, urls, size="original", same_body=5)
+    entries = download(root, urls, size="original", placeholder_threshold=5)
     assert [(entries[o].status, entries[o].rung) for o in originals[:2]] == [("ok", "original"), ("ok", "v2")]
     # A name that cannot be found today may be found tomorrow: the icon of v2 does not settle it.
     assert {entries[i].status for i in urls if "nothing" in i} <= TEMPORARY
-    entries = download(root, urls, FAILURES, size="400", same_body=5)
+    entries = download(root, urls, FAILURES, size="400", placeholder_threshold=5)
     assert [(entries[o].status, entries[o].rung) for o in originals[:2]] == [("ok", "original"), ("ok", "v2")]
     assert {(entries[i].status, entries[i].rung) for i in urls if "nothing" in i} == {("placeholder", "v2")}
     digest = hashlib.md5(b"http://nobody.invalid/nothing").hexdigest()
@@ -245,7 +247,7 @@ def test_the_ladder_of_a_thumbnail(server: Misbehaving, root: Root) -> None:
 def test_a_placeholder_gives_way_to_the_next_rung(server: Misbehaving, root: Root) -> None:
     """What the original's host sends for everything is found out late; the thumbnail then comes instead."""
     urls = {str(n): thumbnail(server, server.url(f"same/{n}")) for n in range(12)}
-    entries = download(root, urls, size="original", same_body=10)
+    entries = download(root, urls, size="original", placeholder_threshold=10)
     assert {(entry.status, entry.rung) for entry in entries.values()} == {("ok", "v2")}
     for entry in entries.values():
         check_file(root, entry)
@@ -298,10 +300,12 @@ def test_what_was_there_counts_among_the_senders_of_one_body(server: Misbehaving
     there = dict(list(urls.items())[:9])
     with Ledger(root.ledger) as ledger:
         ledger.record(Entry("same-0", "missing"))  # its file counts all the same
-    entry = download(root, there, same_body=10)["same-0"]
+    entry = download(root, there, placeholder_threshold=10)["same-0"]
     digest = hashlib.sha256(picture("same for all")).hexdigest()
     assert (entry.status, entry.url, entry.source_sha256) == ("ok", urls["same-0"], digest)
-    assert {entry.status for entry in download(root, urls, same_body=10).values()} == {"placeholder"}
+    assert {entry.status for entry in download(root, urls, placeholder_threshold=10).values()} == {
+        "placeholder"
+    }
     assert find_images(root) == {}
     # What the tool did not fetch is not its own to remove.
     assert len(list(root.images.rglob("*.jpg"))) == 9
@@ -317,13 +321,15 @@ def test_a_verdict_on_one_body_can_be_undone(server: Misbehaving, root: Root) ->
         (some | {"new": server.url("same/new")}, frozenset[str](), 1000, "ok"),
         (urls, FAILURES, 1000, "ok"),
     ):
-        entries = download(root, asked, retry, same_body=most)
+        entries = download(root, asked, retry, placeholder_threshold=most)
         assert {entries[image_id].status for image_id in asked} == {status}
 
 
 def test_a_placeholder_that_is_there_already_is_no_picture(server: Misbehaving, root: Root) -> None:
     urls = {f"same-{n}": server.url(f"same/{n}") for n in range(10)}
-    assert {entry.status for entry in download(root, urls, same_body=10).values()} == {"placeholder"}
+    assert {entry.status for entry in download(root, urls, placeholder_threshold=10).values()} == {
+        "placeholder"
+    }
     place(root, "there", picture("same for all"))
     (root.path / "images").mkdir()
     (root.path / "images" / "flat.jpg").write_bytes(picture("same for all"))
@@ -375,7 +381,7 @@ def test_what_a_kill_takes_from_the_ledger_is_known_by_its_origin(root: Root, se
     origin = Origin("other", "url", "http://a.org/1.jpg", hashlib.sha256(other).hexdigest())
     store(other, origin, how)
     entries = download(
-        root, urls | {"other": origin.url, "new": server.url("ok/new")}, resize=32, same_body=4
+        root, urls | {"other": origin.url, "new": server.url("ok/new")}, resize=32, placeholder_threshold=4
     )
     assert {entry.status for image_id, entry in entries.items() if image_id in urls} == {"placeholder"}
     assert (entries["other"].status, entries["other"].rung, entries["other"].url) == ("ok", "url", origin.url)

@@ -120,7 +120,7 @@ def test_nan_scores_are_refused(root):
 
 
 def test_a_split_that_is_not_there_names_those_that_are(root, tmp_path):
-    with pytest.raises(DataError, match="--split holdout: no table") as caught:
+    with pytest.raises(DataError, match="`split` holdout: no table") as caught:
         read_split(root, "holdout")
     assert caught.value.hint == "there are: test_id, test_ood, train, val"
     with pytest.raises(DataError, match="no table"):

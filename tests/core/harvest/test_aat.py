@@ -81,7 +81,7 @@ def test_an_unusable_list_of_roots_is_told(tmp_path: Path, text: str, reason: st
     file.write_text(text)
     with pytest.raises(DataError) as caught:
         Roots.read(file)
-    assert str(caught.value) == f"--roots {file}: {reason}"
+    assert str(caught.value) == f"`roots` {file}: {reason}"
 
 
 def test_a_missing_list_of_roots_is_told(tmp_path: Path) -> None:

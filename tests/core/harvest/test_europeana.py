@@ -417,11 +417,11 @@ def test_a_damaged_checkpoint_is_named(collect: Callable[..., Harvest], tmp_path
 def test_bad_input_costs_no_request(collect: Callable[..., Harvest], server: Europe, tmp_path: Path) -> None:
     with pytest.raises(CollectError, match="a keyword is empty"):
         collect("medal", " ")
-    with pytest.raises(CollectError, match="--reusability free is not known"):
+    with pytest.raises(CollectError, match="`reusability` free is not known"):
         collect("medal", reusability="free")
-    with pytest.raises(CollectError, match="--lang english! is no language code"):
+    with pytest.raises(CollectError, match="`lang` english! is no language code"):
         collect("medal", language="english!")
-    with pytest.raises(DataError, match="--roots"):
+    with pytest.raises(DataError, match="`roots`"):
         collect("medal", roots=tmp_path / "none.json")
     assert server.count() == 0
 

@@ -71,7 +71,7 @@ def test_a_backbone_is_built_for_the_image_size(name: str) -> None:
     ("name", "size"), [("convnext_mini", 8), ("vit_tiny_patch16_224", 8), ("swin_tiny_patch4_window7_224", 3)]
 )
 def test_an_image_size_that_a_backbone_cannot_take_is_refused(name: str, size: int) -> None:
-    with pytest.raises(ModelError, match=f"--image-size {size}: {name}"):
+    with pytest.raises(ModelError, match=f"`image_size` {size}: {name}"):
         refuse_image_size(Network(create_backbone(name, image_size=size), {"materials": 3}), name, size)
 
 
@@ -85,7 +85,7 @@ def test_freezing_stops_the_lower_stages_only() -> None:
     }
     assert {"stages0", "stages1"} <= frozen
     assert not {"stages2", "stages3"} & frozen
-    with pytest.raises(ModelError, match="--freeze 9"):
+    with pytest.raises(ModelError, match="`freeze` 9"):
         freeze_stages(backbone, 9)
 
 

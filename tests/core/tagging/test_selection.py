@@ -64,10 +64,10 @@ def test_subtrees() -> None:
 
 
 def test_deepest() -> None:
-    assert chosen(deepest=True)["materials"] == ["bronze", "silver", "silk"]
-    assert chosen(deepest=True, top=1)["materials"] == ["bronze"]
-    assert chosen(deepest=True, top=2)["materials"] == ["bronze", "silver"]
-    assert chosen(deepest=True, threshold=0.5)["materials"] == ["bronze"]
+    assert chosen(leaves_only=True)["materials"] == ["bronze", "silver", "silk"]
+    assert chosen(leaves_only=True, top=1)["materials"] == ["bronze"]
+    assert chosen(leaves_only=True, top=2)["materials"] == ["bronze", "silver"]
+    assert chosen(leaves_only=True, threshold=0.5)["materials"] == ["bronze"]
 
 
 def calibration(threshold: float) -> Calibration:
@@ -99,13 +99,13 @@ def test_scores_are_calibrated_probabilities() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"top": 0}, "--top 0"),
-        ({"threshold": 1.5}, "--threshold 1.5"),
-        ({"coverage": -0.1}, "--coverage -0.1"),
-        ({"coverage": 1.0}, "--coverage 1"),
-        ({"facets": ("colours",)}, "--facet colours"),
-        ({"only": ("bronce",)}, "--only bronce"),
-        ({"exclude": ("materials:vase",)}, "--exclude materials:vase"),
+        ({"top": 0}, "`top` 0"),
+        ({"threshold": 1.5}, "`threshold` 1.5"),
+        ({"coverage": -0.1}, "`coverage` -0.1"),
+        ({"coverage": 1.0}, "`coverage` 1"),
+        ({"facets": ("colours",)}, "`facet` colours"),
+        ({"only": ("bronce",)}, "`only` bronce"),
+        ({"exclude": ("materials:vase",)}, "`exclude` materials:vase"),
     ],
 )
 def test_what_cannot_be_is_refused(options: dict[str, object], message: str) -> None:
@@ -129,7 +129,7 @@ def test_a_misspelt_tag_is_guessed() -> None:
 def test_suggestions_are_coherent_sorted_and_within_limits(
     probabilities: list[float], top: int | None, threshold: float | None, deepest: bool
 ) -> None:
-    choice = Choice(top=top, threshold=threshold, deepest=deepest, facets=("materials",))
+    choice = Choice(top=top, threshold=threshold, leaves_only=deepest, facets=("materials",))
     scores = np.log(np.array(probabilities)).astype(np.float32)
     tags = Chooser(VOCABULARY, None, choice)({"materials": scores})["materials"]
     values = [tag.score for tag in tags]

@@ -242,7 +242,7 @@ def test_two_processes_learn_what_one_learns(demo_root: Path) -> None:
 def test_a_batch_without_any_readable_image_is_passed_over(demo_root: Path, augment: str) -> None:
     for split in ("train", "val"):
         image_of(demo_root, split).write_bytes(b"")
-    config = replace(QUICK, batch_size=1, epochs=1, augment=augment, max_bad=0.5, ema=0.0)
+    config = replace(QUICK, batch_size=1, epochs=1, augment=augment, max_unreadable=0.5, ema=0.0)
     trained = train_run(config, Root(demo_root), "run")
     assert len(trained.unreadable) == 2
     assert math.isfinite(float(history(demo_root, "run")[0]["loss"]))
@@ -332,9 +332,9 @@ def test_unreadable_images_are_left_out_and_told_or_too_many(demo_root: Path) ->
     for cache in (True, False):
         config = replace(QUICK, epochs=1, cache=cache, workers=0)
         with pytest.raises(ModelError, match=r"1 of \d+ .* cannot be read") as caught:
-            train_run(replace(config, max_bad=0.0), Root(demo_root), f"refused-{cache}")
+            train_run(replace(config, max_unreadable=0.0), Root(demo_root), f"refused-{cache}")
         assert str(broken) in str(caught.value)
-        trained = train_run(replace(config, max_bad=0.05), Root(demo_root), f"run-{cache}")
+        trained = train_run(replace(config, max_unreadable=0.05), Root(demo_root), f"run-{cache}")
         assert list(trained.unreadable) == [str(broken)]
         assert "not an image" in trained.unreadable[str(broken)]
 
@@ -343,17 +343,17 @@ def test_unreadable_images_are_left_out_and_told_or_too_many(demo_root: Path) ->
 def test_an_unreadable_image_to_validate_on_is_told_too(demo_root: Path, cache: bool) -> None:
     broken = image_of(demo_root, "val")
     broken.write_bytes(b"<html>not an image</html>")
-    config = replace(QUICK, epochs=1, cache=cache, workers=0, max_bad=0.5)
+    config = replace(QUICK, epochs=1, cache=cache, workers=0, max_unreadable=0.5)
     assert list(train_run(config, Root(demo_root), "run").unreadable) == [str(broken)]
     with pytest.raises(ModelError, match=r"1 of \d+ images of val cannot be read"):
-        train_run(replace(config, max_bad=0.0), Root(demo_root), "refused")
+        train_run(replace(config, max_unreadable=0.0), Root(demo_root), "refused")
 
 
 def test_what_the_ledger_calls_ok_is_checked_too(demo_root: Path) -> None:
     keep_ledger(demo_root)
     image_of(demo_root, "train").write_bytes(b"")
     with pytest.raises(ModelError, match=r"1 of \d+ images of train cannot be read"):
-        train_run(replace(QUICK, cache=False, max_bad=0.0), Root(demo_root), "run")
+        train_run(replace(QUICK, cache=False, max_unreadable=0.0), Root(demo_root), "run")
 
 
 def test_strong_augmentation_varies_from_epoch_to_epoch_and_is_repeatable(demo_root: Path) -> None:
@@ -408,7 +408,7 @@ def test_the_command_ends_with_3_where_images_are_unreadable(eufcc: Run, demo_ro
     broken = [path for path in broken if path.stem in train][:2]
     for path in broken:
         path.write_bytes(b"<html>not an image</html>")
-    done = eufcc("--root", demo_root, "train", "--epochs", 1, "--max-bad", 0.05, *OPTIONS)
+    done = eufcc("--root", demo_root, "train", "--epochs", 1, "--max-unreadable", 0.05, *OPTIONS)
     assert done.returncode == 3, done.stderr
     assert [line for line in done.stderr.splitlines() if line.startswith("warning:")] == [
         f"warning: {path} was left out: not an image: HTML page" for path in broken
@@ -462,7 +462,9 @@ def test_an_image_that_was_deleted_is_unreadable(demo_root: Path, cache: bool) -
     keep_ledger(demo_root)
     gone = image_of(demo_root, "train")
     gone.unlink()
-    trained = train_run(replace(QUICK, epochs=1, cache=cache, workers=0, max_bad=0.5), Root(demo_root), "run")
+    trained = train_run(
+        replace(QUICK, epochs=1, cache=cache, workers=0, max_unreadable=0.5), Root(demo_root), "run"
+    )
     assert trained.unreadable == {str(gone): "cannot read: No such file or directory"}
 
 
@@ -501,9 +503,9 @@ def test_a_name_that_is_taken_is_refused(uninterrupted: Path) -> None:
         train_run(QUICK, Root(uninterrupted), "whole")
     with pytest.raises(ModelError, match="is finished"):
         train_run(QUICK, Root(uninterrupted), "whole", resume=True)
-    with pytest.raises(ModelError, match="--name"):
+    with pytest.raises(ModelError, match="`name`"):
         train_run(QUICK, Root(uninterrupted), "../outside")
-    with pytest.raises(ModelError, match="--resume and --overwrite"):
+    with pytest.raises(ModelError, match="`resume` and `overwrite`"):
         train_run(QUICK, Root(uninterrupted), "whole", resume=True, overwrite=True)
 
 
@@ -513,7 +515,7 @@ def test_resuming_with_other_settings_names_the_difference(demo_root: Path) -> N
 
     with pytest.raises(KeyboardInterrupt):
         train_run(QUICK, Root(demo_root), "run", on_epoch=stop)
-    with pytest.raises(ModelError, match="--batch-size is 8, the run's is 16"):
+    with pytest.raises(ModelError, match="`batch_size` is 8, the run's is 16"):
         train_run(replace(QUICK, batch_size=8), Root(demo_root), "run", resume=True)
 
 

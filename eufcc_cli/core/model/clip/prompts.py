@@ -43,26 +43,26 @@ def read_prompts(path: Path) -> dict[str, tuple[str, ...]]:
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise DataError(f"--prompts {path}: {error.strerror}", hint="give a TOML file") from error
+        raise DataError(f"`prompts` {path}: {error.strerror}", hint="give a TOML file") from error
     except ValueError as error:
         raise DataError(
-            f"--prompts {path}: {error}", hint='write lines like materials = "an object made of {tag}"'
+            f"`prompts` {path}: {error}", hint='write lines like materials = "an object made of {tag}"'
         ) from error
     found = {}
     for facet, value in content.items():
         if facet not in FACETS:
             raise DataError(
-                f"--prompts {path}: {facet} is not a facet", hint=f"the facets are {', '.join(FACETS)}"
+                f"`prompts` {path}: {facet} is not a facet", hint=f"the facets are {', '.join(FACETS)}"
             )
         prompts = tuple(value) if isinstance(value, list) else (value,)
         for prompt in prompts:
             if not isinstance(prompt, str) or PLACEHOLDER not in prompt:
                 raise DataError(
-                    f"--prompts {path}: {facet}: {prompt!r} has no {PLACEHOLDER}",
+                    f"`prompts` {path}: {facet}: {prompt!r} has no {PLACEHOLDER}",
                     hint=f"write {PLACEHOLDER} where the tag belongs",
                 )
         if not prompts:
-            raise DataError(f"--prompts {path}: {facet}: no prompt", hint='"{tag}" is the tag alone')
+            raise DataError(f"`prompts` {path}: {facet}: no prompt", hint='"{tag}" is the tag alone')
         found[facet] = prompts
     return found
 
@@ -138,7 +138,7 @@ class TextOptions:
             wording = replace(wording, prompts={**wording.prompts, **read_prompts(self.prompts)})
         if self.phrase is not None:
             if self.phrase not in PHRASES:
-                raise DataError(f"--text {self.phrase}: no such choice", hint=f"choose {', '.join(PHRASES)}")
+                raise DataError(f"`text` {self.phrase}: no such choice", hint=f"choose {', '.join(PHRASES)}")
             wording = replace(wording, phrase=self.phrase)
         if self.names is not None:
             wording = replace(wording, names=read_names(self.names, vocabulary))
@@ -151,7 +151,7 @@ class TextOptions:
             facet, colon, tag = (part.strip() for part in term.partition(":"))
             wanted, tag = ([facet], tag) if colon and facet in FACETS else (list(facets), term.strip())
             if not tag:
-                raise DataError(f"--add-tag {term!r}: no tag", hint="give a TERM, or FACET:TERM")
+                raise DataError(f"`add_tag` {term!r}: no tag", hint="give a TERM, or FACET:TERM")
             for name in wanted:
                 tags = facets.get(name, FacetVocabulary((), ()))
                 if tag not in tags.index:
@@ -171,13 +171,13 @@ def read_names(path: Path, vocabulary: Vocabulary) -> dict[str, dict[str, str]]:
             columns, rows = reader.fieldnames or (), list(reader)
     except OSError as error:
         raise DataError(
-            f"--names {path}: {error.strerror}", hint="give a CSV file with columns tag, name"
+            f"`names` {path}: {error.strerror}", hint="give a CSV file with columns tag, name"
         ) from error
     except (ValueError, csv.Error) as error:
-        raise DataError(f"--names {path}: {error}", hint="give a CSV file in UTF-8") from error
+        raise DataError(f"`names` {path}: {error}", hint="give a CSV file in UTF-8") from error
     if not {"tag", "name"} <= set(columns):
         raise DataError(
-            f"--names {path}: no columns tag and name, but {', '.join(columns) or 'nothing'}",
+            f"`names` {path}: no columns tag and name, but {', '.join(columns) or 'nothing'}",
             hint="the first line has to be tag,name or facet,tag,name",
         )
     names: dict[str, dict[str, str]] = {facet: {} for facet in vocabulary.facets}
@@ -188,7 +188,7 @@ def read_names(path: Path, vocabulary: Vocabulary) -> dict[str, dict[str, str]]:
                 continue
             if (other := names[facet].setdefault(tag, name)) != name:
                 raise DataError(
-                    f"--names {path}, line {number}: {tag} has two names, {other} and {name}",
+                    f"`names` {path}, line {number}: {tag} has two names, {other} and {name}",
                     hint="keep one of them, or say in a column facet where each belongs",
                 )
     missing = [

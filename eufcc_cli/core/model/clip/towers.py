@@ -52,7 +52,7 @@ def create_clip(
     if pretrained and weights is None and tag is None and ":" not in architecture:
         tags = open_clip.list_pretrained_tags_by_model(architecture)
         choice = f"{architecture}/TAG with TAG one of {_some(tags)}; or " if tags else ""
-        raise ModelError(f"{name}: no weights are named", hint=f"give {choice}--weights FILE")
+        raise ModelError(f"{name}: no weights are named", hint=f"give {choice}`weights=FILE`")
     trained_with = open_clip.get_pretrained_cfg(architecture, tag) if tag else {}
     if tag and not trained_with:
         tags = open_clip.list_pretrained_tags_by_model(architecture)
@@ -82,24 +82,24 @@ def create_clip(
     except (OSError, ValueError, RuntimeError) as error:
         raise ModelError(
             f"{name}: cannot be loaded: {_first_line(error)}",
-            hint="try again with a network, or give --weights FILE (safetensors)",
+            hint="try again with a network, or give `weights=FILE` (safetensors)",
         ) from error
     return _prepared(clip), config
 
 
 def _load(open_clip: ModuleType, clip: nn.Module, weights: Path) -> None:
     if weights.suffix != ".safetensors":  # all else may hold a pickle
-        raise ModelError(f"--weights {weights}: not a safetensors file", hint="convert it to safetensors")
+        raise ModelError(f"`weights` {weights}: not a safetensors file", hint="convert it to safetensors")
     try:
         open_clip.load_checkpoint(clip, str(weights))
     except (OSError, SafetensorError) as error:
         raise ModelError(
-            f"--weights {weights}: {_first_line(error)}", hint="give a safetensors file"
+            f"`weights` {weights}: {_first_line(error)}", hint="give a safetensors file"
         ) from error
     except (RuntimeError, AssertionError, KeyError) as error:
         lines = [line.strip() for line in str(error).splitlines()]
         raise ModelError(
-            f"--weights {weights}: {lines[min(1, len(lines) - 1)][:200]}",
+            f"`weights` {weights}: {lines[min(1, len(lines) - 1)][:200]}",
             hint="the weights belong to another model: give its open_clip name",
         ) from error
 

@@ -20,7 +20,7 @@ _AGAIN = "give that command again to finish it, or delete the file to start anew
 
 
 class ResultFile:
-    """The file that --output names; a context manager.
+    """The file that `output` names; a context manager.
 
     The file is whole after every result. While work is under way a journal lies hidden beside it: what was
     asked for, and for each result its key, and length and checksum of the file with it. Whatever ends the
@@ -53,11 +53,11 @@ class ResultFile:
     def __enter__(self) -> Self:
         if self.path.exists() and not self.path.is_file():
             raise EufccError(
-                f"--output {self.path}: cannot write: it is no file",
-                hint="name one, or leave --output out for a pipe",
+                f"`output` {self.path}: cannot write: it is no file",
+                hint="name one, or leave `output` out for a pipe",
             )
         self._held.enter_context(
-            alone(self._lock, f"--output {self.path}: another `eufcc tag` is writing it")
+            alone(self._lock, f"`output` {self.path}: another `eufcc tag` is writing it")
         )
         try:
             if self._journal_path.is_file() and self.path.is_file():
@@ -151,7 +151,7 @@ class ResultFile:
         with self._journal_path.open("rb") as journal, self.path.open("rb") as content:
             if journal.readline() != self._header.encode():
                 raise EufccError(
-                    f"--output {self.path}: the unfinished result of another command", hint=_AGAIN
+                    f"`output` {self.path}: the unfinished result of another command", hint=_AGAIN
                 )
             known = journal.tell()
             for line in journal:
@@ -223,7 +223,7 @@ class ResultFile:
     def _cannot(self, error: Exception) -> EufccError:
         reason = getattr(error, "strerror", None) or error
         return EufccError(
-            f"--output {self.path}: cannot write: {reason}",
+            f"`output` {self.path}: cannot write: {reason}",
             hint="free some space or choose another file; the same command goes on where it stopped",
         )
 

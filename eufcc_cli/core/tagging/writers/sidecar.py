@@ -48,7 +48,7 @@ def sidecar_path(item: Input, folder: Path | None) -> Path:
         if item.row is not None:
             raise ImageError("not downloaded: `eufcc download` gets it")
         if folder is None:
-            raise ImageError("an address has no place for a sidecar: give --output FOLDER")
+            raise ImageError("an address has no place for a sidecar: give `output=FOLDER`")
         return folder / f"{image_stem(item.iri)}.xmp"
     beside = item.path.with_name(f"{item.path.name}.xmp")
     if folder is None:

@@ -31,7 +31,7 @@ class Additions(Writer):
         added += ["suggested.model", "suggested.error"]
         if there := next((column for column in added if column in frame), None):
             raise EufccError(
-                f"--accept: the table has a column {there!r} already",
+                f"`accept`: the table has a column {there!r} already",
                 hint="give the table without additions, or rename that column",
             )
         self._rows = frame.to_numpy()

@@ -28,11 +28,11 @@ class Writer(ABC):
     def existing(self, path: Path) -> set[str]:
         """The keys of the results that a finished file holds; raises EufccError where it is no such file."""
         raise EufccError(
-            f"--skip-existing: {path} is for reading, it does not say what it holds",
-            hint="choose --format jsonl, json, csv, webannotation or sidecar",
+            f"`skip_existing`: {path} is for reading, it does not say what it holds",
+            hint="choose jsonl, json, csv, webannotation or sidecar as `format`",
         )
 
 
 def not_ours(path: Path, form: str, reason: object) -> EufccError:
     """The error for a file that was to be continued and is not in this form."""
-    return EufccError(f"--output {path}: not {form}: {reason}", hint="choose another --output, or delete it")
+    return EufccError(f"`output` {path}: not {form}: {reason}", hint="choose another `output`, or delete it")

@@ -211,7 +211,7 @@ def test_weights_trained_with_quick_gelu_get_it(monkeypatch):
         ("ViT-B-32/opanai", "no weights opanai", "openai"),
         ("ViT-B-32", "no weights are named", "openai"),
         ("local-dir:/nowhere", "/nowhere", ""),
-        ("clip_mini", "no weights are named", "--weights"),
+        ("clip_mini", "no weights are named", "`weights=FILE`"),
     ],
 )
 def test_a_model_that_is_not_there_is_named(name, message, hint):
@@ -333,7 +333,7 @@ def test_locked_towers_stay_as_they_were(quick, tiny, demo_root):
     before = load_file(tiny / "open_clip_model.safetensors")
     for tower, options in (
         ("visual.trunk", {"lock_image": True}),
-        ("transformer", {"lock_text": True, "checkpointing": True}),
+        ("transformer", {"lock_text": True, "grad_checkpointing": True}),
     ):
         config = replace(quick, pretrained=True, epochs=1, **options)
         train_run(config, Root(demo_root), "locked", overwrite=True)
@@ -385,15 +385,15 @@ def test_a_share_of_a_batch_may_be_empty(quick, demo_root):
 def test_a_batch_without_any_readable_image_is_passed_over(quick, demo_root):
     first = (demo_root / "data" / "train.csv").read_text().splitlines()[1].split(",")[0]
     next(demo_root.glob(f"data/images/*/{first}.jpg")).write_bytes(b"")
-    train_run(replace(quick, batch_size=1, epochs=1, max_bad=0.5), Root(demo_root), "run")
+    train_run(replace(quick, batch_size=1, epochs=1, max_unreadable=0.5), Root(demo_root), "run")
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"freeze": 1}, "--freeze"),
-        ({"method": "softmax", "lock_image": True}, "--lock-image"),
-        ({"prompts": "x.toml"}, "--prompts"),
+        ({"freeze": 1}, "`freeze`"),
+        ({"method": "softmax", "lock_image": True}, "`lock_image`"),
+        ({"prompts": "x.toml"}, "`prompts`"),
         ({"lock_image": True, "lock_text": True}, "nothing is left"),
     ],
 )
@@ -443,7 +443,7 @@ def test_a_tag_that_no_image_had_is_scored(tiny, clip_root, eufcc):
         ("clip:ViT-Q-99/openai", {}, "no model ViT-Q-99"),
         ("clip-1-tag", {"prompts": Path("none.toml")}, "none.toml"),
         ("clip-1-tag", {"names": Path("none.csv")}, "none.csv"),
-        ("clip-1-tag", {"phrase": "poem"}, "--text poem"),
+        ("clip-1-tag", {"phrase": "poem"}, "`text` poem"),
     ],
 )
 def test_texts_that_will_not_do_are_refused(clip_root, spec, options, message):

@@ -155,7 +155,7 @@ def test_names_that_will_not_do_are_refused(tmp_path, content, message):
 
 
 def test_an_unknown_phrase_is_refused():
-    with pytest.raises(DataError, match="--text title"):
+    with pytest.raises(DataError, match="`text` title"):
         TextOptions(phrase="title").wording(Wording(), VOCABULARY)
 
 
@@ -171,7 +171,7 @@ def test_added_tags_stand_after_all_others_in_every_facet_or_in_one():
     assert added.facets["materials"].tags[4:] == ("drone", "plastic", "model 1:10")
     assert added.facets["materials"].parents[4:] == (-1, -1, -1)
     assert TextOptions().vocabulary(VOCABULARY).digest == VOCABULARY.digest
-    with pytest.raises(DataError, match="--add-tag"):
+    with pytest.raises(DataError, match="`add_tag`"):
         TextOptions(added=("materials:",)).vocabulary(VOCABULARY)
 
 

@@ -269,7 +269,7 @@ def test_where_sidecars_lie(tmp_path: Path) -> None:
     assert ".." not in sidecar_path(outside, tmp_path).parts
     url = Input("https://a.org/../x.jpg", lambda: b"", "https://a.org/../x.jpg")
     assert ".." not in sidecar_path(url, Path("out")).parts
-    with pytest.raises(ImageError, match="--output"):
+    with pytest.raises(ImageError, match="`output`"):
         sidecar_path(url, None)
 
 
@@ -384,5 +384,5 @@ def test_bars_and_percentages_are_never_out_of_range(score: float) -> None:
 
 
 def test_forms_for_reading_cannot_be_continued(tmp_path: Path) -> None:
-    with pytest.raises(EufccError, match="--skip-existing"):
+    with pytest.raises(EufccError, match="`skip_existing`"):
         Plain("table").existing(tmp_path / "x.txt")
