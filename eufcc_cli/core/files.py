@@ -167,6 +167,20 @@ def image_id_of(path: PurePosixPath) -> str:
         return ""
 
 
+def possible_ids(image: str) -> Iterator[str]:
+    """The ids that an image's name may mean: its file name without its ending, plain or percent-encoded.
+
+    >>> list(possible_ids("data/images/de/%2E%2E%2F%45tc.jpg"))[1]
+    '../Etc'
+    """
+    path = PurePosixPath(image.replace("\\", "/"))
+    yield path.stem
+    yield unquote(path.stem)
+    yield path.name
+    for depth in range(2, len(path.parts) + 1):  # a long id is kept in nested folders (image_stem)
+        yield image_id_of(PurePosixPath(*path.parts[-depth:]))
+
+
 def is_text(path: str) -> bool:
     """True for a path that is UTF-8, as all are that eufcc makes."""
     try:

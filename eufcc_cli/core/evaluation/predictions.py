@@ -2,11 +2,10 @@
 
 import json
 import math
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +13,7 @@ import pyarrow.parquet as pq
 
 from eufcc_cli.core.errors import DataError
 from eufcc_cli.core.evaluation.eval_split import Scores, TestSplit
-from eufcc_cli.core.files import Root, image_id_of
+from eufcc_cli.core.files import Root, possible_ids
 from eufcc_cli.core.progress import SILENT, Progress
 from eufcc_cli.core.taxonomy.annotations import FACETS
 from eufcc_cli.core.taxonomy.hierarchy import Hierarchy
@@ -116,16 +115,6 @@ def _id_of(line: Line, known: Container[str]) -> str | None:
     return next((name for name in line.names if name in known), None)
 
 
-def _ids(image: str) -> Iterator[str]:
-    """The ids that an `image` may mean: its file name without its ending, plain or percent-encoded."""
-    path = PurePosixPath(image.replace("\\", "/"))
-    yield path.stem
-    yield unquote(path.stem)
-    yield path.name
-    for depth in range(2, len(path.parts) + 1):  # a long id is kept in nested folders (files.image_stem)
-        yield image_id_of(PurePosixPath(*path.parts[-depth:]))
-
-
 def read_predictions(path: Path, root: Root) -> Predictions:
     """Read JSON lines (as `tag --format jsonl` writes them) or Parquet (as `--save-predictions` does).
 
@@ -184,7 +173,7 @@ def _parse(raw: bytes, where: str) -> dict[str, Any]:
 
 
 def _line(content: dict[str, Any], number: int, where: str, vocabulary: Vocabulary) -> Line:
-    names = tuple(_ids(content["image"]))
+    names = tuple(possible_ids(content["image"]))
     if "error" in content:
         return Line(number, names, error=str(content["error"]))
     facets = {}
