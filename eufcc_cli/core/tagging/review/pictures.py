@@ -31,7 +31,7 @@ class Pictures:
         self._held: OrderedDict[str, bytes] = OrderedDict()
         self._bytes = 0
         self._lock = threading.Lock()
-        self._at_once = threading.Semaphore(os.cpu_count() or 1)  # a scan takes hundreds of megabytes to decode
+        self._at_once = threading.Semaphore(os.cpu_count() or 1)  # decoding a scan takes much memory
 
     def get(self, path: Path, side: int) -> bytes:
         """The image as JPEG, its longer side at most that long; raises ImageError with the reason."""
@@ -67,7 +67,7 @@ class Pictures:
 
 
 def encode(path: Path, side: int) -> bytes:
-    """An image file as a JPEG in sRGB, upright, its longer side at most `side`; ImageError where it cannot."""
+    """An image file as a JPEG in sRGB, upright, its longer side at most `side`; raises ImageError."""
     image = open_image(path, short_side=side)
     image.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=3.0)
     out = io.BytesIO()

@@ -160,16 +160,15 @@ def _contents(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _image(content: dict[str, Any], where: str) -> ReviewedImage:
-    texts = {}
+    texts: dict[str, str | None] = {}
     for name in ("image", "id", "model", "digest", "error"):
         value = content.get(name)
         if value is not None and not isinstance(value, str):
             raise DataError(f"{where}: {name!r} is no text", hint=_HINT)
         texts[name] = visible(value) if value else None  # control characters, lone surrogates
-    name = texts.pop("image")
-    if not name:
+    if not texts["image"]:
         raise DataError(f"{where}: names no image", hint=_HINT)
-    return ReviewedImage(name, **texts)
+    return ReviewedImage(texts["image"], texts["id"], texts["model"], texts["digest"], texts["error"])
 
 
 def _add_line(suggestions: Suggestions, content: dict[str, Any], where: str) -> None:
@@ -223,11 +222,12 @@ def _add_row(
         raise DataError(f"{where}: not a suggestion: {str(entry)[:60]}", hint=_HINT)
     tag, path, score = entry.get("tag"), entry.get("path"), entry.get("score")
     names = path if isinstance(path, list) and path else [tag]
-    if not all(isinstance(name, str) and canonical(visible(name)) for name in names) or names[-1] != tag:
+    above = tuple(canonical(visible(name)) for name in names if isinstance(name, str))
+    if len(above) < len(names) or not all(above) or names[-1] != tag:
         raise DataError(f"{where}: {facet}: a suggestion names no tag, or another than its path", hint=_HINT)
     if isinstance(score, bool) or not isinstance(score, int | float) or not 0 <= score <= 1:
         raise DataError(f"{where}: the score of {tag} is {score!r}, not a probability", hint=_HINT)
-    term = suggestions.add_term(str(facet), tuple(canonical(visible(name)) for name in names))
+    term = suggestions.add_term(str(facet), above)
     suggestions.of_image[image].setdefault(term, Row(image, term, float(score), doubt, flagged))
 
 
