@@ -28,6 +28,7 @@ from eufcc_cli.commands.options import (
     Prompts,
     Weights,
 )
+from eufcc_cli.commands.review_page import check_review_usage, is_tagged, serve_review
 from eufcc_cli.commands.sinks import File, Pipe, Screen, Sidecars, Sink
 from eufcc_cli.commands.tag_usage import FORMATS, batch_size_of, check_usage, form_of
 from eufcc_cli.core.errors import EufccError
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from eufcc_cli.core.tagging.tagger import Tagger
 
 _CHOOSING, _CATALOGUE, _OUTPUT, _MACHINE = "Which suggestions", "A catalogue", "Output", "Machine"
+_REVIEW = "Review"
 
 
 def tag(
@@ -130,6 +132,41 @@ def tag(
             rich_help_panel=_CATALOGUE,
         ),
     ] = None,
+    review: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="SUGGESTIONS",
+            help="Open these suggestions (JSON lines of tag, or of evaluate --suspects) in the browser, to "
+            "accept and reject them. With images or --table, those are tagged into this file first.",
+            rich_help_panel=_REVIEW,
+        ),
+    ] = None,
+    browser: Annotated[
+        bool,
+        typer.Option(
+            "--browser/--no-browser",
+            help="Open the browser, or only print the page's URL.",
+            rich_help_panel=_REVIEW,
+        ),
+    ] = True,
+    reviewer: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Who decides, for the decisions file.",
+            show_default="the system's user",
+            rich_help_panel=_REVIEW,
+        ),
+    ] = None,
+    decisions: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="The decisions file that --review appends to.",
+            show_default="SUGGESTIONS.decisions.jsonl",
+            rich_help_panel=_REVIEW,
+        ),
+    ] = None,
     format_: Annotated[
         str | None,
         typer.Option(
@@ -207,6 +244,16 @@ def tag(
     from eufcc_cli.core.tagging.selection import Choice
 
     root = existing_root(ctx)
+    if review is not None:
+        check_review_usage(ctx.params)
+        output = review
+        ctx.params.update(output=review, skip_existing=True)
+        format_ = "jsonl"
+        if (not images and table is None) or is_tagged(review, images or [], table, root):
+            serve_review(review, root, decisions, reviewer, table, browser=browser)
+            return
+    elif decisions is not None or reviewer is not None or not browser:
+        raise typer.BadParameter("--decisions, --reviewer and --no-browser go with --review SUGGESTIONS")
     if output == Path("-"):
         output = ctx.params["output"] = None
     arguments = images or []
@@ -266,6 +313,9 @@ def tag(
         sink.finish()
     if sink.failed:
         console.note(f"{sink.failed:,} image{'s' if sink.failed > 1 else ''} could not be tagged")
+    if review is not None:
+        serve_review(review, root, decisions, reviewer, table, browser=browser)
+    if sink.failed:
         raise typer.Exit(SOME_FAILED)
 
 

@@ -27,4 +27,4 @@ def make_writer(
         return WebAnnotations(tagger.name, tagger.digest, date, tagger.uris, language)
     if form == "additions" and catalogue is not None:
         return Additions(catalogue.frame, list(tagger.chooser.facets), tagger.name)
-    return (Json if form == "json" else JsonLines)(tagger.name)
+    return (Json if form == "json" else JsonLines)(tagger.name, tagger.digest)

@@ -14,7 +14,7 @@ from eufcc_cli.core.tagging.writers.writer import Writer, not_ours
 PATH_SEPARATOR = " | "
 
 
-def as_json(result: Result, model: str) -> dict[str, Any]:
+def as_json(result: Result, model: str, digest: str | None = None) -> dict[str, Any]:
     """One result as it stands in JSON (DESIGN.md), with the id where the image comes from a table."""
     content: dict[str, Any] = {"image": result.input.name}
     if result.input.id is not None:
@@ -22,6 +22,8 @@ def as_json(result: Result, model: str) -> dict[str, Any]:
     if result.error is not None:
         return {**content, "error": result.error}
     content["model"] = model
+    if digest is not None:
+        content["digest"] = digest
     content["tags"] = {facet: [_tag(tag) for tag in tags] for facet, tags in result.tags.items()}
     if result.contradictions:
         content["contradictions"] = {
@@ -50,11 +52,13 @@ class JsonLines(Writer):
     form = "JSON lines"
     ending = "\n"
 
-    def __init__(self, model: str) -> None:
+    def __init__(self, model: str, digest: str | None = None) -> None:
+        """digest: SHA-256 of the model, for those who decide about its suggestions."""
         self._model = model
+        self._digest = digest
 
     def text(self, result: Result) -> str:
-        return json.dumps(as_json(result, self._model), ensure_ascii=False) + self.ending
+        return json.dumps(as_json(result, self._model, self._digest), ensure_ascii=False) + self.ending
 
     def existing(self, path: Path) -> set[str]:
         keys = set()

@@ -29,7 +29,7 @@ class WebAnnotations(JsonLines):
 
     def __init__(self, model: str, digest: str, date: str, uris: Uris, language: str | None) -> None:
         super().__init__(model)
-        self._digest = digest
+        self._digest: str = digest
         self._date = date
         self._uris = uris
         self._language = language
