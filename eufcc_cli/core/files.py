@@ -232,6 +232,11 @@ class Root:
         return self.labels / "concepts.csv"
 
     @property
+    def terms(self) -> Path:
+        """What the words of a museum's export became."""
+        return self.data / "terms.csv"
+
+    @property
     def names(self) -> Path:
         """The names of tags in other languages."""
         return self.labels / "names.csv"

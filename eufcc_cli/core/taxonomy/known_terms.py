@@ -1,11 +1,12 @@
 """The terms that a root knows: its label files, EUFCC-340K's glossary, and the names that both have."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.taxonomy.hierarchy import Hierarchy
-from eufcc_cli.core.taxonomy.names import LANGUAGES, glossary, glossary_paths, names_of, read_names
+from eufcc_cli.core.taxonomy.names import LANGUAGES, Names, glossary, glossary_paths, names_of, read_names
+from eufcc_cli.core.taxonomy.words import language_of
 
 TagPath = tuple[str, ...]
 
@@ -64,3 +65,37 @@ def _merged(*names: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
         for language, texts in some.items():
             merged.setdefault(language, []).extend(texts)
     return merged
+
+
+def detect_language(texts: Mapping[str, Mapping[str, int]]) -> str | None:
+    """The language of facet columns, {facet: {text: records with it}}; None where nothing tells.
+
+    >>> detect_language({"materials": {"Holz mit Resten von Vergoldung": 3, "bronze": 8}})
+    'de'
+    """
+    names = {
+        language: [
+            name for facet in texts for tag in glossary().get(facet, {}).values() for name in tag[language]
+        ]
+        for language in LANGUAGES
+    }
+    together: dict[str, int] = {}
+    for counts in texts.values():
+        for text, count in counts.items():
+            together[text] = together.get(text, 0) + count
+    return language_of(together, names)
+
+
+def add_names(names: Names, facet: str, terms: Iterable[Term], tags: Iterable[str]) -> None:
+    """Add what some tags of a facet are called in other languages, as far as the terms have names.
+
+    The published tags themselves are left out: the glossary names them without being asked.
+    """
+    wanted = set(tags)
+    published = set(glossary_paths(facet).values())
+    for term in terms:
+        tag = term.path[-1]
+        if tag in wanted and term.path not in published:
+            for language, texts in term.names.items():
+                for text in texts:
+                    names.add(facet, tag, language, text)
