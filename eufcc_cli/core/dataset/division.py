@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 from scipy.sparse import coo_array, csr_array, hstack
 from scipy.sparse.csgraph import connected_components
 
+from eufcc_cli.core.dataset.split_memory import RECORD, SplitMemory
 from eufcc_cli.core.dataset.stratification import hold_out, stratify
 from eufcc_cli.core.download.candidates import ladder
 from eufcc_cli.core.errors import CollectError
@@ -79,7 +80,8 @@ class Dropped:
 @dataclass(frozen=True)
 class Report:
     """What became of a table: the splits' sizes, the providers held out, tags kept and dropped, the worst
-    imbalance, images left out for want of a tag, and images that share their address with an earlier one."""
+    imbalance, images left out for want of a tag, images that share their address with an earlier one, and
+    providers spelled nearly as one held out: (provider, the one held out)."""
 
     shares: Shares
     splits: dict[str, SplitSize]
@@ -90,17 +92,28 @@ class Report:
     worst: Imbalance | None
     untagged: int
     duplicates: int
+    near_held_out: list[tuple[str, str]] = field(default_factory=list)
 
 
-def divide(table: pd.DataFrame, shares: Shares) -> tuple[dict[str, pd.DataFrame], Report]:
+def divide(
+    table: pd.DataFrame,
+    shares: Shares,
+    memory: SplitMemory | None = None,
+    same: Sequence[np.ndarray] = (),
+) -> tuple[dict[str, pd.DataFrame], Report]:
     """Divide an annotation table; returns the splits that have images, and the report.
 
     Whole providers go to test_ood, chosen so that the tags that can be learnt remain learnable; the others
-    are stratified over their tags. Images with one address stay on one side. A tag with fewer than
-    `min_count` images in train falls back to its nearest kept ancestor everywhere; images left without a
-    tag are left out. The same table and seed give the same splits.
+    are stratified over their tags. Images with one address or of one record stay on one side, as do those
+    with one number in an array of `same` ([N] int, -1: none). A tag with fewer than `min_count` images in
+    train falls back to its nearest kept ancestor everywhere; images left without a tag are left out. The
+    same table and seed give the same splits.
+
+    What `memory` knows stays where it was. Where it knows images of the table, all others go to train or
+    val; where it has providers held out, no others are.
     """
     table = table.reset_index(drop=True)
+    memory = memory or SplitMemory()
     rng = np.random.default_rng(shares.seed)
     trees = build_trees([table])
     tags = [(facet, name) for facet, tree in trees.items() for name in tree]
@@ -111,9 +124,14 @@ def divide(table: pd.DataFrame, shares: Shares) -> tuple[dict[str, pd.DataFrame]
     rows = np.flatnonzero(np.asarray(has[:, possible].sum(axis=1)))
     if not len(rows):
         raise _too_few(shares.min_count)
-    unit, block, holdable = _groups(table.iloc[rows])
+    unit, block, holdable = _groups(table.iloc[rows], [numbers[rows] for numbers in same])
     split = np.full(len(table), "", dtype=object)
-    split[rows] = _assign(has[rows][:, possible].tocsr(), unit, block, holdable, shares, rng)
+    learnable = has[rows][:, possible].tocsr()
+    stays = _together(memory.place(table.iloc[rows]), unit)
+    if (stays != "").any():
+        split[rows] = _assign_new(learnable, unit, stays, shares, rng)
+    else:
+        split[rows] = _assign(learnable, unit, block, holdable, shares, rng)
 
     train = np.asarray(has[split == "train"].sum(axis=0))
     kept = train >= shares.min_count
@@ -136,6 +154,7 @@ def divide(table: pd.DataFrame, shares: Shares) -> tuple[dict[str, pd.DataFrame]
         worst=_worst(has, split, kept, tags),
         untagged=int((split == "").sum()),
         duplicates=len(rows) - int(unit.max() + 1),
+        near_held_out=memory.near(table[PROVIDER]),
     )
     return parts, report
 
@@ -159,11 +178,14 @@ def _matrix(table: pd.DataFrame, trees: Mapping[str, Hierarchy]) -> csr_array:
     return hstack(blocks, format="csr") if blocks else csr_array((len(table), 0), dtype=np.int32)
 
 
-def _groups(table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _groups(
+    table: pd.DataFrame, same: Sequence[np.ndarray] = ()
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Which images must stay together.
 
-    Returns for each image the number of its unit (images with one address) and of its block (providers
-    that share an address), and for each block whether it may be held out: an unnamed provider may be any.
+    Returns for each image the number of its unit (images with one address, record, or number in `same`) and
+    of its block (providers that share a unit), and for each block whether it may be held out: an unnamed
+    provider may be any.
     """
     addresses, texts = factorize(table[IMAGE_URL])
     # A thumbnail's address counts as that of the picture it was made from.
@@ -172,6 +194,8 @@ def _groups(table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     without = np.array([not text for text in texts], dtype=bool)[addresses]
     unit[without] = unit.max() + 1 + np.arange(without.sum())
     unit = np.unique(unit, return_inverse=True)[1]
+    for numbers in (factorize(table[RECORD])[0], *same) if RECORD in table else same:
+        unit = _joined(unit, numbers)
     provider, names = factorize(table[PROVIDER])
     units, providers = int(unit.max()) + 1, len(names)
     links = coo_array(
@@ -182,6 +206,51 @@ def _groups(table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     holdable = np.ones(block_of.max() + 1, dtype=bool)
     holdable[[block for block, name in zip(block_of, names, strict=True) if not name.strip()]] = False
     return unit, block_of[provider], holdable
+
+
+def _joined(unit: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+    """The units after those with a number (-1: none) in common have become one."""
+    there = np.flatnonzero(numbers >= 0)
+    if len(there) == 0 or len(np.unique(numbers[there])) == len(there):
+        return unit
+    units = int(unit.max()) + 1
+    size = units + int(numbers.max()) + 1
+    links = coo_array(
+        (np.ones(len(there), dtype=np.int8), (unit[there], units + numbers[there])), shape=(size, size)
+    )
+    label = connected_components(links, directed=False)[1][:units]
+    return np.unique(label, return_inverse=True)[1][unit]
+
+
+def _together(stays: np.ndarray, unit: np.ndarray) -> np.ndarray:
+    """Where each image has to stay, with all of its unit: in a test split if any of them is in one."""
+    if not (stays != "").any():
+        return stays
+    out = stays.copy()
+    order = ("test_ood", "test_id", "val", "train")
+    of_unit = np.full(int(unit.max()) + 1, "", dtype=object)
+    for name in reversed(order):
+        of_unit[unit[stays == name]] = name
+    was_tested = (stays == "test_ood") | (stays == "test_id")
+    out[~was_tested] = of_unit[unit[~was_tested]]
+    return out
+
+
+def _assign_new(
+    has: csr_array, unit: np.ndarray, stays: np.ndarray, shares: Shares, rng: np.random.Generator
+) -> np.ndarray:
+    """The split of each image, where those that are known stay: new ones go to train or val."""
+    split = stays.copy()
+    fresh = np.flatnonzero(stays == "")
+    if len(fresh):
+        numbers, units = np.unique(unit[fresh], return_inverse=True)
+        counts = _sum_rows(has[fresh], units, len(numbers))
+        counts = counts[:, np.asarray(counts.sum(axis=0)) > 0].tocsr()
+        train = 1 - shares.val - shares.test - shares.ood
+        folds = np.array([train, shares.val]) / (train + shares.val)
+        fold = stratify(counts, np.bincount(units), folds.tolist(), rng)
+        split[fresh] = np.array(_STRATIFIED[:2], dtype=object)[fold[units]]
+    return split
 
 
 def _assign(

@@ -2,13 +2,18 @@
 
 import json
 import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
+
 from eufcc_cli.core.dataset import provenance
 from eufcc_cli.core.dataset.division import Report, Shares, divide
+from eufcc_cli.core.dataset.split_memory import SplitMemory
 from eufcc_cli.core.errors import CollectError, DataError
-from eufcc_cli.core.files import SPLITS, Root, replace_file, sha256, write_text
+from eufcc_cli.core.files import SPLITS, Root, sha256, write_text
 from eufcc_cli.core.locks import alone
 from eufcc_cli.core.progress import SILENT, Progress
 from eufcc_cli.core.taxonomy.annotations import ID, IMAGE_URL, PROVIDER, read_table, write_table
@@ -22,12 +27,15 @@ def write_splits(
     shares: Shares = Shares(),
     *,
     force: bool = False,
+    anew: bool = False,
     progress: Progress = SILENT,
 ) -> Report:
     """Divide a harvest into the root's four tables and write the report, data/splits.json.
 
-    Tables that are there are only replaced where an earlier call wrote them, or with `force`. The same
-    table, shares and seed give the same files. Raises DataError for an unusable table.
+    Images that were ever in a test split stay there, providers held out stay held out (data/test_images.csv,
+    data/held_out.txt), unless `anew`. Tables that are there are only replaced where an earlier call wrote
+    them, or with `force`. The same table, shares and seed give the same files. Raises DataError for an
+    unusable table.
     """
     targets = [root.table(name) for name in SPLITS]
     if source.resolve() in [target.resolve() for target in targets]:
@@ -45,9 +53,30 @@ def write_splits(
             raise DataError(
                 f"{source}: column {column} is missing", hint="providers and addresses divide the images"
             )
-    provenance.read_provenance(root)  # a record that cannot be added to is told before the work
+    of = {"source": source.name, "sha256": sha256(source)}
+    return write_division(root, table, shares, of, force=force, anew=anew, progress=progress)
+
+
+def write_division(
+    root: Root,
+    table: pd.DataFrame,
+    shares: Shares,
+    of: Mapping[str, object],
+    *,
+    same: Sequence[np.ndarray] = (),
+    force: bool = False,
+    anew: bool = False,
+    progress: Progress = SILENT,
+) -> Report:
+    """Divide an annotation table into the root's tables, as `write_splits`; `of` says what was divided.
+
+    same: as in `divide`.
+    """
+    provenance.read_provenance(root)  # one that cannot be added to is an error before the work
+    memory = SplitMemory() if anew else SplitMemory.read(root, _MINE)
     with progress.task("Dividing", None):
-        parts, report = divide(table, shares)
+        parts, report = divide(table, shares, memory, same)
+    targets = [root.table(name) for name in SPLITS]
     lock = alone(root.data / ".fetch.lock", f"{root.data}: another `eufcc fetch` is at work here")
     with lock, tempfile.TemporaryDirectory(prefix=".splits.", dir=root.data) as staged:
         new = {root.table(name): Path(staged, f"{name}.csv") for name in parts}
@@ -56,18 +85,18 @@ def write_splits(
         for target in targets:
             if target.exists() and not force and not _may_replace(root, target, new.get(target)):
                 raise CollectError(
-                    f"{target}: is there, and was not written by `eufcc fetch splits`",
+                    f"{target}: is there, and was not written by `eufcc fetch splits` or `fetch table`",
                     hint="give `force` to replace it, or another `root`",
                 )
+        memory.remember(root, parts)  # first: what is interrupted here must not lose a test image
         for target, file in new.items():
             replace_file(file, target)
     # A table of an earlier division that this one does not have would leak between the splits.
     gone = [target for target in targets if target not in new]
     for target in gone:
         target.unlink(missing_ok=True)
-    of = {"source": source.name, "sha256": sha256(source)}
-    write_text(report_file(root), json.dumps(of | asdict(report), indent=1, ensure_ascii=False) + "\n")
-    facts = _MINE | {"of": of, "shares": asdict(shares)}
+    write_text(report_file(root), json.dumps({**of, **asdict(report)}, indent=1, ensure_ascii=False) + "\n")
+    facts = _MINE | {"of": dict(of), "shares": asdict(shares)}
     provenance.record(root, dict.fromkeys(new, facts), removed=gone)
     return report
 

@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
 from eufcc_cli.core.dataset.division import Report, Shares, divide
+from eufcc_cli.core.dataset.split_memory import RECORD, held_out_file, list_of_tests
 from eufcc_cli.core.dataset.splits import report_file, write_splits
 from eufcc_cli.core.dataset.stratification import hold_out, stratify
 from eufcc_cli.core.errors import CollectError, DataError
@@ -170,7 +171,7 @@ def test_dividing_again_replaces_its_own_tables_and_no_others(tmp_path: Path) ->
     source, root = tmp_path / "harvest.csv", Root(tmp_path / "root")
     collection(400).to_csv(source, index=False)
     write_splits(root, source, Shares(min_count=3))
-    write_splits(root, source, Shares(ood=0, min_count=3, seed=1))
+    write_splits(root, source, Shares(ood=0, min_count=3, seed=1), anew=True)
     assert not root.table("test_ood").exists()
     assert "data/test_ood.csv" not in (root.data / "provenance.json").read_text()
     root.table("val").write_text("mine")
@@ -315,3 +316,108 @@ def test_real_annotations_are_divided_evenly(shared_data: Path, tmp_path: Path) 
     assert len(report.held_out) > 20
     assert report.worst is not None
     assert abs(report.worst.images - report.worst.even) < 12
+
+
+def _where(root: Root) -> dict[str, str]:
+    return {image: split for split in root.splits() for image in read_table(root.table(split))[ID]}
+
+
+@given(st.integers(0, 50), st.sampled_from([(0.1, 0.1, 0.1), (0.2, 0.1, 0), (0.3, 0.3, 0.2)]))
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_table_that_grows_tenfold_moves_no_test_image(
+    tmp_path_factory: pytest.TempPathFactory, seed: int, shares: tuple[float, float, float]
+) -> None:
+    root = Root(tmp_path_factory.mktemp("root"))
+    source, everything = root.path / "harvest.csv", collection(1500, seed)
+    tested: dict[str, str] = {}
+    learnt: set[str] = set()
+    for rows, of_seed in ((150, seed), (600, seed + 1), (1500, seed + 2)):
+        # The same images in another order, some of them described anew.
+        table = everything.iloc[:rows].sample(frac=1, random_state=of_seed)
+        table[facet_column("materials")] = table[facet_column("materials")].where(
+            np.arange(rows) % 7 > 0, "metall | bronze"
+        )
+        table.to_csv(source, index=False)
+        report = write_splits(root, source, Shares(*shares, min_count=2, seed=of_seed))
+        where = _where(root)
+        assert {image: split for image, split in where.items() if image in tested} == tested
+        assert all(where[image] in ("train", "val") for image in learnt)
+        frames = {name: read_table(root.table(name)) for name in root.splits()}
+        check(table, frames, report)
+        if rows > 150:
+            new = set(where) - set(tested) - learnt
+            held = set(report.held_out)
+            providers = dict(zip(everything[ID], everything[PROVIDER], strict=True))
+            shared_with_tests = {
+                image for image in new if where[image].startswith("test") and providers[image] not in held
+            }
+            addresses = dict(zip(everything[ID], everything[IMAGE_URL], strict=True))
+            assert {addresses[image] for image in shared_with_tests} <= {
+                addresses[image] for image, split in where.items() if image in tested
+            } | {"https://museum.example/shared.jpg"}
+        tested = {image: split for image, split in where.items() if split.startswith("test")}
+        learnt = set(where) - set(tested)
+
+
+def test_a_test_image_stays_one_though_it_was_away(tmp_path: Path) -> None:
+    source, root = tmp_path / "harvest.csv", Root(tmp_path / "root")
+    table = collection(400)
+    table.to_csv(source, index=False)
+    write_splits(root, source, Shares(min_count=3))
+    before = _where(root)
+    gone = [image for image, split in before.items() if split.startswith("test")][::2]
+    table[~table[ID].isin(gone)].to_csv(source, index=False)
+    write_splits(root, source, Shares(min_count=3, seed=3))
+    assert not set(gone) & set(_where(root))
+    table.to_csv(source, index=False)
+    write_splits(root, source, Shares(min_count=3, seed=4))
+    assert {image: _where(root)[image] for image in gone} == {image: before[image] for image in gone}
+    write_splits(root, source, Shares(min_count=3, seed=4), anew=True)
+    assert {image: _where(root)[image] for image in gone} != {image: before[image] for image in gone}
+
+
+def test_providers_held_out_stay_so_however_they_are_spelled(tmp_path: Path) -> None:
+    source, root = tmp_path / "harvest.csv", Root(tmp_path / "root")
+    table = collection(400)
+    table.to_csv(source, index=False)
+    first = write_splits(root, source, Shares(min_count=3))
+    held = first.held_out[0]
+    assert held in held_out_file(root).read_text().splitlines()
+    new = collection(40, seed=9, providers=1)
+    new[ID], new[IMAGE_URL] = "new_" + new[ID], ""
+    respelled = [held.upper(), f"{held}, Barcelona", f" {held} "]
+    new[PROVIDER] = [respelled[i % 3] for i in range(len(new))]
+    pd.concat([table, new]).to_csv(source, index=False)
+    report = write_splits(root, source, Shares(min_count=3))
+    outer = read_table(root.table("test_ood"))
+    assert {held.upper(), f" {held} "} <= set(outer[PROVIDER])
+    assert f"{held}, Barcelona" not in set(outer[PROVIDER])
+    other = Root(tmp_path / "other")
+    other.data.mkdir(parents=True)
+    held_out_file(other).write_text("# by hand\nMuseu 2\nMuseums 1\n")
+    report = write_splits(other, source, Shares(min_count=3))
+    assert report.held_out == ["Museu 2"]
+    assert report.near_held_out == [("Museu 1", "Museums 1")]
+
+
+def test_the_images_of_a_record_stay_together(tmp_path: Path) -> None:
+    table = collection(300)
+    table[RECORD] = [f"record {i // 3}" for i in range(len(table))]
+    table[PROVIDER] = "one"
+    parts, report = divide(table, Shares(0.2, 0.2, 0, min_count=2))
+    check(table, parts, report)
+    splits = pd.concat([part.assign(split=name) for name, part in parts.items()])
+    assert (splits.groupby(RECORD)["split"].nunique() == 1).all()
+    same = np.where(np.arange(300) < 30, 5, -1)
+    parts, _ = divide(table.drop(columns=RECORD), Shares(0.3, 0.3, 0, min_count=2), same=[same])
+    together = {f"image_{i}" for i in range(30)}
+    assert sum(bool(together & set(part[ID])) for part in parts.values()) == 1
+
+
+def test_a_damaged_list_of_test_images_is_an_error(tmp_path: Path) -> None:
+    source, root = tmp_path / "harvest.csv", Root(tmp_path / "root")
+    collection(400).to_csv(source, index=False)
+    write_splits(root, source, Shares(min_count=3))
+    list_of_tests(root).write_text("name\nx\n")
+    with pytest.raises(DataError, match=r"test_images\.csv: not a list of test images"):
+        write_splits(root, source, Shares(min_count=3))

@@ -1,0 +1,143 @@
+"""What earlier divisions decided, so that no image ever moves out of a test split.
+
+data/test_images.csv lists every image that was ever in test_id or test_ood, data/held_out.txt the providers
+that are kept for test_ood, one on each line.
+"""
+
+import csv
+import difflib
+import io
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import pandas as pd
+
+from eufcc_cli.core.dataset import provenance
+from eufcc_cli.core.errors import DataError
+from eufcc_cli.core.files import Root, write_text
+from eufcc_cli.core.taxonomy.annotations import ID, PROVIDER, factorize, read_table
+from eufcc_cli.core.taxonomy.spelling import fold
+
+RECORD = "record"
+"""The column that says of which record an image is, where one record has several."""
+TEST_SPLITS = ("test_id", "test_ood")
+_COLUMNS = ["id", "record", "split"]
+_NEAR = 0.85
+
+
+@dataclass
+class SplitMemory:
+    """Images and records that were in a test split, where the others were last, and providers held out."""
+
+    tests: dict[str, str] = field(default_factory=dict)
+    """{image: test_id or test_ood}."""
+    test_records: dict[str, str] = field(default_factory=dict)
+    """{record: test_id or test_ood}."""
+    _record_of: dict[str, str] = field(default_factory=dict)
+    others: dict[str, str] = field(default_factory=dict)
+    """{image: train or val}."""
+    held_out: list[str] = field(default_factory=list)
+
+    @classmethod
+    def read(cls, root: Root, mine: Mapping[str, object]) -> Self:
+        """What is remembered in a root, by these files and by its tables; the providers of test_ood are held
+        out where an earlier division wrote it (by its provenance, `mine`). DataError for a damaged list."""
+        memory = cls()
+        if (path := list_of_tests(root)).is_file():
+            try:
+                for row in csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))):
+                    memory._add_test(row["id"], row["record"], row["split"])
+            except (KeyError, TypeError, UnicodeDecodeError, csv.Error) as error:
+                raise DataError(
+                    f"{path}: not a list of test images",
+                    hint="restore it: it keeps test images from training",
+                ) from error
+        if (path := held_out_file(root)).is_file():
+            lines = map(str.strip, path.read_text(encoding="utf-8").splitlines())
+            memory.held_out = [line for line in lines if line and not line.startswith("#")]
+        for split in root.splits():
+            table = root.table(split)
+            ours = memory.tests or provenance.wrote(root, table, **mine)
+            try:
+                memory._add_table(split, read_table(table), providers=bool(ours))
+            except DataError:  # somebody else's, which is not replaced unasked
+                continue
+        return memory
+
+    def _add_test(self, image: str, record: str, split: str) -> None:
+        self.tests.setdefault(image, split)
+        self.test_records.setdefault(record or image, split)
+        self._record_of.setdefault(image, record or image)
+
+    def _add_table(self, split: str, table: pd.DataFrame, *, providers: bool = True) -> None:
+        records = table[RECORD] if RECORD in table else table[ID]
+        for image, record in zip(table[ID], records, strict=True):
+            if split in TEST_SPLITS:
+                self._add_test(image, record, split)
+            else:
+                self.others[image] = split
+        if split == "test_ood" and providers and PROVIDER in table:
+            known = set(map(fold, self.held_out))
+            self.held_out += sorted(
+                name for name in set(table[PROVIDER]) if name.strip() and fold(name) not in known
+            )
+
+    def place(self, table: pd.DataFrame) -> np.ndarray:
+        """[N] object: the split in which each row has to stay, "" for one that may go to train or val."""
+        records = (table[RECORD] if RECORD in table else table[ID]).tolist()
+        held = set(map(fold, self.held_out))
+        codes, names = factorize(table[PROVIDER])
+        outer = np.array([bool(name.strip()) and fold(name) in held for name in names], dtype=bool)[codes]
+        places = np.full(len(table), "", dtype=object)
+        if not (self.tests or self.others or outer.any()):
+            return places
+        for row, (image, record) in enumerate(zip(table[ID].tolist(), records, strict=True)):
+            places[row] = self.tests.get(image) or self.test_records.get(record) or ""
+            if not places[row]:
+                places[row] = "test_ood" if outer[row] else self.others.get(image, "")
+        return places
+
+    def near(self, providers: Iterable[str]) -> list[tuple[str, str]]:
+        """Providers that are spelled nearly as one held out, and are not: (provider, the one held out)."""
+        held = {fold(name): name for name in self.held_out}
+        found = []
+        for name in sorted(set(providers)):
+            key = fold(name)
+            if name.strip() and key not in held:
+                # Numbers tell names apart: Museum 1 is no spelling of Museum 2.
+                alike = [other for other in held if _digits(other) == _digits(key)]
+                found += [(name, held[near]) for near in difflib.get_close_matches(key, alike, 1, _NEAR)]
+        return found
+
+    def remember(self, root: Root, parts: Mapping[str, pd.DataFrame]) -> None:
+        """Add the test images and held-out providers of a division, and write both files."""
+        for split in TEST_SPLITS:
+            if split in parts:
+                self._add_table(split, parts[split])
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(_COLUMNS)
+        writer.writerows(
+            (image, self._record_of[image], split) for image, split in sorted(self.tests.items())
+        )
+        write_text(list_of_tests(root), text.getvalue())
+        if self.held_out:
+            lines = ["# Providers kept for test_ood: no model learns from their images.", *self.held_out]
+            write_text(held_out_file(root), "\n".join(lines) + "\n")
+
+
+def _digits(text: str) -> str:
+    return "".join(filter(str.isdigit, text))
+
+
+def list_of_tests(root: Root) -> Path:
+    """The list of all images that were ever in a test split."""
+    return root.data / "test_images.csv"
+
+
+def held_out_file(root: Root) -> Path:
+    """The list of the providers held out for test_ood."""
+    return root.data / "held_out.txt"
