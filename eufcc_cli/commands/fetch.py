@@ -10,10 +10,10 @@ from typer.core import TyperGroup
 
 from eufcc_cli import console
 from eufcc_cli.commands.common import SOME_FAILED
+from eufcc_cli.commands.splits_output import show_splits
 from eufcc_cli.core.files import Root
 
 if TYPE_CHECKING:
-    from eufcc_cli.core.dataset.division import Report
     from eufcc_cli.core.harvest.harvesting import Harvest
 
 _SERVERS = "Servers"
@@ -357,45 +357,22 @@ def splits(
     force: Annotated[
         bool, typer.Option("--force", help="Replace tables that this command did not write.")
     ] = False,
+    anew: Annotated[
+        bool,
+        typer.Option("--anew", help="Forget earlier splits: images that were tested on may become training."),
+    ] = False,
 ) -> None:
     """Divide a harvest into train, val, test_id and test_ood, stratified over the tags.
 
-    Pictures with one address stay on one side. data/splits.json lists what was divided, held out and dropped.
+    Images with one address stay on one side. An image that was in a test split stays there when the table
+    grows or is corrected: new ones go to train or val. data/splits.json lists what was divided, held out and
+    dropped; data/held_out.txt the providers held out, to edit.
     """
     from eufcc_cli.core.dataset.division import Shares
     from eufcc_cli.core.dataset.splits import report_file, write_splits
 
     root: Root = ctx.obj
     shares = Shares(val, test, ood, min_count, seed)
-    report = write_splits(root, file, shares, force=force, progress=console.progress())
-    _tell_splits(report)
+    report = write_splits(root, file, shares, force=force, anew=anew, progress=console.progress())
+    show_splits(report)
     console.note(f"{report_file(root)} lists providers held out and tags dropped.")
-
-
-def _tell_splits(report: "Report") -> None:
-    images = sum(size.images for size in report.splits.values())
-    rows = [
-        [name, f"{size.images:,}", f"{size.images / images:.1%}", f"{size.providers:,}", f"{size.tags:,}"]
-        for name, size in report.splits.items()
-    ]
-    columns = ["split", "images", "share", "providers", "tags"]
-    console.table(columns, rows, numeric=columns[1:])
-    if worst := report.worst:
-        console.note(
-            f"worst balanced tag: {worst.facet} {worst.tag}, {worst.images:,} images in {worst.split} "
-            f"where an even share is {worst.even:,}"
-        )
-    console.note(
-        f"{report.tags:,} tags kept, {len(report.dropped):,} dropped for want of images in train "
-        f"({sum(1 for tag in report.dropped if tag.instead):,} fall back to a broader one)"
-    )
-    if report.untagged:
-        console.note(f"{report.untagged:,} images left out: no tag is left for them")
-    if report.duplicates:
-        console.note(f"{report.duplicates:,} images share their address with another, and its split")
-    outer = report.splits["test_ood"].images if "test_ood" in report.splits else 0
-    if outer < 0.8 * report.shares.ood * images:
-        console.warn(
-            f"test_ood has {outer / images:.1%} of the images: more providers cannot be held out without "
-            "taking tags from train (a smaller --min-count helps)"
-        )

@@ -10,6 +10,7 @@ from eufcc_cli import console
 from eufcc_cli.commands.common import SOME_FAILED, existing_root, importing, is_given
 from eufcc_cli.commands.options import with_settings
 from eufcc_cli.core.errors import EufccError
+from eufcc_cli.core.files import Root
 from eufcc_cli.core.training.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -167,4 +168,7 @@ def _show_result(trained: "Trained", root: Path) -> None:
     )  # fmt: skip
     best = trained.position
     console.note(f"Kept epoch {best.best_epoch} in {trained.folder}")
-    console.note(f"Next: eufcc --root {root} evaluate {trained.folder.name} --split test_id --split test_ood")
+    tests = [split for split in Root(root).splits() if split.startswith("test")]
+    if tests:
+        asked = " ".join(f"--split {split}" for split in tests)
+        console.note(f"Next: eufcc --root {root} evaluate {trained.folder.name} {asked}")

@@ -37,8 +37,8 @@ On the {pairs:,} pairs of image and facet of the validation split:
 |---|{rule}|
 {rows}
 
-The mean over all pairs of an image and a facet that the image annotates. What to expect from images of
-institutions that the model has not seen is measured by `eufcc evaluate --split test_ood`: less.
+The mean over all pairs of an image and a facet that the image annotates. Expect less on
+images of institutions that the model has not seen.
 
 ## What it cannot do
 

@@ -1,0 +1,43 @@
+"""How a division into splits is reported: by `fetch splits` and `fetch table`."""
+
+from typing import TYPE_CHECKING
+
+from eufcc_cli import console
+
+if TYPE_CHECKING:
+    from eufcc_cli.core.dataset.division import Report
+
+
+def show_splits(report: "Report") -> None:
+    images = sum(size.images for size in report.splits.values())
+    rows = [
+        [name, f"{size.images:,}", f"{size.images / images:.1%}", f"{size.providers:,}", f"{size.tags:,}"]
+        for name, size in report.splits.items()
+    ]
+    columns = ["split", "images", "share", "providers", "tags"]
+    console.table(columns, rows, numeric=columns[1:])
+    if worst := report.worst:
+        console.note(
+            f"worst balanced tag: {worst.facet} {worst.tag}, {worst.images:,} images in {worst.split} "
+            f"where an even share is {worst.even:,}"
+        )
+    console.note(
+        f"{report.tags:,} tags kept, {len(report.dropped):,} dropped for want of images in train "
+        f"({sum(1 for tag in report.dropped if tag.instead):,} fall back to a broader one)"
+    )
+    if report.untagged:
+        console.note(f"{report.untagged:,} images left out: no tag is left for them")
+    if report.duplicates:
+        console.note(f"{report.duplicates:,} images share their address with another, and its split")
+    for provider, held_out in report.near_held_out:
+        console.warn(
+            f"{provider} is not held out, but {held_out} is: if they are one, add it to data/held_out.txt"
+        )
+    if report.providers < 2:
+        return  # one museum: nothing can be held out
+    outer = report.splits["test_ood"].images if "test_ood" in report.splits else 0
+    if outer < 0.8 * report.shares.ood * images:
+        console.warn(
+            f"test_ood has {outer / images:.1%} of the images: more providers cannot be held out without "
+            "taking tags from train (a smaller --min-count helps)"
+        )

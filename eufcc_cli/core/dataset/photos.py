@@ -1,0 +1,174 @@
+"""Which photographs show which record: by the names of files, in any letter case, with any image ending."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from eufcc_cli.core.download.image_files import ImageFiles, loose_spelling, spelling
+
+# What may follow the id in a file's name: a view's letter, number or word, with something between.
+_VIEW = re.compile(
+    r"(?:[ _-]*\((?:\d{1,3}|[a-z])\)|[ _-]+(?:\d{1,3}[a-z]?|[a-z]\d{0,2}|recto|verso|front|back|side|top|bottom|"
+    r"left|right|detail|det|view|obverse|reverse|av|rv|rs|vs|vorderseite|rueckseite|rückseite|seite|"
+    r"web|print|full|large|small|primary|copy|kopie|original))+",
+    re.IGNORECASE,
+)
+_PREFERRED = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff")
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """One image of a record: its id in the collection, and its file."""
+
+    id: str
+    record: str
+    file: Path
+
+
+@dataclass
+class Found:
+    """The photographs of records, and the files that belong to none; `doubles` are the same view in another
+    format, which are left out."""
+
+    photographs: list[Photograph] = field(default_factory=list)
+    unused: list[Path] = field(default_factory=list)
+    doubles: list[Path] = field(default_factory=list)
+
+
+def find_photographs(
+    ids: Sequence[str], files: ImageFiles, named: Mapping[str, Sequence[str]] | None = None
+) -> Found:
+    """Match image files with records.
+
+    A file belongs to a record if the record's photo cell names it (`named`: {id: file names, paths or URLs}),
+    or if its stem is the id: in any letter case, with other punctuation (`1913-5` for 1913.5), and with a
+    view behind it (`1913.5_a`, `1913-5 (2)`). The nearest id counts. The first photograph of a record takes
+    the record's id, the others the id with their view; the ids are the same whenever the same files are there.
+
+    >>> files = ImageFiles([Path("x/1913-5 (2).JPG"), Path("x/1913.5.jpg"), Path("1914.tif")])
+    >>> [(p.id, p.file.name) for p in find_photographs(["1913.5"], files).photographs]
+    [('1913.5', '1913.5.jpg'), ('1913.5 (2)', '1913-5 (2).JPG')]
+    """
+    owner: dict[Path, str] = {}
+    for image_id, names in (named or {}).items():
+        for name in names:
+            for file in _of_name(name, files):
+                owner.setdefault(file, image_id)
+    _own_by_stem(ids, files, owner)
+    of_record: dict[str, list[Path]] = defaultdict(list)
+    for file in files.files:
+        if file in owner:
+            of_record[owner[file]].append(file)
+    found = Found(unused=[file for file in files.files if file not in owner])
+    taken = {spelling(record) for record in ids}
+    for record in ids:
+        views, doubles = _views(record, of_record.get(record, ()))
+        found.doubles += doubles
+        for number, (view, file) in enumerate(views):
+            image_id = record if number == 0 else _free(f"{record}{view}", taken)
+            found.photographs.append(Photograph(image_id, record, file))
+    return found
+
+
+def _of_name(name: str, files: ImageFiles) -> list[Path]:
+    """The files that a photo cell may mean: of its path, else of its name; never one outside the folders."""
+    text = name.strip().split("?")[0].replace("\\", "/").rstrip("/")
+    parts = [part for part in text.split("/") if part not in ("", ".", "..")]
+    if not parts:
+        return []
+    last = parts[-1]
+    stem = Path(last).stem if Path(last).suffix else last
+    alike = files.with_stem(last) or files.with_stem(stem)
+    same_name = [file for file in alike if spelling(file.name) == spelling(last)] or alike
+    for depth in range(len(parts), 1, -1):  # the longest common path decides among files of one name
+        ending = [spelling(part) for part in parts[-depth:-1]]
+        here = [file for file in same_name if [spelling(p) for p in file.parts[-depth:-1]] == ending]
+        if here:
+            return here
+    return same_name if len(same_name) == 1 or len({file.parent for file in same_name}) == 1 else []
+
+
+def _own_by_stem(ids: Sequence[str], files: ImageFiles, owner: dict[Path, str]) -> None:
+    by_case: dict[str, list[str]] = defaultdict(list)
+    by_loose: dict[str, list[str]] = defaultdict(list)
+    for record in ids:
+        by_case[spelling(record)].append(record)
+        by_loose[loose_spelling(record)].append(record)
+    exact = set(ids)
+    for file in files.files:
+        if file in owner:
+            continue
+        stem = file.stem
+        for candidate, index, key in (
+            (stem, None, stem),
+            (stem, by_case, spelling(stem)),
+            (stem, by_loose, loose_spelling(stem)),
+        ):
+            if index is None:
+                if candidate in exact:
+                    owner[file] = candidate
+                    break
+            elif len(of := index.get(key, ())) == 1:
+                owner[file] = of[0]
+                break
+        else:
+            if record := _with_view(stem, by_case, by_loose):
+                owner[file] = record
+
+
+def _with_view(stem: str, by_case: Mapping[str, list[str]], by_loose: Mapping[str, list[str]]) -> str | None:
+    """The record whose id, with a view behind it, is this stem: the longest such id."""
+    for cut in range(len(stem) - 1, 0, -1):
+        if stem[cut] in " _-(" and _VIEW.fullmatch(stem[cut:]):
+            rest = stem[:cut]
+            for of in (by_case.get(spelling(rest), ()), by_loose.get(loose_spelling(rest), ())):
+                if len(of) == 1:
+                    return of[0]
+    return None
+
+
+def _views(record: str, files: Iterable[Path]) -> tuple[list[tuple[str, Path]], list[Path]]:
+    """A record's files in their order with their views, and those that are the same view again."""
+    kept: dict[tuple[str, str], tuple[str, Path]] = {}
+    doubles = []
+    for file in sorted(files, key=lambda file: (_natural(file.stem), _rank(file), str(file))):
+        # The same name in the same folder is the same picture in another format.
+        key = (str(file.parent), spelling(file.stem))
+        if key in kept:
+            doubles.append(file)
+        else:
+            kept[key] = (_view(record, file.stem), file)
+    ordered = sorted(kept.values(), key=lambda view: (bool(view[0]), _natural(view[0]), str(view[1])))
+    return ordered, doubles
+
+
+def _view(record: str, stem: str) -> str:
+    """What a stem has behind the record's id: "" where it is the id, the whole stem where it is another."""
+    for cut in range(len(stem), 0, -1):
+        if loose_spelling(stem[:cut]) == loose_spelling(record):
+            return stem[cut:]
+    return f" ({stem})"
+
+
+def _free(image_id: str, taken: set[str]) -> str:
+    candidate, again = image_id, 2
+    while spelling(candidate) in taken:
+        candidate, again = f"{image_id}~{again}", again + 1
+    taken.add(spelling(candidate))
+    return candidate
+
+
+def _natural(text: str) -> list[tuple[int, str]]:
+    """A key that sorts `a2` before `a10`."""
+    return [
+        (int(part), "") if part.isdigit() else (-1, part)
+        for part in re.split(r"(\d+)", spelling(text))
+        if part
+    ]
+
+
+def _rank(file: Path) -> int:
+    ending = file.suffix.lower()
+    return _PREFERRED.index(ending) if ending in _PREFERRED else len(_PREFERRED)
