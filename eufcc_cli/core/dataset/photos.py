@@ -10,7 +10,8 @@ from eufcc_cli.core.download.image_files import ImageFiles, loose_spelling, spel
 
 # What may follow the id in a file's name: a view's letter, number or word, with something between.
 _VIEW = re.compile(
-    r"(?:[ _-]*\((?:\d{1,3}|[a-z])\)|[ _-]+(?:\d{1,3}[a-z]?|[a-z]\d{0,2}|recto|verso|front|back|side|top|bottom|"
+    r"(?:[ _-]*\((?:\d{1,3}|[a-z])\)|[ _-]+(?:\d{1,3}[a-z]?|[a-z]\d{0,2}|"
+    r"recto|verso|front|back|side|top|bottom|"
     r"left|right|detail|det|view|obverse|reverse|av|rv|rs|vs|vorderseite|rueckseite|rückseite|seite|"
     r"web|print|full|large|small|primary|copy|kopie|original))+",
     re.IGNORECASE,
@@ -45,7 +46,7 @@ def find_photographs(
     A file belongs to a record if the record's photo cell names it (`named`: {id: file names, paths or URLs}),
     or if its stem is the id: in any letter case, with other punctuation (`1913-5` for 1913.5), and with a
     view behind it (`1913.5_a`, `1913-5 (2)`). The nearest id counts. The first photograph of a record takes
-    the record's id, the others the id with their view; the ids are the same whenever the same files are there.
+    the record's id, the others the id with their view.
 
     >>> files = ImageFiles([Path("x/1913-5 (2).JPG"), Path("x/1913.5.jpg"), Path("1914.tif")])
     >>> [(p.id, p.file.name) for p in find_photographs(["1913.5"], files).photographs]
@@ -98,19 +99,14 @@ def _own_by_stem(ids: Sequence[str], files: ImageFiles, owner: dict[Path, str]) 
         by_loose[loose_spelling(record)].append(record)
     exact = set(ids)
     for file in files.files:
+        stem = file.stem
         if file in owner:
             continue
-        stem = file.stem
-        for candidate, index, key in (
-            (stem, None, stem),
-            (stem, by_case, spelling(stem)),
-            (stem, by_loose, loose_spelling(stem)),
-        ):
-            if index is None:
-                if candidate in exact:
-                    owner[file] = candidate
-                    break
-            elif len(of := index.get(key, ())) == 1:
+        if stem in exact:
+            owner[file] = stem
+            continue
+        for of in (by_case.get(spelling(stem), []), by_loose.get(loose_spelling(stem), [])):
+            if len(of) == 1:
                 owner[file] = of[0]
                 break
         else:
@@ -123,7 +119,7 @@ def _with_view(stem: str, by_case: Mapping[str, list[str]], by_loose: Mapping[st
     for cut in range(len(stem) - 1, 0, -1):
         if stem[cut] in " _-(" and _VIEW.fullmatch(stem[cut:]):
             rest = stem[:cut]
-            for of in (by_case.get(spelling(rest), ()), by_loose.get(loose_spelling(rest), ())):
+            for of in (by_case.get(spelling(rest), []), by_loose.get(loose_spelling(rest), [])):
                 if len(of) == 1:
                     return of[0]
     return None
@@ -146,7 +142,7 @@ def _views(record: str, files: Iterable[Path]) -> tuple[list[tuple[str, Path]], 
 
 def _view(record: str, stem: str) -> str:
     """What a stem has behind the record's id: "" where it is the id, the whole stem where it is another."""
-    for cut in range(len(stem), 0, -1):
+    for cut in range(1, len(stem) + 1):
         if loose_spelling(stem[:cut]) == loose_spelling(record):
             return stem[cut:]
     return f" ({stem})"
