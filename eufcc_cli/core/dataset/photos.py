@@ -110,8 +110,8 @@ def _own_by_stem(ids: Sequence[str], files: ImageFiles, owner: dict[Path, str]) 
                 owner[file] = of[0]
                 break
         else:
-            if record := _with_view(stem, by_case, by_loose):
-                owner[file] = record
+            if (of_view := _with_view(stem, by_case, by_loose)) is not None:
+                owner[file] = of_view
 
 
 def _with_view(stem: str, by_case: Mapping[str, list[str]], by_loose: Mapping[str, list[str]]) -> str | None:

@@ -13,7 +13,7 @@ from eufcc_cli.core.dataset import provenance
 from eufcc_cli.core.dataset.division import Report, Shares, divide
 from eufcc_cli.core.dataset.split_memory import SplitMemory
 from eufcc_cli.core.errors import CollectError, DataError
-from eufcc_cli.core.files import SPLITS, Root, sha256, write_text
+from eufcc_cli.core.files import SPLITS, Root, replace_file, sha256, write_text
 from eufcc_cli.core.locks import alone
 from eufcc_cli.core.progress import SILENT, Progress
 from eufcc_cli.core.taxonomy.annotations import ID, IMAGE_URL, PROVIDER, read_table, write_table
