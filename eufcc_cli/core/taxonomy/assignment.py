@@ -134,7 +134,8 @@ def _annotation(matches: Iterable[Match]) -> str:
 
 def _own_terms(matcher: TermMatcher, facet: str, counts: Mapping[str, int], min_count: int) -> Iterator[str]:
     """The names of the facet's own terms: whole texts, short and frequent enough, that name no known term."""
-    qualifying = matcher.rules.hues | matcher.rules.shades | matcher.rules.surfaces | matcher.rules.likenesses
+    rules = matcher.rules
+    qualifying = rules.colouring | rules.surfaces | rules.likenesses
     candidates: dict[tuple[str, ...], Counter[str]] = defaultdict(Counter)
     parsed: dict[str, list[Word]] = {}
     for text, count in counts.items():
@@ -207,7 +208,7 @@ def _rows(
             row = own.pop(key)
             rows.append(TermRow(facet, text, count, _written(matcher, row), "edited", row.automatic))
         else:
-            found = matcher.match(facet, text)
+            found = matches[text] if text in matches else matcher.match(facet, text)
             term = _annotation(found)
             rows.append(TermRow(facet, text, count, term, how_of(text, found), term))
     rows += [

@@ -53,6 +53,8 @@ class _Index:
         self.entries: dict[str, _Entry] = {}
         self.whole: dict[str, _Entry] = {}
         """Keys that only count where they are the whole text."""
+        self.edits: dict[str, _Entry] = {}
+        """Keys that a person decided about."""
         self.words: set[str] = set()
         self.longest = 1
         self._accented: dict[str, dict[str, _Entry]] = {}
@@ -70,16 +72,19 @@ class _Index:
             self.words.update(keys)
             self.longest = min(max(self.longest, len(keys)), _LONGEST)
 
-    def replace(self, words: Sequence[str], entry: _Entry) -> None:
+    def edit(self, words: Sequence[str], entry: _Entry) -> None:
         """Have a key stand for something else."""
         if words:
-            key = key_of(tuple(map(plain, words)))
-            self.entries.pop(key, None)
-            self._accented.pop(key, None)
-            self.add(words, entry)
+            keys = tuple(map(plain, words))
+            self.edits[key_of(keys)] = entry
+            self.words.update(keys)
+            self.longest = min(max(self.longest, len(keys)), _LONGEST)
 
     def get(self, words: Sequence[Word]) -> _Entry | None:
-        key = key_of([word.key for word in words])
+        """The entry of these words, None where they are no key."""
+        key = words[0].key if len(words) == 1 else key_of([word.key for word in words])
+        if key in self.edits:
+            return self.edits[key]
         accented = self._accented.get(key)
         if accented is None:
             return None
@@ -140,7 +145,7 @@ class TermMatcher:
         """Have texts and words become what a person decided: paths, or none."""
         index = self._index(facet)
         for text, paths in edits.items():
-            index.replace(accented_keys(text), _Entry(paths, "edited"))
+            index.edit(accented_keys(text), _Entry(paths, "edited"))
 
     def match(self, facet: str, text: str) -> list[Match]:
         """The terms that a text names, and its words that name none (path None), in the text's order."""
@@ -165,7 +170,7 @@ class TermMatcher:
         index = self._index(facet)
         key = key_of(name_keys(name) or [""])
         for entry in (index.entries.get(key), index.whole.get(key)):
-            if entry and entry.how in ("exact", "synonym") and entry.paths:
+            if entry and entry.paths:
                 return entry.paths[0]
         return None
 
@@ -173,10 +178,12 @@ class TermMatcher:
         """Match stretches of a text, longest first."""
         taken: dict[int, tuple[int, tuple[TagPath, ...], How]] = {}
         free = [True] * len(words)
-        known = [word.key in index.words for word in words]
-        for length in range(min(index.longest, len(words)), 0, -1):
-            for i in range(len(words) - length + 1):
-                if not all(known[i : i + length]) or not all(free[i : i + length]):
+        runs = [0] * (len(words) + 1)  # how many words from here on are words of terms
+        for i in range(len(words) - 1, -1, -1):
+            runs[i] = runs[i + 1] + 1 if words[i].key in index.words else 0
+        for length in range(min(index.longest, max(runs)), 0, -1):
+            for i, run in enumerate(runs):
+                if run < length or not all(free[i : i + length]):
                     continue
                 entry = index.get(words[i : i + length])
                 if entry is None or not self._stands_together(words, i, length, index):
@@ -213,33 +220,30 @@ class TermMatcher:
     def _qualified(self, words: list[Word], i: int, length: int, index: _Index) -> bool:
         """True where other words of the text deny or doubt the term that these name."""
         stretch = words[i : i + length]
-        inside = range(i, i + length)
-        if any(word.qualifier is not None and word.qualifier not in inside for word in stretch):
-            return True
-        after = [word for word in words[i + length :] if word.part == stretch[-1].part]
-        before = [word for word in words[:i] if word.part == stretch[0].part]
-        if after and after[0].key in self.rules.likenesses:
-            return True
+        for word in stretch:
+            if word.qualifier is not None and not i <= word.qualifier < i + length:
+                return True
+        if i + length < len(words) and words[i + length].key in self.rules.likenesses:
+            return words[i + length].part == stretch[-1].part
         if length > 1 or stretch[0].key not in self.rules.colours:
             return False
-        colour = self.rules.shades | self.rules.hues
-        if (before and before[-1].key in colour) or (after and after[0].key in colour | self.rules.surfaces):
+        after = [word for word in words[i + length :] if word.part == stretch[-1].part]
+        before = [word for word in words[:i] if word.part == stretch[0].part]
+        colouring, surfaces = self.rules.colouring, self.rules.surfaces
+        if before and before[-1].key in colouring:
+            return True
+        if after and (after[0].key in colouring or after[0].key in surfaces):
             return True
         for word in after:
             if word.key in self.rules.functional:
                 return False
-            if word.key in index.entries or word.key in self.rules.surfaces:
+            if word.key in index.entries or word.key in surfaces:
                 return True
         return False
 
     def _tells(self, word: Word) -> bool:
         """False for words that say nothing of their own: `with`, `dark`, `blue`, numbers, single letters."""
-        rules = self.rules
-        return (
-            len(word.key) > 2
-            and not any(c.isdigit() for c in word.key)
-            and word.key not in rules.functional | rules.shades | rules.hues | rules.likenesses
-        )
+        return len(word.key) > 2 and word.key.isalpha() and word.key not in self.rules.silent
 
     def _index(self, facet: str) -> _Index:
         if facet not in self._indexes:

@@ -4,9 +4,10 @@ import re
 import tomllib
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from functools import cache, lru_cache
+from dataclasses import dataclass
+from functools import cache, cached_property, lru_cache
 from importlib.resources import files
+from typing import NamedTuple
 
 from eufcc_cli.core.taxonomy.names import LANGUAGES
 
@@ -44,10 +45,33 @@ class Rules:
     surfaces: frozenset[str]
     compounds: tuple[str, ...]
 
-    @property
+    @cached_property
     def functional(self) -> frozenset[str]:
         """Words that are never a term of their own inside a text in this language."""
         return self.conjunctions | self.alternatives | self.negations
+
+    @cached_property
+    def colouring(self) -> frozenset[str]:
+        """Words that make a colour of the word before them."""
+        return self.hues | self.shades
+
+    @cached_property
+    def silent(self) -> frozenset[str]:
+        """Words that say nothing of their own where no term has them."""
+        return self.functional | self.colouring | self.likenesses
+
+    @cached_property
+    def tokens(self) -> dict[str, tuple[str, bool, bool]]:
+        """What `token` made of the tokens that were met so far."""
+        return {}
+
+    def token(self, token: str) -> tuple[str, bool, bool]:
+        """How a token compares ("": a mark or filler), whether it divides, and whether it qualifies."""
+        key = plain(token) if token[0].isalnum() else ""
+        if key in fillers():
+            key = ""
+        qualifies = key in self.negations or key in self.doubts or key in self.imitations
+        return key, key in self.conjunctions, qualifies
 
 
 @cache
@@ -74,8 +98,7 @@ def rules(language: str | None) -> Rules:
 DOUBTED = -1
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
+class Word(NamedTuple):
     """A word of a text: where it stands, with and without accents, its part, and what qualifies it.
 
     A part ends at punctuation; `after_comma` says that the part before it ended at a comma. `qualifier` is
@@ -101,26 +124,27 @@ def words_of(text: str, language: Rules) -> list[Word]:
     """
     words: list[Word] = []
     part, comma, start, active = 0, False, 0, None  # start: of the words that a question mark doubts
+    known = language.tokens
     for found in _TOKEN.finditer(text):
         token, number = found[0], len(words)
-        if not token[0].isalnum():
+        if token not in known:
+            known[token] = language.token(token)
+        key, conjunction, qualifier = known[token]
+        if not key:
             if token == "?":
-                words[start:] = [replace(word, qualifier=DOUBTED) for word in words[start:]]
-            elif token not in _JOINS:
+                words[start:] = [word._replace(qualifier=DOUBTED) for word in words[start:]]
+            elif token not in _JOINS and not token.isalnum():
                 if words and words[-1].part == part:
                     part, comma = part + 1, token == ","
                 active = None
             continue
-        key = plain(token)
-        if key in fillers():
-            continue
         if words and words[-1].part != part:
             start = number
-        if key in language.conjunctions:
+        if conjunction:
             start = number + 1
             if key not in language.alternatives:
                 active = None
-        if key in language.negations or key in language.doubts or key in language.imitations:
+        if qualifier:
             active = number
         words.append(Word(*found.span(), token.casefold(), key, part, comma, active))
     return words
