@@ -15,6 +15,7 @@ from eufcc_cli.core.errors import DataError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from eufcc_cli.core.files import Root
     from eufcc_cli.core.taxonomy.hierarchy import Hierarchy
 
     Trees = dict[str, Hierarchy]
@@ -47,7 +48,10 @@ def trees(
     ] = None,
     find: Annotated[
         str | None,
-        typer.Option(help="Where this tag stands; case and accents do not matter.", rich_help_panel=_WHAT),
+        typer.Option(
+            help="Where the tag of this name stands, in any language; case and accents do not matter.",
+            rich_help_panel=_WHAT,
+        ),
     ] = None,
     lint: Annotated[
         bool,
@@ -94,7 +98,14 @@ def trees(
         typer.Option("--strict", help="Stop at errors in the tables; with --lint: exit code 3 for findings."),
     ] = False,
     language: Annotated[
-        str | None, typer.Option(help="The language of the tags, such as ca.", rich_help_panel=_SKOS)
+        str | None,
+        typer.Option(
+            help="Show tags by their names in this language: en, es, fr, de, or one of labels/names.csv.",
+            show_default="the tags themselves",
+        ),
+    ] = None,
+    tag_language: Annotated[
+        str | None, typer.Option(help="The language of the tags themselves.", rich_help_panel=_SKOS)
     ] = None,
     base_iri: Annotated[
         str, typer.Option(help="What every concept's address begins with.", rich_help_panel=_SKOS)
@@ -116,6 +127,7 @@ def trees(
         from eufcc_cli.core.taxonomy import search
         from eufcc_cli.core.taxonomy.annotations import check_facets, facet_column, read_table
         from eufcc_cli.core.taxonomy.hierarchy import build_trees
+        from eufcc_cli.core.taxonomy.names import names_of
 
     facets = check_facets(facet or ())
     if plot:
@@ -148,10 +160,11 @@ def trees(
             tree.write(write / f"{name}.txt")
             console.note(f"{write / name}.txt: {len(tree):,} tags")
     if find is not None:
-        output.tell_places(search.find(trees, find), as_document=format is Format.json)
+        places = search.find(trees, find, names_of(ctx.obj, trees))
+        output.tell_places(places, as_document=format is Format.json)
     if draw:
         cut = {name: tree.cut(depth) for name, tree in trees.items()} if depth else trees
-        _draw(cut, format, counts, base_iri, language)
+        _draw(ctx.obj, cut, format, counts, language, base_iri, tag_language)
     if found and strict:
         raise typer.Exit(SOME_FAILED)
 
@@ -257,14 +270,36 @@ def _pruned(trees: "Trees", minimum: int) -> "Trees":
     return kept
 
 
-def _draw(trees: "Trees", format: Format, counts: bool, base_iri: str, language: str | None) -> None:
-    from eufcc_cli.core.taxonomy import exports, skos
+def _draw(
+    root: "Root",
+    trees: "Trees",
+    format: Format,
+    counts: bool,
+    language: str | None,
+    base_iri: str,
+    tag_language: str | None,
+) -> None:
+    from eufcc_cli.core.taxonomy import exports
+    from eufcc_cli.core.taxonomy.names import Names, names_of
 
+    names = names_of(root, trees) if language or format is Format.skos else Names()
+    shown = {facet: names.shown(facet, language) for facet in trees}
     if format is Format.text:
-        output.draw(trees, counts=counts)
+        output.draw(trees, shown, counts=counts)
     elif format is Format.json:
-        output.as_json({"facets": {facet: exports.to_json(tree) for facet, tree in trees.items()}})
+        facets = {
+            facet: exports.to_json(tree, shown[facet] if language else None) for facet, tree in trees.items()
+        }
+        output.as_json({"facets": facets})
     elif format is Format.dot:
-        console.line("\n".join(exports.to_dot(tree, counts=counts) for tree in trees.values()))
+        console.line(
+            "\n".join(
+                exports.to_dot(tree, counts=counts, shown=shown[facet]) for facet, tree in trees.items()
+            )
+        )
     else:
-        console.line(skos.to_skos(trees.values(), base_iri, language).rstrip("\n"))
+        from eufcc_cli.core.taxonomy.concepts import read_uris
+        from eufcc_cli.core.taxonomy.skos import to_skos
+
+        uris = read_uris(root.concepts)
+        console.line(to_skos(trees.values(), base_iri, tag_language, names, uris).rstrip("\n"))

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from eufcc_cli.core.taxonomy.statistics import Statistics
 
     Trees = Mapping[str, Hierarchy]
+    Shown = Callable[[str], str]
 
 _SHOWN = 10  # findings of a kind that a terminal shows; a pipe gets all of them
 _TOP = "(top level)"
@@ -30,21 +31,24 @@ def as_json(content: Any) -> None:
     console.line(json.dumps(content, ensure_ascii=False, indent=2))
 
 
-def draw(trees: "Trees", *, counts: bool) -> None:
-    """Draw trees: coloured on a terminal, in a pipe as in the label files; several are named."""
+def draw(trees: "Trees", shown: "Mapping[str, Shown]", *, counts: bool) -> None:
+    """Draw trees: coloured on a terminal, in a pipe as in the label files; several are named.
+
+    `shown` gives for each facet what a tag is called.
+    """
     for i, (facet, tree) in enumerate(trees.items()):
         if i:
             console.line()
         if console.on_terminal():
-            console.out.print(_coloured(tree, counts=counts))
+            console.out.print(_coloured(tree, shown[facet], counts=counts))
             continue
         if len(trees) > 1:
             console.line(facet)
-        console.line(_with_counts(tree) if counts else tree.render())
+        console.line(tree.render(_label(tree, shown[facet], counts=counts)))
 
 
-def _with_counts(tree: "Hierarchy") -> str:
-    return tree.render(lambda name: f"{name}  {_counted(tree, name)}")
+def _label(tree: "Hierarchy", shown: "Shown", *, counts: bool) -> "Shown":
+    return (lambda tag: f"{shown(tag)}  {_counted(tree, tag)}") if counts else shown
 
 
 def _counted(tree: "Hierarchy", name: str) -> str:
@@ -52,13 +56,13 @@ def _counted(tree: "Hierarchy", name: str) -> str:
     return f"{images:,} ({images / max(tree.counts.annotated, 1):.1%})"
 
 
-def _coloured(tree: "Hierarchy", *, counts: bool) -> Tree:
+def _coloured(tree: "Hierarchy", shown: "Shown", *, counts: bool) -> Tree:
     about = f"  {len(tree):,} tags" + (f", {tree.counts.annotated:,} images annotated" if counts else "")
     drawn = Tree(Text.assemble((tree.facet, "bold cyan"), (about, "dim")), guide_style="dim")
 
     def grow(branch: Tree, tags: Sequence["Tag"]) -> None:
         for tag in tags:
-            label = Text(tag.name, style="bold" if tag.depth == 1 else "")
+            label = Text(shown(tag.name), style="bold" if tag.depth == 1 else "")
             if counts:
                 label.append(f"  {_counted(tree, tag.name)}", "dim")
             grow(branch.add(label), tag.children)

@@ -109,8 +109,8 @@ def test_find_forgives_accents_and_offers_near_misses(eufcc: Run, root: Path) ->
         }
     ]
     assert "metall | bronze" in done(eufcc("--root", root, "trees", "--find", "bronze"))
-    missed = eufcc("--root", root, "trees", "--find", "bronce")
-    refused(missed, "no tag is called 'bronce'")
+    missed = eufcc("--root", root, "trees", "--find", "brunze")
+    refused(missed, "no tag is called 'brunze'")
     assert "did you mean bronze?" in missed.stderr
 
 
@@ -125,7 +125,7 @@ def test_formats_for_other_programs(eufcc: Run, root: Path) -> None:
     dot = done(eufcc("--root", root, "trees", "--format", "dot", "--facet", "materials"))
     assert dot.startswith("digraph materials {") and dot.endswith("}\n")
     assert '"materials:aliatge" -> "materials:bronze" [style=dashed];' in dot
-    skos = done(eufcc("--root", root, "trees", "--format", "skos", "--language", "ca"))
+    skos = done(eufcc("--root", root, "trees", "--format", "skos", "--tag-language", "ca"))
     rdflib = pytest.importorskip("rdflib")
     graph = rdflib.Graph().parse(data=skos, format="turtle")
     bronze = rdflib.URIRef("urn:eufcc:materials/bronze")

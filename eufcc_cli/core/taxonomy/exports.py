@@ -1,5 +1,6 @@
 """Trees for other programs: JSON and Graphviz (SKOS has a module of its own)."""
 
+from collections.abc import Callable
 from typing import Any
 
 from anytree.exporter import DotExporter
@@ -17,8 +18,9 @@ def share(tree: Hierarchy, name: str) -> float:
     return tree.counts.images[name] / max(tree.counts.annotated, 1)
 
 
-def to_json(tree: Hierarchy) -> dict[str, Any]:
-    """A tree as nested dictionaries; the counts are there when the tree has annotations.
+def to_json(tree: Hierarchy, shown: Callable[[str], str] | None = None) -> dict[str, Any]:
+    """A tree as nested dictionaries; the counts are there when the tree has annotations, and with `shown`,
+    which gives a tag's name, the names.
 
     >>> to_json(Hierarchy.from_annotations("subjects", {"portrait | self-portrait": 2, "nude": 2}))["tags"][0]
     {'tag': 'portrait', 'images': 2, 'share': 0.5, 'named': 2,
@@ -28,6 +30,8 @@ def to_json(tree: Hierarchy) -> dict[str, Any]:
     def entry(tag: Tag) -> dict[str, Any]:
         name = tag.name
         content: dict[str, Any] = {"tag": name}
+        if shown:
+            content["name"] = shown(name)
         if tree.annotations:
             content |= {
                 "images": tree.counts.images[name],
@@ -48,15 +52,17 @@ def to_json(tree: Hierarchy) -> dict[str, Any]:
     }
 
 
-def to_dot(tree: Hierarchy, *, counts: bool = False) -> str:
-    """A tree as a Graphviz digraph; other parents are dashed edges."""
+def to_dot(tree: Hierarchy, *, counts: bool = False, shown: Callable[[str], str] = str) -> str:
+    """A tree as a Graphviz digraph; `shown` gives what a tag is called. Other parents are dashed edges."""
 
     def key(name: str) -> str:
         return f"{tree.facet}:{name}"
 
     def label(tag: Tag) -> str:
         name, number = (
-            (tree.facet, tree.counts.annotated) if tag.is_root else (tag.name, tree.counts.images[tag.name])
+            (tree.facet, tree.counts.annotated)
+            if tag.is_root
+            else (shown(tag.name), tree.counts.images[tag.name])
         )
         return f'label="{DotExporter.esc(f"{name} ({number:,})" if counts else name)}"'
 

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
@@ -36,6 +36,10 @@ class Names:
     def of(self, facet: str, tag: str, language: str) -> str | None:
         """The name to show for a tag, None where it has none in the language."""
         return next(iter(self.facets.get(facet, {}).get(tag, {}).get(language, ())), None)
+
+    def shown(self, facet: str, language: str | None) -> Callable[[str], str]:
+        """The function that gives the name to show for a tag of the facet: the tag where it has none."""
+        return lambda tag: (language and self.of(facet, tag, language)) or tag
 
     def every(self, facet: str, tag: str) -> Iterator[tuple[str, str]]:
         """All names of a tag as (language, name)."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from eufcc_cli.core.errors import DataError
 from eufcc_cli.core.taxonomy.exports import other_parents
 from eufcc_cli.core.taxonomy.hierarchy import Hierarchy
+from eufcc_cli.core.taxonomy.names import Names
 from eufcc_cli.core.taxonomy.spelling import fold, near_misses
 
 
@@ -23,8 +24,8 @@ class Place:
     other_parents: list[str | None]
 
 
-def find(trees: Mapping[str, Hierarchy], text: str) -> list[Place]:
-    """Every place of a tag; DataError, with near misses, where there is none.
+def find(trees: Mapping[str, Hierarchy], text: str, names: Names = Names()) -> list[Place]:
+    """Every place of a tag, by itself or one of its names; DataError, with near misses, where there is none.
 
     >>> tree = Hierarchy.from_annotations("materials", {"teixit | Teixit de pèl": 2})
     >>> [place.path for place in find({"materials": tree}, "TEIXIT DE PEL")]
@@ -45,11 +46,16 @@ def find(trees: Mapping[str, Hierarchy], text: str) -> list[Place]:
         )
         for facet, tree in trees.items()
         for name in tree
-        if fold(name) == wanted
+        if wanted in map(fold, _texts(names, facet, name))
     ]
     if not places:
-        near = near_misses(text, dict.fromkeys(name for tree in trees.values() for name in tree))
+        known = (text for facet, tree in trees.items() for tag in tree for text in _texts(names, facet, tag))
+        near = near_misses(text, dict.fromkeys(known))
         raise DataError(
             f"no tag is called {text!r}", hint=f"did you mean {', '.join(near)}?" if near else None
         )
     return places
+
+
+def _texts(names: Names, facet: str, tag: str) -> list[str]:
+    return [tag, *(text for _, text in names.every(facet, tag))]

@@ -2,19 +2,22 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
+import rdflib
 from hypothesis import given
 
 from eufcc_cli.core.errors import EufccError
+from eufcc_cli.core.files import Root
 from eufcc_cli.core.taxonomy.exports import to_dot, to_json
 from eufcc_cli.core.taxonomy.hierarchy import Hierarchy, build_trees
+from eufcc_cli.core.taxonomy.names import Names, names_of
 from eufcc_cli.core.taxonomy.search import find
 from eufcc_cli.core.taxonomy.skos import to_skos
 from tests import oracles
 from tests.core.taxonomy.tables import CELLS, table
 
-rdflib = pytest.importorskip("rdflib")
 SKOS = rdflib.SKOS
 # rdflib's own Turtle parser and pyshacl use names that rdflib has deprecated.
 pytestmark = pytest.mark.filterwarnings(
@@ -135,14 +138,52 @@ def test_skos_obeys_its_integrity_conditions() -> None:
 
 def test_skos_language_and_base() -> None:
     trees = trees_of(materials=["tèxtil | seda"])
-    graph = graph_of(trees, base="https://museum.example/", language="ca")
+    graph = graph_of(trees, base="https://museum.example/", tag_language="ca")
     silk = rdflib.URIRef("https://museum.example/materials/seda")
     assert graph.value(silk, SKOS.prefLabel) == rdflib.Literal("seda", lang="ca")
     assert graph.value(silk, SKOS.broader) == rdflib.URIRef("https://museum.example/materials/t%C3%A8xtil")
-    for options in ({"base": "no iri"}, {"base": "http://a b/"}, {"language": "català!"}):
+    for options in ({"base": "no iri"}, {"base": "http://a b/"}, {"tag_language": "català!"}):
         with pytest.raises(EufccError) as caught:
             to_skos(trees.values(), **options)
         assert caught.value.hint
+
+
+def names_in(tree: Hierarchy, tmp_path: Path) -> Names:
+    return names_of(Root(tmp_path), {tree.facet: tree})
+
+
+def test_names_are_shown_and_found(tmp_path: Path) -> None:
+    tree = trees_of(materials=["material vegetal | fusta", "unobtainium"])["materials"]
+    names = names_in(tree, tmp_path)
+    shown = names.shown("materials", "en")
+    assert [tag["name"] for tag in to_json(tree, shown)["tags"]] == ["plant material", "unobtainium"]
+    assert '[label="wood"]' in to_dot(tree, shown=shown)
+    assert [place.tag for place in find({"materials": tree}, "MADERA", names)] == ["fusta"]
+    with pytest.raises(EufccError) as caught:
+        find({"materials": tree}, "wod", names)
+    assert caught.value.hint == "did you mean wood?"
+
+
+def test_skos_has_names_in_every_language_and_concepts(tmp_path: Path) -> None:
+    pyshacl = pytest.importorskip("pyshacl")
+    tree = trees_of(materials=["material vegetal | fusta", "unobtainium"])["materials"]
+    names = names_in(tree, tmp_path)
+    names.add("materials", "fusta", "en", "timber")
+    names.add("materials", "unobtainium", "en", "unobtainium")
+    uris = {"materials": {"fusta": "http://vocab.getty.edu/aat/300011914"}}
+    graph = rdflib.Graph().parse(data=to_skos([tree], names=names, uris=uris), format="turtle")
+    wood = rdflib.URIRef("urn:eufcc:materials/fusta")
+    preferred = {(label.language, str(label)) for label in graph.objects(wood, SKOS.prefLabel)}
+    assert preferred >= {("en", "wood"), ("es", "madera"), ("fr", "bois"), ("de", "Holz"), ("ca", "fusta")}
+    assert rdflib.Literal("timber", lang="en") in set(graph.objects(wood, SKOS.altLabel))
+    assert set(graph.objects(wood, SKOS.exactMatch)) == {rdflib.URIRef(uris["materials"]["fusta"])}
+    other = rdflib.URIRef("urn:eufcc:materials/unobtainium")
+    assert set(graph.objects(other, SKOS.prefLabel)) == {rdflib.Literal("unobtainium", lang="en")}
+    shapes = SHAPES.replace(
+        " sh:maxCount 1 ;\n                  sh:disjoint", "\n                  sh:disjoint"
+    )
+    valid, _, report = pyshacl.validate(graph, shacl_graph=shapes, shacl_graph_format="turtle")
+    assert valid, report
 
 
 def test_find_tells_every_place() -> None:

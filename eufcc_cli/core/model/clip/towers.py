@@ -1,6 +1,6 @@
 """The two towers of a CLIP model, built by open_clip: by name with weights, or again by configuration.
 
-open_clip is an optional part of eufcc (`pip install 'eufcc[clip]'`); it is imported when a model is built.
+open_clip is imported when a model is built.
 """
 
 import copy
@@ -188,12 +188,8 @@ def split_name(name: str) -> tuple[str, str | None]:
 
 
 def _open_clip() -> ModuleType:
-    try:
-        import open_clip
-    except ImportError as error:
-        raise ModelError(
-            "CLIP models need open_clip, which is not installed", hint="pip install 'eufcc[clip]'"
-        ) from error
+    import open_clip  # takes seconds
+
     if _MINI.stem not in open_clip.list_models():
         open_clip.add_model_config(_MINI)
     return open_clip

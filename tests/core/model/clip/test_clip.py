@@ -238,13 +238,6 @@ def test_weights_that_do_not_fit_are_refused(tiny, tmp_path):
     assert create_clip(f"local-dir:{tiny}", weights=tiny / "open_clip_model.safetensors")
 
 
-def test_without_open_clip_the_error_names_the_extra(monkeypatch):
-    monkeypatch.setitem(sys.modules, "open_clip", None)
-    with pytest.raises(ModelError, match="not installed") as caught:
-        create_clip("ViT-B-32/openai")
-    assert "eufcc[clip]" in str(caught.value.hint)
-
-
 # -- training ------------------------------------------------------------------------------------------
 
 
