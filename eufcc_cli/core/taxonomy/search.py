@@ -50,7 +50,7 @@ def find(trees: Mapping[str, Hierarchy], text: str, names: Names = Names()) -> l
     ]
     if not places:
         known = (text for facet, tree in trees.items() for tag in tree for text in _texts(names, facet, tag))
-        near = near_misses(text, dict.fromkeys(known))
+        near = near_misses(text, {text.casefold(): text for text in reversed([*known])}.values())
         raise DataError(
             f"no tag is called {text!r}", hint=f"did you mean {', '.join(near)}?" if near else None
         )
