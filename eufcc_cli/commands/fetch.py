@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 
 from eufcc_cli import console
 from eufcc_cli.commands.common import SOME_FAILED
+from eufcc_cli.commands.fetch_table import table
 from eufcc_cli.commands.splits_output import show_splits
 from eufcc_cli.core.files import Root
 
@@ -49,7 +50,7 @@ app = typer.Typer(
     help="Fetch annotations: EUFCC-340K as it was published (`eufcc fetch`), or a collection of your own.\n\n"
     "`eufcc fetch europeana` needs a key of Europeana's APIs: it is free at https://apis.europeana.eu/en and "
     "belongs in the environment variable EUROPEANA_API_KEY.",
-    subcommand_metavar="[published|demo|europeana|concepts|splits] [OPTIONS]",
+    subcommand_metavar="[published|table|demo|europeana|concepts|splits] [OPTIONS]",
 )
 
 
@@ -97,6 +98,9 @@ def published(
     )
     for file in files:
         console.line(f"{file.path}{'' if file.new else '  (was there)'}")
+
+
+app.command("table")(table)
 
 
 @app.command("demo")

@@ -181,6 +181,15 @@ def possible_ids(image: str) -> Iterator[str]:
         yield image_id_of(PurePosixPath(*path.parts[-depth:]))
 
 
+def forgives_case(folder: Path) -> bool:
+    """True where `A.jpg` and `a.jpg` are one file: asked with a folder, or its nearest one that is there."""
+    for place in (folder.absolute(), *folder.absolute().parents):
+        other = place.with_name(place.name.swapcase())
+        if place.name and other.name != place.name and place.exists():
+            return other.exists() and other.samefile(place)
+    return False
+
+
 def is_text(path: str) -> bool:
     """True for a path that is UTF-8, as all are that eufcc makes."""
     try:

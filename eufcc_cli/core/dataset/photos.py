@@ -52,17 +52,16 @@ def find_photographs(
     >>> [(p.id, p.file.name) for p in find_photographs(["1913.5"], files).photographs]
     [('1913.5', '1913.5.jpg'), ('1913.5 (2)', '1913-5 (2).JPG')]
     """
-    owner: dict[Path, str] = {}
+    owners: dict[Path, list[str]] = defaultdict(list)
     for image_id, names in (named or {}).items():
-        for name in names:
-            for file in _of_name(name, files):
-                owner.setdefault(file, image_id)
-    _own_by_stem(ids, files, owner)
+        for file in dict.fromkeys(file for name in names for file in _of_name(name, files)):
+            owners[file].append(image_id)  # one photograph may show several objects
+    _own_by_stem(ids, files, owners)
     of_record: dict[str, list[Path]] = defaultdict(list)
     for file in files.files:
-        if file in owner:
-            of_record[owner[file]].append(file)
-    found = Found(unused=[file for file in files.files if file not in owner])
+        for record in owners.get(file, ()):
+            of_record[record].append(file)
+    found = Found(unused=[file for file in files.files if file not in owners])
     taken = {spelling(record) for record in ids}
     for record in ids:
         views, doubles = _views(record, of_record.get(record, ()))
@@ -91,7 +90,7 @@ def _of_name(name: str, files: ImageFiles) -> list[Path]:
     return same_name if len(same_name) == 1 or len({file.parent for file in same_name}) == 1 else []
 
 
-def _own_by_stem(ids: Sequence[str], files: ImageFiles, owner: dict[Path, str]) -> None:
+def _own_by_stem(ids: Sequence[str], files: ImageFiles, owners: dict[Path, list[str]]) -> None:
     by_case: dict[str, list[str]] = defaultdict(list)
     by_loose: dict[str, list[str]] = defaultdict(list)
     for record in ids:
@@ -100,18 +99,18 @@ def _own_by_stem(ids: Sequence[str], files: ImageFiles, owner: dict[Path, str]) 
     exact = set(ids)
     for file in files.files:
         stem = file.stem
-        if file in owner:
+        if file in owners:
             continue
         if stem in exact:
-            owner[file] = stem
+            owners[file] = [stem]
             continue
         for of in (by_case.get(spelling(stem), []), by_loose.get(loose_spelling(stem), [])):
             if len(of) == 1:
-                owner[file] = of[0]
+                owners[file] = of
                 break
         else:
             if (of_view := _with_view(stem, by_case, by_loose)) is not None:
-                owner[file] = of_view
+                owners[file] = [of_view]
 
 
 def _with_view(stem: str, by_case: Mapping[str, list[str]], by_loose: Mapping[str, list[str]]) -> str | None:

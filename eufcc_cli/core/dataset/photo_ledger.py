@@ -1,0 +1,144 @@
+"""A museum's photographs in the ledger: verified, and left where they are unless they are to be copied."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from eufcc_cli.core.dataset.photos import Photograph
+from eufcc_cli.core.download.image_files import ImageFiles, Moved
+from eufcc_cli.core.download.ledger import OK, Entry, Ledger, LedgerReader, recorded_file
+from eufcc_cli.core.download.origins import FOUND
+from eufcc_cli.core.download.store import Rejected, Stored, Storing, adopt, describe
+from eufcc_cli.core.errors import DataError
+from eufcc_cli.core.files import Root, is_text
+from eufcc_cli.core.images.decode import MAX_PIXELS
+from eufcc_cli.core.progress import SILENT, Progress
+
+_THREADS = 8  # mostly waiting for the disk
+
+
+@dataclass
+class Checked:
+    """What reading the photographs found: {image: what it is}, and the reasons of those that are unusable."""
+
+    good: dict[str, Stored] = field(default_factory=dict)
+    bad: dict[str, str] = field(default_factory=dict)
+    statuses: dict[str, str] = field(default_factory=dict)
+
+    def digest(self, image_id: str) -> str | None:
+        """The SHA-256 of an image's file."""
+        return self.good[image_id].sha256 if image_id in self.good else None
+
+
+def photo_files(root: Root, folders: Sequence[Path]) -> ImageFiles:
+    """The image files below the photo folders, data/images and images/, those of downloads left out.
+
+    DataError for a folder that is not there, or holds no image.
+    """
+    for folder in folders:
+        if not folder.is_dir():
+            raise DataError(f"{folder}: no such folder", hint="give the one with the photographs as `photos`")
+    files: list[Path] = []
+    for folder in folders:
+        here = ImageFiles.below([folder]).files
+        if not here:
+            raise DataError(
+                f"{folder}: no image in it, or below it", hint="is it the folder of the photographs?"
+            )
+        files += here
+    own = ImageFiles.below([root.images.resolve(), (root.path / "images").resolve()]).files
+    files += [file for file in own if not _is_download(root, file)]
+    return ImageFiles([file for file in dict.fromkeys(files) if is_text(str(file))])
+
+
+def _is_download(root: Root, file: Path) -> bool:
+    """True for the places that `image_stem` gives: two digits of a digest, then the encoded id."""
+    images = root.images.resolve()
+    if not file.is_relative_to(images):
+        return False
+    first = file.relative_to(images).parts[0]
+    return len(first) == 2 and set(first) <= set("0123456789abcdef")
+
+
+def check_photographs(root: Root, photographs: Sequence[Photograph], progress: Progress = SILENT) -> Checked:
+    """Read every photograph that the ledger does not know as it is now."""
+    checked = Checked()
+    how = Storing(root.images.resolve(), None, MAX_PIXELS)
+    with LedgerReader(root.ledger) as ledger:
+        known = {entry.id: entry for entry in ledger.entries("status = ?", (OK,))}
+    todo = []
+    for photograph in photographs:
+        entry = known.get(photograph.id)
+        if entry and _unchanged(root, entry, photograph.file):
+            checked.good[photograph.id] = Stored(
+                str(entry.path), entry.bytes or 0, entry.width or 0, entry.height or 0,
+                str(entry.format), str(entry.sha256),
+            )  # fmt: skip
+        else:
+            todo.append(photograph)
+    with progress.task("Reading photographs", len(todo)) as task, ThreadPoolExecutor(_THREADS) as pool:
+        results = pool.map(lambda photograph: describe(photograph.file, how), todo)
+        for photograph, result in zip(todo, results, strict=True):
+            if isinstance(result, Rejected):
+                checked.bad[photograph.id] = result.reason
+                checked.statuses[photograph.id] = result.status
+            else:
+                checked.good[photograph.id] = result
+            task.advance()
+    return checked
+
+
+def _unchanged(root: Root, entry: Entry, file: Path) -> bool:
+    if not entry.path or entry.sha256 is None or recorded_file(root.images.resolve(), entry.path) != file:
+        return False
+    try:
+        return file.stat().st_size == entry.bytes
+    except OSError:
+        return False
+
+
+def record_photographs(
+    root: Root,
+    photographs: Sequence[Photograph],
+    checked: Checked,
+    *,
+    copy: bool = False,
+    progress: Progress = SILENT,
+) -> None:
+    """Write what was found into the ledger; with `copy`, after copying the files into data/images."""
+    if not photographs:
+        return
+    how = Storing(root.images.resolve(), None, MAX_PIXELS)
+    with Ledger(root.ledger) as ledger, progress.task("Recording photographs", len(photographs)) as task:
+        before = {entry.id: entry for entry in ledger.entries()}
+        for photograph in photographs:
+            result: Stored | Rejected | None = checked.good.get(photograph.id)
+            if copy and isinstance(result, Stored) and Path(result.path).is_absolute():
+                result = adopt(photograph.id, photograph.file, how)
+            if isinstance(result, Stored):
+                entry = Entry(photograph.id, OK, rung=FOUND, source_sha256=result.sha256)
+                same = before.get(photograph.id)
+                if not (
+                    same and same.status == OK and (same.path, same.sha256) == (result.path, result.sha256)
+                ):
+                    ledger.record(replace(entry, **vars(result)))
+            else:
+                status = result.status if result else checked.statuses[photograph.id]
+                reason = result.reason if result else checked.bad[photograph.id]
+                ledger.record(Entry(photograph.id, status, rung=FOUND, reason=reason))
+            ledger.commit_if_due()
+            task.advance()
+
+
+def moved_photographs(root: Root, files: ImageFiles) -> dict[Path, str]:
+    """Files that are photographs which the ledger has elsewhere, where they are no more: {file: image id}."""
+    found: dict[Path, str] = {}
+    with LedgerReader(root.ledger) as ledger:
+        for entry in ledger.entries("status = ?", (OK,)):
+            file = recorded_file(root.images, str(entry.path))
+            if file is not None and file.is_absolute() and not file.exists():
+                now = files.moved(Moved(file.name, entry.bytes, entry.sha256))
+                if now is not None:
+                    found.setdefault(now, entry.id)
+    return found
