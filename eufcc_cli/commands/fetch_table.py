@@ -143,7 +143,7 @@ def table(
             "fall back to a broader one.",
             rich_help_panel=_SPLITS,
         ),
-    ] = 5,
+    ] = 3,
     seed: Annotated[
         int,
         typer.Option(min=0, help="The same table and seed give the same splits.", rich_help_panel=_SPLITS),
