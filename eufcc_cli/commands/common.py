@@ -1,9 +1,9 @@
 """What several commands share: the root, and how a command says that some items failed."""
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,15 +40,18 @@ def is_given(ctx: typer.Context, name: str) -> bool:
     return source is not None and source.name != "DEFAULT"
 
 
-def existing_root(ctx: typer.Context) -> Root:
-    """The collection root given by --root; an error where there is no such folder."""
+def existing_root(ctx: typer.Context, photos: Iterable[Path] | None = None) -> Root:
+    """The collection root given by --root, with folders of photographs; an error for a folder not there."""
     root: Root = ctx.obj
     if not root.path.is_dir():
         raise EufccError(
             f"--root {root.path}: no such folder",
             hint="give a collection root, or make one: `eufcc --root DIR fetch demo` or `eufcc fetch`",
         )
-    return root
+    for folder in photos or ():
+        if not folder.is_dir():
+            raise EufccError(f"`photos` {folder}: no such folder", hint="give a folder with images")
+    return replace(root, photos=tuple(folder.resolve() for folder in photos or ()))
 
 
 @dataclass

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from eufcc_cli import console
 from eufcc_cli.commands.common import SOME_FAILED, ModelLoader, existing_root, importing, is_given
-from eufcc_cli.commands.options import Decoders, Device, Names, Phrase, Precision, Prompts, Weights
+from eufcc_cli.commands.options import Decoders, Device, Names, Photos, Phrase, Precision, Prompts, Weights
 from eufcc_cli.core.errors import EufccError
 from eufcc_cli.core.files import Root, write_text
 from eufcc_cli.core.progress import Progress
@@ -24,7 +24,7 @@ _WHAT, _TRUST, _WHERE, _OUT, _MACHINE = "What is scored", "Trust", "Where it fai
 
 
 _FITTING = {
-    "runs", "calibrate", "ensemble", "batch_size", "device", "precision", "workers", "keep_scores",
+    "runs", "calibrate", "photos", "ensemble", "batch_size", "device", "precision", "workers", "keep_scores",
     "weights", "prompts", "text", "names",
 }  # fmt: skip
 """The parameters that --calibrate heeds."""
@@ -58,6 +58,7 @@ def evaluate(
             rich_help_panel=_WHAT,
         ),
     ] = None,
+    photos: Photos = None,
     ensemble: Annotated[
         bool, typer.Option("--ensemble", help="Add the ensemble of all models.", rich_help_panel=_WHAT)
     ] = False,
@@ -178,7 +179,7 @@ def evaluate(
         raise EufccError(f"--k {min(k or ())}: must be at least 1")
     if calibrate and (more := [name for name in ctx.params if name not in _FITTING and is_given(ctx, name)]):
         raise typer.BadParameter(f"--calibrate measures nothing: leave --{more[0].replace('_', '-')} out")
-    root = existing_root(ctx)
+    root = existing_root(ctx, photos)
 
     with importing():
         from eufcc_cli.core.evaluation import processes

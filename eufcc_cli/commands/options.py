@@ -43,6 +43,14 @@ AllowPrivateHosts = Annotated[
         help="Connect to private and local addresses too, and through the environment's proxies.",
     ),
 ]
+Photos = Annotated[
+    list[Path] | None,
+    typer.Option(
+        metavar="DIR",
+        help="A folder where images are looked for by their ids or file names, in it or anywhere below it, "
+        "beside data/images and images/ (repeatable). Photographs that were moved are found there again.",
+    ),
+]
 Force = Annotated[bool, typer.Option("--force", help="Replace what another command wrote there.")]
 
 Weights = Annotated[

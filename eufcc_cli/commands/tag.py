@@ -23,6 +23,7 @@ from eufcc_cli.commands.options import (
     Device,
     Model,
     Names,
+    Photos,
     Phrase,
     Precision,
     Prompts,
@@ -115,6 +116,7 @@ def tag(
             rich_help_panel=_CATALOGUE,
         ),
     ] = None,
+    photos: Photos = None,
     fill: Annotated[
         bool,
         typer.Option(
@@ -243,7 +245,7 @@ def tag(
     from eufcc_cli.core.tagging.inputs import count, is_url, listed
     from eufcc_cli.core.tagging.selection import Choice
 
-    root = existing_root(ctx)
+    root = existing_root(ctx, photos)
     if review is not None:
         check_review_usage(ctx.params)
         output = review

@@ -43,6 +43,8 @@ def check_usage(options: dict[str, Any], arguments: list[str], form: str) -> Non
         problem = "name images, or a --table"
     elif (options["fill"] or options["accept"] is not None) and (arguments or options["table"] is None):
         problem = "--fill and --accept compare with a catalogue: give --table FILE alone"
+    elif options["photos"] and options["table"] is None:
+        problem = "--photos is where a table's images are: give --table FILE, or name the folder as an image"
     elif options["accept"] is not None and options["threshold"] is not None:
         problem = "--accept P is the threshold: leave --threshold out"
     elif options["accept"] is not None and options["skip_existing"]:

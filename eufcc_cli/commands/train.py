@@ -8,7 +8,7 @@ import typer
 
 from eufcc_cli import console
 from eufcc_cli.commands.common import SOME_FAILED, existing_root, importing, is_given
-from eufcc_cli.commands.options import with_settings
+from eufcc_cli.commands.options import Photos, with_settings
 from eufcc_cli.core.errors import EufccError
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.training.config import TrainConfig
@@ -35,6 +35,7 @@ def train(
         typer.Option(help="Write the finished model here in the Hugging Face layout, with a model card."),
     ] = None,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write TensorBoard events.")] = False,
+    photos: Photos = None,
     **settings: Any,
 ) -> None:
     """Train a model on the root's train split and keep the best by val.
@@ -49,7 +50,7 @@ def train(
         from eufcc_cli.core.training.resumption import is_finished
         from eufcc_cli.core.training.run import train_run
 
-    root = existing_root(ctx)
+    root = existing_root(ctx, photos)
     given = {key: value for key, value in settings.items() if is_given(ctx, key)}
     base = read_settings(config if config.exists() else root.run(str(config))) if config else {}
     own = {key: _of_command(key, base.pop(key), config) for key in _COMMAND if key in base}
@@ -119,7 +120,7 @@ def _show_plan(plan: "Plan") -> None:
     )
     console.note(f"{plan.images:,} images to learn from, {plan.validation_images:,} to validate on")
     if plan.missing:
-        console.warn(f"{plan.missing:,} annotated images are not on disk: `eufcc download` gets them")
+        console.warn(f"{plan.missing:,} annotated images are not on disk: see `eufcc download` and `photos`")
     if plan.unknown:
         console.warn(
             f"{plan.unknown:,} tags of the annotations are not in the label files and are not learnt: "

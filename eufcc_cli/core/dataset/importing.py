@@ -9,7 +9,13 @@ import numpy as np
 import pandas as pd
 
 from eufcc_cli.core.dataset.division import Report, Shares
-from eufcc_cli.core.dataset.photo_ledger import Checked, check_photographs, photo_files, record_photographs
+from eufcc_cli.core.dataset.photo_ledger import (
+    Checked,
+    check_photographs,
+    moved_photographs,
+    photo_files,
+    record_photographs,
+)
 from eufcc_cli.core.dataset.photos import Found, Photograph, find_photographs
 from eufcc_cli.core.dataset.profile import Profile, profile_file
 from eufcc_cli.core.dataset.readers.export import Export
@@ -17,6 +23,7 @@ from eufcc_cli.core.dataset.records import Records, read_records
 from eufcc_cli.core.dataset.split_memory import RECORD
 from eufcc_cli.core.dataset.splits import write_division
 from eufcc_cli.core.dataset.terms_file import read_terms, write_terms
+from eufcc_cli.core.download.image_files import ImageFiles
 from eufcc_cli.core.download.ledger import find_images
 from eufcc_cli.core.errors import DataError
 from eufcc_cli.core.files import Root, sha256
@@ -114,10 +121,10 @@ def import_table(
     with progress.task("Reading terms", None, "records"):
         described = annotate(root, export, profile, shares.min_count)
     records = described.records
-    found = find_photographs(records.ids, files, _named_photos(records))
+    found = _find(root, records, files)
     checked = check_photographs(root, found.photographs, progress)
     problems = _problems(found, checked)
-    table, without = _table(root, described, found.photographs, checked)
+    table, without = _table(root, described, found.photographs, checked, only_there=bool(folders))
     if not len(table):
         raise DataError(
             f"{export.paths[0]}: none of its {len(records):,} records has a photograph",
@@ -187,8 +194,25 @@ def image_table(described: Annotated, rows: Sequence[tuple[int, str, str]]) -> p
     return pd.DataFrame({name: pd.array(list(values), dtype="str") for name, values in columns.items()})
 
 
+def _find(root: Root, records: Records, files: ImageFiles) -> Found:
+    """The records' photographs: by name, and those that were moved and renamed by what the ledger has."""
+    named = {record: names for record, names in zip(records.ids, records.photos, strict=True) if names}
+    found = find_photographs(records.ids, files, named)
+    if found.unused:
+        without = set(records.ids) - {photograph.record for photograph in found.photographs}
+        moved = moved_photographs(root, ImageFiles(found.unused), without)
+        found.photographs += [Photograph(image_id, image_id, file) for file, image_id in moved.items()]
+        found.unused = [file for file in found.unused if file not in moved]
+    return found
+
+
 def _table(
-    root: Root, described: Annotated, photographs: Sequence[Photograph], checked: Checked
+    root: Root,
+    described: Annotated,
+    photographs: Sequence[Photograph],
+    checked: Checked,
+    *,
+    only_there: bool,
 ) -> tuple[pd.DataFrame, list[str]]:
     """The table of all images that are there or may be downloaded, and the records that have none."""
     usable = [photograph for photograph in photographs if photograph.id not in checked.bad]
@@ -204,14 +228,10 @@ def _table(
                 rows.append(row)
         else:
             without.append(record)
-    if not photographs and not rows:
+    if not rows and not only_there:
         # No photograph is known of at all: the annotations alone are a collection, too.
         return image_table(described, image_rows(described.records, usable, there)), []
     return image_table(described, rows), without
-
-
-def _named_photos(records: Records) -> dict[str, list[str]]:
-    return {record: names for record, names in zip(records.ids, records.photos, strict=True) if names}
 
 
 def _problems(found: Found, checked: Checked) -> list[Problem]:

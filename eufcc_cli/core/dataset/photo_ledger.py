@@ -1,6 +1,6 @@
 """A museum's photographs in the ledger: verified, and left where they are unless they are to be copied."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -131,12 +131,13 @@ def record_photographs(
             task.advance()
 
 
-def moved_photographs(root: Root, files: ImageFiles) -> dict[Path, str]:
-    """Files that are photographs which the ledger has elsewhere, where they are no more: {file: image id}."""
+def moved_photographs(root: Root, files: ImageFiles, ids: Collection[str]) -> dict[Path, str]:
+    """Files that are photographs of these ids which the ledger has elsewhere, where they are no more:
+    {file: id}, by name and size, or by their bytes."""
     found: dict[Path, str] = {}
     with LedgerReader(root.ledger) as ledger:
         for entry in ledger.entries("status = ?", (OK,)):
-            file = recorded_file(root.images, str(entry.path))
+            file = recorded_file(root.images, str(entry.path)) if entry.id in ids else None
             if file is not None and file.is_absolute() and not file.exists():
                 now = files.moved(Moved(file.name, entry.bytes, entry.sha256))
                 if now is not None:

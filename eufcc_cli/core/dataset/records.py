@@ -58,7 +58,7 @@ class FacetCells:
     ) -> np.ndarray:
         """[N] object: each record's annotation; `known` are the paths of concept URIs."""
         if self.published:
-            texts = [joined(paths(cell)) for cell in self.cells]
+            texts = self.cells
         else:
             texts = [
                 joined(

@@ -54,7 +54,8 @@ class ModelScorer:
         if not paths:
             raise DataError(
                 f"{split.table}: none of its {len(split):,} images is in {self.root.images}",
-                hint=f"run `eufcc --root {self.root.path} download --split {split.name}` first",
+                hint=f"run `eufcc --root {self.root.path} download --split {split.name}` first, or "
+                "name the folder that they are in: `photos`",
             )
         rank, _ = processes.join()
         tables = {

@@ -75,7 +75,8 @@ def load_split(root: Root, name: str, vocabulary: Vocabulary, frame: "pd.DataFra
     if not there.any():
         raise DataError(
             f"{root.table(name)}: none of its {len(frame):,} images is in {root.images}",
-            hint=f"run `eufcc --root {root.path} download --split {name}` first",
+            hint=f"run `eufcc --root {root.path} download --split {name}` first, or "
+            "name the folder that they are in: `photos`",
         )
     frame = frame[there].reset_index(drop=True)
     files = [found[image_id] for image_id in frame[ID]]
