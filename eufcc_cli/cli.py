@@ -1,6 +1,7 @@
 """The Typer application: global options, the six commands, and the one place where errors are printed."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from copy import copy
 from pathlib import Path
 from typing import Annotated, Any
@@ -68,10 +69,18 @@ def _set_root(ctx: Any, path: Any) -> None:
     ctx.obj = Root(Path(path))
 
 
-_GLOBAL = {
+def _set_variable(name: str, value: object) -> None:
+    """Put a global option where the core reads it, in worker processes too."""
+    if value:
+        os.environ[name] = str(value)
+
+
+_GLOBAL: dict[str, Callable[[Any, Any], None]] = {
     "root": _set_root,
     "quiet": lambda ctx, quiet: console.setup(quiet=quiet),
     "verbose": lambda ctx, verbose: console.setup(verbose=verbose),
+    "user_agent": lambda ctx, agent: _set_variable("EUFCC_USER_AGENT", agent),
+    "max_pixels": lambda ctx, pixels: _set_variable("EUFCC_MAX_PIXELS", pixels),
 }
 
 
@@ -83,7 +92,7 @@ def _option_names(command: Any) -> dict[str, str]:
         for param in each.params
         if param.param_type_name == "option"
     }
-    return options | {name: f"--{name}" for name in _GLOBAL}
+    return options | {name: f"--{name.replace('_', '-')}" for name in _GLOBAL}
 
 
 app = typer.Typer(
@@ -121,6 +130,26 @@ def options(
     ] = Path(),
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only results and errors.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print every step.")] = False,
+    user_agent: Annotated[
+        str | None,
+        typer.Option(
+            "--user-agent",
+            envvar="EUFCC_USER_AGENT",
+            metavar="TEXT",
+            help="The User-Agent that servers are sent; many want a contact in it (an address or e-mail).",
+            show_default="eufcc's own, with the project's address",
+        ),
+    ] = None,
+    max_pixels: Annotated[
+        int | None,
+        typer.Option(
+            "--max-pixels",
+            envvar="EUFCC_MAX_PIXELS",
+            min=1,
+            help="The largest image to decode, in pixels.",
+            show_default="178,956,970",
+        ),
+    ] = None,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
@@ -128,4 +157,6 @@ def options(
     console.setup(quiet=quiet, verbose=verbose)
     if isinstance(ctx.command, TyperGroup) and ctx.invoked_subcommand:
         console.name_options(_option_names(ctx.command.commands[ctx.invoked_subcommand]))
+    _set_variable("EUFCC_USER_AGENT", user_agent)
+    _set_variable("EUFCC_MAX_PIXELS", max_pixels)
     ctx.obj = Root(root)

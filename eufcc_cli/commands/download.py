@@ -133,9 +133,6 @@ def download(
     max_bytes: Annotated[
         int, typer.Option(min=1, help="Largest file to take.", rich_help_panel=_KEEP)
     ] = 50_000_000,
-    max_pixels: Annotated[
-        int, typer.Option(min=1, help="Largest image to decode.", rich_help_panel=_KEEP)
-    ] = 178_956_970,
     placeholder_threshold: Annotated[
         int,
         typer.Option(
@@ -186,14 +183,12 @@ def download(
         per_host=per_host, rate=rate, retries=retries, timeout=timeout, total_timeout=total_timeout,
         allow_private_hosts=allow_private_hosts,
     )  # fmt: skip
-    options = Options(
-        workers, size.value, resize, max_bytes, max_pixels, placeholder_threshold, politeness=politeness
-    )
+    options = Options(workers, size.value, resize, max_bytes, placeholder_threshold, politeness=politeness)
     retry = {None: frozenset[str](), Retry.temporary: TEMPORARY, Retry.all: FAILURES}[retry_failed]
     if verify:
         known = summary.known_ids(root)
         with Ledger(root.ledger) as ledger:
-            outcome = audit(root, ledger, known, max_pixels=max_pixels, progress=console.progress())
+            outcome = audit(root, ledger, known, progress=console.progress())
         _tell_audit(outcome, format)
         raise typer.Exit(SOME_FAILED if outcome.findings else 0)
     listed = summary.read_wanted(root, split or ())

@@ -36,9 +36,10 @@ class _PublishedByDefault(TyperGroup):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         at = 0
         while at < len(args) and args[at].startswith("-"):
-            if args[at] not in ("--root", "-q", "--quiet", "-v", "--verbose"):  # all else is published's
-                break
-            at += 2 if args[at] == "--root" else 1
+            with_value = args[at] in ("--root", "--user-agent", "--max-pixels")
+            if not with_value and args[at] not in ("-q", "--quiet", "-v", "--verbose"):
+                break  # all else is published's
+            at += 2 if with_value else 1
         named = at < len(args) and not args[at].startswith("-")
         if not (named or args[at : at + 1] in (["--help"], ["-h"]) or (not args and ctx.resilient_parsing)):
             args = [*args[:at], "published", *args[at:]]

@@ -10,7 +10,7 @@ import httpx
 from eufcc_cli.core.dataset.provenance import without_secrets
 from eufcc_cli.core.errors import CollectError, EufccError
 from eufcc_cli.core.files import git_blob_id, replace_file
-from eufcc_cli.core.http.client import USER_AGENT
+from eufcc_cli.core.http.client import user_agent
 from eufcc_cli.core.http.politeness import retry_after
 from eufcc_cli.core.progress import Progress, Task
 
@@ -53,7 +53,7 @@ async def fetch_pinned(files: list[PinnedFile], progress: Progress) -> None:
         task.advance()
 
     # A compressed answer would make the offsets of a Range ambiguous.
-    headers = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
+    headers = {"User-Agent": user_agent(), "Accept-Encoding": "identity"}
     timeout = httpx.Timeout(60.0, connect=20.0)
     with progress.task("Fetching", len(files), "files") as task:
         async with httpx.AsyncClient(headers=headers, follow_redirects=True, timeout=timeout) as client:

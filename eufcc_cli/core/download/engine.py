@@ -44,7 +44,6 @@ from eufcc_cli.core.http import event_loop
 from eufcc_cli.core.http.body import Spool
 from eufcc_cli.core.http.client import MAX_REDIRECTS, Answer, Client, web_address
 from eufcc_cli.core.http.politeness import FetchError, Host, Politeness
-from eufcc_cli.core.images.decode import MAX_PIXELS
 from eufcc_cli.core.machine import cores
 from eufcc_cli.core.progress import SILENT, Progress
 
@@ -64,7 +63,6 @@ class Options:
     resize: int | None = None
     """Short side in pixels to store; None keeps the bytes as they came."""
     max_bytes: int = 50_000_000
-    max_pixels: int = MAX_PIXELS
     placeholder_threshold: int = 20
     """A body that comes for this many different URLs is a placeholder."""
     decoders: int = field(default_factory=cores)
@@ -99,7 +97,7 @@ class _Download:
         self._ledger = ledger
         self._options = options
         self._folder = root.images
-        self._how = Storing(root.images, options.resize, options.max_pixels)
+        self._how = Storing(root.images, options.resize)
         self._queues: dict[str, Queue] = {}
         self._rejected: dict[str, Path] = {}  # files in the way of images
         self._failed = self._bytes = 0

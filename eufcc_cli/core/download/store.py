@@ -9,8 +9,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
-from PIL import Image
-
 from eufcc_cli.core.download.candidates import is_icon
 from eufcc_cli.core.download.origins import FOUND, Origin, note
 from eufcc_cli.core.errors import EufccError, ImageError
@@ -53,7 +51,6 @@ class Storing:
 
     folder: Path
     resize: int | None
-    max_pixels: int
     placeholders: list[str] = field(default_factory=list)
     """Digests of files that are not taken over. Bodies are compared before they come here."""
 
@@ -64,12 +61,11 @@ def store(body: bytes | Path, origin: Origin, how: Storing) -> Stored | Rejected
     Raises EufccError where the file cannot be written.
     """
     digest = str(origin.source_sha256)
-    Image.MAX_IMAGE_PIXELS = how.max_pixels  # Pillow's own limit comes after ours, on every header
     try:
         if how.resize is None:
-            info, content = inspect_image(body, max_pixels=how.max_pixels), body
+            info, content = inspect_image(body), body
         else:
-            info, content = resized(body, how.resize, how.max_pixels)
+            info, content = resized(body, how.resize)
             digest = hashlib.sha256(content).hexdigest()
     except ImageError as error:
         _discard(body)
@@ -84,13 +80,13 @@ def store(body: bytes | Path, origin: Origin, how: Storing) -> Stored | Rejected
     return Stored(path.as_posix(), size, info.width, info.height, info.format, digest)
 
 
-def resized(body: bytes | Path, short_side: int, max_pixels: int) -> tuple[ImageInfo, bytes]:
+def resized(body: bytes | Path, short_side: int) -> tuple[ImageInfo, bytes]:
     """A JPEG of the image, its short side at most `short_side` pixels, in sRGB, without metadata."""
     import simplejpeg  # these are slow to load, for processes that may never resize
 
     from eufcc_cli.core.images.resize import resize
 
-    pixels = open_pixels(body, short_side=short_side, max_pixels=max_pixels)
+    pixels = open_pixels(body, short_side=short_side)
     height, width = pixels.shape[:2]
     scale = short_side / min(width, height)
     if scale < 1:
@@ -161,9 +157,8 @@ def _link_or_copy(file: Path, to: Path) -> None:
 
 def describe(file: Path, how: Storing) -> Stored | Rejected:
     """Verify a file and leave it where it is; the path of one outside data/images is absolute."""
-    Image.MAX_IMAGE_PIXELS = how.max_pixels
     try:
-        info = inspect_image(file, max_pixels=how.max_pixels)
+        info = inspect_image(file)
         digest, size = sha256(file), file.stat().st_size
     except ImageError as error:
         return _rejected(error)

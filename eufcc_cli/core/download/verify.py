@@ -13,7 +13,6 @@ from eufcc_cli.core.download.store import CRASHED, INCOMING, Rejected, Stored, S
 from eufcc_cli.core.download.workers import Workers
 from eufcc_cli.core.files import Root, image_id_of, is_text
 from eufcc_cli.core.http import event_loop
-from eufcc_cli.core.images.decode import MAX_PIXELS
 from eufcc_cli.core.machine import cores
 from eufcc_cli.core.progress import SILENT, Progress, Task
 
@@ -42,7 +41,6 @@ def audit(
     ledger: Ledger,
     known: Set[str],
     *,
-    max_pixels: int = MAX_PIXELS,
     processes: int | None = None,
     progress: Progress = SILENT,
 ) -> Audit:
@@ -52,7 +50,7 @@ def audit(
     that changed but is an image is recorded as it is now. A file without a row is recorded if its id is
     `known`, else left alone and told.
     """
-    how = Storing(root.images, None, max_pixels, list(ledger.placeholders()))
+    how = Storing(root.images, None, list(ledger.placeholders()))
     return event_loop.run(_audit(root, ledger, known, how, processes or cores(), progress))
 
 

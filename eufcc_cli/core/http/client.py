@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import io
 import logging
+import os
 import random
 import urllib.request
 import zlib
@@ -33,8 +34,8 @@ from eufcc_cli.core.http.politeness import FetchError, Host, Politeness, rate_li
 
 log = logging.getLogger("eufcc")
 
-USER_AGENT = f"eufcc/{__version__} (collects EUFCC-340K, a dataset of cultural heritage images)"
-_HEADERS = {"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "gzip"}
+USER_AGENT = f"eufcc/{__version__} (+https://github.com/cesc47/EUFCC-340K; cultural heritage images)"
+"""Many hosts, Wikimedia's among them, want an address where they can ask who it is that asks."""
 MAX_REDIRECTS = 8
 _GZIP = b"\x1f\x8b"
 _LONGEST_BACKOFF = 60.0
@@ -92,6 +93,7 @@ class Client:
         for scheme, proxy in urllib.request.getproxies().items() if private else ():
             if scheme in ("http", "https"):
                 self._proxies[scheme] = _through(scheme, proxy)
+        self._headers = {"User-Agent": user_agent(), "Accept": "*/*", "Accept-Encoding": "gzip"}
         self._timeout = httpx.Timeout(self.politeness.timeout).as_dict()
 
     async def __aenter__(self) -> Self:
@@ -206,7 +208,7 @@ class Client:
         connections = self._direct
         if url.scheme in self._proxies and not urllib.request.proxy_bypass(url.host):
             connections = self._proxies[url.scheme]
-        async with connections.get(url, _HEADERS | dict(headers or {}), self._timeout) as response:
+        async with connections.get(url, self._headers | dict(headers or {}), self._timeout) as response:
             answer = Answer(url, response.status, httpx.Headers(response.headers))
             if 200 <= response.status < 300:
                 await _read(response, answer.headers, sink, max_bytes)
@@ -215,6 +217,17 @@ class Client:
             with contextlib.suppress(FetchError):
                 await _read(response, answer.headers, page, _ERROR_BYTES)
             return replace(answer, content=page.getvalue())
+
+
+def user_agent() -> str:
+    """What requests say of who asks: EUFCC_USER_AGENT, or `USER_AGENT`. CollectError if it is no header."""
+    agent = os.environ.get("EUFCC_USER_AGENT", "").strip() or USER_AGENT
+    if not (agent.isascii() and agent.isprintable()):
+        raise CollectError(
+            f"user_agent: {agent!r} is no line of ASCII text",
+            hint='give a name and a contact, such as "Our Museum (it@museum.example)"',
+        )
+    return agent
 
 
 def _through(scheme: str, proxy: str) -> Connections:

@@ -19,16 +19,18 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from eufcc_cli.core.errors import ImageError
+from eufcc_cli.core.errors import DataError, ImageError
 from eufcc_cli.core.images.colour import is_srgb, to_srgb
 
 if TYPE_CHECKING:
     import numpy as np
 
-MAX_PIXELS = 178_956_970  # where Pillow itself stops: a 512 MB image of three channels
+MAX_PIXELS = 178_956_970
+"""Where Pillow itself stops: a 512 MB image of three channels."""
 
-# Each image's header is measured against max_pixels instead, and refused rather than warned about.
-# Odd metadata, which Pillow warns of, is nobody's concern either.
+# Each image's header is measured against max_pixels() instead.
+Image.MAX_IMAGE_PIXELS = None
+# Odd metadata, which Pillow warns of, does not matter.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 _READERS: dict[str, type[ImageFile.ImageFile]] = {
@@ -82,6 +84,14 @@ class ImageInfo:
     height: int
 
 
+def max_pixels() -> int:
+    """Pixels of the largest image that is decoded: EUFCC_MAX_PIXELS, which worker processes inherit."""
+    try:
+        return int(os.environ.get("EUFCC_MAX_PIXELS") or MAX_PIXELS)
+    except ValueError:
+        raise DataError("max_pixels: EUFCC_MAX_PIXELS is no whole number") from None
+
+
 def sniff(head: bytes) -> str:
     """The format of a file that begins with these bytes; raises ImageError saying what it is instead.
 
@@ -116,9 +126,7 @@ def _what_else(head: bytes) -> str:
     return "cannot identify image file"
 
 
-def open_image(
-    source: Path | str | bytes, *, short_side: int | None = None, max_pixels: int = MAX_PIXELS
-) -> Image.Image:
+def open_image(source: Path | str | bytes, *, short_side: int | None = None) -> Image.Image:
     """Read an image file (or its bytes) as 8-bit RGB in sRGB, the way it is looked at.
 
     The first frame or page; EXIF orientation applied; an embedded ICC profile converted to sRGB; CMYK,
@@ -129,15 +137,13 @@ def open_image(
     `too many pixels: …`.
     """
     with _opened(source) as file:
-        image = _read_header(file, max_pixels)
+        image = _read_header(file)
         _reduce(image, file, short_side)
         _decode(image, file)
     return _looked_at(image)
 
 
-def open_pixels(
-    source: Path | str | bytes, *, short_side: int | None = None, max_pixels: int = MAX_PIXELS
-) -> "np.ndarray":
+def open_pixels(source: Path | str | bytes, *, short_side: int | None = None) -> "np.ndarray":
     """What `open_image` reads, as an array: uint8 [height, width, 4], RGB and a byte that says nothing.
 
     A JPEG whose colours and orientation need no change is not decoded by Pillow, and spares its copies.
@@ -146,7 +152,7 @@ def open_pixels(
     import numpy as np  # slow to load for those who need no pixels
 
     with _opened(source) as file:
-        image = _read_header(file, max_pixels)
+        image = _read_header(file)
         _reduce(image, file, short_side)
         pixels = _plain_pixels(image, file)
         if pixels is not None:
@@ -160,14 +166,14 @@ def open_pixels(
         raise ImageError(f"too many pixels: {_reason(error)}") from error
 
 
-def inspect_image(source: Path | str | bytes, *, max_pixels: int = MAX_PIXELS) -> ImageInfo:
+def inspect_image(source: Path | str | bytes) -> ImageInfo:
     """Decode an image as cheaply as its format allows, to know that it is whole, and how large.
 
     A JPEG is decoded at an eighth of its size, which reads all of its data. Raises ImageError as
     `open_image` does.
     """
     with _opened(source) as file:
-        image = _read_header(file, max_pixels)
+        image = _read_header(file)
         size = image.size
         _reduce(image, file, 1)
         _decode(image, file)
@@ -193,7 +199,7 @@ def _unreadable(error: Exception) -> ImageError:
     return ImageError(f"cannot read: {getattr(error, 'strerror', None) or error}")
 
 
-def _read_header(file: BinaryIO, max_pixels: int) -> ImageFile.ImageFile:
+def _read_header(file: BinaryIO) -> ImageFile.ImageFile:
     try:
         head = file.read(_HEAD)
         file.seek(0)
@@ -206,8 +212,8 @@ def _read_header(file: BinaryIO, max_pixels: int) -> ImageFile.ImageFile:
     except Exception as error:
         raise ImageError(_broken(error, name, file, head)) from error
     width, height = image.size
-    if width * height > max_pixels:
-        raise ImageError(f"too many pixels: {width} x {height}, at most {max_pixels:,} are allowed")
+    if width * height > (most := max_pixels()):
+        raise ImageError(f"too many pixels: {width} x {height}, and EUFCC_MAX_PIXELS is {most:,}")
     return image
 
 

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from eufcc_cli.core.errors import ImageError, ModelError
 from eufcc_cli.core.files import Root, write_text
+from eufcc_cli.core.images.decode import max_pixels
 from eufcc_cli.core.locks import alone, is_held
 from eufcc_cli.core.model.preprocessing import Preprocessing
 from eufcc_cli.core.progress import SILENT, Progress
@@ -124,7 +125,8 @@ def _filled(
 
 
 def _key(split: Split, preprocessing: Preprocessing) -> str:
-    digest = hashlib.sha256(json.dumps(preprocessing.to_json(), sort_keys=True).encode())
+    decides = {**preprocessing.to_json(), "max_pixels": max_pixels()}
+    digest = hashlib.sha256(json.dumps(decides, sort_keys=True).encode())
     for file in split.files:
         try:
             found = file.stat()

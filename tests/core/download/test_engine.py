@@ -371,7 +371,7 @@ def test_an_image_that_kills_its_decoder_takes_nobody_along(
 
 def test_what_a_kill_takes_from_the_ledger_is_known_by_its_origin(root: Root, server: Misbehaving) -> None:
     """Resized files of one body that came for many URLs: in their places, not in the ledger yet."""
-    how = Storing(root.images, 32, 10**6)
+    how = Storing(root.images, 32)
     urls = {f"p{n}": server.url(f"same/{n}") for n in range(6)}
     body = picture("same for all")
     digest = hashlib.sha256(body).hexdigest()
@@ -418,7 +418,7 @@ def test_large_files_are_as_readable_as_small_ones(root: Root, server: Misbehavi
             body.write(Path(folder, "a.png").read_bytes())
             content = body.content()
             assert isinstance(content, Path)
-            store(content, Origin("a", "url", None, body.sha256()), Storing(root.images, None, 10**6))
+            store(content, Origin("a", "url", None, body.sha256()), Storing(root.images, None))
     (stored,) = root.images.rglob("*.png")
     umask = os.umask(0)
     os.umask(umask)

@@ -19,7 +19,7 @@ def root(tmp_path: Path) -> Root:
 
 
 def keep(root: Root, ledger: Ledger, image_id: str) -> Path:
-    stored = store(picture(image_id), Origin(image_id, "url", None, ""), Storing(root.images, None, 10**6))
+    stored = store(picture(image_id), Origin(image_id, "url", None, ""), Storing(root.images, None))
     assert isinstance(stored, Stored)
     path = root.images / stored.path
     ledger.record(Entry(image_id, "ok", path=stored.path, bytes=stored.bytes, sha256=sha256(path)))

@@ -44,7 +44,7 @@ def test_calls_are_answered_each_with_its_own_result() -> None:
 
 def test_bytes_and_known_kinds_arrive_as_they_are(tmp_path: Path) -> None:
     body = bytes(range(256)) * 2000
-    how = Storing(tmp_path, None, 7)
+    how = Storing(tmp_path, None)
     assert with_workers(lambda workers: workers.run(deadly.told, body, how, Rejected("a", "b"), None)) == [
         len(body), how, Rejected("a", "b"), None, "Path",
     ]  # fmt: skip
@@ -109,7 +109,7 @@ def test_modules_beside_the_user_are_not_run(tmp_path: Path, monkeypatch: pytest
     """A file PIL.py in the current folder must not come before Pillow."""
     (tmp_path / "PIL.py").write_text("import os; os.abort()")
     monkeypatch.chdir(tmp_path)
-    found = with_workers(lambda w: w.run(adopt_all, [("a", tmp_path / "PIL.py")], Storing(tmp_path, None, 9)))
+    found = with_workers(lambda w: w.run(adopt_all, [("a", tmp_path / "PIL.py")], Storing(tmp_path, None)))
     assert found == [Rejected("not-image", "not an image: cannot identify image file")]
 
 
