@@ -12,7 +12,6 @@ from eufcc_cli.core.download.origins import FOUND
 from eufcc_cli.core.download.store import Rejected, Stored, Storing, adopt, describe
 from eufcc_cli.core.errors import DataError
 from eufcc_cli.core.files import Root, is_text
-from eufcc_cli.core.images.decode import MAX_PIXELS
 from eufcc_cli.core.progress import SILENT, Progress
 
 _THREADS = 8  # mostly waiting for the disk
@@ -64,7 +63,7 @@ def _is_download(root: Root, file: Path) -> bool:
 def check_photographs(root: Root, photographs: Sequence[Photograph], progress: Progress = SILENT) -> Checked:
     """Read every photograph that the ledger does not know as it is now."""
     checked = Checked()
-    how = Storing(root.images.resolve(), None, MAX_PIXELS)
+    how = Storing(root.images.resolve(), None)
     with LedgerReader(root.ledger) as ledger:
         known = {entry.id: entry for entry in ledger.entries("status = ?", (OK,))}
     todo = []
@@ -109,7 +108,7 @@ def record_photographs(
     """Write what was found into the ledger; with `copy`, after copying the files into data/images."""
     if not photographs:
         return
-    how = Storing(root.images.resolve(), None, MAX_PIXELS)
+    how = Storing(root.images.resolve(), None)
     with Ledger(root.ledger) as ledger, progress.task("Recording photographs", len(photographs)) as task:
         before = {entry.id: entry for entry in ledger.entries()}
         for photograph in photographs:
