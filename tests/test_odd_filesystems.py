@@ -66,8 +66,8 @@ def test_without_locks_two_still_do_not_write_into_one_another(
     hold = """if True:
         import sys
         from pathlib import Path
-        from eufcc_cli.core.locks import alone
-        with alone(Path(sys.argv[1]), "held"):
+        from eufcc_cli.core.locks import hold_lock
+        with hold_lock(Path(sys.argv[1]), "held"):
             print("held", flush=True)
             sys.stdin.read()
     """
@@ -92,10 +92,10 @@ def test_without_locks_two_still_do_not_write_into_one_another(
 
 
 def test_who_waits_says_so(demo_root: Path, eufcc: Run, library: Path, tmp_path: Path) -> None:
-    from eufcc_cli.core.locks import alone
+    from eufcc_cli.core.locks import hold_lock
 
     with (
-        alone(demo_root / "data" / "cache" / "train.lock", "held"),
+        hold_lock(demo_root / "data" / "cache" / "train.lock", "held"),
         pytest.raises(subprocess.TimeoutExpired) as late,
     ):
         eufcc("--root", demo_root, "train", *TRAIN, timeout=15)

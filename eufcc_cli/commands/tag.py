@@ -184,8 +184,7 @@ def tag(
             "--output",
             "-o",
             metavar="FILE",
-            help="Write here, result by result; interrupted, the same command goes on. For sidecars: a "
-            "folder.",
+            help="Write here; run it again to resume an interrupted one. For sidecars: a folder.",
             show_default="standard output",
             rich_help_panel=_OUTPUT,
         ),
@@ -194,8 +193,7 @@ def tag(
         bool,
         typer.Option(
             "--skip-existing",
-            help="Leave out images that the finished FILE, or a sidecar, has a result of; a webannotation "
-            "keeps those without suggestions in .FILE.unsaid beside it.",
+            help="Skip images that the finished FILE, or a sidecar, has a result of.",
             rich_help_panel=_OUTPUT,
         ),
     ] = False,

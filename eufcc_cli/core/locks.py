@@ -16,7 +16,7 @@ _NO_LOCKS = frozenset((errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSU
 
 
 @contextmanager
-def alone(lock: Path, busy: str, *, wait: bool = False) -> Iterator[None]:
+def hold_lock(lock: Path, busy: str, *, wait: bool = False) -> Iterator[None]:
     """Hold a lock file, made with its folder.
 
     Where another process holds it: CollectError `busy`, or with `wait` a warning `busy`, and its turn after.

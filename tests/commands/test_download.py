@@ -23,7 +23,7 @@ import pytest
 
 from eufcc_cli.core.download.ledger import Entry, Ledger, find_images
 from eufcc_cli.core.files import Root, image_stem
-from eufcc_cli.core.locks import alone
+from eufcc_cli.core.locks import hold_lock
 from tests.conftest import Run
 from tests.servers import Misbehaving, misbehaving_server
 from tests.servers.misbehaving import picture
@@ -283,7 +283,7 @@ def test_a_plan_changes_nothing_and_waits_for_nobody(eufcc: Run, root: Root) -> 
         ledger.record(Entry("1", "missing"))
     (root.images / ".half.jpg.part").touch()
     there = sorted(root.images.iterdir())
-    with alone(root.ledger.with_suffix(".lock"), "a download"):
+    with hold_lock(root.ledger.with_suffix(".lock"), "a download"):
         ended = eufcc(*base, "--limit", 3)
     told = json.loads(ended.stdout)
     assert (told["images"], told["done"], told["failed"]) == (3, 0, 1)

@@ -387,9 +387,8 @@ def test_an_unfinished_file_of_another_table_or_other_images_is_kept(
         (filled, ("--table", one, "--accept", 0.4), ("--table", other, "--accept", 0.4)),
         (tags, pictures[:2], pictures[2:4]),
     ]:
-        journal = output.with_name(f".{output.name}.unfinished")
         with pytest.MonkeyPatch.context() as patch:  # as a kill -9 leaves it
-            patch.setattr(type(journal), "unlink", lambda self, missing_ok=False: None)
+            patch.setattr(type(output), "unlink", lambda self, missing_ok=False: None)
             assert here(*first, "--output", output)[0] == 0
         content = output.read_bytes()
         code, _, err = here(*second, "--output", output)

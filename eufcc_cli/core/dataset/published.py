@@ -12,7 +12,7 @@ from eufcc_cli.core.dataset.pinned_files import PinnedFile, fetch_pinned
 from eufcc_cli.core.errors import CollectError
 from eufcc_cli.core.files import SPLITS, Root, git_blob_id
 from eufcc_cli.core.http import event_loop
-from eufcc_cli.core.locks import alone
+from eufcc_cli.core.locks import hold_lock
 from eufcc_cli.core.progress import SILENT, Progress
 from eufcc_cli.core.taxonomy.annotations import FACETS, ID, PROVIDER, read_table
 
@@ -96,7 +96,7 @@ def fetch_published(
         wanted |= {root.label_file(facet): f"labels/{facet}.txt" for facet in FACETS}
     base = (base_url or f"{REPOSITORY}/{chosen.commit}").rstrip("/")
     provenance.read_provenance(root)  # a record that cannot be added to is told before anything is fetched
-    with alone(root.data / ".fetch.lock", f"{root.data}: another `eufcc fetch` is at work here"):
+    with hold_lock(root.data / ".fetch.lock", f"{root.data}: another `eufcc fetch` is at work here"):
         missing = [
             PinnedFile(path, f"{base}/{name}", chosen.files[name])
             for path, name in wanted.items()

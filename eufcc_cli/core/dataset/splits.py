@@ -14,7 +14,7 @@ from eufcc_cli.core.dataset.division import Report, Shares, divide
 from eufcc_cli.core.dataset.split_memory import SplitMemory
 from eufcc_cli.core.errors import CollectError, DataError
 from eufcc_cli.core.files import SPLITS, Root, replace_file, sha256, write_text
-from eufcc_cli.core.locks import alone
+from eufcc_cli.core.locks import hold_lock
 from eufcc_cli.core.progress import SILENT, Progress
 from eufcc_cli.core.taxonomy.annotations import ID, IMAGE_URL, PROVIDER, read_table, write_table
 
@@ -77,7 +77,7 @@ def write_division(
     with progress.task("Dividing", None):
         parts, report = divide(table, shares, memory, same)
     targets = [root.table(name) for name in SPLITS]
-    lock = alone(root.data / ".fetch.lock", f"{root.data}: another `eufcc fetch` is at work here")
+    lock = hold_lock(root.data / ".fetch.lock", f"{root.data}: another `eufcc fetch` is at work here")
     with lock, tempfile.TemporaryDirectory(prefix=".splits.", dir=root.data) as staged:
         new = {root.table(name): Path(staged, f"{name}.csv") for name in parts}
         for name, part in parts.items():

@@ -22,7 +22,7 @@ from eufcc_cli.core.download.image_files import (
 from eufcc_cli.core.errors import CollectError
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.images.decode import FILE_ENDINGS
-from eufcc_cli.core.locks import alone
+from eufcc_cli.core.locks import hold_lock
 
 OK = "ok"
 PLACEHOLDER = "placeholder"
@@ -237,7 +237,7 @@ class Ledger(LedgerReader):
     def __init__(self, path: Path) -> None:
         self._held = ExitStack()
         self._held.enter_context(
-            alone(path.with_suffix(".lock"), f"{path}: another `eufcc download` is writing this ledger")
+            hold_lock(path.with_suffix(".lock"), f"{path}: another `eufcc download` is writing this ledger")
         )
         try:
             super().__init__(path)

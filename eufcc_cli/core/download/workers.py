@@ -1,45 +1,32 @@
-"""Processes that decode strangers' images, where a decoder that crashes or never ends takes nobody along.
-
-A pool as concurrent.futures has would do, but its threads and the event loop wait for each other's turn at
-every image; here the loop itself talks to the processes, and knows which call ended one.
-"""
+"""Processes that decode strangers' images, where a decoder that crashes or never ends takes nobody along."""
 
 import asyncio
 import itertools
 import os
-import sys
-from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections import deque
+import signal
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import suppress
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from eufcc_cli.core.download import worker
-from eufcc_cli.core.download.worker import LENGTH, pack_call, unpack
-from eufcc_cli.core.errors import CollectError, EufccError
+from pebble import ProcessExpired, ProcessPool
+
+from eufcc_cli.core.errors import CollectError
 
 T = TypeVar("T")
 Item = TypeVar("Item")
 Crashed = TypeVar("Crashed")
 
 _BATCH = 16
-_ON_THE_WAY = 4  # calls for each process: the next is there when one is done
-_LONGEST_CALL = 120.0  # seconds, after which a worker is ended
+_AHEAD = 4  # calls for each process: the next is there when one is done
+_LONGEST_CALL = 120.0  # seconds, after which a process is ended
 _MOST_CRASHES = 10  # in a row: then it is not the images' doing
-_ENVIRONMENT = {
-    # By default glibc gives the memory of every image back, only to ask for it again: a quarter of the time.
-    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
-    "MALLOC_TRIM_THRESHOLD_": str(64 << 20),
-    "OPENBLAS_NUM_THREADS": "1",  # else every process starts a thread for every core
-}
+_NICENESS = 5  # an event loop that has to wait for its turn keeps all the processes waiting
 
 
 class CrashError(Exception):
     """A call ended its process, or did not end."""
-
-
-class _LostError(Exception):
-    """A call was in a process that another call ended."""
 
 
 class Workers:
@@ -47,50 +34,50 @@ class Workers:
 
     def __init__(self, processes: int) -> None:
         self._processes = processes
-        self._workers: list[_Worker] = []
-        self._choosing = asyncio.Lock()
-        self._free = asyncio.Semaphore(_ON_THE_WAY * processes)
+        self._pool = self._start()
+        self._free = asyncio.Semaphore(_AHEAD * processes)
         self._crashes = 0
+
+    def _start(self) -> ProcessPool:
+        # Modules in the current folder must not come before the installed ones.
+        os.environ.setdefault("PYTHONSAFEPATH", "1")
+        return ProcessPool(self._processes, initializer=_prepare, context=get_context("spawn"))
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for process in self._workers:
-            await process.end()
+        self._pool.stop()
+        await asyncio.to_thread(self._pool.join)
 
     async def run(self, function: Callable[..., T], *arguments: Any) -> T:
-        """Call a function (of a module, on what `worker` can pack) in a process.
+        """Call a function of a module in a process.
 
-        Raises the EufccError it raises, or CrashError if it ends the process.
+        Raises what it raises, or CrashError if it ends the process.
         """
         async with self._free:
-            while True:
-                chosen = await self._choose()
+            for _ in range(_MOST_CRASHES):
+                pool = self._pool
                 try:
-                    value: T = await chosen.call(function, arguments)
-                except _LostError:
-                    continue
-                except CrashError:
+                    call = pool.schedule(function, arguments, timeout=_LONGEST_CALL)
+                    value: T = await asyncio.wrap_future(call)
+                except (ProcessExpired, TimeoutError) as error:
                     self._crashes += 1
                     if self._crashes < _MOST_CRASHES:
+                        raise CrashError from error
+                    break
+                except (BrokenProcessPool, RuntimeError):  # a process without a call was ended
+                    if pool.active:
                         raise
-                    raise CollectError(
-                        "the processes that decode images end unexpectedly, whatever the image",
-                        hint="perhaps memory is short: try fewer `workers` and a smaller `max_pixels`",
-                    ) from None
-                self._crashes = 0
-                return value
-
-    async def _choose(self) -> "_Worker":
-        """The process with the least to do; a new one, as long as all have something to do."""
-        async with self._choosing:
-            self._workers = [process for process in self._workers if process.alive]
-            least = min(self._workers, key=lambda process: process.calls, default=None)
-            if least is None or (least.calls and len(self._workers) < self._processes):
-                least = await _Worker.start()
-                self._workers.append(least)
-            return least
+                    if pool is self._pool:
+                        self._pool = self._start()
+                else:
+                    self._crashes = 0
+                    return value
+        raise CollectError(
+            "the processes that decode images end unexpectedly, whatever the image",
+            hint="perhaps memory is short: try fewer `workers` and a smaller `max_pixels`",
+        )
 
     async def each(
         self, function: Callable[..., Sequence[T]], items: Sequence[Item], *arguments: Any, crashed: Crashed
@@ -131,71 +118,12 @@ class Workers:
             return [pair for pairs in single for pair in pairs]
 
 
-class _Worker:
-    """A process and the calls it has not answered yet, in order."""
-
-    def __init__(self, process: Process) -> None:
-        self.alive = True
-        self._process = process
-        self._waiting: deque[asyncio.Future[Any]] = deque()
-        self._alarm: asyncio.TimerHandle | None = None
-        self._reading = asyncio.create_task(self._read())
-
-    @classmethod
-    async def start(cls) -> Self:
-        # Without -P, modules that lie in the current folder would come before the installed ones.
-        command = (sys.executable, "-P", "-m", worker.__name__)
-        return cls(
-            await asyncio.create_subprocess_exec(
-                *command, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, env=os.environ | _ENVIRONMENT
-            )
-        )
-
-    @property
-    def calls(self) -> int:
-        return len(self._waiting)
-
-    def call(self, function: Callable[..., Any], arguments: Sequence[Any]) -> asyncio.Future[Any]:
-        future = asyncio.get_running_loop().create_future()
-        self._waiting.append(future)
-        assert self._process.stdin is not None
-        # No need to wait: of these messages few are on the way, and large bodies travel as files.
-        with suppress(RuntimeError, OSError):  # it has ended: as soon as `_read` sees that, the call is lost
-            self._process.stdin.write(pack_call(function, arguments))
-        if len(self._waiting) == 1:
-            self._set_alarm()
-        return future
-
-    def _set_alarm(self) -> None:
-        if self._alarm is not None:
-            self._alarm.cancel()
-        loop = asyncio.get_running_loop()
-        self._alarm = loop.call_later(_LONGEST_CALL, self._process.kill) if self._waiting else None
-
-    async def _read(self) -> None:
-        assert self._process.stdout is not None
-        with suppress(EOFError, ConnectionError):
-            while True:
-                length = int.from_bytes(await self._process.stdout.readexactly(LENGTH))
-                done, *value = unpack(await self._process.stdout.readexactly(length))
-                future = self._waiting.popleft()
-                self._set_alarm()
-                if future.done():  # cancelled
-                    continue
-                if done:
-                    future.set_result(*value)
-                else:  # a message and a hint, or the traceback of a bug
-                    future.set_exception(EufccError(*value) if len(value) == 2 else RuntimeError(*value))
-        self.alive = False
-        for place, future in enumerate(self._waiting):
-            if not future.done():
-                future.set_exception(_LostError() if place else CrashError())
-        self._waiting.clear()
-        self._set_alarm()
-
-    async def end(self) -> None:
-        if self._process.returncode is None:
-            with suppress(ProcessLookupError):
-                self._process.kill()
-        await self._process.wait()
-        await self._reading
+def _prepare() -> None:
+    """Set up a process: it prints nothing, and only its parent reacts to Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with Path(os.devnull).open("wb") as nothing:
+        os.dup2(nothing.fileno(), 1)
+        os.dup2(nothing.fileno(), 2)
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # else every process starts a thread for every core
+    if hasattr(os, "nice"):
+        os.nice(_NICENESS)

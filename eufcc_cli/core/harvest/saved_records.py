@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Self
 
 from eufcc_cli.core.errors import CollectError
 from eufcc_cli.core.harvest.europeana import FIRST_CURSOR, Page, Search
-from eufcc_cli.core.locks import alone
+from eufcc_cli.core.locks import hold_lock
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS harvest (search TEXT NOT NULL);
@@ -61,7 +61,9 @@ class Records:
     def __init__(self, path: Path, search: Search, *, anew: bool = False) -> None:
         self.path = path
         self._held = ExitStack()
-        self._held.enter_context(alone(path.with_suffix(".lock"), f"{path}: another harvest is writing here"))
+        self._held.enter_context(
+            hold_lock(path.with_suffix(".lock"), f"{path}: another harvest is writing here")
+        )
         try:
             if anew:
                 for file in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):

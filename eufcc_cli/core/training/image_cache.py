@@ -18,7 +18,7 @@ from torch import Tensor
 from eufcc_cli.core.errors import ImageError, ModelError
 from eufcc_cli.core.files import Root, write_text
 from eufcc_cli.core.images.decode import max_pixels
-from eufcc_cli.core.locks import alone, is_held
+from eufcc_cli.core.locks import hold_lock, is_held
 from eufcc_cli.core.model.preprocessing import Preprocessing
 from eufcc_cli.core.progress import SILENT, Progress
 from eufcc_cli.core.training.data import Split, as_images
@@ -70,11 +70,11 @@ def build_cache(
     path = folder / f"{split.name}-{_key(split, preprocessing)}.npy"
     held = contextlib.ExitStack()
     busy = f"{folder}: another training packs the images of {split.name}"
-    with alone(folder / f"{split.name}.lock", busy, wait=True):
+    with hold_lock(folder / f"{split.name}.lock", busy, wait=True):
         bad = _filled(path, split, preprocessing, progress, workers)
         use = path.with_name(f"{path.stem}.{uuid.uuid4().hex}.use")
         held.callback(use.unlink, missing_ok=True)
-        held.enter_context(alone(use, f"{path}: in use"))
+        held.enter_context(hold_lock(use, f"{path}: in use"))
         # Mapped for itself alone ("c"), which file systems can that cannot share what is mapped.
         return CachedSquares(np.load(path, mmap_mode="c"), bad, held)
 

@@ -16,7 +16,7 @@ from torch import nn
 
 from eufcc_cli.core.errors import DataError, ModelError
 from eufcc_cli.core.files import Root
-from eufcc_cli.core.locks import alone
+from eufcc_cli.core.locks import hold_lock
 from eufcc_cli.core.machine import select_device, select_precision
 from eufcc_cli.core.model.checkpoint import save_config
 from eufcc_cli.core.model.clip import CLIP_METHODS
@@ -137,7 +137,7 @@ def train_run(
         on_epoch=on_epoch,
     )
     # A second training of that name would write over this one's model.
-    with alone(folder / ".lock", f"{folder} is being trained") if main else contextlib.nullcontext():
+    with hold_lock(folder / ".lock", f"{folder} is being trained") if main else contextlib.nullcontext():
         resumed = resume and (folder / STATE).is_file()
         if resumed:
             trainer.resume()

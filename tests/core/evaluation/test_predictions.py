@@ -154,7 +154,7 @@ def test_saved_scores_give_the_same_figures_when_read_back(root, tmp_path, endin
         assert results[0] == results[1]
 
 
-def test_parquet_files_that_are_not_ours_are_refused(root, split, tmp_path):
+def test_parquet_files_that_are_other_format_are_refused(root, split, tmp_path):
     source = random_source(root, "mine")
     path = tmp_path / "scores.parquet"
     save_predictions(path, source, [(split, source.scores(split))])

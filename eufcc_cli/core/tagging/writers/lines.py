@@ -7,21 +7,24 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from eufcc_cli.core.tagging.inputs import Input
+from eufcc_cli.core.tagging.records import Contradiction
 from eufcc_cli.core.tagging.selection import Suggestion
 from eufcc_cli.core.tagging.tagger import Result
-from eufcc_cli.core.tagging.writers.writer import Writer, not_ours
+from eufcc_cli.core.tagging.writers.writer import Writer, other_format
 
 PATH_SEPARATOR = " | "
 
 
-def as_json(result: Result, model: str, digest: str | None = None) -> dict[str, Any]:
+def as_json(result: Result, model: str | None, digest: str | None = None) -> dict[str, Any]:
     """One result as it stands in JSON (DESIGN.md), with the id where the image comes from a table."""
     content: dict[str, Any] = {"image": result.input.name}
     if result.input.id is not None:
         content["id"] = result.input.id
     if result.error is not None:
         return {**content, "error": result.error}
-    content["model"] = model
+    if model is not None:
+        content["model"] = model
     if digest is not None:
         content["digest"] = digest
     content["tags"] = {facet: [_tag(tag) for tag in tags] for facet, tags in result.tags.items()}
@@ -44,6 +47,35 @@ def _tag(suggestion: Suggestion) -> dict[str, Any]:
     if suggestion.kind is not None:
         content["kind"] = suggestion.kind
     return content
+
+
+def to_json(result: Result) -> str:
+    """All of a result as a line of JSON, from which `from_json` makes it again."""
+    item = result.input
+    content = {**as_json(result, None), "iri": item.iri, "item": item.item, "row": item.row}
+    return json.dumps(content, ensure_ascii=False) + "\n"
+
+
+def from_json(content: dict[str, Any]) -> Result:
+    """The result of a line of JSON, whose image is known by its name only.
+
+    Raises KeyError, TypeError, ValueError or AttributeError for any other content.
+    """
+    name = content["image"]
+    fields = {key: content[key] for key in ("id", "item", "row") if key in content}
+    item = Input(name, Path(name), content.get("iri", ""), **fields)
+    tags = {facet: [_suggestion(**tag) for tag in tags] for facet, tags in content.get("tags", {}).items()}
+    contradictions = {
+        facet: [
+            Contradiction(c["tag"], tuple(c["path"]), c["score"], _suggestion(**c["instead"])) for c in found
+        ]
+        for facet, found in content.get("contradictions", {}).items()
+    }
+    return Result(item, tags, content.get("error"), contradictions)
+
+
+def _suggestion(tag: str, path: list[str], score: float, kind: str | None = None) -> Suggestion:
+    return Suggestion(tag, tuple(path), score, kind)
 
 
 class JsonLines(Writer):
@@ -69,7 +101,7 @@ class JsonLines(Writer):
                     try:
                         keys.add(self._key_of(json.loads(text)))
                     except (ValueError, KeyError, TypeError) as error:
-                        raise not_ours(path, self.form, f"line {number}: {error}") from error
+                        raise other_format(path, self.form, f"line {number}: {error}") from error
         return keys
 
     def _is_frame(self, line: str) -> bool:
@@ -120,7 +152,7 @@ class Csv(Writer):
         with path.open(encoding="utf-8", newline="") as file:
             reader = csv.reader(file)
             if (found := next(reader, [])) != self.columns:
-                raise not_ours(path, "the CSV that `tag` writes", f"its columns are {', '.join(found)}")
+                raise other_format(path, "the CSV that `tag` writes", f"its columns are {', '.join(found)}")
             return {row[0] for row in reader}
 
 

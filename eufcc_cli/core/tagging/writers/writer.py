@@ -33,6 +33,6 @@ class Writer(ABC):
         )
 
 
-def not_ours(path: Path, form: str, reason: object) -> EufccError:
+def other_format(path: Path, form: str, reason: object) -> EufccError:
     """The error for a file that was to be continued and is not in this form."""
     return EufccError(f"`output` {path}: not {form}: {reason}", hint="choose another `output`, or delete it")

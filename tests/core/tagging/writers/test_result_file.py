@@ -1,6 +1,7 @@
 """A results file that grows, is cut short at every possible place, and goes on."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,10 @@ from hypothesis import strategies as st
 
 from eufcc_cli.core.errors import EufccError
 from eufcc_cli.core.tagging.inputs import Input
+from eufcc_cli.core.tagging.records import Contradiction
 from eufcc_cli.core.tagging.selection import Suggestion
 from eufcc_cli.core.tagging.tagger import Result
-from eufcc_cli.core.tagging.writers.lines import Csv, Json, JsonLines
+from eufcc_cli.core.tagging.writers.lines import Csv, Json, JsonLines, from_json, to_json
 from eufcc_cli.core.tagging.writers.result_file import ResultFile
 from eufcc_cli.core.tagging.writers.screen import Plain
 from eufcc_cli.core.tagging.writers.web_annotations import WebAnnotations
@@ -59,17 +61,34 @@ def run_until(path: Path, writer: Writer, numbers: list[int]) -> None:
 
 
 @pytest.mark.parametrize("form", WRITERS)
-def test_the_file_is_whole_after_every_result(tmp_path: Path, form: str) -> None:
+def test_json_lines_grow_and_other_formats_are_written_at_the_end(tmp_path: Path, form: str) -> None:
     path, writer = tmp_path / "out", WRITERS[form]()
+    lines = path if form == "jsonl" else tmp_path / "out.unfinished.jsonl"
     with ResultFile(path, writer, ASKED) as file:
         for number in range(6):
             file.write(result(number))
-            texts = [text for n in range(number + 1) if (text := writer.text(result(n)))]
-            assert path.read_text() == writer.head + writer.separator.join(texts) + writer.tail
-            if form in ("json", "webannotation"):
-                json.loads(path.read_text())
-    left = {"out"} if form != "webannotation" else {"out", ".out.unsaid"}
-    assert {entry.name for entry in tmp_path.iterdir()} == left
+            assert len(list(map(json.loads, lines.read_text().splitlines()))) == number + 1
+            assert path.exists() == (form == "jsonl")
+    texts = [text for number in range(6) if (text := writer.text(result(number)))]
+    assert path.read_text() == writer.head + writer.separator.join(texts) + writer.tail
+    assert [entry.name for entry in tmp_path.iterdir()] == ["out"]
+
+
+@given(
+    st.text(max_size=20),
+    st.none() | st.text(max_size=9),
+    st.lists(st.tuples(st.text(), st.floats(0, 1), st.sampled_from([None, "missing"])), max_size=3),
+    st.none() | st.text(min_size=1),
+)
+def test_a_result_survives_as_a_line(
+    name: str, image_id: str | None, tags: list[tuple[str, float, str | None]], error: str | None
+) -> None:
+    item = Input(name.replace("\0", ""), Path("x"), "file:///x", image_id, None, 7)
+    made = [Suggestion(tag, ("top", tag), score, kind) for tag, score, kind in tags]
+    doubt = {"m": [Contradiction("silk", ("textile", "silk"), 0.01, made[0])]} if made else {}
+    whole = Result(item, {} if error else {"m": made, "o": []}, error, {} if error else doubt)
+    again = from_json(json.loads(to_json(whole)))
+    assert replace(again, input=replace(again.input, source=item.source)) == whole
 
 
 @pytest.mark.parametrize("form", WRITERS)
@@ -82,17 +101,15 @@ def test_cut_anywhere_it_goes_on_to_the_same_file(
     whole, path = folder / "whole", folder / "out"
     run(whole, WRITERS[form](), list(range(8)))
     run_until(path, WRITERS[form](), list(range(data.draw(st.integers(0, 8)))))
-    journal = folder / ".out.unfinished"
-    # A kill or a lost power: the file and its journal may each end anywhere, or in rubbish.
-    for file in (path, journal):
-        content = file.read_bytes()
-        kept = data.draw(
-            st.integers(0 if file == path else journal.read_bytes().index(b"\n") + 1, len(content))
-        )
-        file.write_bytes(content[:kept] + data.draw(st.sampled_from([b"", b'{"torn', b"\0\0\0"])))
-    run(path, WRITERS[form](), list(range(8)))
+    # After a kill or a lost power the lines may end anywhere, or in rubbish.
+    lines = path if form == "jsonl" else folder / "out.unfinished.jsonl"
+    content = lines.read_bytes()
+    kept = content[: data.draw(st.integers(0, len(content)))]
+    lines.write_bytes(kept + data.draw(st.sampled_from([b"", b'{"torn', b"\0\0\0"])))
+    done = kept.count(b"\n") + (kept[-1:] == b"}")
+    assert run(path, WRITERS[form](), list(range(8))) in (list(range(done, 8)), list(range(done - 1, 8)))
     assert path.read_bytes() == whole.read_bytes()
-    assert not journal.exists()
+    assert sorted(entry.name for entry in folder.iterdir()) == ["out", "whole"]
 
 
 def test_going_on_computes_nothing_again_and_counts_old_failures(tmp_path: Path) -> None:
@@ -186,7 +203,7 @@ def test_skip_existing_that_is_killed_before_its_first_result_goes_on(tmp_path: 
 
 @pytest.mark.parametrize("form", ["jsonl", "json", "csv", "webannotation"])
 @pytest.mark.parametrize("killed_at", [None, 0, 1, 3])
-def test_skip_existing_knows_results_that_the_form_does_not_tell(
+def test_skip_existing_computes_only_what_the_file_does_not_hold(
     tmp_path: Path, form: str, killed_at: int | None
 ) -> None:
     """Failed, without suggestions, and with some; the first run and the second may be interrupted."""
@@ -195,25 +212,36 @@ def test_skip_existing_knows_results_that_the_form_does_not_tell(
         run_until(path, writer, [0, 1, 2, 3][:killed_at])
     assert run(path, writer, [0, 1, 2, 3]) == [0, 1, 2, 3][killed_at or 0 :]
     before = path.read_bytes()
-    failed = [1] if form == "webannotation" else []  # nothing tells of it: it is tried again
-    assert run(path, writer, [0, 1, 2, 3], skip_existing=True) == failed
-    with pytest.raises(Killed), ResultFile(path, writer, ASKED, skip_existing=True) as file:
-        file.write(result(6))
-        raise Killed
-    assert run(path, writer, [0, 1, 2, 3, 6, 8], skip_existing=True) == [*failed, 8]
-    assert run(path, writer, [0, 1, 2, 3, 6, 8], skip_existing=True) == failed
-    assert run(path, writer, [0, 1, 2, 3]) == [0, 1, 2, 3]
+    absent = [0, 1, 3] if form == "webannotation" else []  # which holds suggestions only
+    assert run(path, writer, [0, 1, 2, 3], skip_existing=True) == absent
     assert path.read_bytes() == before
+    with pytest.raises(Killed), ResultFile(path, writer, ASKED, skip_existing=True) as file:
+        file.write(result(5))
+        raise Killed
+    assert run(path, writer, [0, 1, 2, 3, 5, 8], skip_existing=True) == [*absent, 8]
+    expected = tmp_path / "expected"
+    run(expected, writer, [0, 1, 2, 3, 5, 8])
+    assert path.read_text() == expected.read_text()
 
 
-def test_what_is_not_told_is_known_of_that_file_only(tmp_path: Path) -> None:
-    path, writer = tmp_path / "out", WRITERS["webannotation"]()
-    run(tmp_path / "other", writer, [2, 8])
-    run(path, writer, [0, 1, 2])
-    (tmp_path / "other").replace(path)
-    assert run(path, writer, [0, 1, 2], skip_existing=True) == [0, 1]
-    (tmp_path / ".out.unsaid").write_text("[torn")
-    assert run(path, writer, [0, 1, 2], skip_existing=True) == [0, 1]
+def test_a_kill_after_the_last_step_but_one_adds_nothing_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "out"
+    run(path, Json("demo"), [2])
+    unlink = Path.unlink
+
+    def until_the_note(path: Path, missing_ok: bool = False) -> None:
+        if path.name == ".out.unfinished":
+            raise Killed
+        unlink(path, missing_ok)
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(Path, "unlink", until_the_note)
+        run(path, Json("demo"), [2, 4], skip_existing=True)
+    written = path.read_bytes()
+    assert run(path, Json("demo"), [2, 4], skip_existing=True) == []
+    assert path.read_bytes() == written
 
 
 @pytest.mark.parametrize("form", ["jsonl", "csv"])
