@@ -1,6 +1,5 @@
 """`eufcc fetch`: the published dataset, a drawn miniature, a harvest of Europeana, and its splits."""
 
-from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -11,14 +10,14 @@ from typer.core import TyperGroup
 from eufcc_cli import console
 from eufcc_cli.commands.common import SOME_FAILED
 from eufcc_cli.commands.fetch_table import table
+from eufcc_cli.commands.harvest_output import show_harvest
 from eufcc_cli.commands.splits_output import show_splits
 from eufcc_cli.core.files import Root
 
 if TYPE_CHECKING:
-    from eufcc_cli.core.harvest.harvesting import Harvest
+    pass
 
 _SERVERS = "Servers"
-_MOST_LISTED = 20
 
 
 class Split(StrEnum):
@@ -245,47 +244,9 @@ def europeana(
         force=force,
         progress=console.progress(),
     )
-    _tell_harvest(done, unmapped)
+    show_harvest(done, unmapped, by_api=True)
     if done.failed:
         raise typer.Exit(SOME_FAILED)
-
-
-def _tell_harvest(done: "Harvest", unmapped: Path | None) -> None:
-    rows = [
-        [facet, f"{images:,}", f"{images / done.images:.0%}", f"{tags:,}"]
-        for facet, (images, tags) in done.facets.items()
-    ]
-    console.line(f"{done.output}: {done.images:,} images, {done.untagged:,} without a tag")
-    columns = ["facet", "images", "share", "tags"]
-    console.table(columns, rows, numeric=columns[1:])
-    if done.foreign_names:
-        console.note(f"{done.foreign_names:,} tags have no label in the language asked for")
-    if done.unmapped:
-        console.note(
-            f"{len(done.unmapped):,} concepts became no tag" + (f": see {unmapped}" if unmapped else "")
-        )
-        if unmapped is None:
-            _list(
-                (
-                    f"  {each.value} {each.label} in {each.field}: {each.reason} ({count:,} records)"
-                    for each, count in done.unmapped.most_common()
-                ),
-                "--unmapped FILE lists them all",
-            )
-    if done.literals:
-        console.note(f"{done.literals:,} words have no URI (see --match-labels)")
-    if done.failed:
-        console.warn(f"{len(done.failed):,} records could not be had")
-        _list((f"  {record}: {reason}" for record, reason in done.failed.items()), "")
-
-
-def _list(lines: Iterable[str], rest: str) -> None:
-    """The first of many lines, and where the others are."""
-    every = list(lines)
-    for line in every[:_MOST_LISTED]:
-        console.note(line)
-    if len(every) > _MOST_LISTED:
-        console.note(f"  … and {len(every) - _MOST_LISTED:,} more" + (f" ({rest})" if rest else ""))
 
 
 @app.command("concepts")

@@ -1,28 +1,25 @@
 """`eufcc fetch table`: a museum's own export and photographs in, a collection out."""
 
-import csv
 import sys
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from eufcc_cli import console
 from eufcc_cli.commands.common import SOME_FAILED
-from eufcc_cli.commands.splits_output import show_splits
+from eufcc_cli.commands.fetch_dumps import fetch_dumps
+from eufcc_cli.commands.table_output import shortened, show_import, write_report
 from eufcc_cli.core.errors import EufccError
-from eufcc_cli.core.files import Root, atomic_open
+from eufcc_cli.core.files import Root
 
 if TYPE_CHECKING:
     from eufcc_cli.core.dataset.columns import Guess
-    from eufcc_cli.core.dataset.importing import Imported
     from eufcc_cli.core.dataset.profile import Profile
     from eufcc_cli.core.dataset.readers.export import Export
 
-_COLUMNS, _PHOTOS, _SPLITS = "Columns", "Photographs", "Splits"
-_MOST_LISTED = 20
+_COLUMNS, _PHOTOS, _SPLITS, _DUMPS = "Columns", "Photographs", "Splits", "ZIP files of EDM"
 
 
 def table(
@@ -119,6 +116,35 @@ def table(
             rich_help_panel=_COLUMNS,
         ),
     ] = None,
+    reusability: Annotated[
+        Literal["open", "restricted", "permission", "all"],
+        typer.Option(
+            help="Which rights: open is public domain, CC0, CC BY and CC BY-SA.", rich_help_panel=_DUMPS
+        ),
+    ] = "open",
+    theme: Annotated[
+        str | None,
+        typer.Option(
+            help="One theme: archaeology, art, fashion … By words in types, subjects and titles.",
+            rich_help_panel=_DUMPS,
+        ),
+    ] = None,
+    api_key: Annotated[
+        str,
+        typer.Option(
+            envvar="EUROPEANA_API_KEY",
+            show_default=False,
+            help="A key of Europeana's APIs, to ask about concepts that the dumps do not link to AAT.",
+            rich_help_panel=_DUMPS,
+        ),
+    ] = "",
+    entity_url: Annotated[
+        str,
+        typer.Option(envvar="EUFCC_ENTITY_URL", rich_help_panel=_DUMPS, help="Europeana's Entity API."),
+    ] = "https://api.europeana.eu/entity",
+    sparql_url: Annotated[
+        str, typer.Option(envvar="EUFCC_SPARQL_URL", rich_help_panel=_DUMPS, help="AAT's SPARQL endpoint.")
+    ] = "http://vocab.getty.edu/sparql.json",
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Use guessed columns without a question.")] = False,
     report: Annotated[
         Path | None,
@@ -171,13 +197,23 @@ def table(
     """
     from eufcc_cli.core.dataset.columns import ROLES, complete
     from eufcc_cli.core.dataset.division import Shares
-    from eufcc_cli.core.dataset.export_file import read_export
+    from eufcc_cli.core.dataset.export_file import kind_of, read_export
     from eufcc_cli.core.dataset.importing import import_table
     from eufcc_cli.core.dataset.profile import Profile, parse_facets, profile_file
+    from eufcc_cli.core.harvest.dumps import DumpFilter
+    from eufcc_cli.core.harvest.harvesting import Servers
     from eufcc_cli.core.taxonomy.annotations import check_facets
 
     root: Root = ctx.obj
     shares = Shares(val, test, ood, min_count, seed)
+    kinds = {kind_of(path) for path in exports}
+    if "zip" in kinds:
+        if len(kinds) > 1:
+            raise EufccError("ZIP files and other exports at once", hint="import them one after the other")
+        wanted = DumpFilter(tuple(provider or ()), reusability, theme)
+        servers = Servers(entity=entity_url.rstrip("/"), sparql=sparql_url.rstrip("/"))
+        fetch_dumps(root, exports, wanted, shares, lang or "en", api_key, servers, force=force, anew=anew)
+        return
     if provider is not None and len(provider) > 1:
         raise EufccError("`provider` names several columns", hint="several names are for ZIP files of EDM")
     kept = profile or profile_file(root)
@@ -213,8 +249,8 @@ def table(
         progress=console.progress(),
     )
     if report:
-        _write_report(done, report)
-    _show(done, root, report)
+        write_report(done, report)
+    show_import(done, root, report)
     if done.counts["unreadable"]:
         raise typer.Exit(SOME_FAILED)
 
@@ -224,7 +260,7 @@ def _accepted(guesses: "list[Guess]", export: "Export", mapping: "Profile", yes:
     console.note(f"{export.paths[0]}: {len(export):,} rows. Its columns seem to hold:")
     console.table(
         ["what", "column", "for example"],
-        [(guess.role, guess.column, "; ".join(map(_short, guess.examples))) for guess in guesses],
+        [(guess.role, guess.column, "; ".join(map(shortened, guess.examples))) for guess in guesses],
         to=console.err,
     )
     if yes:
@@ -240,45 +276,3 @@ def _accepted(guesses: "list[Guess]", export: "Export", mapping: "Profile", yes:
         "these columns are guessed, and nobody has confirmed them",
         hint="give `yes` to use them, or name the right ones: `id`, `facet=materials=COLUMN` …",
     )
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 40 else f"{text[:39]}…"
-
-
-def _write_report(done: "Imported", path: Path) -> None:
-    with atomic_open(path, "w") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["kind", "record", "file", "reason"])
-        writer.writerows((each.kind, each.record, each.file, each.reason) for each in done.problems)
-
-
-def _show(done: "Imported", root: Root, report: Path | None) -> None:
-    """The summary: coverage, splits, words without a term, rare terms, what was not found, what is next."""
-    console.line(f"{done.records:,} records, {done.images:,} images")
-    console.table(
-        ["facet", "records with a term", "share"],
-        [(facet, f"{count:,}", f"{count / done.records:.0%}") for facet, count in done.facets.items()],
-        numeric=["records with a term", "share"],
-    )
-    show_splits(done.division)
-    rare = [tag for tag in done.division.dropped if tag.instead]
-    if rare:
-        some = ", ".join(f"{tag.tag} → {tag.instead} ({tag.images})" for tag in rare[:_MOST_LISTED])
-        console.note(f"Too rare, and replaced by a broader term: {some}{_more(rare)}")
-    if done.unmatched:
-        words = ", ".join(f"{row.text} ({row.count})" for row in done.unmatched[:_MOST_LISTED])
-        console.note(f"The most frequent words that name no known term: {words}")
-        console.note(f"Give them terms in {root.terms} (column `term`), and give this command again.")
-    for kind, count in done.counts.items():
-        of_kind = [each.record or each.file for each in done.problems if each.kind == kind]
-        console.note(f"{kind}: {count:,} ({', '.join(map(_short, of_kind[:5]))}{_more(of_kind, 5)})")
-    if done.problems and report:
-        console.note(f"{report} lists them all.")
-    elif done.problems:
-        console.note("`report=FILE` lists them all.")
-    console.note(f"Next: eufcc --root {root.path} {'train' if done.pictures else 'download'}")
-
-
-def _more(listed: Sequence[object], shown: int = _MOST_LISTED) -> str:
-    return f" and {len(listed) - shown:,} more" if len(listed) > shown else ""

@@ -36,16 +36,24 @@ def table_rows(
             failed[item["id"]] = "it names no picture"
         else:
             mapper.add(item, None if shallow else record)
-            rows.append(_row(keyword, item, {} if shallow else record or {}, picture))
+            rows.append(describe(keyword, item, {} if shallow else record or {}, picture))
     for row, annotation in zip(rows, mapper.annotations(), strict=True):
-        row |= {
-            facet_column(facet): " $ ".join(" | ".join(path) for path in annotation.get(facet, ()))
-            for facet in FACETS
-        }
+        row |= annotation_cells(annotation)
     return rows, failed
 
 
-def _row(keyword: str, item: Mapping[str, Any], record: Mapping[str, Any], picture: str) -> dict[str, str]:
+def annotation_cells(annotation: Mapping[str, list[tuple[str, ...]]]) -> dict[str, str]:
+    """The facet columns of a row."""
+    return {
+        facet_column(facet): " $ ".join(" | ".join(path) for path in annotation.get(facet, ()))
+        for facet in FACETS
+    }
+
+
+def describe(
+    keyword: str, item: Mapping[str, Any], record: Mapping[str, Any], picture: str
+) -> dict[str, str]:
+    """A record's row without its annotations."""
     named = item["provider"] and not item["provider"].startswith(("http://", "https://"))
     provider = item["provider"] if named else record.get("provider") or item["provider"]
     rights = item["rights"] or record.get("rights", "")

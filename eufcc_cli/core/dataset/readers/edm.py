@@ -9,7 +9,7 @@ from typing import IO, Any
 
 from eufcc_cli.core.dataset.readers.export import Dialect, Export, text_frame
 from eufcc_cli.core.dataset.readers.lido import in_language, joined
-from eufcc_cli.core.dataset.readers.xml_source import XML_LANG, iterate, text_of
+from eufcc_cli.core.dataset.readers.xml_source import XML_LANG, NotWellFormed, iterate, text_of
 from eufcc_cli.core.errors import DataError
 
 RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
@@ -113,8 +113,11 @@ def _row(record: EdmRecord, language: str | None) -> list[str]:
     ]
 
 
-def zipped_records(path: Path) -> Iterator[EdmRecord]:
-    """The records of a ZIP file of EDM files, streamed; DataError for a damaged or hostile archive."""
+def zipped_records(path: Path, broken: dict[str, str] | None = None) -> Iterator[EdmRecord]:
+    """The records of a ZIP file of EDM files, streamed; DataError for a damaged or hostile archive.
+
+    A file in it that is not well-formed is left out, and added to `broken` with the reason.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
             for info in archive.infolist():
@@ -126,7 +129,12 @@ def zipped_records(path: Path) -> Iterator[EdmRecord]:
                         f"{name}: unpacks to {info.file_size >> 20:,} MB", hint="no EDM record is so long"
                     )
                 with archive.open(info) as file:
-                    yield from records(file, name)
+                    try:
+                        yield from records(file, name)
+                    except NotWellFormed as error:
+                        if broken is None:
+                            raise
+                        broken[name] = str(error).removeprefix(f"{name}: ")
     except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
         raise DataError(f"{path}: not a whole ZIP file: {error}", hint="download or copy it again") from error
 

@@ -11,6 +11,10 @@ from eufcc_cli.core.errors import DataError
 XML_LANG = "{http://www.w3.org/XML/1998/namespace}lang"
 
 
+class NotWellFormed(DataError):
+    """A document that is no XML."""
+
+
 def iterate(file: IO[bytes], name: str, tag: str | tuple[str, ...]) -> Iterator[Any]:
     """The elements of these tags, each whole, and forgotten when the next one is taken.
 
@@ -40,7 +44,7 @@ def iterate(file: IO[bytes], name: str, tag: str | tuple[str, ...]) -> Iterator[
     except etree.XMLSyntaxError as error:
         if "ntit" in str(error) or "amplification" in str(error):
             raise _declares_entities(name) from error
-        raise DataError(f"{name}: not well-formed XML: {error}", hint="export it again") from error
+        raise _not_well_formed(str(name), error) from error
 
 
 def root_tag(path: Path) -> str:
@@ -53,8 +57,13 @@ def root_tag(path: Path) -> str:
                 _check_entities(element, str(path))
                 return str(element.tag)
     except etree.XMLSyntaxError as error:
-        raise DataError(f"{path}: not well-formed XML: {error}", hint="export it again") from error
+        raise _not_well_formed(str(path), error) from error
     raise DataError(f"{path}: not an XML document", hint="export it again")
+
+
+def _not_well_formed(name: str, error: etree.XMLSyntaxError) -> NotWellFormed:
+    reason = " ".join(str(error.msg).split())
+    return NotWellFormed(f"{name}: not well-formed XML: {reason}", hint="export it again")
 
 
 def _check_entities(element: Any, name: str) -> None:

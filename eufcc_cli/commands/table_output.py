@@ -1,0 +1,59 @@
+"""How `eufcc fetch table` reports what became of an export."""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from eufcc_cli import console
+from eufcc_cli.commands.splits_output import show_splits
+from eufcc_cli.core.files import Root, atomic_open
+
+if TYPE_CHECKING:
+    from eufcc_cli.core.dataset.importing import Imported
+
+_MOST_LISTED = 20
+
+
+def shortened(text: str) -> str:
+    """A text for a cell of a table."""
+    return text if len(text) <= 40 else f"{text[:39]}…"
+
+
+def write_report(done: "Imported", path: Path) -> None:
+    """Write what was not found, or cannot be used, as CSV."""
+    with atomic_open(path, "w") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["kind", "record", "file", "reason"])
+        writer.writerows((each.kind, each.record, each.file, each.reason) for each in done.problems)
+
+
+def show_import(done: "Imported", root: Root, report: Path | None) -> None:
+    """The summary: coverage, splits, words without a term, rare terms, what was not found, what is next."""
+    console.line(f"{done.records:,} records, {done.images:,} images")
+    console.table(
+        ["facet", "records with a term", "share"],
+        [(facet, f"{count:,}", f"{count / done.records:.0%}") for facet, count in done.facets.items()],
+        numeric=["records with a term", "share"],
+    )
+    show_splits(done.division)
+    rare = [tag for tag in done.division.dropped if tag.instead]
+    if rare:
+        some = ", ".join(f"{tag.tag} → {tag.instead} ({tag.images})" for tag in rare[:_MOST_LISTED])
+        console.note(f"Too rare, and replaced by a broader term: {some}{_more(rare)}")
+    if done.unmatched:
+        words = ", ".join(f"{row.text} ({row.count})" for row in done.unmatched[:_MOST_LISTED])
+        console.note(f"The most frequent words that name no known term: {words}")
+        console.note(f"Give them terms in {root.terms} (column `term`), and give this command again.")
+    for kind, count in done.counts.items():
+        of_kind = [each.record or each.file for each in done.problems if each.kind == kind]
+        console.note(f"{kind}: {count:,} ({', '.join(map(shortened, of_kind[:5]))}{_more(of_kind, 5)})")
+    if done.problems and report:
+        console.note(f"{report} lists them all.")
+    elif done.problems:
+        console.note("`report=FILE` lists them all.")
+    console.note(f"Next: eufcc --root {root.path} {'train' if done.pictures else 'download'}")
+
+
+def _more(listed: Sequence[object], shown: int = _MOST_LISTED) -> str:
+    return f" and {len(listed) - shown:,} more" if len(listed) > shown else ""
