@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -57,8 +57,12 @@ class Decision:
 
     def line(self) -> str:
         """The decision as it stands in the file; what is None is left out."""
-        content = {name: value for name, value in asdict(self).items() if value is not None}
+        values = ((name, getattr(self, name)) for name in _FIELDS)
+        content = {name: value for name, value in values if value is not None}
         return json.dumps(content, ensure_ascii=False) + "\n"
+
+
+_FIELDS = tuple(field.name for field in fields(Decision))
 
 
 def now() -> str:

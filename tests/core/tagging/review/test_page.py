@@ -372,7 +372,7 @@ def test_text_can_be_read_and_everything_has_a_name(
             ]
             assert not poor
             nameless = person.page.evaluate(
-                """() => [...document.querySelectorAll("button, input, select, [role]")]
+                """() => [...document.querySelectorAll("button, input, select, [role]:not([role=status])")]
                   .filter((node) => node.offsetParent && node.getAttribute("aria-hidden") !== "true")
                   .filter((node) => !(node.getAttribute("aria-label") ?? node.getAttribute("aria-labelledby"))
                     && !node.textContent.trim() && !node.labels?.length)
