@@ -15,6 +15,7 @@ import typer
 
 from eufcc_cli import console
 from eufcc_cli.commands.common import SOME_FAILED, ModelLoader, existing_root, importing
+from eufcc_cli.commands.decided_output import check_decided_usage, write_decided
 from eufcc_cli.commands.options import (
     AddTag,
     AllowPrivateHosts,
@@ -164,8 +165,9 @@ def tag(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="The decisions file that --review appends to.",
-            show_default="SUGGESTIONS.decisions.jsonl",
+            help="With --review: the file to append decisions to. Without: write what it holds as accepted "
+            "and added, in --format csv, webannotation or sidecar; no model is needed.",
+            show_default="with --review, SUGGESTIONS.decisions.jsonl",
             rich_help_panel=_REVIEW,
         ),
     ] = None,
@@ -252,8 +254,12 @@ def tag(
         if (not images and table is None) or is_tagged(review, images or [], table, root):
             serve_review(review, root, decisions, reviewer, table, browser=browser)
             return
-    elif decisions is not None or reviewer is not None or not browser:
-        raise typer.BadParameter("--decisions, --reviewer and --no-browser go with --review SUGGESTIONS")
+    elif reviewer is not None or not browser:
+        raise typer.BadParameter("--reviewer and --no-browser go with --review SUGGESTIONS")
+    elif decisions is not None:
+        check_decided_usage(ctx.params)
+        write_decided(decisions, format_ or "", images or [], table, output, language, root)
+        return
     if output == Path("-"):
         output = ctx.params["output"] = None
     arguments = images or []

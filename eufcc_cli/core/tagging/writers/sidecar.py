@@ -32,10 +32,18 @@ _XMP = """\
 {paths}
     </rdf:Bag>
    </lr:hierarchicalSubject>
-  </rdf:Description>
+{contributors}  </rdf:Description>
  </rdf:RDF>
 </x:xmpmeta>
 <?xpacket end="w"?>
+"""
+
+_CONTRIBUTORS = """\
+   <dc:contributor>
+    <rdf:Bag>
+{people}
+    </rdf:Bag>
+   </dc:contributor>
 """
 
 
@@ -82,8 +90,14 @@ def is_current(path: Path, item: Input, creator: str) -> bool:
         return False
 
 
-def write_sidecar(path: Path, result: Result, creator: str, date: str) -> None:
-    """Write an image's suggestions as dc:subject and lr:hierarchicalSubject, whole or not at all."""
+def write_sidecar(
+    path: Path, result: Result, creator: str, date: str, contributors: Iterable[str] = ()
+) -> None:
+    """Write an image's suggestions as dc:subject and lr:hierarchicalSubject, whole or not at all.
+
+    contributors: the people who decided about them (dc:contributor).
+    """
+    people = _items(contributors)
     tags = [tag for tags in result.tags.values() for tag in tags]
     content = _XMP.format(
         tool=quoteattr(f"{_TOOL} {__version__}"),
@@ -91,6 +105,7 @@ def write_sidecar(path: Path, result: Result, creator: str, date: str) -> None:
         date=quoteattr(date),
         subjects=_items(tag.tag for tag in tags),
         paths=_items("|".join(tag.path) for tag in tags),
+        contributors=_CONTRIBUTORS.format(people=people) if people else "",
     )
     write_text(path, content)
 

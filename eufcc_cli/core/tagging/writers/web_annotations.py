@@ -33,7 +33,7 @@ class WebAnnotations(JsonLines):
         self._date = date
         self._uris = uris
         self._language = language
-        page = _uuid(digest, date)
+        page = urn(digest, date)
         self.head = f'{{"@context": "{CONTEXT}", "id": "{page}", "type": "AnnotationPage", "items": [\n'
 
     def text(self, result: Result) -> str:
@@ -47,7 +47,7 @@ class WebAnnotations(JsonLines):
         """One tagging annotation (W3C Web Annotation Data Model, 2017)."""
         return {
             "@context": CONTEXT,
-            "id": _uuid(item.iri, facet, tag.tag, self._digest),
+            "id": urn(item.iri, facet, tag.tag, self._digest),
             "type": "Annotation",
             "motivation": "tagging",
             "created": self._date,
@@ -84,6 +84,6 @@ class WebAnnotations(JsonLines):
         return line.endswith('"items": [') or line == "]}"
 
 
-def _uuid(*names: str) -> str:
+def urn(*names: str) -> str:
     """The same names have the same URN in every run."""
     return uuid.uuid5(uuid.NAMESPACE_URL, "\n".join(names)).urn

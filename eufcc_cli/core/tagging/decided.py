@@ -1,0 +1,113 @@
+"""What people decided, image by image, with the place of each tag: what is written to other systems."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from eufcc_cli.core.files import Root, visible
+from eufcc_cli.core.model.checkpoint import read_config
+from eufcc_cli.core.tagging.inputs import Input, file_iri, is_url
+from eufcc_cli.core.tagging.selection import Suggestion
+from eufcc_cli.core.tagging.tagger import Result
+from eufcc_cli.core.taxonomy.annotations import FACETS
+from eufcc_cli.core.taxonomy.decisions import Decision, Decisions
+from eufcc_cli.core.taxonomy.hierarchy import Hierarchy
+from eufcc_cli.core.taxonomy.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True, slots=True)
+class DecidedTag:
+    """A tag that a person accepted or added, with the names from the top down to it."""
+
+    facet: str
+    path: tuple[str, ...]
+    decision: Decision
+
+    @property
+    def tag(self) -> str:
+        return self.path[-1]
+
+
+@dataclass(slots=True)
+class DecidedImage:
+    """An image with the tags that people accepted or added."""
+
+    input: Input
+    tags: list[DecidedTag] = field(default_factory=list)
+
+    @property
+    def reviewers(self) -> list[str]:
+        return sorted({tag.decision.reviewer for tag in self.tags} - {""})
+
+    @property
+    def time(self) -> str:
+        """When the last of the decisions was made."""
+        return max((tag.decision.time for tag in self.tags), default="")
+
+    def result(self) -> Result:
+        """The same as a result of tagging; an added tag is certain."""
+        found: dict[str, list[Suggestion]] = {}
+        for tag in self.tags:
+            score = 1.0 if tag.decision.score is None else tag.decision.score
+            found.setdefault(tag.facet, []).append(Suggestion(tag.tag, tag.path, score))
+        return Result(self.input, found)
+
+
+def decided_images(
+    decisions: Decisions, places: "TagPlaces", inputs: Iterable[Input] | None = None
+) -> Iterator[DecidedImage]:
+    """The images with accepted or added tags: among the inputs, or all that the decisions name.
+
+    Tags come by facet, broader ones before narrower ones. Rejected tags are left out.
+    """
+    by_image = decisions.by_image()
+    for item in _named(decisions) if inputs is None else inputs:
+        known = by_image.get(item.id or item.name) or by_image.get(item.name, [])
+        tags = [DecidedTag(one.facet, places.path(one.facet, one.tag), one) for one in known if one.is_true]
+        if tags:
+            order = {facet: number for number, facet in enumerate(FACETS)}
+            tags.sort(key=lambda tag: (order.get(tag.facet, len(order)), tag.path))
+            yield DecidedImage(item, tags)
+
+
+def _named(decisions: Decisions) -> Iterator[Input]:
+    seen: set[str] = set()
+    for decision in decisions:
+        if decision.key.image not in seen:
+            seen.add(decision.key.image)
+            name = visible(decision.image)
+            iri = name if is_url(name) else file_iri(Path(name))
+            yield Input(name, Path(name), iri, decision.id)
+
+
+class TagPlaces:
+    """Where tags stand: in the root's label files, else in the vocabularies of the models named."""
+
+    def __init__(self, root: Root, models: Iterable[str] = ()) -> None:
+        self._trees: Mapping[str, Hierarchy] = {
+            facet: Hierarchy.read(root.label_file(facet), facet)
+            for facet in FACETS
+            if root.label_file(facet).is_file()
+        }
+        self._vocabularies = [
+            Vocabulary.from_json(read_config(root.run(name)).get("vocabulary"))
+            for name in sorted(set(models))
+            if (root.run(name) / "config.json").is_file()
+        ]
+
+    def path(self, facet: str, tag: str) -> tuple[str, ...]:
+        """The names from the top down to a tag; the tag alone where its place is not known."""
+        tree = self._trees.get(facet)
+        if tree is not None and tag in tree:
+            return tree.path(tag)
+        for vocabulary in self._vocabularies:
+            tags = vocabulary.facets.get(facet)
+            if tags is not None and tag in tags.index:
+                return tags.path(tags.index[tag])
+        return (tag,)
+
+
+def tag_places(decisions: Decisions, root: Root) -> TagPlaces:
+    """Where the tags of decisions stand."""
+    models = {name for one in decisions if one.model for name in one.model.split("+")}
+    return TagPlaces(root, (name for name in models if "/" not in name and "\\" not in name))
