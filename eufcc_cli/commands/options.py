@@ -74,8 +74,13 @@ Phrase = Annotated[
     ),
 ]
 Names = Annotated[
-    Path | None,
-    _clip(help="Display names of the tags, in another language, say: a CSV file with columns tag,name."),
+    str | None,
+    _clip(
+        metavar="LANGUAGE|FILE",
+        help="What tags are called in texts: tags (themselves), a language such as fr, or a CSV file with "
+        "columns tag,name.",
+        show_default="English, where they have English names; that of the training",
+    ),
 ]
 AddTag = Annotated[
     list[str] | None,

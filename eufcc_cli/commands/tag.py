@@ -37,6 +37,7 @@ from eufcc_cli.core.errors import EufccError
 from eufcc_cli.core.files import sha256
 
 if TYPE_CHECKING:
+    from eufcc_cli.core.model.tagging_model import TaggingModel
     from eufcc_cli.core.tagging.inputs import Input
     from eufcc_cli.core.tagging.records import Catalogue
     from eufcc_cli.core.tagging.selection import Choice
@@ -330,16 +331,19 @@ def _tagger(names: list[str] | None, choice: "Choice", load: ModelLoader, compil
         from eufcc_cli.core.model.checkpoint import newest_run
         from eufcc_cli.core.tagging.tagger import Tagger, compile_network
 
-    if not names:
-        newest = newest_run(load.root)
-        names = [newest]
+    if names:
+        models = [load(name) for name in names]
+    elif newest := newest_run(load.root):
         console.note(f"model: {newest}, the newest in {load.root.runs}")
-    tagger = Tagger([load(name) for name in names], choice, load.root)
+        models = [load(newest)]
+    else:
+        models = [_untrained(load)]
+    tagger = Tagger(models, choice, load.root)
     load.refuse_unused()
     if compiled:
         for model in tagger.models:
             compile_network(model)
-    if tagger.calibration is None:
+    if tagger.calibration is None and names:
         console.warn(
             f"{tagger.name} is not calibrated, its scores are the method's own; "
             f"`eufcc evaluate --calibrate {tagger.spec}` makes them probabilities"
@@ -347,6 +351,26 @@ def _tagger(names: list[str] | None, choice: "Choice", load: ModelLoader, compil
     for facet in tagger.chooser.unreachable:
         console.warn(f"{facet}: too few validation images to promise so much: all of its tags are suggested")
     return tagger
+
+
+def _untrained(load: ModelLoader) -> "TaggingModel":
+    """The published CLIP model that tags images where there is no trained one."""
+    from eufcc_cli.core.errors import ModelError
+    from eufcc_cli.core.model import zero_shot
+
+    console.note(
+        f"no trained model in {load.root.runs}: {zero_shot.DEFAULT} without any training, fetched once from "
+        f"the hub ({zero_shot.DEFAULT_MEGABYTES} MB, licence {zero_shot.DEFAULT_LICENCE}); its scores are "
+        "CLIP's own. `eufcc train` on your own table gives a better model"
+    )
+    try:
+        return load(zero_shot.DEFAULT)
+    except ModelError as error:
+        raise ModelError(
+            f"no trained model in {load.root.runs}, and {error}",
+            hint="without the hub: train on your own table with `eufcc train`; or give a trained model's "
+            "folder, `model=FOLDER`; or CLIP weights in a file, `model=clip:ViT-B-32-256` and `weights=FILE`",
+        ) from error
 
 
 def _sink(

@@ -17,6 +17,7 @@ import pandas as pd
 import torch
 from accelerate import Accelerator
 
+from eufcc_cli.core.files import Root
 from eufcc_cli.core.model.clip.clip_network import ClipNetwork
 from eufcc_cli.core.model.clip.towers import create_clip
 from eufcc_cli.core.taxonomy.vocabulary import FacetVocabulary, Targets, Vocabulary
@@ -60,7 +61,7 @@ def split(words: Vocabulary) -> Split:
 def ours(config: TrainConfig, squares: np.ndarray, folder: Path) -> Callable[[], object]:
     words = vocabulary()
     part = split(words)
-    model = new_clip_model(config, "bench", words)
+    model = new_clip_model(config, "bench", words, Root(Path()))
     model.network.to(memory_format=torch.channels_last)
     data = (part, CachedSquares(squares, {}))
     trainer = ClipTrainer(model, config, folder, data, data, accelerator=Accelerator(cpu=True))
@@ -135,7 +136,7 @@ def main(rounds: int = 7) -> None:
         print(f"{name:54}{len(squares) / seconds:10.0f}{share:10.2f}")
 
     words = vocabulary()
-    network = new_clip_model(plain, "bench", words).network.eval()
+    network = new_clip_model(plain, "bench", words, Root(Path())).network.eval()
     assert isinstance(network, ClipNetwork)
     tokenizer, encoded = network.tokenizer, Counter[str]()
 

@@ -24,6 +24,7 @@ from typer.testing import CliRunner
 
 from eufcc_cli.cli import app
 from eufcc_cli.core.taxonomy.annotations import FACETS, facet_column
+from eufcc_cli.core.taxonomy.names import glossary
 from tests.commands.hostile import make_images
 from tests.conftest import Run
 from tests.peak import peak_memory
@@ -689,3 +690,48 @@ def test_a_model_without_calibration_says_so_and_can_get_one(
         assert fitted["images"] == values["images"]
         assert fitted["temperature"] == pytest.approx(values["temperature"], rel=1e-3)
         assert fitted["thresholds"].keys() == values["thresholds"].keys()
+
+
+def test_without_a_model_or_a_hub_three_ways_out_are_named(
+    eufcc: Callable[..., subprocess.CompletedProcess[str]], pictures: list[Path], tmp_path: Path
+) -> None:
+    done = eufcc("tag", pictures[0], cwd=tmp_path, env={"HF_HOME": str(tmp_path / "hub")})
+    assert done.returncode == 1 and not done.stdout
+    first, *_, error, hint = done.stderr.splitlines()
+    assert "605 MB, licence MIT" in first
+    assert error.startswith("error: no trained model in runs, and ViT-B-32-256/datacomp_s34b_b86k")
+    assert all(way in hint for way in ("`eufcc train`", "--model FOLDER", "--weights FILE"))
+
+
+def test_clip_needs_no_root(
+    eufcc: Callable[..., subprocess.CompletedProcess[str]], pictures: list[Path], tmp_path: Path
+) -> None:
+    """Random weights, but the real vocabulary: the published tags of EUFCC-340K by their English names."""
+    from safetensors.torch import save_file
+
+    from eufcc_cli.core.model.clip.towers import create_clip
+
+    clip, _ = create_clip("clip_mini", pretrained=False)
+    weights = tmp_path / "mini.safetensors"
+    save_file(clip.state_dict(), weights)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    done = eufcc(
+        "tag",
+        pictures[0],
+        "--model",
+        "clip:clip_mini",
+        "--weights",
+        weights,
+        "--top",
+        3,
+        "--threshold",
+        0,
+        cwd=empty,
+    )
+    assert done.returncode == 0, done.stderr
+    tags = json.loads(done.stdout)["tags"]
+    assert {facet: len(found) for facet, found in tags.items()} == dict.fromkeys(
+        ("objectTypes", "materials", "classifications", "subjects"), 3
+    )
+    assert all(tag["tag"] in glossary()[facet] for facet, found in tags.items() for tag in found)

@@ -90,17 +90,11 @@ def find_model(spec: str, root: Root) -> Path:
     raise ModelError(f"{spec}: no such model in {root.runs}, and no such folder", hint=hint)
 
 
-def newest_run(root: Root) -> str:
-    """The name of the run whose training ended last; raises ModelError where there is none."""
+def newest_run(root: Root) -> str | None:
+    """The name of the run whose training ended last, None where there is no trained model."""
     runs = [path.parent for path in root.runs.glob(f"*/{CONFIG}") if (path.parent / WEIGHTS).is_file()]
     finished = [run for run in runs if _is_finished(run)]
-    if not finished:
-        raise ModelError(
-            f"no trained model in {root.runs}",
-            hint="train one with `eufcc train`, or name one that is elsewhere: `model=FOLDER`, "
-            "`model=hf-hub:ORGANISATION/NAME`",
-        )
-    return max(finished, key=lambda run: (run / CONFIG).stat().st_mtime).name
+    return max(finished, key=lambda run: (run / CONFIG).stat().st_mtime).name if finished else None
 
 
 def _is_finished(run: Path) -> bool:
@@ -155,7 +149,7 @@ def load_model(
             )
         wording = Wording.from_json(config["method_options"]) if method in CLIP_METHODS else None
     if wording is not None:  # what the user says about the texts may be wrong where the files are right
-        config["method_options"] = texts.wording(wording, vocabulary).to_json()
+        config["method_options"] = texts.wording(wording, vocabulary, root).to_json()
         vocabulary = texts.vocabulary(vocabulary)
     network: nn.Module
     with _reading(folder / CONFIG):

@@ -1,19 +1,25 @@
-"""CLIP models as they are published, for the tags of a collection root: no training at all."""
+"""CLIP models as they are published, for the tags of a collection root or EUFCC-340K: no training at all."""
 
 from pathlib import Path
 
 import torch
 
-from eufcc_cli.core.errors import DataError
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.machine import select_device, select_precision
 from eufcc_cli.core.model.clip.clip_network import ClipNetwork
-from eufcc_cli.core.model.clip.prompts import TextOptions, Wording
+from eufcc_cli.core.model.clip.prompts import TextOptions, Wording, english_names
 from eufcc_cli.core.model.clip.towers import clip_preprocessing, clip_tokenizer, create_clip
 from eufcc_cli.core.model.tagging_model import CLIP, TaggingModel, build_methods, keep_embeddings
 from eufcc_cli.core.taxonomy.annotations import read_table
 from eufcc_cli.core.taxonomy.hierarchy import root_trees
+from eufcc_cli.core.taxonomy.names import glossary_trees
 from eufcc_cli.core.taxonomy.vocabulary import Vocabulary, training_vocabulary
+
+DEFAULT = "clip:ViT-B-32-256/datacomp_s34b_b86k"
+"""What tags images where nothing is trained: CLIP ViT-B/32 at 256 px, trained on DataComp-1B
+(Gadre et al. 2023), the best published zero-shot accuracy among the models of its speed."""
+DEFAULT_LICENCE = "MIT"
+DEFAULT_MEGABYTES = 605
 
 
 def zero_shot_model(
@@ -28,7 +34,7 @@ def zero_shot_model(
     name = spec.removeprefix(CLIP)
     target = select_device(device)
     vocabulary = root_vocabulary(root)
-    wording = texts.wording(Wording(), vocabulary)
+    wording = texts.wording(Wording(names=english_names(vocabulary, root)), vocabulary, root)
     vocabulary = texts.vocabulary(vocabulary)
     clip, architecture = create_clip(name, weights=weights)
     network = ClipNetwork(clip, clip_tokenizer(name, architecture), wording.texts(vocabulary))
@@ -48,14 +54,13 @@ def zero_shot_model(
 
 
 def root_vocabulary(root: Root) -> Vocabulary:
-    """The tags that a model trained in the root would have; without a training split those of its label
-    files, or of all its tables."""
+    """The tags that a model trained in the root would have.
+
+    Without a training split they are those of its label files, else those of all its tables, else those of
+    EUFCC-340K.
+    """
     if root.table("train").is_file():
         return training_vocabulary(root, read_table(root.table("train")))
-    vocabulary = Vocabulary.from_trees(root_trees(root))
-    if not vocabulary.facets:
-        raise DataError(
-            f"{root.labels}: no label files, and no tables in {root.data}: which tags are to be scored?",
-            hint=f"run `eufcc --root {root.path} fetch` first, or give the `root` that has them",
-        )
-    return vocabulary
+    return Vocabulary.from_trees(
+        {f: tree for f, tree in root_trees(root).items() if len(tree)} or glossary_trees()
+    )

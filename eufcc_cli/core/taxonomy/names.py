@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
@@ -120,18 +120,37 @@ def glossary() -> Mapping[str, Mapping[str, ByLanguage]]:
     return found
 
 
+def glossary_trees() -> dict[str, Hierarchy]:
+    """The label trees of EUFCC-340K as published, for those who have no label files.
+
+    >>> glossary_trees()["materials"].path("fusta")
+    ('material vegetal', 'fusta')
+    """
+    trees: dict[str, Hierarchy] = {}
+    for row in _glossary_rows():
+        *above, tag = row["path"].split(" | ")
+        tree = trees.setdefault(row["facet"], Hierarchy(row["facet"]))
+        tree.add(tag, above[-1] if above else None)
+    return trees
+
+
 def names_of(root: Root, trees: Mapping[str, Hierarchy]) -> Names:
-    """The names of a root's tags: those of labels/names.csv, then those of the glossary.
+    """The names of the tags of some trees: those of labels/names.csv, then those of the glossary."""
+    return names_of_paths(root, {facet: [tree.path(tag) for tag in tree] for facet, tree in trees.items()})
+
+
+def names_of_paths(root: Root, paths: Mapping[str, Iterable[tuple[str, ...]]]) -> Names:
+    """The same for tags that are given by their paths, general to specific.
 
     The glossary counts where every name on a tag's path is a published tag of the facet, so that a word of
     another language that happens to be spelled like a Catalan tag is not mistaken for it.
     """
     names = read_names(root.names)
-    for facet, tree in trees.items():
+    for facet, found in paths.items():
         known = glossary().get(facet, {})
-        for tag in tree:
-            if all(name in known for name in tree.path(tag)):
-                for language, texts in known[tag].items():
+        for path in found:
+            if all(name in known for name in path):
+                for language, texts in known[path[-1]].items():
                     for text in texts:
-                        names.add(facet, tag, language, text)
+                        names.add(facet, path[-1], language, text)
     return names

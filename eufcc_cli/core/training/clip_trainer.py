@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from eufcc_cli.core.files import Root
 from eufcc_cli.core.model.clip.clip_network import LARGEST_SCALE, ClipNetwork
 from eufcc_cli.core.model.clip.contrastive import Features, cached_gradients, contrastive_loss
-from eufcc_cli.core.model.clip.prompts import Captions, TextOptions, Wording, trained_prompts
+from eufcc_cli.core.model.clip.prompts import Captions, TextOptions, Wording, english_names, trained_prompts
 from eufcc_cli.core.model.clip.towers import clip_preprocessing, clip_tokenizer, create_clip
 from eufcc_cli.core.model.tagging_model import TaggingModel, build_methods
 from eufcc_cli.core.taxonomy.vocabulary import Vocabulary
@@ -20,14 +21,15 @@ from eufcc_cli.core.training.config import TrainConfig
 from eufcc_cli.core.training.trainer import Trainer
 
 
-def new_clip_model(config: TrainConfig, name: str, vocabulary: Vocabulary) -> TaggingModel:
+def new_clip_model(config: TrainConfig, name: str, vocabulary: Vocabulary, root: Root) -> TaggingModel:
     """A model to be trained by one of the CLIP methods, as its settings say; raises ModelError, DataError."""
     assert config.backbone is not None
-    files = [None if file is None else Path(file) for file in (config.prompts, config.names, config.weights)]
-    options = TextOptions(prompts=files[0], phrase=config.text, names=files[1])
-    wording = options.wording(Wording(trained_prompts(config.method)), vocabulary)
+    prompts, weights = (None if file is None else Path(file) for file in (config.prompts, config.weights))
+    options = TextOptions(prompts=prompts, phrase=config.text, names=config.names)
+    wording = Wording(trained_prompts(config.method), names=english_names(vocabulary, root))
+    wording = options.wording(wording, vocabulary, root)
     clip, architecture = create_clip(
-        config.backbone, pretrained=config.pretrained, weights=files[2], image_size=config.image_size
+        config.backbone, pretrained=config.pretrained, weights=weights, image_size=config.image_size
     )
     if config.lock_image:
         clip.lock_image_tower()  # type: ignore[operator]

@@ -168,10 +168,11 @@ class TrainConfig:
     )
     names: str | None = setting(
         None,
-        "Display names of the tags: a CSV file with columns tag,name.",
+        "What tags are called in texts: tags (themselves), a language, or a CSV file with columns tag,name.",
         panel=_CLIP,
         methods=CLIP_METHODS,
-        metavar="FILE",
+        metavar="LANGUAGE|FILE",
+        default_text="English, where they have English names",
     )
     equal_captions: bool = setting(
         True,

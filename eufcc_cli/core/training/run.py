@@ -112,7 +112,11 @@ def train_run(
                 hint="training and validation need tags that the label files, or train.csv, know",
             )
     counts = {facet: np.bincount(t.indices, minlength=t.size) for facet, t in split.targets.items()}
-    model = new_clip_model(config, name, vocabulary) if clip else _new_model(config, name, vocabulary, counts)
+    model = (
+        new_clip_model(config, name, vocabulary, root)
+        if clip
+        else _new_model(config, name, vocabulary, counts)
+    )
     # What `evaluate` and `tag` compute by default here: figures and calibration are of those very scores.
     model.precision = select_precision("auto", device, inference=True)
     with accelerator.main_process_first():  # one process builds the cache, the others find it

@@ -7,6 +7,7 @@ prompts has its tags' embeddings averaged over them (Radford et al. 2021, sectio
 
 import csv
 import logging
+import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,11 +18,16 @@ from typing import Any
 import numpy as np
 
 from eufcc_cli.core.errors import DataError
+from eufcc_cli.core.files import Root
 from eufcc_cli.core.taxonomy.annotations import FACETS
+from eufcc_cli.core.taxonomy.names import names_of_paths
 from eufcc_cli.core.taxonomy.vocabulary import FacetVocabulary, Targets, Vocabulary
 
 log = logging.getLogger("eufcc")
 
+TAGS = "tags"
+"""As `names`: the tags themselves, in their own language."""
+_LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]+)?")
 PLACEHOLDER = "{tag}"
 BARE: Mapping[str, tuple[str, ...]] = MappingProxyType(dict.fromkeys(FACETS, (PLACEHOLDER,)))
 """No prompt at all: the phrase alone."""
@@ -125,15 +131,19 @@ class TextOptions:
 
     prompts: Path | None = None
     phrase: str | None = None
-    names: Path | None = None
+    names: str | None = None
+    """TAGS, a language, or a CSV file; None: English names where the tags have some."""
     added: tuple[str, ...] = ()
     """Further tags, TERM (in every facet) or FACET:TERM."""
 
     def __bool__(self) -> bool:
         return self != TextOptions()
 
-    def wording(self, wording: Wording, vocabulary: Vocabulary) -> Wording:
-        """The wording with what the user says about it. Raises DataError for a file that will not do."""
+    def wording(self, wording: Wording, vocabulary: Vocabulary, root: Root) -> Wording:
+        """The wording with what the user says about it; raises DataError for a file that cannot be used.
+
+        `names` are those of the root's labels/names.csv and of the glossary, or of a file.
+        """
         if self.prompts is not None:
             wording = replace(wording, prompts={**wording.prompts, **read_prompts(self.prompts)})
         if self.phrase is not None:
@@ -141,7 +151,7 @@ class TextOptions:
                 raise DataError(f"`text` {self.phrase}: no such choice", hint=f"choose {', '.join(PHRASES)}")
             wording = replace(wording, phrase=self.phrase)
         if self.names is not None:
-            wording = replace(wording, names=read_names(self.names, vocabulary))
+            wording = replace(wording, names=text_names(self.names, vocabulary, root))
         return wording
 
     def vocabulary(self, vocabulary: Vocabulary) -> Vocabulary:
@@ -157,6 +167,37 @@ class TextOptions:
                 if tag not in tags.index:
                     facets[name] = FacetVocabulary((*tags.tags, tag), (*tags.parents, -1))
         return Vocabulary(facets)
+
+
+def text_names(names: str, vocabulary: Vocabulary, root: Root) -> dict[str, dict[str, str]]:
+    """{facet: {tag: name}} as the setting `names` says: TAGS for none, a language such as en, or a CSV file.
+
+    Raises DataError where it is no file, and no tag has a name in such a language.
+    """
+    if names == TAGS:
+        return {}
+    if not _LANGUAGE.fullmatch(names):
+        return read_names(Path(names), vocabulary)
+    paths = {facet: [tags.path(i) for i in range(len(tags))] for facet, tags in vocabulary.facets.items()}
+    known = names_of_paths(root, paths)
+    found = {
+        facet: {tag: name for tag in tags.tags if (name := known.of(facet, tag, names)) not in (None, tag)}
+        for facet, tags in vocabulary.facets.items()
+    }
+    if not any(known.of(facet, tag, names) for facet, tags in vocabulary.facets.items() for tag in tags.tags):
+        raise DataError(
+            f"`names` {names}: no tag has a name in this language",
+            hint=f"write names into {root.names}, or give {TAGS} for the tags themselves",
+        )
+    return {facet: given for facet, given in found.items() if given}
+
+
+def english_names(vocabulary: Vocabulary, root: Root) -> dict[str, dict[str, str]]:
+    """The English names of a vocabulary's tags, none where no tag has any: what CLIP was trained on."""
+    try:
+        return text_names("en", vocabulary, root)
+    except DataError:
+        return {}
 
 
 def read_names(path: Path, vocabulary: Vocabulary) -> dict[str, dict[str, str]]:

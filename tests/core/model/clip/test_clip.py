@@ -435,7 +435,7 @@ def test_a_tag_that_no_image_had_is_scored(tiny, clip_root, eufcc):
     [
         ("clip:ViT-Q-99/openai", {}, "no model ViT-Q-99"),
         ("clip-1-tag", {"prompts": Path("none.toml")}, "none.toml"),
-        ("clip-1-tag", {"names": Path("none.csv")}, "none.csv"),
+        ("clip-1-tag", {"names": "none.csv"}, "none.csv"),
         ("clip-1-tag", {"phrase": "poem"}, "`text` poem"),
     ],
 )

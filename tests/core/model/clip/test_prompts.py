@@ -1,20 +1,25 @@
 import logging
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from eufcc_cli.core.errors import DataError
+from eufcc_cli.core.files import Root
 from eufcc_cli.core.model.clip.prompts import (
     BARE,
     PROMPTS,
     Captions,
     TextOptions,
     Wording,
+    english_names,
     read_names,
     read_prompts,
+    text_names,
     trained_prompts,
 )
 from eufcc_cli.core.taxonomy.annotations import FACETS
+from eufcc_cli.core.taxonomy.names import Names, write_names
 from eufcc_cli.core.taxonomy.vocabulary import FacetVocabulary, Targets, Vocabulary
 
 VOCABULARY = Vocabulary(
@@ -93,7 +98,7 @@ def test_prompts_of_a_file_replace_those_of_the_facets_it_names(tmp_path):
     file = tmp_path / "prompts.toml"
     file.write_text('materials = ["made of {tag}", "{tag}"]\nsubjects = "it shows {tag}"\n')
     assert read_prompts(file) == {"materials": ("made of {tag}", "{tag}"), "subjects": ("it shows {tag}",)}
-    texts = TextOptions(prompts=file).wording(Wording(), VOCABULARY).texts(VOCABULARY)
+    texts = TextOptions(prompts=file).wording(Wording(), VOCABULARY, Root(Path())).texts(VOCABULARY)
     assert texts["materials"][0] == ("made of metal", "metal")
     assert texts["objectTypes"][1] == ("an image of vase",)
 
@@ -156,7 +161,7 @@ def test_names_that_will_not_do_are_refused(tmp_path, content, message):
 
 def test_an_unknown_phrase_is_refused():
     with pytest.raises(DataError, match="`text` title"):
-        TextOptions(phrase="title").wording(Wording(), VOCABULARY)
+        TextOptions(phrase="title").wording(Wording(), VOCABULARY, Root(Path()))
 
 
 def test_options_say_whether_they_say_anything(tmp_path):
@@ -209,3 +214,22 @@ def test_one_tag_is_set_into_a_prompt_of_its_own_facet():
 def test_tags_are_scored_by_the_texts_that_training_has_shown():
     assert trained_prompts("clip-1-tag") == trained_prompts("clip-all-tags") == BARE
     assert trained_prompts("clip-1-tag-prompt") == PROMPTS
+
+
+CATALAN = Vocabulary(
+    {"materials": FacetVocabulary(("material vegetal", "fusta", "unobtainium"), (-1, 0, -1))}
+)
+
+
+def test_published_tags_are_called_by_their_names(tmp_path):
+    root = Root(tmp_path)
+    assert english_names(CATALAN, root) == {
+        "materials": {"material vegetal": "plant material", "fusta": "wood"}
+    }
+    assert text_names("de", CATALAN, root)["materials"]["fusta"] == "Holz"
+    assert text_names("tags", CATALAN, root) == {}
+    with pytest.raises(DataError, match="`names` nl: no tag has a name in this language"):
+        text_names("nl", CATALAN, root)
+    write_names(root.names, Names({"materials": {"fusta": {"nl": ["hout"]}}}))
+    assert text_names("nl", CATALAN, root) == {"materials": {"fusta": "hout"}}
+    assert english_names(Vocabulary({"materials": FacetVocabulary(("stone",), (-1,))}), root) == {}
