@@ -110,7 +110,7 @@ app.command("download", cls=download.Command, short_help="Images, verified, into
     download.download
 )
 app.command("trees", short_help="Label trees: draw, count, check, export.")(trees.trees)
-app.command("train", short_help="A model that tags images.")(train.train)
+app.command("train", cls=train.Command, short_help="A model that tags images.")(train.command)
 app.command("evaluate", short_help="The paper's table for your models.")(evaluate.evaluate)
 app.command("tag", short_help="Suggestions for images.")(tag.tag)
 

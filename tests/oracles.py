@@ -183,7 +183,9 @@ def method_scores(method, parents, z, stop=False):
     return [math.prod(own[above] for above in path_of(tag, parents)) for tag in tags]
 
 
-def method_loss(method, parents, z, true, counts=None, stop=False, gamma_pos=0.0, gamma_neg=2.0, clip=0.05):
+def method_loss(
+    method, parents, z, true, counts=None, stop=False, gamma_pos=0.0, gamma_neg=2.0, asl_clip=0.05
+):
     """The loss of one image in one facet; `true` is its set of true tags."""
     tags = range(len(parents))
     if not true:
@@ -197,7 +199,7 @@ def method_loss(method, parents, z, true, counts=None, stop=False, gamma_pos=0.0
         terms = []
         for tag in tags:
             p = sigmoid_of(z[tag])
-            q = max(p - clip, 0)
+            q = max(p - asl_clip, 0)
             positive = (1 - p) ** gamma_pos * math.log(p)
             terms.append(-positive if tag in true else -(q**gamma_neg) * math.log(1 - q))
     elif method == "multilabel-coherent":

@@ -54,6 +54,13 @@ def existing_root(ctx: typer.Context, photos: Iterable[Path] | None = None) -> R
     return replace(root, photos=tuple(folder.resolve() for folder in photos or ()))
 
 
+def _reads_texts(method: str) -> bool:
+    from eufcc_cli.core.model.methods import find_method
+    from eufcc_cli.core.model.zero_shot import ZERO_SHOT
+
+    return method == ZERO_SHOT or find_method(method).reads_texts
+
+
 @dataclass
 class ModelLoader:
     """Loads models as the options above say."""
@@ -76,10 +83,12 @@ class ModelLoader:
 
     def refuse_unused(self) -> None:
         """Raise an error where options about CLIP models are given, and no loaded model takes them."""
-        if self.texts and not any(method.startswith("clip") for method in self.methods):
+        from eufcc_cli.core.model.zero_shot import ZERO_SHOT
+
+        if self.texts and not any(_reads_texts(method) for method in self.methods):
             raise EufccError(
                 f"--prompts, --text, --names, --add-tag: {', '.join(self.methods)} reads no texts",
                 hint="give a run of `eufcc train --method clip-1-tag`, say, or clip:ViT-B-32/openai",
             )
-        if self.weights and "clip-zero-shot" not in self.methods:
+        if self.weights and ZERO_SHOT not in self.methods:
             raise EufccError("--weights: only clip:NAME takes any", hint="give clip:ViT-B-32, say")

@@ -9,7 +9,17 @@ from rich.text import Text
 
 from eufcc_cli import console
 from eufcc_cli.commands.common import SOME_FAILED, ModelLoader, existing_root, importing, is_given
-from eufcc_cli.commands.options import Decoders, Device, Names, Photos, Phrase, Precision, Prompts, Weights
+from eufcc_cli.commands.options import (
+    Decoders,
+    Device,
+    Names,
+    Photos,
+    Phrase,
+    Plugin,
+    Precision,
+    Prompts,
+    Weights,
+)
 from eufcc_cli.core.errors import EufccError
 from eufcc_cli.core.files import Root, write_text
 from eufcc_cli.core.progress import Progress
@@ -25,7 +35,7 @@ _WHAT, _TRUST, _WHERE, _OUT, _MACHINE = "What is scored", "Trust", "Where it fai
 
 _FITTING = {
     "runs", "calibrate", "photos", "ensemble", "batch_size", "device", "precision", "workers", "keep_scores",
-    "weights", "prompts", "text", "names",
+    "weights", "prompts", "text", "names", "plugin",
 }  # fmt: skip
 """The parameters that --calibrate heeds."""
 
@@ -164,6 +174,7 @@ def evaluate(
     prompts: Prompts = None,
     text: Phrase = None,
     names: Names = None,
+    plugin: Plugin = None,
 ) -> None:
     """Measure models on annotated images, as the EUFCC-340K paper does.
 
@@ -188,7 +199,9 @@ def evaluate(
         from eufcc_cli.core.evaluation.results import Measures
         from eufcc_cli.core.evaluation.score_sources import open_sources, spoken_of
         from eufcc_cli.core.model.clip.prompts import TextOptions
+        from eufcc_cli.core.model.plugins import load_plugins
 
+    load_plugins(plugin or ())
     first = processes.join()[0] == 0
     splits = [] if calibrate else [read_split(root, name) for name in split or _test_splits(root)]
     fitted_on = None if weights_from == "equal" else read_split(root, weights_from)

@@ -1,14 +1,15 @@
 """Option types that commands share, and options made from settings."""
 
+import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from eufcc_cli.console import with_options
-from eufcc_cli.core.settings import Setting, setting_types, settings_of
+from eufcc_cli.core.settings import Declared
 
 _MACHINE, _CLIP = "Machine", "CLIP models"
 
@@ -91,41 +92,51 @@ AddTag = Annotated[
 ]
 
 
+Plugin = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="MODULE",
+        envvar="EUFCC_PLUGIN",
+        help="Import a Python module, or .py file, that registers methods or timm backbones (repeatable).",
+    ),
+]
+
+
 # --- Options made from settings -----------------------------------------------------------------------
 
 
-def with_settings(config: type) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Give a command's function, which takes `**settings`, an option for every setting of a dataclass."""
+def with_settings(command: Callable[..., Any], settings: Mapping[str, Declared]) -> Callable[..., Any]:
+    """A command's function, which takes `**settings`, with an option for every setting."""
 
-    def extend(command: Callable[..., Any]) -> Callable[..., Any]:
-        signature = inspect.signature(command)
-        own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
-        types = setting_types(config)
-        made = [
-            inspect.Parameter(
-                name,
-                inspect.Parameter.KEYWORD_ONLY,
-                default=field.default,
-                annotation=Annotated[types[name], _option(name, field.default, about)],
-            )
-            for name, (field, about) in settings_of(config).items()
-        ]
-        own = [p.replace(kind=p.KEYWORD_ONLY) for p in own]
-        main = [p for p in made if p.annotation.__metadata__[0].rich_help_panel is None]
-        rest = [p for p in made if p not in main]
-        command.__signature__ = signature.replace(parameters=[*main, *own, *rest])  # type: ignore[attr-defined]
-        return command
+    @functools.wraps(command)
+    def extended(**given: Any) -> Any:
+        return command(**given)
 
-    return extend
+    own = [p for p in inspect.signature(command).parameters.values() if p.kind is not p.VAR_KEYWORD]
+    own = [p.replace(kind=p.KEYWORD_ONLY) for p in own]
+    made = [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=declared.default,
+            annotation=Annotated[declared.type, _option(declared)],
+        )
+        for name, declared in settings.items()
+    ]
+    main = [p for p in made if settings[p.name].about.panel is None]
+    rest = [p for p in made if settings[p.name].about.panel is not None]
+    extended.__signature__ = inspect.Signature([*main, *own, *rest])  # type: ignore[attr-defined]
+    return extended
 
 
-def _option(name: str, default: Any, about: Setting) -> Any:
-    option = option_of(name)
-    spellings, listed = _Spellings(), len(about.choices) > 5
+def _option(declared: Declared) -> Any:
+    about, spellings, listed = declared.about, _Spellings(), len(declared.about.choices) > 5
     text = f"{about.help} One of {', '.join(about.choices)}." if listed else about.help
+    if about.methods and len(about.methods) < 3:
+        text = f"{', '.join(about.methods)}: {text[:1].lower()}{text[1:]}"
     return typer.Option(
         # A switch that is off needs no other to turn it off.
-        *([option] if default is False else []),
+        *([option_of(declared.name)] if declared.default is False else []),
         help=with_options(text, spellings),
         rich_help_panel=about.panel,
         metavar=f"[{'|'.join(about.choices)}]" if about.choices and not listed else about.metavar,

@@ -26,6 +26,7 @@ from eufcc_cli.commands.options import (
     Names,
     Photos,
     Phrase,
+    Plugin,
     Precision,
     Prompts,
     Weights,
@@ -232,6 +233,7 @@ def tag(
     prompts: Prompts = None,
     text: Phrase = None,
     names: Names = None,
+    plugin: Plugin = None,
 ) -> None:
     """Suggest tags for images: the term, where it stands in the thesaurus, how probable it is.
 
@@ -243,10 +245,12 @@ def tag(
     from eufcc_cli.core.download.prefetch import Fetcher, Picture
     from eufcc_cli.core.http.politeness import Politeness
     from eufcc_cli.core.model.clip.prompts import TextOptions
+    from eufcc_cli.core.model.plugins import load_plugins
     from eufcc_cli.core.tagging.inputs import count, is_url, listed
     from eufcc_cli.core.tagging.selection import Choice
 
     root = existing_root(ctx, photos)
+    load_plugins(plugin or ())
     if review is not None:
         check_review_usage(ctx.params)
         output = review

@@ -1,14 +1,16 @@
 """`eufcc train`: settings in, a model in runs/NAME out."""
 
+import itertools
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from eufcc_cli import console
 from eufcc_cli.commands.common import SOME_FAILED, existing_root, importing, is_given
-from eufcc_cli.commands.options import Photos, with_settings
+from eufcc_cli.commands.options import Photos, Plugin, with_settings
 from eufcc_cli.core.errors import EufccError
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.training.config import TrainConfig
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
     from eufcc_cli.core.training.run import Plan, Trained
 
 
-@with_settings(TrainConfig)
 def train(
     ctx: typer.Context,
     name: Annotated[
@@ -36,6 +37,7 @@ def train(
     ] = None,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write TensorBoard events.")] = False,
     photos: Photos = None,
+    plugin: Plugin = None,
     **settings: Any,
 ) -> None:
     """Train a model on the root's train split and keep the best by val.
@@ -91,6 +93,28 @@ def train(
             console.note(f"Exported to {export}")
         if trained.unreadable:
             raise typer.Exit(SOME_FAILED)
+
+
+class Command(TyperCommand):
+    """Has an option for every setting of every method, also of those that plugins bring."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        from eufcc_cli.core.model.plugins import load_installed_methods, load_plugins
+
+        named = [value for option, value in itertools.pairwise(args) if option == "--plugin"]
+        named += [argument.partition("=")[2] for argument in args if argument.startswith("--plugin=")]
+        load_plugins(named or os.environ.get("EUFCC_PLUGIN", "").split())
+        load_installed_methods()
+        if TrainConfig.settings().keys() - {param.name for param in self.params}:
+            again = typer.Typer(add_completion=False)
+            again.command()(with_settings(train, TrainConfig.settings()))
+            made = typer.main.get_command(again)
+            self.params = [*made.params, *(param for param in self.params if not param.expose_value)]
+            self.callback = made.callback
+        return super().parse_args(ctx, args)
+
+
+command = with_settings(train, TrainConfig.settings())
 
 
 _COMMAND: dict[str, type] = {

@@ -21,13 +21,15 @@ class Setting:
     help: str
     panel: str | None = None
     """The heading under which the command's help lists it."""
-    choices: tuple[str, ...] = ()
+    choices: Collection[str] = ()
     above: float | None = None
     minimum: float | None = None
     below: float | None = None
     maximum: float | None = None
     methods: tuple[str, ...] = ()
-    """The methods that take it; all where empty."""
+    """The methods whose own setting it is; none where it is one of all."""
+    vision_only: bool = False
+    """Whether CLIP methods do not take it."""
     default_text: str | None = None
     """The default in words, where it depends on other settings."""
     metavar: str | None = None
@@ -68,40 +70,57 @@ class Setting:
         return "be a finite number"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Declared:
+    """A setting as its dataclass declares it."""
+
+    name: str
+    type: Any
+    """bool, int, float or str, or one of them or None."""
+    default: Any
+    about: Setting
+
+
 def setting(default: Any, help: str, **about: Any) -> Any:
     """A dataclass field that is a setting; `about` are the further fields of `Setting`."""
     return dataclasses.field(default=default, metadata={"setting": Setting(help=help, **about)})
 
 
-def settings_of(config: Any) -> Mapping[str, tuple[dataclasses.Field[Any], Setting]]:
-    """The settings among the fields of a dataclass (or an object of it), by name, in their order."""
+def settings_of(config: Any) -> dict[str, Declared]:
+    """The settings among the fields of a dataclass, or of an object of it, by name, in their order."""
+    if not dataclasses.is_dataclass(config):
+        return {}
     return {
-        field.name: (field, field.metadata["setting"])
+        field.name: Declared(
+            name=field.name,
+            type=_type(config if isinstance(config, type) else type(config), field),
+            default=field.default,
+            about=field.metadata["setting"],
+        )
         for field in dataclasses.fields(config)
         if "setting" in field.metadata
     }
 
 
-def setting_types(config: type) -> dict[str, Any]:
-    """The types of a dataclass's settings: bool, int, float or str, or one of them or None."""
-    hints = get_type_hints(config)
-    return {name: hints[name] for name in settings_of(config)}
+def _type(config: type, field: "dataclasses.Field[Any]") -> Any:
+    """The field's type, also where `from __future__ import annotations` has made it a text."""
+    if not isinstance(field.type, str):
+        return field.type
+    owner = next(base for base in config.__mro__ if field.name in vars(base).get("__annotations__", {}))
+    alone = type("", (), {"__annotations__": {field.name: field.type}, "__module__": owner.__module__})
+    return get_type_hints(alone)[field.name]
 
 
-def check_settings(config: Any, method: str) -> None:
-    """Raise ModelError for the first setting whose value cannot work, or that `method` does not take."""
-    for name, (field, about) in settings_of(config).items():
-        value = getattr(config, name)
+def check_settings(config: Any) -> None:
+    """Raise ModelError for the first setting of a dataclass whose value cannot work."""
+    for name, declared in settings_of(config).items():
+        value, about = getattr(config, name), declared.about
         if problem := about.problem(value):
             hint = f"choose {', '.join(about.choices)}" if about.choices else None
             raise ModelError(f"`{name}` {value}: {problem}", hint=hint)
-        if about.methods and method not in about.methods and value != field.default:
-            raise ModelError(
-                f"`{name}`: not an option of {method}", hint=f"it is one of {', '.join(about.methods)}"
-            )
 
 
-def typed_settings(values: Mapping[str, Any], types: Mapping[str, Any], source: str) -> dict[str, Any]:
+def typed_settings(values: Mapping[str, Any], known: Mapping[str, Declared], source: str) -> dict[str, Any]:
     """Settings from a mapping (a configuration file), keys with dashes or underscores.
 
     Raises ModelError, naming `source`, for an unknown key or a value of the wrong type.
@@ -109,11 +128,11 @@ def typed_settings(values: Mapping[str, Any], types: Mapping[str, Any], source: 
     settings = {}
     for key, value in values.items():
         name = key.replace("-", "_")
-        if name not in types:
-            near = difflib.get_close_matches(name, types, n=3)
-            hint = f"did you mean {', '.join(near)}?" if near else "known: " + ", ".join(sorted(types))
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=3)
+            hint = f"did you mean {', '.join(near)}?" if near else "known: " + ", ".join(sorted(known))
             raise ModelError(f"{source}: unknown setting {key}", hint=hint)
-        settings[name] = _typed(value, types[name], f"{source}: {key}")
+        settings[name] = _typed(value, known[name].type, f"{source}: {key}")
     return settings
 
 

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from eufcc_cli.core.model.methods import METHODS, FacetMethod
+from eufcc_cli.core.model.methods import METHODS, Method
 from eufcc_cli.core.taxonomy.vocabulary import FacetVocabulary
 
 TAGS = {"objectTypes": 894, "materials": 269, "classifications": 33, "subjects": 7}
@@ -55,7 +55,7 @@ class LoopedNodes(nn.Module):
 class Heads(nn.Module):
     """One linear head and one method for each facet, from features to the loss of a batch."""
 
-    def __init__(self, features: int, methods: list[FacetMethod | LoopedNodes]) -> None:
+    def __init__(self, features: int, methods: list[Method | LoopedNodes]) -> None:
         super().__init__()
         self.methods = nn.ModuleList(methods)
         self.heads = nn.ModuleList(nn.Linear(features, method.outputs) for method in methods)
@@ -84,12 +84,13 @@ def main(rounds: int = 15) -> None:
     counts = [rng.geometric(0.01, tags) for tags in TAGS.values()]
     truths = [torch.from_numpy(rng.random((BATCH, tags)) < 3 / tags) for tags in TAGS.values()]
 
-    kinds: dict[str, list[FacetMethod | LoopedNodes]] = {
+    kinds: dict[str, list[Method | LoopedNodes]] = {
         name: [
             method.for_facet(vocabulary, count)
             for vocabulary, count in zip(vocabularies, counts, strict=True)
         ]
         for name, method in METHODS.items()
+        if not method.reads_texts
     }
     kinds["loop over parents"] = [LoopedNodes(vocabulary) for vocabulary in vocabularies]
 

@@ -6,6 +6,8 @@ Source: Net et al., EUFCC-340K: A faceted hierarchical dataset for metadata anno
 
 from eufcc_cli.core.dataset.published import REVISIONS
 from eufcc_cli.core.files import Root, git_blob_id
+from eufcc_cli.core.model.methods import METHODS
+from eufcc_cli.core.model.zero_shot import ZERO_SHOT
 
 METRICS = ("r_precision", "acc@1", "acc@10", "avg_rp")
 
@@ -32,18 +34,6 @@ PUBLISHED: dict[str, dict[str, dict[str, float]]] = {
 }
 """{row of the paper: {split: {metric: figure}}}, in the paper's order."""
 
-_METHODS = {
-    "multilabel": "Multi-label",
-    "softmax": "Softmax",
-    "softmax-wce": "Softmax (WCE)",
-    "hsoftmax-levels": "H-Softmax (levels)",
-    "hsoftmax-nodes": "H-Softmax (nodes)",
-    "clip-zero-shot": "CLIP zero-shot",
-    "clip-1-tag": "CLIP 1 tag",
-    "clip-all-tags": "CLIP all tags",
-    "clip-1-tag-prompt": "CLIP 1 tag prompt",
-}
-
 
 def published_row(method: str) -> str | None:
     """The row of the paper that a method, or an ensemble's methods joined by `+`, belongs beside.
@@ -56,9 +46,15 @@ def published_row(method: str) -> str | None:
     members = sorted(method.split("+"))
     if members == ["multilabel", "softmax"]:
         return "Ensemble: ML+S"
-    if len(members) == 3 and members[0].startswith("clip") and members[1:] == ["multilabel", "softmax"]:
+    if len(members) == 3 and _reads_texts(members[0]) and members[1:] == ["multilabel", "softmax"]:
         return "Ens: ML+S+CLIP"
-    return _METHODS.get(method)
+    if method == ZERO_SHOT:
+        return "CLIP zero-shot"
+    return METHODS[method].paper if method in METHODS else None
+
+
+def _reads_texts(method: str) -> bool:
+    return method == ZERO_SHOT or (method in METHODS and METHODS[method].reads_texts)
 
 
 def revision_of(root: Root) -> str:

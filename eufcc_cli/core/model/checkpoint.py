@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import chain
@@ -18,11 +19,10 @@ from torch.overrides import TorchFunctionMode
 from eufcc_cli.core.errors import EufccError, ModelError
 from eufcc_cli.core.files import Root, write_bytes, write_text
 from eufcc_cli.core.machine import select_device, select_precision
-from eufcc_cli.core.model.clip import CLIP_METHODS
 from eufcc_cli.core.model.clip.clip_network import ClipNetwork
 from eufcc_cli.core.model.clip.prompts import TextOptions, Wording
 from eufcc_cli.core.model.clip.towers import build_clip, clip_tokenizer
-from eufcc_cli.core.model.methods import METHODS, FacetMethod
+from eufcc_cli.core.model.methods import Method, find_method
 from eufcc_cli.core.model.network import Network, create_backbone
 from eufcc_cli.core.model.preprocessing import Preprocessing
 from eufcc_cli.core.model.tagging_model import (
@@ -139,21 +139,18 @@ def load_model(
     folder = find_model(spec, root)
     config = read_config(folder)
     target = select_device(device)
-    with _reading(folder / CONFIG):
+    with _reading(folder / CONFIG, config):
         vocabulary = Vocabulary.from_json(config["vocabulary"])
         preprocessing = Preprocessing.from_json(config["preprocessing"])
         method = config["method"]
-        if method not in (*METHODS, *CLIP_METHODS):
-            raise ModelError(
-                f"method {method}: unknown", hint="known: " + ", ".join((*METHODS, *CLIP_METHODS))
-            )
-        wording = Wording.from_json(config["method_options"]) if method in CLIP_METHODS else None
+        clip = find_method(method).reads_texts
+        wording = Wording.from_json(config["method_options"]) if clip else None
     if wording is not None:  # what the user says about the texts may be wrong where the files are right
         config["method_options"] = texts.wording(wording, vocabulary, root).to_json()
         vocabulary = texts.vocabulary(vocabulary)
     network: nn.Module
-    with _reading(folder / CONFIG):
-        if method in CLIP_METHODS:
+    with _reading(folder / CONFIG, config):
+        if clip:
             network, methods = clip_parts(config, vocabulary)
         else:
             network = _unfilled_network(config, vocabulary)
@@ -180,7 +177,7 @@ def load_model(
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[None]:
+def _reading(path: Path, config: dict[str, Any]) -> Iterator[None]:
     """Let every error in what a configuration says name that file."""
     try:
         yield
@@ -190,10 +187,12 @@ def _reading(path: Path) -> Iterator[None]:
         ) from error
     except EufccError as error:
         hint = error.hint or "the file is damaged: train or copy the model again"
+        if absent := [name for name in map(str, config.get("plugins") or ()) if name not in sys.modules]:
+            hint = f"the model was trained with `plugin={absent[0]}`: add that, if you trust that module"
         raise ModelError(f"{path}: {error}", hint=hint) from error
 
 
-def clip_parts(config: dict[str, Any], vocabulary: Vocabulary) -> tuple[ClipNetwork, dict[str, FacetMethod]]:
+def clip_parts(config: dict[str, Any], vocabulary: Vocabulary) -> tuple[ClipNetwork, dict[str, Method]]:
     """The network of a CLIP model's configuration, with random weights, and what its outputs mean."""
     texts = Wording.from_json(config["method_options"]).texts(vocabulary)
     tokenizer = clip_tokenizer(config["backbone"], config["clip"])
@@ -203,7 +202,7 @@ def clip_parts(config: dict[str, Any], vocabulary: Vocabulary) -> tuple[ClipNetw
 def _network(config: dict[str, Any], vocabulary: Vocabulary) -> nn.Module:
     options = config.get("method_options", {})
     outputs = {
-        facet: METHODS[config["method"]].for_facet(tags, **options).outputs
+        facet: find_method(config["method"]).for_facet(tags, **options).outputs
         for facet, tags in vocabulary.facets.items()
     }
     size = config.get("training", {}).get("image_size")

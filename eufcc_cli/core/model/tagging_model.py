@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from eufcc_cli.core.files import Root, sha256
 from eufcc_cli.core.model.clip.clip_network import ClipNetwork
-from eufcc_cli.core.model.methods import METHODS, FacetMethod
+from eufcc_cli.core.model.methods import Method, find_method
 from eufcc_cli.core.model.preprocessing import Preprocessing
 from eufcc_cli.core.taxonomy.vocabulary import Vocabulary
 
@@ -31,7 +31,7 @@ class TaggingModel:
     vocabulary: Vocabulary
     network: nn.Module
     """Normalised images [B, 3, size, size] -> {facet: logits [B, outputs]}."""
-    methods: dict[str, FacetMethod]
+    methods: dict[str, Method]
     preprocessing: Preprocessing
     config: dict[str, Any] = field(default_factory=dict)
     folder: Path | None = None
@@ -67,9 +67,9 @@ class TaggingModel:
 
 def build_methods(
     method: str, vocabulary: Vocabulary, counts: dict[str, Any] | None = None, **options: Any
-) -> dict[str, FacetMethod]:
+) -> dict[str, Method]:
     """The method of every facet of a vocabulary."""
-    made = METHODS[method]
+    made = find_method(method)
     return {
         facet: made.for_facet(tags, None if counts is None else counts[facet], **options)
         for facet, tags in vocabulary.facets.items()

@@ -20,6 +20,8 @@ DEFAULT = "clip:ViT-B-32-256/datacomp_s34b_b86k"
 (Gadre et al. 2023), the best published zero-shot accuracy among the models of its speed."""
 DEFAULT_LICENCE = "MIT"
 DEFAULT_MEGABYTES = 605
+ZERO_SHOT = "clip-zero-shot"
+"""The method of a model that nothing was trained for."""
 
 
 def zero_shot_model(
@@ -41,7 +43,7 @@ def zero_shot_model(
     methods = build_methods("softmax", vocabulary)
     model = TaggingModel(
         name=spec,
-        method="clip-zero-shot",
+        method=ZERO_SHOT,
         vocabulary=vocabulary,
         network=network.to(target).to(memory_format=torch.channels_last).eval(),
         methods={facet: method.to(target) for facet, method in methods.items()},

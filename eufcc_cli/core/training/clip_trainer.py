@@ -13,8 +13,16 @@ from torch import Tensor, nn
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.model.clip.clip_network import LARGEST_SCALE, ClipNetwork
 from eufcc_cli.core.model.clip.contrastive import Features, cached_gradients, contrastive_loss
-from eufcc_cli.core.model.clip.prompts import Captions, TextOptions, Wording, english_names, trained_prompts
+from eufcc_cli.core.model.clip.prompts import (
+    BARE,
+    PROMPTS,
+    Captions,
+    TextOptions,
+    Wording,
+    english_names,
+)
 from eufcc_cli.core.model.clip.towers import clip_preprocessing, clip_tokenizer, create_clip
+from eufcc_cli.core.model.methods import ClipMethod
 from eufcc_cli.core.model.tagging_model import TaggingModel, build_methods
 from eufcc_cli.core.taxonomy.vocabulary import Vocabulary
 from eufcc_cli.core.training.config import TrainConfig
@@ -24,18 +32,21 @@ from eufcc_cli.core.training.trainer import Trainer
 def new_clip_model(config: TrainConfig, name: str, vocabulary: Vocabulary, root: Root) -> TaggingModel:
     """A model to be trained by one of the CLIP methods, as its settings say; raises ModelError, DataError."""
     assert config.backbone is not None
-    prompts, weights = (None if file is None else Path(file) for file in (config.prompts, config.weights))
-    options = TextOptions(prompts=prompts, phrase=config.text, names=config.names)
-    wording = Wording(trained_prompts(config.method), names=english_names(vocabulary, root))
+    method = config.own_method()
+    assert isinstance(method, ClipMethod)
+    files = (getattr(method, "prompts", None), config.weights)
+    prompts, weights = (None if file is None else Path(file) for file in files)
+    options = TextOptions(prompts=prompts, phrase=method.text, names=method.names)
+    wording = Wording(PROMPTS if method.prompted else BARE, names=english_names(vocabulary, root))
     wording = options.wording(wording, vocabulary, root)
     clip, architecture = create_clip(
         config.backbone, pretrained=config.pretrained, weights=weights, image_size=config.image_size
     )
-    if config.lock_image:
+    if method.lock_image:
         clip.lock_image_tower()  # type: ignore[operator]
-    if config.lock_text:
+    if method.lock_text:
         clip.lock_text_tower()  # type: ignore[operator]
-    if config.grad_checkpointing:
+    if method.grad_checkpointing:
         clip.set_grad_checkpointing()  # type: ignore[operator]
     network = ClipNetwork(clip, clip_tokenizer(config.backbone, architecture), wording.texts(vocabulary))
     return TaggingModel(
@@ -60,7 +71,10 @@ class ClipTrainer(Trainer):
     def __init__(self, model: TaggingModel, config: TrainConfig, *arguments: Any, **options: Any) -> None:
         super().__init__(model, config, *arguments, **options)
         wording = Wording.from_json(model.config["method_options"])
-        self.captions = Captions(config.method, wording, model.vocabulary, self.split.targets)
+        method = config.own_method()
+        assert isinstance(method, ClipMethod)
+        self.equal_captions = method.equal_captions
+        self.captions = Captions(method, wording, model.vocabulary, self.split.targets)
 
     def _pairs(self, rows: np.ndarray) -> int:
         return len(rows)
@@ -71,7 +85,7 @@ class ClipTrainer(Trainer):
         config, accelerator = self.config, self.accelerator
         generator = np.random.default_rng([config.seed, self.at.epoch, self.at.batch])
         captions = self.captions.of(rows, generator.random((config.batch_size, 2))[positions])
-        keys = torch.from_numpy(_keys(captions) if config.equal_captions else positions).to(images.device)
+        keys = torch.from_numpy(_keys(captions) if self.equal_captions else positions).to(images.device)
         # In an empty share an image without a caption stands in, and is taken out before the comparison.
         captions = captions or [""]
         parts = np.array_split(np.arange(len(images)), min(config.accumulate, len(images)))

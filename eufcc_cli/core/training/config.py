@@ -2,30 +2,19 @@
 
 import dataclasses
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from eufcc_cli.core.errors import ModelError
-from eufcc_cli.core.model.clip import CLIP_METHODS
-from eufcc_cli.core.settings import check_settings, setting, setting_types, typed_settings
-
-VISION_METHODS = (
-    "multilabel",
-    "softmax",
-    "softmax-wce",
-    "hsoftmax-levels",
-    "hsoftmax-nodes",
-    "asl",
-    "multilabel-coherent",
-)
+from eufcc_cli.core.model.methods import METHODS, Method, find_method, method_settings
+from eufcc_cli.core.settings import Declared, check_settings, setting, settings_of, typed_settings
 
 BACKBONE = "convnext_base.fb_in22k"
 CLIP_BACKBONE = "ViT-B-32/openai"
 _FINE = (1e-4, 1e-5)  # learning rates from pretrained backbones, and from pretrained CLIP models
-_LEARNING, _IMAGES, _MACHINE, _METHODS, _CLIP = (
-    "Learning", "Images", "Machine", "Options of single methods", "CLIP methods",
-)  # fmt: skip
+_LEARNING, _IMAGES, _MACHINE = "Learning", "Images", "Machine"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +29,7 @@ class TrainConfig:
     eufcc_cli.core.errors.ModelError: `epochs` 0: must be above 0
     """
 
-    method: str = setting("multilabel", "What the heads learn.", choices=VISION_METHODS + CLIP_METHODS)
+    method: str = setting("multilabel", "What the heads learn.", choices=METHODS)
     backbone: str | None = setting(
         None,
         "Any timm model (also hf-hub:ORG/NAME), or convnext_mini for few cores and small images; for CLIP "
@@ -78,7 +67,7 @@ class TrainConfig:
         above=0,
         maximum=1,
         panel=_LEARNING,
-        methods=VISION_METHODS,
+        vision_only=True,
     )
     warmup: float = setting(
         0.1, "Share of training in which the learning rate rises.", minimum=0, below=1, panel=_LEARNING
@@ -92,17 +81,17 @@ class TrainConfig:
         panel=_LEARNING,
     )
     dropout: float = setting(
-        0.0, "Dropout before the heads.", minimum=0, below=1, panel=_LEARNING, methods=VISION_METHODS
+        0.0, "Dropout before the heads.", minimum=0, below=1, panel=_LEARNING, vision_only=True
     )
     drop_path: float = setting(
-        0.0, "Stochastic depth.", minimum=0, below=1, panel=_LEARNING, methods=VISION_METHODS
+        0.0, "Stochastic depth.", minimum=0, below=1, panel=_LEARNING, vision_only=True
     )
     freeze: int = setting(
         0,
         "Stages of the backbone that are not trained, counted from the stem.",
         minimum=0,
         panel=_LEARNING,
-        methods=VISION_METHODS,
+        vision_only=True,
     )
     balanced: bool = setting(False, "Draw images of rare tags more often.", panel=_LEARNING)
     patience: int | None = setting(
@@ -140,64 +129,40 @@ class TrainConfig:
         panel=_MACHINE,
     )
     save_every: float = setting(10.0, "Minutes between saves within an epoch.", above=0, panel=_MACHINE)
-    stop: bool = setting(
-        False,
-        "hsoftmax-nodes: learn where annotations end, by one more output per inner tag.",
-        panel=_METHODS,
-        methods=("hsoftmax-nodes",),
-    )
-    gamma_pos: float = setting(0.0, "asl: focus of positives.", minimum=0, panel=_METHODS, methods=("asl",))
-    gamma_neg: float = setting(2.0, "asl: focus of negatives.", minimum=0, panel=_METHODS, methods=("asl",))
-    asl_clip: float = setting(
-        0.05, "asl: probability shift of negatives.", minimum=0, below=1, panel=_METHODS, methods=("asl",)
-    )
-    text: str = setting(
-        "name",
-        "A tag in words: its name, its path, or its name with its parent's: name (parent).",
-        choices=("name", "path", "parent"),
-        panel=_CLIP,
-        methods=CLIP_METHODS,
-    )
-    prompts: str | None = setting(
-        None,
-        "Prompts of clip-1-tag-prompt: a TOML file with lines like "
-        'materials = "an image of an object made of {tag}", or lists of such.',
-        panel=_CLIP,
-        methods=("clip-1-tag-prompt",),
-        metavar="FILE",
-    )
-    names: str | None = setting(
-        None,
-        "What tags are called in texts: tags (themselves), a language, or a CSV file with columns tag,name.",
-        panel=_CLIP,
-        methods=CLIP_METHODS,
-        metavar="LANGUAGE|FILE",
-        default_text="English, where they have English names",
-    )
-    equal_captions: bool = setting(
-        True,
-        "Images of a batch with equal captions are positives of each other, not negatives.",
-        panel=_CLIP,
-        methods=CLIP_METHODS,
-    )
-    lock_image: bool = setting(False, "Do not train the image tower.", panel=_CLIP, methods=CLIP_METHODS)
-    lock_text: bool = setting(False, "Do not train the text tower.", panel=_CLIP, methods=CLIP_METHODS)
-    grad_checkpointing: bool = setting(
-        False,
-        "Compute activations again in the backward pass: less memory, a third slower.",
-        panel=_CLIP,
-        methods=CLIP_METHODS,
-    )
+    method_options: Mapping[str, Any] = field(default_factory=dict)
+    """The method's own settings, {name: value}; those left out are at their defaults."""
 
     def __post_init__(self) -> None:
-        check_settings(self, self.method)
-        if self.lock_image and self.lock_text:
-            raise ModelError("`lock_image` and `lock_text`: nothing is left to learn", hint="lock one tower")
+        method = find_method(self.method)
+        check_settings(self)
+        for name, declared in settings_of(self).items():
+            if declared.about.vision_only and method.reads_texts and getattr(self, name) != declared.default:
+                raise ModelError(
+                    f"`{name}`: not an option of {self.method}", hint="it is one of the methods with heads"
+                )
+        object.__setattr__(self, "method_options", self.own_method().settings())
         if self.batch_size % self.accumulate:
             raise ModelError(
                 f"`accumulate` {self.accumulate}: does not divide `batch_size` {self.batch_size}",
                 hint="choose a batch size that is a multiple",
             )
+
+    def own_method(self) -> Method:
+        """The method with its settings, not yet prepared for any facet."""
+        return find_method(self.method).with_settings(self.method_options)
+
+    @classmethod
+    def settings(cls) -> dict[str, Declared]:
+        """All settings of `train`: these fields, and the settings of all methods."""
+        own, methods = settings_of(cls), method_settings()
+        for name in own.keys() & methods.keys():
+            raise ModelError(f"method {methods[name].about.methods[0]}: the setting {name} is one of `train`")
+        return own | methods
+
+    def to_mapping(self) -> dict[str, Any]:
+        """All settings that count for this training, {name: value}: what `from_mapping` reads."""
+        own = {name: getattr(self, name) for name in settings_of(self)}
+        return own | self.own_method().settings()
 
     @property
     def from_scratch(self) -> bool:
@@ -205,7 +170,7 @@ class TrainConfig:
 
     def resolved(self) -> "TrainConfig":
         """The same settings with every default that depends on another setting filled in."""
-        clip = self.method in CLIP_METHODS
+        clip = find_method(self.method).reads_texts
         optimizer = self.optimizer
         if optimizer == "auto":
             optimizer = "muon" if self.from_scratch else "adamw"
@@ -214,13 +179,36 @@ class TrainConfig:
         epochs = self.epochs or (None if self.time_budget else 20)
         return dataclasses.replace(self, backbone=backbone, optimizer=optimizer, lr=lr, epochs=epochs)
 
+    def changed(self, **values: Any) -> "TrainConfig":
+        """The same settings with some changed, the method's own among them.
+
+        >>> TrainConfig(method="asl").changed(gamma_neg=3.0).method_options["gamma_neg"]
+        3.0
+        """
+        own = {name: getattr(self, name) for name in settings_of(self)}
+        options = self.method_options if values.get("method", self.method) == self.method else {}
+        return TrainConfig.from_mapping({**own, **options, **values}, "settings")
+
     @classmethod
-    def from_mapping(cls, values: dict[str, Any], source: str) -> "TrainConfig":
+    def from_mapping(cls, values: Mapping[str, Any], source: str) -> "TrainConfig":
         """Settings from a mapping (keys as in the command's options, dashes or underscores).
 
         Raises ModelError, naming `source`, for an unknown key or a value of the wrong type.
         """
-        return cls(**typed_settings(values, setting_types(cls), source))
+        method = values.get("method", cls.method)
+        taken = settings_of(find_method(method)) if isinstance(method, str) else {}
+        known, own, options = cls.settings(), {}, {}
+        for name, value in typed_settings(values, known, source).items():
+            if name in taken:
+                options[name] = value
+            elif not known[name].about.methods:
+                own[name] = value
+            elif value != known[name].default:
+                raise ModelError(
+                    f"`{name}`: not an option of {method}",
+                    hint=f"it is one of {', '.join(known[name].about.methods)}",
+                )
+        return cls(**own, method_options=options)
 
 
 def read_settings(path: Path) -> dict[str, Any]:

@@ -3,14 +3,16 @@
 import contextlib
 import platform
 import subprocess
-from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import timm
+
 from eufcc_cli import __version__
 from eufcc_cli.core.files import Root, sha256
-from eufcc_cli.core.model.clip import CLIP_METHODS
+from eufcc_cli.core.model.methods import METHODS
+from eufcc_cli.core.model.plugins import plugin_of
 from eufcc_cli.core.model.tagging_model import TaggingModel
 from eufcc_cli.core.taxonomy.concepts import known_uris
 from eufcc_cli.core.training.config import TrainConfig
@@ -25,7 +27,7 @@ def provenance(
     `training` holds the settings as given, so that whoever repeats the run with one of them changed has
     the others follow; `derived` holds what followed here.
     """
-    given, resolved = asdict(config), asdict(config.resolved())
+    given, resolved = config.to_mapping(), config.resolved().to_mapping()
     return {
         "name": name,
         "method": config.method,
@@ -38,14 +40,24 @@ def provenance(
         "derived": {key: value for key, value in resolved.items() if value != given[key]},
         "data": {f"{name}.csv": sha256(root.table(name)) for name in ("train", "val")},
         "images": len(split),
+        "plugins": plugins_of(model),
         "versions": versions(config.method),
         "revision": git_revision(),
     }
 
 
+def plugins_of(model: TaggingModel) -> list[str]:
+    """The modules outside eufcc and timm that hold the model's method and its backbone."""
+    parts = (METHODS[model.method], type(getattr(model.network, "backbone", model.network)))
+    builders = [part.__module__ for part in parts]
+    if timm.is_model(name := str(model.config.get("backbone", ""))):
+        builders.append(timm.model_entrypoint(name).__module__)
+    return sorted({plugin for module in builders if (plugin := plugin_of(module))})
+
+
 def versions(method: str) -> dict[str, str]:
     """What a model was made with."""
-    packages = ("torch", "timm", "pillow", *(("open_clip_torch",) if method in CLIP_METHODS else ()))
+    packages = ("torch", "timm", "pillow", *(("open_clip_torch",) if METHODS[method].reads_texts else ()))
     return {
         "eufcc": __version__,
         "python": platform.python_version(),

@@ -1,6 +1,6 @@
 """Which settings a run is trained with: those given, checked against a run that is there already."""
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 from eufcc_cli.core.errors import ModelError
@@ -49,15 +49,11 @@ def settled(config: TrainConfig, folder: Path, name: str, resume: bool, overwrit
         raise ModelError(f"{folder} is finished", hint="`overwrite` trains it again, `name` makes another")
     saved = TrainConfig.from_mapping(before.get("training", {}), str(folder / CONFIG))
     changed = {key: getattr(config, key) for key in _MAY_CHANGE}
-    if replace(saved, **changed).resolved() != config.resolved():
-        differs = next(
-            key
-            for key, value in asdict(config.resolved()).items()
-            if value != getattr(saved.resolved(), key) and key not in _MAY_CHANGE
-        )
+    asked, began = config.resolved().to_mapping(), replace(saved, **changed).resolved().to_mapping()
+    if asked != began:
+        differs = next(key for key, value in asked.items() if value != began.get(key))
         raise ModelError(
-            f"`resume`: `{differs}` is {getattr(config.resolved(), differs)}, the run's is "
-            f"{getattr(saved.resolved(), differs)}",
+            f"`resume`: `{differs}` is {asked[differs]}, the run's is {began.get(differs)}",
             hint=f"give the settings it began with: `config={folder}`",
         )
     return config

@@ -19,7 +19,6 @@ from eufcc_cli.core.files import Root
 from eufcc_cli.core.locks import hold_lock
 from eufcc_cli.core.machine import select_device, select_precision
 from eufcc_cli.core.model.checkpoint import save_config
-from eufcc_cli.core.model.clip import CLIP_METHODS
 from eufcc_cli.core.model.methods import METHODS
 from eufcc_cli.core.model.network import (
     Network,
@@ -104,7 +103,7 @@ def train_run(
     validation = load_split(root, "val", vocabulary, validation_frame)
     # An image without a tag in any facet teaches nothing.
     split = split.without(np.flatnonzero(~split.annotated), vocabulary)
-    clip = config.method in CLIP_METHODS
+    clip = METHODS[config.method].reads_texts
     for part in (split, validation):
         if not part.annotated.any():
             raise DataError(
@@ -181,17 +180,6 @@ def _tables(root: Root) -> tuple[pd.DataFrame, pd.DataFrame]:
     return read_table(root.table("train")), read_table(root.table("val"))
 
 
-def method_options(config: TrainConfig) -> dict[str, Any]:
-    """The options that a method takes, from the settings."""
-    known = {
-        "stop": config.stop,
-        "gamma_pos": config.gamma_pos,
-        "gamma_neg": config.gamma_neg,
-        "clip": config.asl_clip,
-    }
-    return {name: known[name] for name in METHODS[config.method].options}
-
-
 def _accelerator(config: TrainConfig, device: torch.device) -> Accelerator:
     if config.precision == "fp16" and device.type == "cpu":
         raise ModelError("`precision` fp16: not on the CPU", hint="choose fp32 or bf16")
@@ -211,7 +199,7 @@ def _new_model(
     counts: dict[str, np.ndarray],
 ) -> TaggingModel:
     assert config.backbone is not None
-    options = method_options(config)
+    options = config.method_options
     weights = Path(config.weights) if config.weights else None
     backbone = create_backbone(
         config.backbone,
@@ -228,7 +216,7 @@ def _new_model(
     if config.image_size:
         refuse_image_size(network, config.backbone, config.image_size)
     preprocessing = Preprocessing.of_backbone(backbone, config.image_size)
-    about = {"method_options": options}
+    about = {"method_options": dict(options)}
     return TaggingModel(name, config.method, vocabulary, network, methods, preprocessing, about)
 
 

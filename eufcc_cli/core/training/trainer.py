@@ -329,7 +329,7 @@ class Trainer:
             "ema": None if self.ema is None else self.ema.module.state_dict(),
             "scaler": None if self.accelerator.scaler is None else self.accelerator.scaler.state_dict(),
             "randomness": randomness,
-            "config": asdict(self.config),
+            "config": self.config.to_mapping(),
         }
         save_state(self.folder / STATE, state)
 

@@ -1,28 +1,28 @@
 import inspect
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
-from eufcc_cli.commands.train import train
+from eufcc_cli.commands.train import command
 from eufcc_cli.core.errors import ModelError
 from eufcc_cli.core.model.methods import METHODS
-from eufcc_cli.core.training.config import VISION_METHODS, TrainConfig, read_settings
+from eufcc_cli.core.settings import settings_of
+from eufcc_cli.core.training.config import TrainConfig, read_settings
 
 
 def test_the_command_has_every_setting_with_the_same_default() -> None:
-    options = inspect.signature(train).parameters
-    for field in fields(TrainConfig):
-        assert options[field.name].default == field.default
-    assert options.keys() - {field.name for field in fields(TrainConfig)} == {
-        "ctx", "name", "config", "resume", "overwrite", "export", "tensorboard"
+    options = inspect.signature(command).parameters
+    for name, declared in TrainConfig.settings().items():
+        assert options[name].default == declared.default
+    assert options.keys() - TrainConfig.settings().keys() == {
+        "ctx", "name", "config", "resume", "overwrite", "export", "tensorboard", "photos", "plugin"
     }  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("setting", "value", "word"),
     [
-        ("method", "magic", "no such choice"),
+        ("method", "magic", "no such method"),
         ("epochs", 0, "above 0"),
         ("lr", -1.0, "above 0"),
         ("dropout", 1.0, "[0, 1)"),
@@ -67,16 +67,22 @@ def test_json_that_holds_no_settings_is_refused(tmp_path: Path, text: str) -> No
         read_settings(tmp_path)
 
 
-@pytest.mark.parametrize("name", VISION_METHODS)
+@pytest.mark.parametrize("name", METHODS)
 def test_an_option_of_another_method_is_refused(name: str) -> None:
-    owned = {"stop": True, "gamma_pos": 1.0, "gamma_neg": 3.0, "clip": 0.1}
+    owned = {"stop": True, "gamma_pos": 1.0, "gamma_neg": 3.0, "asl_clip": 0.1, "lock_text": True}
     for option, value in owned.items():
-        setting = "asl_clip" if option == "clip" else option
-        if option in METHODS[name].options:
-            TrainConfig(method=name, **{setting: value})  # type: ignore[arg-type]
+        if option in settings_of(METHODS[name]):
+            config = TrainConfig.from_mapping({"method": name, option: value}, "settings")
+            assert getattr(config.own_method(), option) == config.to_mapping()[option] == value
         else:
-            with pytest.raises(ModelError, match=f"`{setting}`: not an option of {name}"):
-                TrainConfig(method=name, **{setting: value})  # type: ignore[arg-type]
+            with pytest.raises(ModelError, match=f"`{option}`: not an option of {name}"):
+                TrainConfig.from_mapping({"method": name, option: value}, "settings")
+
+
+@pytest.mark.parametrize("values", [{"lr": float("nan")}, {"weight_decay": float("inf")}, {"seed": -1}])
+def test_numbers_that_are_none_are_refused(values: dict[str, float]) -> None:
+    with pytest.raises(ModelError, match="must"):
+        TrainConfig(**values)  # type: ignore[arg-type]
 
 
 def test_defaults_that_depend_on_others() -> None:

@@ -19,6 +19,7 @@ import numpy as np
 
 from eufcc_cli.core.errors import DataError
 from eufcc_cli.core.files import Root
+from eufcc_cli.core.model.methods import ClipMethod
 from eufcc_cli.core.taxonomy.annotations import FACETS
 from eufcc_cli.core.taxonomy.names import names_of_paths
 from eufcc_cli.core.taxonomy.vocabulary import FacetVocabulary, Targets, Vocabulary
@@ -245,14 +246,10 @@ def read_names(path: Path, vocabulary: Vocabulary) -> dict[str, dict[str, str]]:
 
 
 class Captions:
-    """A caption for every training image, from its tags in all facets.
-
-    clip-1-tag: the phrase of one of them; clip-1-tag-prompt: the same in a prompt of its facet;
-    clip-all-tags: all phrases, facet by facet, general to specific.
-    """
+    """A caption for every training image, from its tags in all facets, as the method says."""
 
     def __init__(
-        self, method: str, wording: Wording, vocabulary: Vocabulary, targets: Mapping[str, Targets]
+        self, method: ClipMethod, wording: Wording, vocabulary: Vocabulary, targets: Mapping[str, Targets]
     ) -> None:
         self.method, self.wording = method, wording
         self._facets = list(vocabulary.facets)
@@ -270,15 +267,4 @@ class Captions:
             tags = self._targets[facet].row(row)
             general_first = tags[np.argsort(self._depths[facet][tags], kind="stable")]
             found += [(facet, self._phrases[facet][tag]) for tag in general_first]
-        if self.method == "clip-all-tags":
-            return ", ".join(dict.fromkeys(phrase for _, phrase in found))
-        facet, phrase = found[int(choice * len(found))]
-        if self.method == "clip-1-tag":
-            return phrase
-        texts = self.wording.prompted(facet, phrase)
-        return texts[int(prompt * len(texts))]
-
-
-def trained_prompts(method: str) -> Mapping[str, tuple[str, ...]]:
-    """The prompts by which a method's tags are scored: those it sees in training."""
-    return PROMPTS if method == "clip-1-tag-prompt" else BARE
+        return self.method.caption(found, (choice, prompt), self.wording.prompted)

@@ -70,7 +70,7 @@ def clip_root(drawn, quick, tmp_path_factory):
     folder = tmp_path_factory.mktemp("clip") / "root"
     shutil.copytree(drawn, folder)
     for method in ("clip-1-tag", "clip-all-tags", "clip-1-tag-prompt"):
-        train_run(replace(quick, method=method), Root(folder), method)
+        train_run(quick.changed(method=method), Root(folder), method)
     return folder
 
 
@@ -328,7 +328,7 @@ def test_locked_towers_stay_as_they_were(quick, tiny, demo_root):
         ("visual.trunk", {"lock_image": True}),
         ("transformer", {"lock_text": True, "grad_checkpointing": True}),
     ):
-        config = replace(quick, pretrained=True, epochs=1, **options)
+        config = quick.changed(pretrained=True, epochs=1, **options)
         train_run(config, Root(demo_root), "locked", overwrite=True)
         after = weights(demo_root, "locked")
         same = {name: torch.equal(tensor, after[f"clip.{name}"]) for name, tensor in before.items()}
@@ -340,7 +340,7 @@ def test_equal_captions_repel_each_other_only_if_asked(quick, demo_root):
     config = replace(quick, epochs=1)
     losses = []
     for equal in (True, False):
-        train_run(replace(config, equal_captions=equal), Root(demo_root), f"equal-{equal}")
+        train_run(config.changed(equal_captions=equal), Root(demo_root), f"equal-{equal}")
         losses.append(float(history(demo_root, f"equal-{equal}")[0]["loss"]))
     assert losses[0] != losses[1]
 
@@ -378,7 +378,11 @@ def test_a_share_of_a_batch_may_be_empty(quick, demo_root):
 def test_a_batch_without_any_readable_image_is_passed_over(quick, demo_root):
     first = (demo_root / "data" / "train.csv").read_text().splitlines()[1].split(",")[0]
     next(demo_root.glob(f"data/images/*/{first}.jpg")).write_bytes(b"")
-    train_run(replace(quick, batch_size=1, epochs=1, max_unreadable=0.5), Root(demo_root), "run")
+    path = next(demo_root.glob(f"data/images/*/{first}.jpg"))
+    trained = train_run(replace(quick, batch_size=1, epochs=1, max_unreadable=0.5), Root(demo_root), "run")
+    assert list(trained.unreadable) == [str(path)]
+    rows = (demo_root / "runs" / "run" / "history.csv").read_text().splitlines()
+    assert len(rows) == 2 and "nan" not in rows[1]
 
 
 @pytest.mark.parametrize(
@@ -392,7 +396,7 @@ def test_a_batch_without_any_readable_image_is_passed_over(quick, demo_root):
 )
 def test_settings_of_other_methods_are_refused(options, message):
     with pytest.raises(ModelError, match=message):
-        TrainConfig(**{"method": "clip-1-tag", **options})
+        TrainConfig.from_mapping({"method": "clip-1-tag", **options}, "settings")
 
 
 # -- the commands --------------------------------------------------------------------------------------

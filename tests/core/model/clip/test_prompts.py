@@ -16,8 +16,8 @@ from eufcc_cli.core.model.clip.prompts import (
     read_names,
     read_prompts,
     text_names,
-    trained_prompts,
 )
+from eufcc_cli.core.model.methods import METHODS
 from eufcc_cli.core.taxonomy.annotations import FACETS
 from eufcc_cli.core.taxonomy.names import Names, write_names
 from eufcc_cli.core.taxonomy.vocabulary import FacetVocabulary, Targets, Vocabulary
@@ -181,7 +181,7 @@ def test_added_tags_stand_after_all_others_in_every_facet_or_in_one():
 
 
 def test_all_tags_go_facet_by_facet_from_general_to_specific():
-    captions = Captions("clip-all-tags", Wording(BARE), VOCABULARY, ROWS)
+    captions = Captions(METHODS["clip-all-tags"](), Wording(BARE), VOCABULARY, ROWS)
     assert captions.of(np.array([0, 1, 2]), np.zeros((3, 2))) == [
         "vessel, vase, metal, copper alloy, bronze",
         "paper",
@@ -190,7 +190,7 @@ def test_all_tags_go_facet_by_facet_from_general_to_specific():
 
 
 def test_one_tag_is_drawn_uniformly_over_all_facets():
-    captions = Captions("clip-1-tag", Wording(BARE), VOCABULARY, ROWS)
+    captions = Captions(METHODS["clip-1-tag"](), Wording(BARE), VOCABULARY, ROWS)
     draws = np.stack([np.linspace(0, 1, 500, endpoint=False), np.zeros(500)], axis=1)
     found = captions.of(np.zeros(500, np.int64), draws)
     names, counts = np.unique(found, return_counts=True)
@@ -201,7 +201,7 @@ def test_one_tag_is_drawn_uniformly_over_all_facets():
 
 def test_one_tag_is_set_into_a_prompt_of_its_own_facet():
     wording = Wording({**PROMPTS, "materials": ("of {tag}", "with {tag}")}, phrase="parent")
-    captions = Captions("clip-1-tag-prompt", wording, VOCABULARY, ROWS)
+    captions = Captions(METHODS["clip-1-tag-prompt"](), wording, VOCABULARY, ROWS)
     draws = np.array([[0.0, 0.0], [0.99, 0.0], [0.99, 0.5], [0.39, 0.9]])
     assert captions.of(np.zeros(4, np.int64), draws) == [
         "an image of vessel",
@@ -212,8 +212,8 @@ def test_one_tag_is_set_into_a_prompt_of_its_own_facet():
 
 
 def test_tags_are_scored_by_the_texts_that_training_has_shown():
-    assert trained_prompts("clip-1-tag") == trained_prompts("clip-all-tags") == BARE
-    assert trained_prompts("clip-1-tag-prompt") == PROMPTS
+    prompted = {name: method.prompted for name, method in METHODS.items() if method.reads_texts}
+    assert prompted == {"clip-1-tag": False, "clip-all-tags": False, "clip-1-tag-prompt": True}
 
 
 CATALAN = Vocabulary(

@@ -269,7 +269,7 @@ def test_where_sidecars_lie(tmp_path: Path) -> None:
     assert ".." not in sidecar_path(outside, tmp_path).parts
     url = Input("https://a.org/../x.jpg", lambda: b"", "https://a.org/../x.jpg")
     assert ".." not in sidecar_path(url, Path("out")).parts
-    with pytest.raises(ImageError, match="`output`"):
+    with pytest.raises(ImageError, match="`output=FOLDER`"):
         sidecar_path(url, None)
 
 
