@@ -67,9 +67,9 @@ def with_options(text: str, options: Mapping[str, str]) -> str:
 
 
 def name_options(options: Mapping[str, str]) -> None:
-    """From now on show these settings, {name: option}, as options in errors, warnings and notes."""
+    """From now on show these settings, too, {name: option}, as options in errors, warnings and notes."""
     global _options
-    _options = options
+    _options = {**_options, **options}
 
 
 def setup(*, quiet: bool = False, verbose: bool = False) -> None:

@@ -10,7 +10,7 @@ from typer.core import TyperCommand
 
 from eufcc_cli import console
 from eufcc_cli.commands.common import SOME_FAILED, existing_root, importing, is_given
-from eufcc_cli.commands.options import Photos, Plugin, with_settings
+from eufcc_cli.commands.options import Photos, Plugin, option_of, with_settings
 from eufcc_cli.core.errors import EufccError
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.training.config import TrainConfig
@@ -111,6 +111,7 @@ class Command(TyperCommand):
             made = typer.main.get_command(again)
             self.params = [*made.params, *(param for param in self.params if not param.expose_value)]
             self.callback = made.callback
+            console.name_options({name: option_of(name) for name in TrainConfig.settings()})
         return super().parse_args(ctx, args)
 
 
