@@ -2,9 +2,17 @@
 
 import functools
 import io
+import itertools
 import logging
 
-from PIL import Image, ImageCms, TiffImagePlugin
+from PIL import Image, ImageChops, ImageCms
+
+_SAME = 4  # levels of 255 by which the usual sRGB profiles differ from each other
+_STEPS = (0, 8, 16, 32, 64, 96, 128, 160, 192, 224, 240, 255)
+_PROBE = Image.frombytes(
+    "RGB", (len(_STEPS) ** 2, len(_STEPS)), bytes(itertools.chain(*itertools.product(_STEPS, repeat=3)))
+)
+"""Colours from all over the cube, the greys included."""
 
 log = logging.getLogger("eufcc")
 
@@ -17,7 +25,18 @@ def to_srgb(image: Image.Image) -> Image.Image:
         return transform.apply(flat)
     if flat.mode == "LAB":
         return _lab_transform().apply(flat)
-    return flat if flat.mode == "RGB" else flat.convert("RGB")
+    shown = flat if flat.mode == "RGB" else flat.convert("RGB")
+    gamma = image.info.get("gamma") if not {"srgb", "icc_profile"} & image.info.keys() else None
+    return shown if gamma is None or not 0.1 < gamma < 10 else shown.point(_gamma_table(gamma) * 3)
+
+
+@functools.lru_cache(maxsize=16)
+def _gamma_table(gamma: float) -> list[int]:
+    """For a PNG's gAMA the levels in sRGB; as they are for 1 / 2.2, which programs write without looking."""
+    if abs(gamma * 2.2 - 1) < 0.05:
+        return list(range(256))
+    light = [float((level / 255) ** (1 / gamma)) for level in range(256)]
+    return [round(255 * (12.92 * v if v <= 0.0031308 else 1.055 * v ** (1 / 2.4) - 0.055)) for v in light]
 
 
 def is_srgb(image: Image.Image) -> bool:
@@ -32,7 +51,7 @@ def _transform(image: Image.Image, mode: str) -> ImageCms.ImageCmsTransform | No
 
 def _flat(image: Image.Image) -> Image.Image:
     """Without palette, alpha and depth: in mode L, RGB, CMYK or LAB."""
-    if image.mode.startswith(("I", "F")):
+    if image.mode.startswith("I"):
         return _eight_bits(image)
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
@@ -46,31 +65,30 @@ def _flat(image: Image.Image) -> Image.Image:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """Integers and floats brought to 0…255; without a stated range, the least usual one that holds them."""
+    """A PNG's grey of 16 bits, brought to 0…255; the grey that it calls transparent is white."""
     import numpy as np  # few images need it, and every worker of a download would wait for it
 
-    values = np.asarray(image).astype(np.float32)
-    values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0).clip(0)
-    most = float(values.max())
-    if image.mode.startswith("I;16"):
-        top = 65535.0
-    else:
-        usual = (1.0, 255.0, 65535.0) if image.mode == "F" else (255.0, 65535.0, 2.0**31)
-        top = next((top for top in usual if most <= top), most)
-    levels = np.rint(values * (255.0 / top)).astype(np.uint8)
-    if isinstance(image, TiffImagePlugin.TiffImageFile) and image.tag_v2.get(262) == 0:
-        levels = 255 - levels  # WhiteIsZero, which Pillow heeds at 8 bits only
-    return Image.fromarray(levels)
+    values = np.asarray(image).astype(np.uint32)
+    levels = ((values * 255 + 32767) // 65535).astype(np.uint8)
+    clear = image.info.get("transparency")
+    return Image.fromarray(levels if clear is None else np.where(values == clear, np.uint8(255), levels))
 
 
 @functools.lru_cache(maxsize=256)
 def _srgb_transform(icc: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """From an embedded profile to sRGB; None where that changes nothing, or the profile is not usable."""
+    """From an embedded profile to sRGB; None where that changes nothing, or the profile is not usable.
+
+    What a profile does is tried: its name says little.
+    """
     try:
         profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
-        if mode == "RGB" and ImageCms.getProfileDescription(profile).strip().lower().startswith("srgb"):
-            return None
-        return ImageCms.buildTransform(profile, ImageCms.createProfile("sRGB"), mode, "RGB")
+        transform = ImageCms.buildTransform(profile, ImageCms.createProfile("sRGB"), mode, "RGB")
+        if mode in ("RGB", "L"):
+            probe = _PROBE.convert(mode)
+            change = ImageChops.difference(transform.apply(probe), probe.convert("RGB"))
+            if max(change.tobytes()) <= _SAME:
+                return None
+        return transform
     except (ImageCms.PyCMSError, OSError, ValueError) as error:
         log.debug("an embedded colour profile is not used: %s", error)
         return None

@@ -15,7 +15,6 @@ from PIL import (
     ImageFile,
     JpegImagePlugin,
     PngImagePlugin,
-    TiffImagePlugin,
     WebPImagePlugin,
 )
 
@@ -38,7 +37,6 @@ _READERS: dict[str, type[ImageFile.ImageFile]] = {
     "PNG": PngImagePlugin.PngImageFile,
     "WEBP": WebPImagePlugin.WebPImageFile,
     "GIF": GifImagePlugin.GifImageFile,
-    "TIFF": TiffImagePlugin.TiffImageFile,
     "BMP": BmpImagePlugin.BmpImageFile,
 }
 ENDINGS = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "GIF": ".gif", "TIFF": ".tif", "BMP": ".bmp"}
@@ -207,8 +205,12 @@ def _read_header(file: BinaryIO) -> ImageFile.ImageFile:
         raise _unreadable(error) from error
     name = sniff(head)
     try:
-        # Pillow's decoders raise whatever hostile bytes lead them to, IndexError and struct.error included.
-        image = _READERS[name](file)
+        # Decoders raise whatever hostile bytes lead them to, IndexError and struct.error included.
+        image = _reader(name)(file)
+        if name == "PNG":
+            _widen_transparent_grey(image)
+    except ImageError:
+        raise
     except Exception as error:
         raise ImageError(_broken(error, name, file, head)) from error
     width, height = image.size
@@ -217,10 +219,26 @@ def _read_header(file: BinaryIO) -> ImageFile.ImageFile:
     return image
 
 
+def _widen_transparent_grey(image: ImageFile.ImageFile) -> None:
+    """Of a PNG of 2 or 4 bits Pillow widens the greys to 8 bits, but not the one that is transparent."""
+    grey = image.info.get("transparency")
+    bits = {"L;2": 2, "L;4": 4}.get(str(image.tile[0].args)) if image.tile else None
+    if bits and isinstance(grey, int):
+        image.info["transparency"] = grey * 255 // (2**bits - 1)
+
+
+def _reader(name: str) -> type[ImageFile.ImageFile]:
+    if name == "TIFF":
+        from eufcc_cli.core.images.tiff import TiffImage  # slow to load, and few images are
+
+        return TiffImage
+    return _READERS[name]
+
+
 def _reduce(image: ImageFile.ImageFile, file: BinaryIO, short_side: int | None) -> None:
-    """Let a JPEG be decoded at the smallest eighth whose short side is at least that long."""
+    """Let a JPEG be decoded at the smallest eighth, a pyramid at the smallest level, with so long a side."""
     try:
-        if short_side is not None and image.format == "JPEG":
+        if short_side is not None and image.format in ("JPEG", "TIFF"):
             image.draft(None, (short_side, short_side))
     except Exception as error:
         raise ImageError(_broken(error, str(image.format), file)) from error
@@ -229,6 +247,8 @@ def _reduce(image: ImageFile.ImageFile, file: BinaryIO, short_side: int | None) 
 def _decode(image: ImageFile.ImageFile, file: BinaryIO) -> None:
     try:
         image.load()
+    except ImageError:
+        raise
     except Exception as error:
         raise ImageError(_broken(error, str(image.format), file)) from error
 
@@ -280,8 +300,8 @@ def _reason(error: Exception) -> str:
 
 
 def _orientation(image: Image.Image) -> int:
-    if image.format == "TIFF":  # Pillow turns it itself, and tells its turned size
-        return 1
+    if image.format == "TIFF":
+        return int(image.orientation)  # type: ignore[attr-defined]
     if not any(key in image.info for key in ("exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp")):
         return 1
     try:

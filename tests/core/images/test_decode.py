@@ -147,6 +147,104 @@ def _profile_with_swapped_colourants(profile: bytes) -> bytes:
     return bytes(content)
 
 
+def _linear(content: bytes) -> bytes:
+    """The sRGB profile with straight tone curves, its description as it was."""
+    profile = bytearray(content)
+    count = struct.unpack(">I", profile[128:132])[0]
+    for entry in range(132, 132 + 12 * count, 12):
+        tag, offset, size = struct.unpack(">4sII", profile[entry : entry + 12])
+        if tag in (b"rTRC", b"gTRC", b"bTRC"):
+            profile[offset : offset + size] = (b"curv" + bytes(8)).ljust(size, b"\0")
+            profile[entry + 8 : entry + 12] = struct.pack(">I", 12)
+    return bytes(profile)
+
+
+def test_a_profile_is_judged_by_what_it_does_not_by_its_name() -> None:
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    linear = _linear(srgb)
+    assert ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(linear))).startswith("sRGB")
+    plain = Image.new("RGB", (8, 8), (55, 55, 55))
+    for name in ("PNG", "JPEG", "TIFF", "WEBP"):
+        options = {"lossless": True} if name == "WEBP" else {}
+        content = encoded(plain, name, icc_profile=linear, **options)
+        assert open_image(content).getpixel((0, 0)) == pytest.approx((128, 128, 128), abs=2), name
+        assert same(content)
+    unnamed = srgb.replace("sRGB".encode("utf-16-be"), "some".encode("utf-16-be")).replace(b"sRGB ", b"some ")
+    assert open_image(encoded(plain, "PNG", icc_profile=unnamed)).getpixel((0, 0)) == (55, 55, 55)
+
+
+@pytest.mark.parametrize(("gamma", "wanted"), [(100000, 128), (45455, 55), (45000, 55)])
+def test_a_gamma_of_a_png_counts(gamma: int, wanted: int) -> None:
+    content = encoded(Image.new("RGB", (8, 8), (55, 55, 55)), "PNG")
+    chunk = b"gAMA" + struct.pack(">I", gamma)
+    content = (
+        content[:33] + struct.pack(">I", 4) + chunk + struct.pack(">I", zlib.crc32(chunk)) + content[33:]
+    )
+    assert open_image(content).getpixel((0, 0)) == pytest.approx((wanted,) * 3, abs=2)
+
+
+def png(samples: np.ndarray, depth: int, colour_type: int, extra: bytes = b"") -> bytes:
+    """A PNG of samples [h, w, n], of any bit depth and colour type, written by its specification."""
+    height, width = samples.shape[:2]
+    if depth == 16:
+        rows = [row.astype(">u2").tobytes() for row in samples]
+    else:
+        bits = (samples[..., None] >> np.arange(depth)[::-1]) & 1
+        rows = [np.packbits(row.reshape(-1)).tobytes() for row in bits.reshape(height, -1)]
+    header = struct.pack(">IIBBBBB", width, height, depth, colour_type, 0, 0, 0)
+    chunks = [
+        (b"IHDR", header),
+        (b"IDAT", zlib.compress(b"".join(b"\0" + row for row in rows))),
+        (b"IEND", b""),
+    ]
+    made = [
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in chunks
+    ]
+    return b"\x89PNG\r\n\x1a\n" + made[0] + extra + b"".join(made[1:])
+
+
+def chunk(name: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+
+PNG_KINDS = [
+    *((0, depth) for depth in (1, 2, 4, 8, 16)),
+    *((3, depth) for depth in (1, 2, 4, 8)),
+    *((kind, depth) for kind in (2, 4, 6) for depth in (8, 16)),
+]
+
+
+@pytest.mark.parametrize(("colour_type", "depth"), PNG_KINDS)
+@pytest.mark.parametrize("transparent", [False, True])
+def test_every_depth_and_colour_type_of_png_as_libvips_reads_it(
+    colour_type: int, depth: int, transparent: bool
+) -> None:
+    pyvips = pytest.importorskip("pyvips")
+    channels = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colour_type]
+    y, x = np.mgrid[0:37, 0:53]
+    top = 2**depth - 1
+    samples = np.stack(
+        [(x * (n + 1) * 5 + y * 3) * (257 if depth == 16 else 1) % (top + 1) for n in range(channels)], -1
+    )
+    extra = b""
+    if colour_type == 3:
+        extra = chunk(b"PLTE", bytes(i * 83 % 256 for i in range(3 * (top + 1))))
+    if transparent and colour_type == 3:
+        extra += chunk(b"tRNS", bytes([0, 128][: top + 1]))
+    elif transparent and colour_type in (0, 2):
+        extra += chunk(b"tRNS", b"".join(struct.pack(">H", value) for value in samples[3, 5].tolist()))
+    elif transparent:
+        pytest.skip("alpha is in its samples")
+    content = png(samples, depth, colour_type, extra)
+    read = pyvips.Image.new_from_buffer(content, "")
+    if read.hasalpha():
+        read = read.flatten(background=65535 if read.format == "ushort" else 255)
+    wanted = read.numpy().astype(int).reshape(37, 53, -1)
+    wanted = (wanted * 255 + 32767) // 65535 if read.format == "ushort" else wanted
+    assert np.abs(np.asarray(open_image(content)).astype(int) - wanted).max() <= 1
+
+
 def test_a_jpeg_is_decoded_no_larger_than_needed() -> None:
     content = encoded(gradient(1600, 1200), "JPEG")
     image = open_image(content, short_side=200)
@@ -203,6 +301,7 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
         open_image(tmp_path)
 
 
+PROBLEMS = ("not an image", "truncated", "too many pixels", "unsupported TIFF")
 SAMPLES = [encoded(gradient(24, 16), name) for name in ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP")]
 
 
@@ -216,7 +315,7 @@ def test_damage_gives_an_image_or_an_image_error(content: bytes, damage: list[tu
             with limit(10_000):
                 result = read(bytes(damaged))
         except ImageError as error:
-            assert str(error).split(":")[0] in ("not an image", "truncated", "too many pixels")
+            assert str(error).split(":")[0] in PROBLEMS
         else:
             assert isinstance(result, ImageInfo | np.ndarray) or result.mode == "RGB"
 
