@@ -236,11 +236,15 @@ def _warn_of_errors(trees: "Trees") -> None:
 
 def _lint(ctx: typer.Context, tables: "Tables", trees: "Trees", format: Format) -> bool:
     """Print what lint finds, against the root's label files where there are some; True if anything."""
+    from eufcc_cli.core.dataset.columns import facet_of_column
+    from eufcc_cli.core.download.ledger import LedgerReader
     from eufcc_cli.core.taxonomy.hierarchy import read_trees
     from eufcc_cli.core.taxonomy.lint import KINDS, lint
 
     label_files = [path for facet in trees if (path := ctx.obj.label_file(facet)).is_file()]
-    findings = lint(tables, trees, read_trees(label_files))
+    with LedgerReader(ctx.obj.ledger) as ledger:
+        digests = dict(ledger.rows("SELECT id, sha256 FROM images WHERE sha256 IS NOT NULL"))
+    findings = lint(tables, trees, read_trees(label_files), digests=digests, facet_of=facet_of_column)
     output.tell_findings(findings, KINDS, as_document=format is Format.json)
     return bool(findings)
 
@@ -256,7 +260,7 @@ def _statistics(tables: "Tables", trees: "Trees", format: Format | None, plot: P
         from eufcc_cli.core.report.statistics_plot import plot_statistics
 
         plot_statistics(numbers, plot)
-        console.note(f"{plot}: tags per image and images per tag")
+        console.note(f"{plot}: tags per image, images per tag, the most frequent tags")
 
 
 def _pruned(trees: "Trees", minimum: int) -> "Trees":

@@ -1,4 +1,4 @@
-"""The published statistics figure: tags per image and images per tag, for each facet."""
+"""The published statistics figure, tags per image and images per tag, and the most frequent tags."""
 
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ _FORMATS: dict[str, dict[str, Any]] = {
 # Okabe and Ito's colours, told apart by the colour-blind; line styles tell them apart in grey print.
 _STYLES = (("#0072B2", "-"), ("#D55E00", "--"), ("#009E73", "-."), ("#000000", ":"))
 
+_LONGEST_NAME = 28
+
 
 def check_plot_file(path: Path) -> None:
     """EufccError where the file's ending names no format that plots are written in."""
@@ -27,15 +29,26 @@ def check_plot_file(path: Path) -> None:
 
 
 def plot_statistics(statistics: Statistics, path: Path) -> None:
-    """Draw two panels, as in the dataset's paper: histograms of the tags per image in each facet, and the
-    images per tag in descending order, both with a logarithmic count; PNG, SVG or PDF by the ending.
+    """Draw three panels: as in the dataset's paper, histograms of the tags per image in each facet and the
+    images per tag in descending order, both with a logarithmic count; and the 25 most frequent tags of each
+    facet by name. PNG, SVG or PDF by the ending.
     """
     check_plot_file(path)
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(10, 4), layout="constrained")
-    left, right = figure.subplots(1, 2)
+    named = {
+        facet: numbers.most_frequent for facet, numbers in statistics.facets.items() if numbers.most_frequent
+    }
+    longest = max(map(len, named.values()), default=0)
+    below = 0.8 + 0.19 * longest if named else 0.0
+    figure = Figure(figsize=(max(10.0, 3.2 * len(named)), 4 + below), layout="constrained")
+    panels: Any = figure
+    if named:
+        halves: Any = figure.subfigures(2, 1, height_ratios=(4, below))
+        panels, under = halves
+        _draw_names(under, named)
+    left, right = panels.subplots(1, 2)
     for (facet, numbers), (colour, style) in zip(statistics.facets.items(), _STYLES, strict=False):
         look: dict[str, Any] = {"color": colour, "linestyle": style, "linewidth": 1.8}
         if numbers.tags_per_image:
@@ -62,3 +75,20 @@ def plot_statistics(statistics: Statistics, path: Path) -> None:
     ending = path.suffix.lower()
     with rc_context({"svg.hashsalt": "eufcc"}), atomic_open(path) as file:
         figure.savefig(file, format=ending[1:], **_FORMATS[ending])
+
+
+def _draw_names(figure: Any, named: dict[str, list[tuple[str, int]]]) -> None:
+    """Horizontal bars: the images of each facet's most frequent tags, the first one on top."""
+    styles = dict(zip(named, _STYLES, strict=False))
+    longest = max(map(len, named.values()))
+    for axes, (facet, tags) in zip(
+        figure.subplots(1, len(named), squeeze=False)[0], named.items(), strict=True
+    ):
+        names = [name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…" for name, _ in tags]
+        axes.barh(range(len(tags)), [images for _, images in tags], color=styles[facet][0])
+        axes.set_yticks(range(len(tags)), names, fontsize="x-small", parse_math=False)
+        axes.set_ylim(longest - 0.5, -0.5)  # bars of one width in all facets
+        axes.set_title(f"Most frequent {facet}", fontsize="medium")
+        axes.set_xlabel("images")
+        axes.grid(axis="x", alpha=0.3)
+        axes.set_axisbelow(True)

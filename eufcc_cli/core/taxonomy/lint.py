@@ -4,13 +4,13 @@ Every check is a function that yields findings; `lint` runs them all.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
-from eufcc_cli.core.taxonomy.annotations import ID, IMAGE_URL
+from eufcc_cli.core.taxonomy.annotations import DATABASE, FACET_COLUMNS, ID, IMAGE_URL, PROVIDER, facet_column
 from eufcc_cli.core.taxonomy.hierarchy import Hierarchy
 from eufcc_cli.core.taxonomy.source import Places
 from eufcc_cli.core.taxonomy.spelling import fold, singulars
@@ -22,6 +22,7 @@ KINDS = {
     "duplicate-id": "ids that stand twice in a table",
     "shared-id": "ids that stand in two tables: leakage between splits",
     "shared-url": "image addresses in two tables or under two ids: leakage",
+    "same-picture": "one picture under several records: leakage, or a mistake",
     "bad-url": "image addresses that are not http(s)",
     "missing-url": "rows without an image address",
     "empty-segment": "paths with an empty segment",
@@ -29,6 +30,8 @@ KINDS = {
     "control-character": "cells with a control character",
     "stray-space": "annotations with stray spaces",
     "slash": "a / that looks like a separator",
+    "list": "tags that look like lists of terms (`;`, `,`, `>`)",
+    "facet-name": "columns that look like a facet, and are not named as one: they are not read",
     "ambiguous": "tags under several parents (the first one counts)",
     "cycle": "tags that stand above and below each other",
     "repeated": "paths that name a tag twice",
@@ -39,6 +42,8 @@ KINDS = {
     "inner": "annotations that stop at an inner node",
 }
 TOP = "(top level)"
+_RECORD = "record"  # of which record an image is, where one has several
+_KNOWN_COLUMNS = frozenset((*FACET_COLUMNS, ID, IMAGE_URL, PROVIDER, DATABASE, _RECORD, "title"))
 _TOLD = 10  # ids and places of one image address; there may be thousands
 
 
@@ -60,21 +65,30 @@ class Finding:
 
 
 def lint(
-    tables: Mapping[Path, pd.DataFrame], trees: Mapping[str, Hierarchy], labels: Mapping[str, Hierarchy]
+    tables: Mapping[Path, pd.DataFrame],
+    trees: Mapping[str, Hierarchy],
+    labels: Mapping[str, Hierarchy],
+    *,
+    digests: Mapping[str, str] | None = None,
+    facet_of: Callable[[str], str | None] = lambda name: None,
 ) -> list[Finding]:
     """Everything found in tables (read with `need_ids=False`), their trees and against the label files.
 
     The findings come in the order of `KINDS`; those about tables are what `validate` reports, and images
-    that stand in two tables or under two ids.
+    that stand in two tables or under two ids. `digests` are those of the images' files, by id; `facet_of`
+    gives the facet that a column's name speaks of.
     """
     findings = [
         Finding(at.kind, at.message, file=str(at.path), place=at.place, column=at.column)
         for at in validate(tables)
     ]
     findings += _shared_urls(tables)
+    findings += _same_pictures(tables, digests or {})
+    findings += _facet_names(tables, facet_of)
     findings += _two_facets(trees)
     for facet, tree in trees.items():
         findings += [
+            *_lists(tree),
             *_ambiguous(tree),
             *_repeated(tree),
             *_near_duplicates(tree),
@@ -95,6 +109,38 @@ def _shared_urls(tables: Mapping[Path, pd.DataFrame]) -> Iterator[Finding]:
         where = "; ".join(f"{path}, {place(path, row)}" for path, row in rows[:_TOLD])
         told = ", ".join(having[:_TOLD])
         yield Finding("shared-url", f"{url} is the image of {told}{_more(having)} ({where}{_more(rows)})")
+
+
+def _same_pictures(tables: Mapping[Path, pd.DataFrame], digests: Mapping[str, str]) -> Iterator[Finding]:
+    having: dict[str, dict[str, None]] = defaultdict(dict)
+    for table in tables.values():
+        records = table[_RECORD] if _RECORD in table else table[ID]
+        for image, record in zip(table[ID], records, strict=True):
+            if digest := digests.get(image):
+                having[digest][record] = None
+    for several in having.values():
+        if len(several) > 1:
+            told = list(several)
+            yield Finding("same-picture", f"{', '.join(told[:_TOLD])}{_more(told)} have the same picture")
+
+
+def _facet_names(
+    tables: Mapping[Path, pd.DataFrame], facet_of: Callable[[str], str | None]
+) -> Iterator[Finding]:
+    for path, table in tables.items():
+        for column in table:
+            facet = facet_of(str(column)) if column not in _KNOWN_COLUMNS else None
+            if facet:
+                message = f"column {column} looks like {facet}, whose column is {facet_column(facet)}"
+                yield Finding("facet-name", message, file=str(path), place="header", column=str(column))
+
+
+def _lists(tree: Hierarchy) -> Iterator[Finding]:
+    for name in tree:
+        parts = [part.strip() for part in name.split(",")]
+        of_tags = len(parts) > 1 and any(part in tree for part in parts)
+        if ";" in name or ">" in name or of_tags or len(parts) > 2:
+            yield Finding("list", f"{name} ({tree.counts.named[name]})", tree.facet, (name,))
 
 
 def _more(told: Sequence[object]) -> str:

@@ -9,6 +9,8 @@ import pandas as pd
 from eufcc_cli.core.taxonomy.annotations import PROVIDER, names
 from eufcc_cli.core.taxonomy.hierarchy import Hierarchy
 
+MOST_FREQUENT = 25
+
 
 @dataclass(frozen=True)
 class FacetStatistics:
@@ -16,13 +18,15 @@ class FacetStatistics:
 
     annotated: images with an annotation; tags_per_image: how many images have each number of tags (all
     the names on their paths, unannotated images left out); images_per_tag: the images of each tag, over
-    its descendants, in descending order; tags_per_depth: how many tags stand at depth 1, 2, …
+    its descendants, in descending order; tags_per_depth: how many tags stand at depth 1, 2, …;
+    most_frequent: the first 25 tags with their images.
     """
 
     annotated: int
     tags_per_image: dict[int, int]
     images_per_tag: list[int]
     tags_per_depth: list[int]
+    most_frequent: list[tuple[str, int]]
 
     @property
     def mean(self) -> float:
@@ -77,5 +81,8 @@ def _of_facet(tree: Hierarchy) -> FacetStatistics:
         annotated=tags_per_image.total(),
         tags_per_image=dict(sorted(tags_per_image.items())),
         images_per_tag=sorted((tree.counts.images[name] for name in tree), reverse=True),
+        most_frequent=sorted(
+            ((name, tree.counts.images[name]) for name in tree), key=lambda tag: (-tag[1], tag[0])
+        )[:MOST_FREQUENT],
         tags_per_depth=[depths[depth] for depth in range(1, max(depths, default=0) + 1)],
     )

@@ -32,6 +32,8 @@ def test_numbers_equal_those_counted_row_by_row(first: list[str], second: list[s
     assert facet.most == max(sizes, default=0)
     assert numbers.coverage("materials") == len(sizes) / max(len(cells), 1)
     assert facet.images_per_tag == sorted(map(len, oracles.images_of(cells).values()), reverse=True)
+    counts = {tag: len(images) for tag, images in oracles.images_of(cells).items()}
+    assert facet.most_frequent == sorted(counts.items(), key=lambda tag: (-tag[1], tag[0]))[:25]
     depths = Counter(node.depth for node in oracles.tree_of(cells)[None].descendants)
     assert dict(enumerate(facet.tags_per_depth, start=1)) == depths
 
@@ -50,7 +52,8 @@ def test_the_figure_is_drawn_in_three_formats(tmp_path: Path) -> None:
     drawing = ElementTree.parse(tmp_path / "plot.SVG").getroot()
     assert drawing.tag.endswith("svg")
     text = (tmp_path / "plot.SVG").read_text()
-    for label in ("Tags per image", "Images per tag", "objectTypes (75% of images)", "objectTypes (5 tags)"):
+    for label in ("Tags per image", "Images per tag", "objectTypes (75% of images)", "objectTypes (5 tags)",
+                  "Most frequent objectTypes", "Most frequent materials", "c", "x"):  # fmt: skip
         assert f"<!-- {label} -->" in text
     assert (tmp_path / "plot.pdf").read_bytes().startswith(b"%PDF-")
 

@@ -156,3 +156,34 @@ def test_what_lint_finds_in_the_real_rows(shared_data: Path) -> None:
         f"{len(inner):,} of {len(ends):,} paths ({len(inner) / len(ends):.1%})"
     )
     assert set(told) == set(FACETS) - {"subjects"}
+
+
+def test_tags_that_look_like_lists() -> None:
+    cells = ["gold; silver, wood", "metal > bronze", "gold", "bone, gold", "a, b, c", "oil, black"]
+    assert messages("list", materials=cells) == [
+        "gold; silver, wood (1)", "metal > bronze (1)", "bone, gold (1)", "a, b, c (1)"
+    ]  # fmt: skip
+
+
+def test_columns_that_look_like_a_facet() -> None:
+    frame = table(objectTypes=["vas"]).rename(columns={"objectTypes.hierarchy": "objectTypes.hierarchy"})
+    frame["materials"], frame["title"] = "bronze", "x"
+    known = {"materials": "materials", "title": "materials"}
+    findings = lint({Path("t.csv"): frame}, build_trees([frame]), {}, facet_of=known.get)
+    [finding] = [finding for finding in findings if finding.kind == "facet-name"]
+    assert str(finding) == (
+        "t.csv, header, materials: column materials looks like materials, whose column is materials.hierarchy"
+    )
+
+
+def test_one_picture_under_several_records() -> None:
+    frame = table(materials=["or"] * 4)
+    ids = frame["idInSource"].tolist()
+    digests = {ids[0]: "a", ids[1]: "a", ids[2]: "b"}
+    findings = lint({Path("t.csv"): frame}, build_trees([frame]), {}, digests=digests)
+    assert [str(f) for f in findings if f.kind == "same-picture"] == [
+        f"{ids[0]}, {ids[1]} have the same picture"
+    ]
+    frame["record"] = ["one", "one", "two", "two"]
+    findings = lint({Path("t.csv"): frame}, build_trees([frame]), {}, digests=digests)
+    assert not [finding for finding in findings if finding.kind == "same-picture"]
