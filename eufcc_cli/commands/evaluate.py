@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.text import Text
 
 from eufcc_cli import console
+from eufcc_cli.commands.acceptance_output import measure_decisions
 from eufcc_cli.commands.common import SOME_FAILED, ModelLoader, existing_root, importing, is_given
+from eufcc_cli.commands.evaluation_tables import draw_tables
 from eufcc_cli.commands.options import (
     Decoders,
     Device,
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from eufcc_cli.core.evaluation.bootstrap import Bootstrap
     from eufcc_cli.core.evaluation.comparison import Comparison
     from eufcc_cli.core.evaluation.eval_split import Source, TestSplit
-    from eufcc_cli.core.report.cells import Table
 
 _WHAT, _TRUST, _WHERE, _OUT, _MACHINE = "What is scored", "Trust", "Where it fails", "Output", "Machine"
 
@@ -69,6 +69,15 @@ def evaluate(
         ),
     ] = None,
     photos: Photos = None,
+    decisions: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="Instead of scoring images: how often people accepted the suggestions, by facet and "
+            "probability, from the decisions of `tag --review` (repeatable).",
+            rich_help_panel=_WHAT,
+        ),
+    ] = None,
     ensemble: Annotated[
         bool, typer.Option("--ensemble", help="Add the ensemble of all models.", rich_help_panel=_WHAT)
     ] = False,
@@ -190,6 +199,9 @@ def evaluate(
         raise EufccError(f"--k {min(k or ())}: must be at least 1")
     if calibrate and (more := [name for name in ctx.params if name not in _FITTING and is_given(ctx, name)]):
         raise typer.BadParameter(f"--calibrate measures nothing: leave --{more[0].replace('_', '-')} out")
+    if decisions:
+        measure_decisions(ctx, decisions, format_, html)
+        return
     root = existing_root(ctx, photos)
 
     with importing():
@@ -308,21 +320,9 @@ def _print(
         if format_ == "markdown":
             console.line(formats.to_markdown(shown))
         else:
-            _draw(shown)
+            draw_tables(shown)
             for text in tables.legend(comparison, all_metrics=all_metrics):
                 console.note(text)
-
-
-def _draw(tables: "Sequence[Table]") -> None:
-    for table in tables:
-        rows = [
-            [Text(cell, style="bold green") if (i, j) in table.best else cell for j, cell in enumerate(row)]
-            for i, row in enumerate(table.rows)
-        ]
-        console.table(table.columns, rows, title=table.title, numeric=table.numeric)
-        for text in table.notes:
-            console.line(text)
-        console.line()
 
 
 def _write_files(

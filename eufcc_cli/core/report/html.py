@@ -5,7 +5,7 @@ import io
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from eufcc_cli import __version__
 from eufcc_cli.core.download.ledger import find_images
@@ -26,8 +26,8 @@ def write_page(comparison: Comparison, path: Path, *, paper: bool = False, seed:
     write_text(path, render_page(comparison, paper=paper, seed=seed))
 
 
-def render_page(comparison: Comparison, *, paper: bool = False, seed: int = 0) -> str:
-    """The page as text."""
+def template(name: str) -> Template:
+    """A page's template: it escapes everything, and knows the version of eufcc."""
     environment = Environment(
         loader=PackageLoader("eufcc_cli.core.report"),
         autoescape=True,
@@ -36,6 +36,12 @@ def render_page(comparison: Comparison, *, paper: bool = False, seed: int = 0) -
         lstrip_blocks=True,
     )
     environment.filters["data_uri"] = _svg_uri
+    environment.globals["version"] = __version__
+    return environment.get_template(name)
+
+
+def render_page(comparison: Comparison, *, paper: bool = False, seed: int = 0) -> str:
+    """The page as text."""
     beside = [tables.paper_table(comparison, split) for split in comparison.splits] if paper else []
     shown = [
         *tables.comparison_tables(comparison, per_facet=True, all_metrics=True),
@@ -44,8 +50,7 @@ def render_page(comparison: Comparison, *, paper: bool = False, seed: int = 0) -
     ]
     models = list(dict.fromkeys(result.model for result in comparison.results))
     by_model = {model: [r for r in comparison.results if r.model == model] for model in models}
-    return environment.get_template("evaluation.html.j2").render(
-        version=__version__,
+    return template("evaluation.html.j2").render(
         models=models,
         splits=comparison.splits,
         tables=shown,

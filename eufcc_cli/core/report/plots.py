@@ -14,10 +14,10 @@ from eufcc_cli.core.evaluation.comparison import Comparison
 from eufcc_cli.core.evaluation.results import Result
 
 # Okabe and Ito's colours, told apart by the colour-blind; hatches, markers and lines by everybody.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
 _HATCHES = ("", "//", "..", "xx", "\\\\", "++", "--", "oo")
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
-_STYLE: dict[Any, Any] = {
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text: the browser has the fonts for every script
     "svg.hashsalt": "eufcc",
     "text.parse_math": False,  # a provider may be called $5 & Co.
@@ -31,7 +31,7 @@ _MOST_PROVIDERS = 25
 def facets_plot(comparison: Comparison) -> str:
     """R-Precision of every model in every facet, a panel per split, with intervals where there are any."""
     splits = comparison.splits
-    with rc_context(_STYLE):
+    with rc_context(STYLE):
         figure = Figure(figsize=(7.5, 2.9 * len(splits)), layout="constrained")
         panels = figure.subplots(len(splits), 1, squeeze=False)[:, 0]
         for axes, split in zip(panels, splits, strict=True):
@@ -43,8 +43,8 @@ def facets_plot(comparison: Comparison) -> str:
             axes.set_xticks(np.arange(len(facets)) + 0.4 - width / 2, facets)
             axes.set(title=split, ylabel="R-Precision", ylim=(0, 1.02))
             axes.grid(axis="y", alpha=0.3)
-        _legend(figure, panels[0])
-        return _svg(figure)
+        figure_legend(figure, panels[0])
+        return svg(figure)
 
 
 def _bars(axes: Axes, result: Result, facets: Sequence[str], i: int, width: float) -> None:
@@ -57,7 +57,7 @@ def _bars(axes: Axes, result: Result, facets: Sequence[str], i: int, width: floa
         heights,
         width * 0.9,
         label=result.model,
-        color=_COLOURS[i % len(_COLOURS)],
+        color=COLOURS[i % len(COLOURS)],
         hatch=_HATCHES[i % len(_HATCHES)],
         edgecolor="white",
         yerr=errors,
@@ -68,7 +68,7 @@ def _bars(axes: Axes, result: Result, facets: Sequence[str], i: int, width: floa
 def depths_plot(comparison: Comparison) -> str:
     """The share of true tags found among the R best by their depth, a panel per split."""
     splits = comparison.splits
-    with rc_context(_STYLE):
+    with rc_context(STYLE):
         figure = Figure(figsize=(7.5, 2.9), layout="constrained")
         panels = figure.subplots(1, len(splits), squeeze=False, sharey=True)[0]
         for axes, split in zip(panels, splits, strict=True):
@@ -79,15 +79,15 @@ def depths_plot(comparison: Comparison) -> str:
                     np.arange(1, len(found) + 1),
                     found,
                     label=result.model,
-                    marker=_MARKERS[i % len(_MARKERS)],
-                    color=_COLOURS[i % len(_COLOURS)],
+                    marker=MARKERS[i % len(MARKERS)],
+                    color=COLOURS[i % len(COLOURS)],
                 )
             axes.xaxis.get_major_locator().set_params(integer=True)
             axes.set(title=split, xlabel="depth of the tag", ylim=(0, 1.02))
             axes.grid(alpha=0.3)
         panels[0].set_ylabel("found among the R best")
-        _legend(figure, panels[0])
-        return _svg(figure)
+        figure_legend(figure, panels[0])
+        return svg(figure)
 
 
 def providers_plot(results: Sequence[Result]) -> str:
@@ -96,7 +96,7 @@ def providers_plot(results: Sequence[Result]) -> str:
     rows = sorted(rows, key=lambda row: -row["pairs"])[:_MOST_PROVIDERS]
     rows = sorted(rows, key=lambda row: row["r_precision"])
     splits = [result.split.name for result in results]
-    with rc_context(_STYLE):
+    with rc_context(STYLE):
         figure = Figure(figsize=(7.5, 1.3 + 0.28 * len(rows)), layout="constrained")
         axes = figure.subplots()
         for i, split in enumerate(splits):
@@ -105,17 +105,17 @@ def providers_plot(results: Sequence[Result]) -> str:
                 [rows[place]["r_precision"] for place in places],
                 places,
                 linestyle="",
-                marker=_MARKERS[i],
+                marker=MARKERS[i],
                 markersize=8,
-                color=_COLOURS[i],
+                color=COLOURS[i],
                 label=split,
             )
         names = [f"{_short(row['provider'])} ({row['pairs']:,})" for row in rows]
         axes.set_yticks(range(len(rows)), names)
         axes.set(xlabel="R-Precision (pairs in brackets)", xlim=(-0.02, 1.02), ylim=(-0.7, len(rows) - 0.3))
         axes.grid(alpha=0.3)
-        _legend(figure, axes)
-        return _svg(figure)
+        figure_legend(figure, axes)
+        return svg(figure)
 
 
 def _short(name: str, most: int = 40) -> str:
@@ -123,12 +123,14 @@ def _short(name: str, most: int = 40) -> str:
     return name if len(name) <= most else f"{name[: most - 1]}…"
 
 
-def _legend(figure: Figure, axes: Axes) -> None:
+def figure_legend(figure: Figure, axes: Axes) -> None:
+    """A legend below the panels."""
     handles, labels = axes.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)), frameon=False)
 
 
-def _svg(figure: Figure) -> str:
+def svg(figure: Figure) -> str:
+    """A figure as the text of an SVG file."""
     text = io.StringIO()
     figure.savefig(text, format="svg", metadata={"Date": None})
     return text.getvalue()
