@@ -23,7 +23,7 @@ def check_decided_usage(options: dict[str, Any]) -> None:
     problem = None
     given = [name for name in ("model", "top", "threshold", "coverage", "only", "exclude") if options[name]]
     if options["format_"] not in FORMATS:
-        problem = f"--decisions: add --format, one of {', '.join(FORMATS)}"
+        problem = f"--decisions: add --table EXPORT and --output, or --format, one of {', '.join(FORMATS)}"
     elif given or options["fill"] or options["accept"] is not None:
         problem = "--decisions writes what people decided: leave the options that choose suggestions out"
     elif options["language"] is not None and options["format_"] != "webannotation":
@@ -44,7 +44,7 @@ def write_decided(
     """Write the accepted and added tags of a decisions file; of all its images, or of those named."""
     from eufcc_cli.core.tagging.decided import decided_images, tag_places
     from eufcc_cli.core.tagging.inputs import Input, listed
-    from eufcc_cli.core.tagging.records import Catalogue
+    from eufcc_cli.core.tagging.own_table import open_catalogue
     from eufcc_cli.core.taxonomy.decisions import read_decisions
 
     read = read_decisions(decisions)
@@ -52,7 +52,7 @@ def write_decided(
         console.warn(f"{', '.join(read.torn)}: unfinished, as an interrupted program leaves it; not counted")
     inputs: list[Input] | None = None
     if images or table:
-        inputs = [*listed(images), *(Catalogue.read(table, root).inputs() if table else ())]
+        inputs = [*listed(images), *(open_catalogue(table, root)[0].inputs() if table else ())]
     decided = list(decided_images(read, tag_places(read, root), inputs))
     if not decided:
         raise EufccError(

@@ -27,14 +27,14 @@ def check_review_usage(options: dict[str, Any]) -> None:
 def is_tagged(suggestions: Path, images: list[str], table: Path | None, root: Root) -> bool:
     """True where a finished file of suggestions has a line for every image that was named."""
     from eufcc_cli.core.tagging.inputs import listed
-    from eufcc_cli.core.tagging.records import Catalogue
+    from eufcc_cli.core.tagging.own_table import open_catalogue
     from eufcc_cli.core.tagging.writers.lines import JsonLines
 
     unfinished = suggestions.with_name(f".{suggestions.name}.unfinished").exists()
     if unfinished or not suggestions.is_file() or "-" in images:
         return False
     known = JsonLines("").existing(suggestions)
-    catalogued = Catalogue.read(table, root).inputs() if table else ()
+    catalogued = open_catalogue(table, root)[0].inputs() if table else ()
     return all(item.name in known for item in chain(listed(images), catalogued))
 
 
@@ -48,10 +48,10 @@ def serve_review(
     browser: bool,
 ) -> None:
     """Serve the page until Ctrl-C; its URL is the one line on standard output."""
-    from eufcc_cli.core.tagging.records import Catalogue
+    from eufcc_cli.core.tagging.own_table import open_catalogue
     from eufcc_cli.core.tagging.review.opening import open_review
 
-    frame = None if table is None else Catalogue.read(table, root).frame
+    frame = None if table is None else open_catalogue(table, root)[0].frame
     review, server = open_review(suggestions, root, reviewer or _user(), decisions, frame)
     _note_leftovers(review.path, [f"{d.image}: {d.facet}: {d.tag}" for d in review.orphans.values()])
     if review.torn:

@@ -31,6 +31,13 @@ from eufcc_cli.commands.options import (
     Prompts,
     Weights,
 )
+from eufcc_cli.commands.own_table_file import (
+    OwnTableFile,
+    check_own_table_usage,
+    note_missing_photographs,
+    write_decisions,
+    writes_own_table,
+)
 from eufcc_cli.commands.review_page import check_review_usage, is_tagged, serve_review
 from eufcc_cli.commands.sinks import File, Pipe, Screen, Sidecars, Sink
 from eufcc_cli.commands.tag_usage import FORMATS, batch_size_of, check_usage, form_of
@@ -40,6 +47,7 @@ from eufcc_cli.core.files import sha256
 if TYPE_CHECKING:
     from eufcc_cli.core.model.tagging_model import TaggingModel
     from eufcc_cli.core.tagging.inputs import Input
+    from eufcc_cli.core.tagging.own_table import OwnTable
     from eufcc_cli.core.tagging.records import Catalogue
     from eufcc_cli.core.tagging.selection import Choice
     from eufcc_cli.core.tagging.tagger import Tagger
@@ -115,7 +123,8 @@ def tag(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Tag the images of an annotation table (CSV or Parquet), found in the root by their ids.",
+            help="Tag the images of a table: a museum's own export (CSV, .xlsx, .ods, JSON lines, LIDO, EDM) "
+            "or an annotation table (CSV or Parquet).",
             rich_help_panel=_CATALOGUE,
         ),
     ] = None,
@@ -133,7 +142,31 @@ def tag(
         float | None,
         typer.Option(
             metavar="P",
-            help="Write the table with all of that above this probability, in columns of their own.",
+            help="Write the table with all of that above this probability, in columns of their own beside "
+            "its columns.",
+            rich_help_panel=_CATALOGUE,
+        ),
+    ] = None,
+    merge: Annotated[
+        bool,
+        typer.Option(
+            "--merge",
+            help="Write accepted terms into the cells themselves, in the museum's own words.",
+            rich_help_panel=_CATALOGUE,
+        ),
+    ] = False,
+    only_empty: Annotated[
+        bool,
+        typer.Option(
+            "--only-empty", help="Leave filled cells alone in what is written.", rich_help_panel=_CATALOGUE
+        ),
+    ] = False,
+    profile: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Which columns of the museum's export hold what.",
+            show_default="data/profile.toml",
             rich_help_panel=_CATALOGUE,
         ),
     ] = None,
@@ -167,8 +200,9 @@ def tag(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="With --review: the file to append decisions to. Without: write what it holds as accepted "
-            "and added, in --format csv, webannotation or sidecar; no model is needed.",
+            help="With --review: the file to append decisions to. With --table EXPORT and --output OUT: "
+            "write what it holds as accepted and added into the museum's table. Else: write that in "
+            "--format csv, webannotation or sidecar. No model is needed.",
             show_default="with --review, SUGGESTIONS.decisions.jsonl",
             rich_help_panel=_REVIEW,
         ),
@@ -251,6 +285,7 @@ def tag(
 
     root = existing_root(ctx, photos)
     load_plugins(plugin or ())
+    check_own_table_usage(ctx.params)
     if review is not None:
         check_review_usage(ctx.params)
         output = review
@@ -261,6 +296,9 @@ def tag(
             return
     elif reviewer is not None or not browser:
         raise typer.BadParameter("--reviewer and --no-browser go with --review SUGGESTIONS")
+    elif decisions is not None and format_ is None and table is not None and output is not None:
+        write_decisions(ctx.params, root)
+        return
     elif decisions is not None:
         check_decided_usage(ctx.params)
         write_decided(decisions, format_ or "", images or [], table, output, language, root)
@@ -281,11 +319,15 @@ def tag(
         leaves_only=leaves_only,
     )
     size = batch_size_of(batch_size)
-    catalogue = None
+    catalogue = own_table = None
     if table is not None:
-        from eufcc_cli.core.tagging.records import Catalogue
+        from eufcc_cli.core.tagging.own_table import OwnTable, open_catalogue
 
-        catalogue = Catalogue.read(table, root)
+        catalogue, own_table = open_catalogue(table, root, profile)
+        if own_table is None and writes_own_table(ctx.params):
+            own_table = OwnTable.read(table, root)
+        if own_table is not None:
+            note_missing_photographs(own_table)
     named = count(arguments)
     if named == 0 and catalogue is None:
         raise EufccError(f"{', '.join(arguments)}: no image there", hint="name files, folders or addresses")
@@ -297,7 +339,7 @@ def tag(
     tagger = _tagger(model, choice, ModelLoader(root, device, precision, weights, texts), compile_)
     with ExitStack() as stack:
         fetcher = stack.enter_context(Fetcher(Politeness(allow_private_hosts=allow_private_hosts)))
-        sink = _sink(form, ctx.params, tagger, choice, catalogue, stack)
+        sink = _sink(form, ctx.params, tagger, choice, catalogue, own_table, stack)
         shown = _progress_fits(form, output) if progress is None else progress
         bar = stack.enter_context(console.progress(shown).task("tagging", total))
 
@@ -383,6 +425,7 @@ def _sink(
     tagger: "Tagger",
     choice: "Choice",
     catalogue: "Catalogue | None",
+    own_table: "OwnTable | None",
     stack: ExitStack,
 ) -> Sink:
     from eufcc_cli.core.tagging.writers.choice import make_writer
@@ -401,6 +444,9 @@ def _sink(
         from eufcc_cli.core.tagging.writers.screen import panel, tree
 
         return Screen(panel if form == "table" else tree)
+    if form == "additions" and own_table is not None:
+        asked |= {"images": [], "table": sha256(options["table"])}
+        return OwnTableFile(own_table, options, make_writer("jsonl", tagger, date), asked, stack)
     writer = make_writer(form, tagger, date, catalogue, fills=options["fill"], language=options["language"])
     if output is None:
         return Pipe(writer)

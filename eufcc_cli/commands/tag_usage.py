@@ -10,6 +10,8 @@ from eufcc_cli import console
 
 FORMATS = ("table", "tree", "jsonl", "json", "csv", "webannotation", "sidecar")
 _ENDINGS = {"": "jsonl", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json", ".csv": "csv"}
+TABLE_ENDINGS = (".csv", ".tsv", ".txt", ".xlsx", ".ods", ".jsonl")
+"""Of the tables that --accept and --decisions write."""
 _LANGUAGE = re.compile("[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
 _ENDINGS |= {".jsonld": "webannotation", ".txt": "table"}
 
@@ -21,8 +23,9 @@ def form_of(asked: str | None, output: Path | None, accept: float | None) -> str
     if accept is not None:
         if asked not in (None, "csv"):
             raise typer.BadParameter("--accept writes a table: leave --format out", param_hint="--format")
-        if output is not None and output.suffix.lower() not in ("", ".csv"):
-            raise typer.BadParameter(f"{output}: --accept writes CSV", param_hint="--output")
+        if output is not None and output.suffix.lower() not in ("", *TABLE_ENDINGS):
+            endings = ", ".join(TABLE_ENDINGS)
+            raise typer.BadParameter(f"{output}: --accept writes a table: {endings}", param_hint="--output")
         return "additions"
     if asked is not None:
         return asked

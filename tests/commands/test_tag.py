@@ -176,7 +176,7 @@ def test_usage_mistakes_end_with_2_before_any_work(here: Callable[..., tuple[int
         (("a.jpg", "-o", "tags.tsv"), "--format"),
         (("--table", "a.csv", "--accept", "0.5", "--threshold", "0.2"), "--threshold"),
         (("--table", "a.csv", "--accept", "0.5", "-o", "b.csv", "--skip-existing"), "--skip-existing"),
-        (("--table", "a.csv", "--accept", "0.5", "-o", "b.parquet"), "CSV"),
+        (("--table", "a.csv", "--accept", "0.5", "-o", "b.parquet"), "writes a table"),
         (("--table", __file__, "-o", __file__, "--format", "csv"), "--table itself"),
         (("a.jpg", "--format", "webannotation", "--language", "not a one"), "language"),
     ]:

@@ -121,7 +121,7 @@ def import_table(
     with progress.task("Reading terms", None, "records"):
         described = annotate(root, export, profile, shares.min_count)
     records = described.records
-    found = _find(root, records, files)
+    found = photographs_of(root, records, files)
     checked = check_photographs(root, found.photographs, progress)
     problems = _problems(found, checked)
     table, without = _table(root, described, found.photographs, checked, only_there=bool(folders))
@@ -140,7 +140,13 @@ def import_table(
     division = write_division(root, table, shares, of, same=[same], force=force, anew=anew, progress=progress)
     record_photographs(root, found.photographs, checked, copy=copy, progress=progress)
     write_terms(root.terms, described.assignment.rows)
-    kept = replace(profile, photos=tuple(map(str, folders)), sheet=export.dialect.sheet or "")
+    kept = replace(
+        profile,
+        photos=tuple(map(str, folders)),
+        sheet=export.dialect.sheet or "",
+        # The next export's terms stay in the language of this one's.
+        language=described.language or "",
+    )
     kept.write(profile_file(root))
     _write_names(root, described)
     return Imported(
@@ -194,7 +200,7 @@ def image_table(described: Annotated, rows: Sequence[tuple[int, str, str]]) -> p
     return pd.DataFrame({name: pd.array(list(values), dtype="str") for name, values in columns.items()})
 
 
-def _find(root: Root, records: Records, files: ImageFiles) -> Found:
+def photographs_of(root: Root, records: Records, files: ImageFiles) -> Found:
     """The records' photographs: by name, and those that were moved and renamed by what the ledger has."""
     named = {record: names for record, names in zip(records.ids, records.photos, strict=True) if names}
     found = find_photographs(records.ids, files, named)

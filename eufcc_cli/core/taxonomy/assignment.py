@@ -10,7 +10,7 @@ from eufcc_cli.core.taxonomy.terms import Match, TagPath, TermMatcher, key_of
 from eufcc_cli.core.taxonomy.words import Word, inflected, words_of
 
 PATH_SEPARATOR, TERM_SEPARATOR = " | ", " $ "
-MIN_COUNT = 5
+MIN_COUNT = 3
 """Records that have to name a word before it becomes a term of its own."""
 _LONGEST_OWN = 3  # words of a term of its own
 _LONGEST_NAME = 60  # and its letters
@@ -92,7 +92,8 @@ def assign(
 
     A text becomes what a person decided in `rows`, or else the known terms that it names. One of at most
     three words that names none becomes a term of its own where at least `min_count` records hold it. The
-    decisions and the new terms are added to the matcher, and count inside longer texts as well.
+    decisions and the new terms are added to the matcher, and count inside longer texts as well. A text with
+    ` | ` in it is a path.
     """
     old = list(rows)
     assignment = Assignment()
@@ -102,7 +103,7 @@ def assign(
         matcher.add_edits(facet, {row.text: decided(matcher, facet, row.term) for row in edits})
         for name in _own_terms(matcher, facet, counts, min_count):
             matcher.add_own(facet, name)
-        matches = {text: matcher.match(facet, text) for text in counts}
+        matches = {text: _match(matcher, facet, text) for text in counts}
         assignment.annotations[facet] = {text: _annotation(found) for text, found in matches.items()}
         new += _rows(matcher, facet, counts, matches, edits)
     # What a person decided of facets that these texts do not have stays for the next export.
@@ -128,6 +129,15 @@ def decided(matcher: TermMatcher, facet: str, term: str) -> tuple[TagPath, ...]:
     return tuple(found)
 
 
+def _match(matcher: TermMatcher, facet: str, text: str) -> list[Match]:
+    if PATH_SEPARATOR not in text:
+        return matcher.match(facet, text)
+    found = matcher.match(facet, text)
+    if any(match.how == "edited" and match.text == text.strip() for match in found):
+        return found
+    return [Match(text.strip(), path, "exact") for path in decided(matcher, facet, text)]
+
+
 def _annotation(matches: Iterable[Match]) -> str:
     return joined(match.path for match in matches if match.path)
 
@@ -147,6 +157,7 @@ def _own_terms(matcher: TermMatcher, facet: str, counts: Mapping[str, int], min_
             not any(word.qualifier is not None for word in words)
             and words[-1].part == words[0].part
             and not qualifying & set(keys)
+            and PATH_SEPARATOR not in text
             and any(len(key) > 1 and not key.isdigit() for key in keys)
             and not any(found.path or found.how == "edited" for found in matcher.match(facet, text))
         ):
@@ -208,7 +219,7 @@ def _rows(
             row = own.pop(key)
             rows.append(TermRow(facet, text, count, _written(matcher, row), "edited", row.automatic))
         else:
-            found = matches[text] if text in matches else matcher.match(facet, text)
+            found = matches[text] if text in matches else _match(matcher, facet, text)
             term = _annotation(found)
             rows.append(TermRow(facet, text, count, term, how_of(text, found), term))
     rows += [

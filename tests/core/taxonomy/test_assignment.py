@@ -128,3 +128,11 @@ def test_what_an_entry_stands_for(matcher: TermMatcher) -> None:
     )
     assert decided(matcher, "materials", "stone | slate $ wood") == (("stone", "slate"), ("wood",))
     assert decided(matcher, "materials", " ") == ()
+
+
+def test_paths_are_taken_as_they_are(matcher: TermMatcher) -> None:
+    texts = {"materials": {"metal | bronze": 2, "stone | slate": 1}}
+    assert assign(matcher, texts).annotations["materials"] == {
+        "metal | bronze": "metal | bronze",
+        "stone | slate": "stone | slate",
+    }

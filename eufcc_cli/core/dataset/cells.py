@@ -1,0 +1,41 @@
+"""How a museum writes several terms in one cell, and whether a column ever holds more than one."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from eufcc_cli.core.dataset.records import split_cell
+
+_ENOUGH = 20  # filled cells that show anything
+
+
+def joint_of(cells: Iterable[str], separators: Sequence[str]) -> str:
+    """What the cells of a column put between two terms: the separator with its spaces.
+
+    >>> joint_of(["gold; silver", "gold; wood; paper", "a|b"], (";", "|"))
+    '; '
+    >>> joint_of(["gold"], ("$",))
+    ' $ '
+    """
+    pattern = re.compile(rf"[^\S\n]*(?:{'|'.join(map(re.escape, separators))})\s*")
+    found = Counter(joint for cell in cells for joint in pattern.findall(cell.strip()))
+    if found:
+        return found.most_common(1)[0][0]
+    return f"{separators[0]} " if separators[0] in ";," else f" {separators[0]} "
+
+
+def is_single(cells: Iterable[str], separators: Sequence[str]) -> bool:
+    """True where the cells of a column show that a record has one value: none has two, and they repeat.
+
+    >>> is_single(["coin", "vase", "coin"] * 20, (";",)), is_single(["coin; vase"] * 50, (";",))
+    (True, False)
+    """
+    distinct: set[str] = set()
+    filled = 0
+    for cell, times in Counter(cells).items():
+        items = split_cell(cell, separators)
+        if len(set(items)) > 1:
+            return False
+        filled += times * len(items)
+        distinct.update(items)
+    return filled >= _ENOUGH and 10 * len(distinct) <= filled
