@@ -209,8 +209,13 @@ class Root:
     """
 
     path: Path
+    """Text will do, too."""
     photos: tuple[Path, ...] = ()
     """Folders of photographs that stay where they are."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", Path(self.path))
+        object.__setattr__(self, "photos", tuple(map(Path, self.photos)))
 
     @property
     def data(self) -> Path:
