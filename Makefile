@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format docs bench clean
+.PHONY: help install demo test check format docs paper bench clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -39,6 +39,9 @@ check: install ## Lint, types and documentation only
 format: install ## Put the code into its standard form
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+paper: install ## The table of the EUFCC-340K paper, from nothing (hours, and a GPU); stops and resumes
+	@PATH="$(CURDIR)/$(BIN):$$PATH" bash scripts/paper.sh paper
 
 docs: install ## Build the documentation into build/site
 	@$(BIN)/mkdocs build --quiet --site-dir build/site

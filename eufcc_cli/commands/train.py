@@ -27,7 +27,11 @@ def train(
     ] = None,
     config: Annotated[
         Path | None,
-        typer.Option(help="Options in a TOML file, or a finished run to repeat; those on the line win."),
+        typer.Option(
+            metavar="FILE|RUN|RECIPE",
+            help="Options from a TOML file, a run to repeat, or a recipe such as "
+            "recipe:eufcc-340k/softmax; those on the command line win.",
+        ),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run of that name.")] = False,
@@ -54,7 +58,10 @@ def train(
 
     root = existing_root(ctx, photos)
     given = {key: value for key, value in settings.items() if is_given(ctx, key)}
-    base = read_settings(config if config.exists() else root.run(str(config))) if config else {}
+    if config is None and resume and name and root.run(name).is_dir():
+        config = root.run(name)  # it continues with the settings that it began with
+    named_run = config is not None and not config.exists() and root.run(str(config)).is_dir()
+    base = read_settings(root.run(str(config)) if named_run else config) if config else {}
     own = {key: _of_command(key, base.pop(key), config) for key in _COMMAND if key in base}
     name, export = name or own.get("name"), export or own.get("export")
     tensorboard, resume, overwrite = (

@@ -1,6 +1,7 @@
 """All settings of a training run, documented field by field, checked before any work starts."""
 
 import dataclasses
+import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from typing import Any
 from eufcc_cli.core.errors import ModelError
 from eufcc_cli.core.model.methods import METHODS, Method, find_method, method_settings
 from eufcc_cli.core.settings import Declared, check_settings, setting, settings_of, typed_settings
+from eufcc_cli.core.training.recipes import RECIPE, read_recipe
 
 BACKBONE = "convnext_base.fb_in22k"
 CLIP_BACKBONE = "ViT-B-32/openai"
@@ -212,9 +214,9 @@ class TrainConfig:
 
 
 def read_settings(path: Path) -> dict[str, Any]:
-    """The settings in a TOML file, or those of a finished run (its config.json or folder)."""
-    import json
-
+    """The settings in a TOML file, of a run (its config.json or folder), or of `recipe:NAME/METHOD`."""
+    if str(path).startswith(RECIPE):
+        return read_recipe(path.as_posix())
     if path.is_dir():
         path = path / "config.json"
     try:
