@@ -5,7 +5,6 @@ import json
 import logging
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import PIL
 import torch
 
 from eufcc_cli import __version__
-from eufcc_cli.core.files import Root, sha256
+from eufcc_cli.core.files import Root
 from eufcc_cli.core.model.tagging_model import TaggingModel
 
 log = logging.getLogger("eufcc")
@@ -95,16 +94,3 @@ class ScoreStore:
             with suppress(sqlite3.Error):
                 self._connection.close()
         self._connection = None
-
-
-def image_digests(paths: Iterable[Path], workers: int | None = None) -> list[bytes]:
-    """SHA-256 of every file's content; b"" where a file cannot be read (scoring it tells the reason)."""
-
-    def digest(path: Path) -> bytes:
-        try:
-            return bytes.fromhex(sha256(path))
-        except OSError:
-            return b""
-
-    with ThreadPoolExecutor(workers) as pool:
-        return list(pool.map(digest, paths))

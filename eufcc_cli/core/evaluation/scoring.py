@@ -11,8 +11,9 @@ from eufcc_cli.core.download.ledger import find_images
 from eufcc_cli.core.errors import DataError
 from eufcc_cli.core.evaluation import processes
 from eufcc_cli.core.evaluation.eval_split import Scores, TestSplit
-from eufcc_cli.core.evaluation.score_store import ScoreStore, image_digests
+from eufcc_cli.core.evaluation.score_store import ScoreStore
 from eufcc_cli.core.files import Root
+from eufcc_cli.core.model.features import image_digests
 from eufcc_cli.core.model.prediction import Prediction, predict_together
 from eufcc_cli.core.model.tagging_model import TaggingModel
 from eufcc_cli.core.progress import SILENT, Progress

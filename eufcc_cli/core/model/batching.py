@@ -20,8 +20,6 @@ _WORTH_IT = 1.05  # a doubled batch has to be this much faster, image by image
 class BatchSize:
     """As many as asked for; or, where None is, doubled until memory or speed says stop.
 
-    lanes: so many batches are computed at once, and share the memory.
-
     >>> size = BatchSize(torch.device("cpu"), None)
     >>> for _ in range(2):
     ...     size.measured(16, seconds=1.0)  # the first batch of a size only warms up
@@ -33,9 +31,9 @@ class BatchSize:
     16
     """
 
-    def __init__(self, device: torch.device, fixed: int | None, lanes: int = 1) -> None:
+    def __init__(self, device: torch.device, fixed: int | None) -> None:
         self.now = fixed or _FIRST.get(device.type, 8)
-        self.most = fixed or max(2 * self.now, _MOST.get(device.type, 64) // lanes)
+        self.most = fixed or max(2 * self.now, _MOST.get(device.type, 64))
         self._growing = fixed is None
         self._measured = 0
         self._speed = 0.0

@@ -3,11 +3,12 @@
 import hashlib
 import io
 from importlib.metadata import PackageNotFoundError, files
-
-import torch
-from torch import Tensor, nn
+from typing import TYPE_CHECKING
 
 from eufcc_cli.core.errors import ModelError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 BUNDLED = "tf_efficientnet_lite0"
 """timm's name of the backbone whose weights are at hand: EfficientNet-Lite0, 1,280 features."""
@@ -26,7 +27,7 @@ def is_bundled(backbone: str) -> bool:
     return backbone in (BUNDLED, f"{BUNDLED}.in1k")
 
 
-def load_bundled_weights(backbone: nn.Module) -> None:
+def load_bundled_weights(backbone: "nn.Module") -> None:
     """Fill timm's tf_efficientnet_lite0, with or without its classifier.
 
     The file names its tensors in its own way, but in timm's order: all of them have the same shape.
@@ -45,7 +46,7 @@ def load_bundled_weights(backbone: nn.Module) -> None:
     backbone.load_state_dict({**state, **filled})
 
 
-def _tensors() -> list[Tensor]:
+def _tensors() -> "list[Tensor]":
     try:
         found = [file for file in files(_PACKAGE) or () if file.name == _FILE]
     except PackageNotFoundError:
@@ -60,6 +61,8 @@ def _tensors() -> list[Tensor]:
         raise ModelError(
             f"{found[0].locate()}: not the file that was published", hint=f"install {_PACKAGE} again"
         )
+    import torch
+
     stored = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     return [tensor for name, tensor in stored.items() if not _is_counter(name)]
 

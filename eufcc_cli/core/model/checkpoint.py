@@ -31,7 +31,7 @@ from eufcc_cli.core.model.tagging_model import (
     WEIGHTS,
     TaggingModel,
     build_methods,
-    keep_embeddings,
+    keep_by_root,
 )
 from eufcc_cli.core.model.zero_shot import zero_shot_model
 from eufcc_cli.core.taxonomy.vocabulary import Vocabulary
@@ -172,7 +172,7 @@ def load_model(
         folder=folder,
         precision=select_precision(precision, target, inference=True),
     )
-    keep_embeddings(model, root)
+    keep_by_root(model, root)
     return model
 
 

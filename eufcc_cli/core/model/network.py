@@ -42,11 +42,18 @@ class Network(nn.Module):
         self.backbone = backbone
         self.dropout = nn.Dropout(dropout)
         # Some backbones widen their features behind the pooling, and tell that width by another name.
-        width = getattr(backbone, "head_hidden_size", None) or backbone.num_features
-        self.heads = nn.ModuleDict({facet: nn.Linear(width, n) for facet, n in outputs.items()})
+        self.width: int = getattr(backbone, "head_hidden_size", None) or backbone.num_features
+        self.heads = nn.ModuleDict({facet: nn.Linear(self.width, n) for facet, n in outputs.items()})
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        features = self.dropout(self.backbone(images))
+        return self.logits(self.dropout(self.features(images)))
+
+    def features(self, images: Tensor) -> Tensor:
+        """Normalised images [B, 3, H, W] -> what the heads see of them, [B, D]."""
+        return self.backbone(images)
+
+    def logits(self, features: Tensor) -> dict[str, Tensor]:
+        """Features [B, D] -> {facet: [B, outputs of the facet]}."""
         return {facet: head(features) for facet, head in self.heads.items()}
 
     def no_weight_decay(self) -> set[str]:

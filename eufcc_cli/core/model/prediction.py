@@ -5,30 +5,21 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-import torch
 
-from eufcc_cli.core.errors import ImageError, ModelError
-from eufcc_cli.core.images.decode import open_pixels
 from eufcc_cli.core.machine import cores, keep_freed_memory
 from eufcc_cli.core.model.batching import BatchSize
-from eufcc_cli.core.model.network import Network
-from eufcc_cli.core.model.preprocessing import Preprocessing, as_images
+from eufcc_cli.core.model.feature_source import FeatureSource, ReadImage, Source, read_image
 from eufcc_cli.core.model.tagging_model import TaggingModel
 
 log = logging.getLogger("eufcc")
 
-Source = Path | Callable[[], Path | bytes]
-"""An image file, or a function that gets one (its bytes, say) and raises ImageError where it cannot."""
-
 _AHEAD_BYTES = 128 << 20  # of decoded images that wait for the network
 _PATIENCE = 0.02  # seconds that an eager prediction waits for one more image
-_MOST_LANES = 4  # batches that a processor computes at once: each takes its own memory
 
 
 @dataclass(frozen=True)
@@ -68,24 +59,20 @@ def predict_together(
 ) -> Iterator[tuple[Prediction, ...]]:
     """As `predict`, with several models: each image is read once and scored by all of them.
 
-    A processor computes several batches at once, each on its share of the threads: the threads of one batch
-    wait for each other after every layer, those of several do not.
+    What a model's store has seen of an image is not computed again, and what is new is kept there.
 
     batch_size None: as large as makes it faster. eager: where the next item lets itself be waited for (a
     pipe), go on with those that are there; the batches then depend on timing. smallest_batch: smaller
     ones are filled up (to `batching.STEADY`, an image has the same scores whatever stands beside it).
     """
     device = models[0].device
-    lanes, threads = 1, torch.get_num_threads()
-    if device.type == "cpu":
+    sources = [FeatureSource(model) for model in models]
+    if device.type == "cpu" and not all(one.engine for one in sources):
         keep_freed_memory()
-        # Compiled networks, and CLIP's, whose texts are encoded first, are better off with all threads.
-        if all(isinstance(model.network, Network) for model in models):
-            lanes = max(count for count in range(1, _MOST_LANES + 1) if threads % count == 0)
-    size = BatchSize(device, batch_size, lanes)
+    size = BatchSize(device, batch_size)
     decoders = ThreadPoolExecutor(workers or cores(), thread_name_prefix="decode")
-    network = ThreadPoolExecutor(lanes, thread_name_prefix="network")
-    waiting = _Waiting(models, items, decoders, lanes * size.most)
+    network = ThreadPoolExecutor(1, thread_name_prefix="network")
+    waiting = _Waiting(sources, items, decoders, size.most)
     scored: deque[Future[_Scored]] = deque()
     batches = waiting.batches(size, eager)
     failure: Exception | None = None
@@ -103,12 +90,9 @@ def predict_together(
                 batch, failure = None, error
             if batch is None:
                 break
-            # The last batch has few others beside it, or none: all threads are its own.
-            last = len(batch) < size.now or (not scored and waiting.ended())
-            share = threads if last else threads // lanes
-            scored.append(network.submit(_score, models, batch, size, smallest_batch, share))
-            # The network works on the next batches while whoever asked looks at the one before.
-            while len(scored) > lanes or (eager and scored and waiting.empty()):
+            scored.append(network.submit(_score, sources, batch, size, smallest_batch))
+            # The network works on the next batch while whoever asked looks at the one before.
+            while len(scored) > 1 or (eager and scored and waiting.empty()):
                 yield from next_scored()
         while scored:
             yield from next_scored()
@@ -118,11 +102,8 @@ def predict_together(
         waiting.stop()
         for pool in (decoders, network):
             pool.shutdown(wait=False, cancel_futures=True)
-        if lanes > 1:  # new threads take over what was set last
-            torch.set_num_threads(threads)
-
-
-Squares = dict[Preprocessing, np.ndarray]
+        for one in sources:
+            one.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +119,8 @@ class _Scored:
 class _Item:
     key: str
     source: Source
-    squares: Future[Squares | str]
-    """A stored square for each preprocessing, or the reason why there is none."""
+    read: Future["ReadImage | str"]
+    """What was read, or the reason why it cannot be."""
 
 
 class _Waiting:
@@ -147,20 +128,19 @@ class _Waiting:
 
     def __init__(
         self,
-        models: Sequence[TaggingModel],
+        sources: Sequence[FeatureSource],
         items: Iterable[tuple[str, Source]],
         decoders: ThreadPoolExecutor,
         batch: int,
     ) -> None:
-        self._preprocessings = {model.preprocessing for model in models}
-        each = sum(3 * preprocessing.stored**2 for preprocessing in self._preprocessings)
+        self._sources = sources
+        each = sum(3 * p.squares * p.size**2 for p in {one.model.preprocessing for one in sources})
         self._queue: queue.Queue[_Item | BaseException | None] = queue.Queue(
             min(3 * batch, max(batch + 1, _AHEAD_BYTES // each))
         )
         self._items = items
         self._decoders = decoders
         self._stopped = threading.Event()
-        self._ended = False
         # A daemon: where items come from a pipe, the end of the program need not wait for the next one.
         threading.Thread(target=self._read, name="reader", daemon=True).start()
 
@@ -168,13 +148,11 @@ class _Waiting:
         last: BaseException | None = None
         try:
             for key, source in self._items:
-                squares = self._decoders.submit(_load, self._preprocessings, source)
-                self._put(_Item(key, source, squares))
+                self._put(_Item(key, source, self._decoders.submit(read_image, self._sources, source)))
                 if self._stopped.is_set():
                     return
         except BaseException as error:
             last = error
-        self._ended = True
         self._put(last)
 
     def _put(self, item: _Item | BaseException | None) -> None:
@@ -206,65 +184,26 @@ class _Waiting:
         """True where the next item is not there yet."""
         return self._queue.empty()
 
-    def ended(self) -> bool:
-        """True where it is known that no item follows; what tells the end may still be in the queue."""
-        return self._ended and self._queue.qsize() <= 1
-
     def stop(self) -> None:
         self._stopped.set()
 
 
-def _load(preprocessings: Iterable[Preprocessing], source: Source) -> Squares | str:
-    try:
-        file = source() if callable(source) else source
-        return {p: p.square(open_pixels(file, short_side=p.stored)) for p in preprocessings}
-    except ImageError as error:
-        return str(error)
-    except MemoryError:
-        return "too many pixels for this machine's memory"
-
-
-def _score(
-    models: Sequence[TaggingModel], batch: list[_Item], size: BatchSize, smallest: int, threads: int
-) -> _Scored:
-    if torch.get_num_threads() != threads:  # the calling thread's own number
-        torch.set_num_threads(threads)
-    loaded = [item.squares.result() for item in batch]
-    squares = [squares for squares in loaded if not isinstance(squares, str)]
+def _score(sources: Sequence[FeatureSource], batch: list[_Item], size: BatchSize, smallest: int) -> _Scored:
+    loaded = [item.read.result() for item in batch]
+    images = [image for image in loaded if isinstance(image, ReadImage)]
     began = time.perf_counter()
-    tables = [_scores(model, squares, size, smallest) for model in models] if squares else []
+    tables = (
+        [one.scores(number, images, size, smallest) for number, one in enumerate(sources)] if images else []
+    )
     seconds = time.perf_counter() - began
     predictions = []
     row = 0
     for item, result in zip(batch, loaded, strict=True):
         if isinstance(result, str):
             failed = Prediction(item.key, item.source, None, result)
-            predictions.append((failed,) * len(models))
+            predictions.append((failed,) * len(sources))
         else:
             rows = [{facet: table[row] for facet, table in scores.items()} for scores in tables]
             predictions.append(tuple(Prediction(item.key, item.source, scores) for scores in rows))
             row += 1
-    return _Scored(predictions, len(squares), seconds)
-
-
-def _scores(
-    model: TaggingModel, squares: list[Squares], size: BatchSize, smallest: int
-) -> dict[str, np.ndarray]:
-    """Log-scores {facet: [B, tags]} of some squares; in parts where the device has too little memory."""
-    filled = [*squares, *[squares[0]] * (smallest - len(squares))]
-    images = as_images(np.stack([square[model.preprocessing] for square in filled]))
-    if model.device.type == "cuda":
-        images = images.pin_memory()
-    try:
-        scores = model.log_scores(images)
-        return {facet: table[: len(squares)].cpu().numpy() for facet, table in scores.items()}
-    except torch.OutOfMemoryError as error:
-        if len(squares) == 1:
-            raise ModelError(
-                "the device has too little memory for one image", hint="choose `device=cpu`"
-            ) from error
-    size.too_large(len(squares))
-    torch.cuda.empty_cache()
-    half = (len(squares) + 1) // 2
-    first, second = (_scores(model, part, size, smallest) for part in (squares[:half], squares[half:]))
-    return {facet: np.concatenate([first[facet], second[facet]]) for facet in first}
+    return _Scored(predictions, len(images), seconds)

@@ -13,9 +13,11 @@ from torch import Tensor
 from eufcc_cli.core.errors import ModelError
 from eufcc_cli.core.images.decode import open_pixels
 from eufcc_cli.core.images.resize import Filter, resize, to_rgb
+from eufcc_cli.core.model.views import VIEWS
 
 _FILTERS = get_args(Filter)
 _CROP_MODES = ("center", "squash", "border")
+_VIEWS_ALONE = ("second_crop", "mirror")
 
 
 @dataclass(frozen=True)
@@ -31,9 +33,14 @@ class Preprocessing:
     interpolation: Filter = "bicubic"
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    second_crop: str | None = None
+    """The crop mode of a second square of every image: its scores are the mean over both."""
+    mirror: bool = False
+    """Every square is scored as it is and mirrored, too: an image's scores are the mean."""
 
     def __post_init__(self) -> None:
-        if self.interpolation not in _FILTERS or self.crop_mode not in _CROP_MODES:
+        crops = {self.crop_mode, self.second_crop or self.crop_mode}
+        if self.interpolation not in _FILTERS or not crops <= set(_CROP_MODES):
             raise ModelError(
                 f"preprocessing: interpolation {self.interpolation}, crop mode {self.crop_mode} unknown",
                 hint=f"known: {', '.join(_FILTERS)}; {', '.join(_CROP_MODES)}",
@@ -45,6 +52,29 @@ class Preprocessing:
     def stored(self) -> int:
         """Side in pixels of the square that is decoded; training crops from it, tagging takes its middle."""
         return math.floor(self.size / self.crop_pct)
+
+    @property
+    def squares(self) -> int:
+        """How many squares are cut from an image."""
+        return 1 if self.second_crop is None else 2
+
+    @property
+    def views(self) -> int:
+        """How many pictures of an image the network sees."""
+        return self.squares * (2 if self.mirror else 1)
+
+    def with_views(self, views: str) -> "Preprocessing":
+        """The same with other views of an image, one of VIEWS.
+
+        >>> Preprocessing(224, crop_pct=0.875).with_views("whole+mirror").views
+        2
+        """
+        parts = views.split("+")
+        if views not in VIEWS:
+            raise ModelError(f"`views` {views}: no such choice", hint="choose " + ", ".join(VIEWS))
+        second = "center" if {"whole", "center"} <= set(parts) else None
+        whole: dict[str, Any] = {"crop_mode": "border", "crop_pct": 1.0} if "whole" in parts else {}
+        return dataclasses.replace(self, **whole, second_crop=second, mirror="mirror" in parts)
 
     @classmethod
     def of_backbone(cls, backbone: torch.nn.Module, image_size: int | None) -> "Preprocessing":
@@ -64,7 +94,9 @@ class Preprocessing:
         )
 
     def to_json(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
+        """As config.json holds it; without what is only there where an image has several views."""
+        values = dataclasses.asdict(self)
+        return {name: value for name, value in values.items() if name not in _VIEWS_ALONE or value}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "Preprocessing":
@@ -100,6 +132,15 @@ class Preprocessing:
             box = (left, top, left + shortest, top + shortest)
         # Cropping and resizing in one call: nothing outside the box is computed.
         return to_rgb(resize(pixels, (side, side), self.interpolation, box))
+
+    def seen(self, pixels: np.ndarray) -> np.ndarray:
+        """What the network sees of an image that `open_pixels` read: uint8 [squares, size, size, 3]."""
+        crops = [self]
+        if self.second_crop is not None:
+            crops.append(dataclasses.replace(self, crop_mode=self.second_crop, second_crop=None))
+        start = (self.stored - self.size) // 2
+        part = slice(start, start + self.size)
+        return np.stack([crop.square(pixels)[part, part] for crop in crops])
 
     def middle(self, images: Tensor) -> Tensor:
         """The squares the network sees in evaluation: [B, 3, stored, stored] -> [B, 3, size, size]."""

@@ -11,8 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from eufcc_cli.core.files import Root, sha256
+from eufcc_cli.core.machine import cores
 from eufcc_cli.core.model.clip.clip_network import ClipNetwork
+from eufcc_cli.core.model.engine import Engine, open_engine
+from eufcc_cli.core.model.features import FeatureStore
 from eufcc_cli.core.model.methods import Method, find_method
+from eufcc_cli.core.model.network import Network
 from eufcc_cli.core.model.preprocessing import Preprocessing
 from eufcc_cli.core.taxonomy.vocabulary import Vocabulary
 
@@ -36,6 +40,11 @@ class TaggingModel:
     config: dict[str, Any] = field(default_factory=dict)
     folder: Path | None = None
     precision: torch.dtype = torch.float32
+    store: FeatureStore | None = None
+    """Where the features of images are kept, and looked for first."""
+    engines: Path | None = None
+    """The folder that keeps what was converted for processors."""
+    _engine: tuple[Any, Engine | None] | None = field(default=None, repr=False)
 
     @property
     def device(self) -> torch.device:
@@ -57,12 +66,60 @@ class TaggingModel:
 
     @torch.inference_mode()
     def log_scores(self, images: Tensor) -> dict[str, Tensor]:
-        """uint8 squares [B, 3, stored, stored] -> {facet: log-scores float32 [B, tags]}, on the device."""
-        images = self.preprocessing.middle(images.to(self.device, non_blocking=True))
-        images = self.preprocessing.normalise(images).contiguous(memory_format=torch.channels_last)
-        with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
-            logits = self.network(images)
-        return {facet: method.log_scores(logits[facet]) for facet, method in self.methods.items()}
+        """uint8 squares [B, 3, stored, stored] -> {facet: log-scores float32 [B, tags]}, on the device.
+
+        Of an image with a second square, the first alone.
+        """
+        squares = self.preprocessing.middle(images.to(self.device, non_blocking=True))
+        return self.scores_of(self.features(squares.unsqueeze(1)))
+
+    @torch.inference_mode()
+    def features(self, squares: Tensor) -> Tensor:
+        """uint8 [B, squares, 3, size, size] -> what the heads see of every view, float32 [B, views, D].
+
+        With mirror images, those of the squares come after the squares.
+        """
+        batch = len(squares)
+        images = self.preprocessing.normalise(squares.to(self.device, non_blocking=True).flatten(0, 1))
+        if self.preprocessing.mirror:
+            images = torch.cat([images, images.flip(-1)])
+        images = images.contiguous(memory_format=torch.channels_last)
+        with self._autocast():
+            features = self.network.features(images).float()  # type: ignore[operator]
+        parts = features.unflatten(0, (-1, batch, squares.shape[1]))
+        return parts.transpose(0, 1).flatten(1, 2)
+
+    @torch.inference_mode()
+    def scores_of(self, features: Tensor) -> dict[str, Tensor]:
+        """Features [B, views, D] -> {facet: log-scores float32 [B, tags]}: the mean of those of each view."""
+        batch, views = features.shape[:2]
+        with self._autocast():
+            logits = self.network.logits(features.to(self.device).flatten(0, 1))  # type: ignore[operator]
+        scores = {facet: method.log_scores(logits[facet]) for facet, method in self.methods.items()}
+        if views == 1:
+            return scores
+        return {facet: table.unflatten(0, (batch, views)).mean(1) for facet, table in scores.items()}
+
+    def engine(self) -> Engine | None:
+        """What computes features on a processor instead of PyTorch; None where PyTorch has to.
+
+        Opened once, and again whenever the network's weights have changed.
+        """
+        network = self.network
+        if self.device.type != "cpu" or not isinstance(network, Network) or _is_compiled(network.backbone):
+            return None
+        state = (id(network), sum(tensor._version for tensor in network.backbone.state_dict().values()))
+        if self._engine is None or self._engine[0] != state:
+            made = open_engine(network.backbone, self.preprocessing, cores(), self.precision, self.engines)
+            self._engine = (state, made)
+        return self._engine[1]
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32)
+
+
+def _is_compiled(module: nn.Module) -> bool:
+    return getattr(module, "_compiled_call_impl", None) is not None
 
 
 def build_methods(
@@ -74,6 +131,16 @@ def build_methods(
         facet: made.for_facet(tags, None if counts is None else counts[facet], **options)
         for facet, tags in vocabulary.facets.items()
     }
+
+
+def keep_by_root(model: TaggingModel, root: Root) -> None:
+    """Let a model keep in a root what it computes once: converted networks, features, embeddings of texts."""
+    model.engines = root.runs / ".engines"
+    network, settings = model.network, model.config.get("training", {})
+    if isinstance(network, Network) and model.config.get("tune") == "head":
+        limit = float(settings.get("features_limit", 20.0))
+        model.store = FeatureStore.of(root, network, model.preprocessing, model.precision, limit=limit)
+    keep_embeddings(model, root)
 
 
 def keep_embeddings(model: TaggingModel, root: Root) -> None:

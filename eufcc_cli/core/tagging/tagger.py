@@ -10,12 +10,12 @@ from hashlib import sha256
 from typing import cast
 
 import numpy as np
-import torch
 from torch import nn
 
 from eufcc_cli.core.errors import ModelError
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.metrics.calibration import Calibration
+from eufcc_cli.core.model.network import Network
 from eufcc_cli.core.model.prediction import predict_together
 from eufcc_cli.core.model.tagging_model import CONFIG, TaggingModel
 from eufcc_cli.core.tagging.inputs import Input
@@ -182,4 +182,6 @@ def compile_network(model: TaggingModel) -> None:
     """Have torch compile a model's network when it is first used; raises ModelError without a compiler."""
     if model.device.type == "cpu" and not any(map(shutil.which, (os.environ.get("CXX", "c++"), "g++", "cl"))):
         raise ModelError("`compile`: there is no C++ compiler", hint="install g++, or leave `compile` out")
-    model.network = cast(nn.Module, torch.compile(model.network))
+    network = model.network
+    seeing = network.backbone if isinstance(network, Network) else network.clip.visual  # type: ignore[union-attr]
+    cast(nn.Module, seeing).compile()  # in place: names and heads stay as they are

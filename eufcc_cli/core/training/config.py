@@ -9,12 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from eufcc_cli.core.errors import ModelError
+from eufcc_cli.core.machine import cuda_devices, has_mps
+from eufcc_cli.core.model.bundled_weights import BUNDLED
 from eufcc_cli.core.model.methods import METHODS, Method, find_method, method_settings
+from eufcc_cli.core.model.views import VIEWS
 from eufcc_cli.core.settings import Declared, check_settings, setting, settings_of, typed_settings
 from eufcc_cli.core.training.recipes import RECIPE, read_recipe
 
 BACKBONE = "convnext_base.fb_in22k"
+SMALL_BACKBONE = "convnext_mini"
+TUNES = ("head", "full", "head-then-full")
 CLIP_BACKBONE = "ViT-B-32/openai"
+HEAD_VIEWS = "whole+mirror"
 _FINE = (1e-4, 1e-5)  # learning rates from pretrained backbones, and from pretrained CLIP models
 _LEARNING, _IMAGES, _MACHINE = "Learning", "Images", "Machine"
 
@@ -34,9 +40,17 @@ class TrainConfig:
     method: str = setting("multilabel", "What the heads learn.", choices=METHODS)
     backbone: str | None = setting(
         None,
-        "Any timm model (also hf-hub:ORG/NAME), or convnext_mini for few cores and small images; for CLIP "
-        "methods any open_clip model with the tag of its weights, or clip_mini.",
-        default_text=f"{BACKBONE}; CLIP: {CLIP_BACKBONE}",
+        "auto, any timm model (also hf-hub:ORG/NAME), or convnext_mini for few cores and small images; for "
+        "CLIP methods any open_clip model with the tag of its weights, or clip_mini.",
+        default_text=f"auto: {BACKBONE} on a GPU, else the best at hand; CLIP: {CLIP_BACKBONE}",
+    )
+    tune: str | None = setting(
+        None,
+        "head: learn the heads on features of the frozen backbone, which are computed once; full: all of the "
+        "network; head-then-full: first the one, then the other.",
+        choices=TUNES,
+        vision_only=True,
+        default_text="head without a GPU, full with one, from scratch, or with `epochs` or `time_budget`",
     )
     pretrained: bool = setting(True, "Start from the backbone's published weights.")
     weights: str | None = setting(None, "Backbone weights from this safetensors file.", metavar="FILE")
@@ -112,6 +126,22 @@ class TrainConfig:
         default_text="if that takes at most 4 GB",
         panel=_IMAGES,
     )
+    views: str | None = setting(
+        None,
+        "What the network sees of an image: the middle, all of it on a grey square, their mirror images; "
+        "scores are the mean.",
+        choices=VIEWS,
+        panel=_IMAGES,
+        vision_only=True,
+        default_text=f"{HEAD_VIEWS} with heads on features, else center",
+    )
+    features_limit: float = setting(
+        20.0,
+        "Size of data/features in GB, from which the least recently used go.",
+        above=0,
+        panel=_IMAGES,
+        vision_only=True,
+    )
     max_unreadable: float = setting(
         0.01, "Stop before training above this share of unreadable images.", minimum=0, below=1, panel=_IMAGES
     )
@@ -149,6 +179,18 @@ class TrainConfig:
                 hint="choose a batch size that is a multiple",
             )
 
+        if self.tune == "head":
+            for name in ("epochs", "time_budget"):
+                if getattr(self, name) is not None:
+                    raise ModelError(
+                        f"`{name}`: heads on features take neither", hint="leave it out, or give `tune=full`"
+                    )
+            if self.from_scratch:
+                raise ModelError(
+                    "`tune` head: a backbone that has learnt nothing sees nothing",
+                    hint="give `tune=full`, or a backbone with weights",
+                )
+
     def own_method(self) -> Method:
         """The method with its settings, not yet prepared for any facet."""
         return find_method(self.method).with_settings(self.method_options)
@@ -167,6 +209,13 @@ class TrainConfig:
         return own | self.own_method().settings()
 
     @property
+    def on_gpu(self) -> bool:
+        """Whether a GPU is there and meant to be used."""
+        if self.device == "auto":
+            return bool(cuda_devices()) or has_mps()
+        return self.device != "cpu"
+
+    @property
     def from_scratch(self) -> bool:
         return not self.pretrained and self.weights is None
 
@@ -177,9 +226,23 @@ class TrainConfig:
         if optimizer == "auto":
             optimizer = "muon" if self.from_scratch else "adamw"
         lr = self.lr or ((5e-3 if optimizer == "muon" else 2e-3) if self.from_scratch else _FINE[clip])
-        backbone = self.backbone or (CLIP_BACKBONE if clip else BACKBONE)
-        epochs = self.epochs or (None if self.time_budget else 20)
-        return dataclasses.replace(self, backbone=backbone, optimizer=optimizer, lr=lr, epochs=epochs)
+        tune = self.tune or ("full" if clip else self._usual_tune())
+        views = self.views or (None if clip else HEAD_VIEWS if tune != "full" else "center")
+        backbone = self.backbone if self.backbone != "auto" else None
+        backbone = backbone or (CLIP_BACKBONE if clip else self._usual_backbone())
+        epochs = self.epochs or (None if self.time_budget or tune == "head" else 20)
+        return dataclasses.replace(
+            self, backbone=backbone, tune=tune, views=views, optimizer=optimizer, lr=lr, epochs=epochs
+        )
+
+    def _usual_tune(self) -> str:
+        timed = self.epochs is not None or self.time_budget is not None
+        return "full" if self.on_gpu or self.from_scratch or timed else "head"
+
+    def _usual_backbone(self) -> str:
+        if self.on_gpu or self.weights is not None:
+            return BACKBONE
+        return SMALL_BACKBONE if self.from_scratch else BUNDLED
 
     def changed(self, **values: Any) -> "TrainConfig":
         """The same settings with some changed, the method's own among them.

@@ -32,6 +32,7 @@ def provenance(
         "name": name,
         "method": config.method,
         "backbone": resolved["backbone"],
+        "tune": resolved["tune"],
         **model.config,
         "preprocessing": model.preprocessing.to_json(),
         "vocabulary": model.vocabulary.to_json(),

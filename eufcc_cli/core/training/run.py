@@ -12,13 +12,12 @@ import numpy as np
 import pandas as pd
 import torch
 from accelerate import Accelerator
-from torch import nn
 
 from eufcc_cli.core.errors import DataError, ModelError
-from eufcc_cli.core.files import Root
+from eufcc_cli.core.files import Root, write_text
 from eufcc_cli.core.locks import hold_lock
-from eufcc_cli.core.machine import select_device, select_precision
-from eufcc_cli.core.model.checkpoint import save_config
+from eufcc_cli.core.machine import cores, precision_name, select_device, select_precision, used_memory
+from eufcc_cli.core.model.checkpoint import save_config, save_weights
 from eufcc_cli.core.model.methods import METHODS
 from eufcc_cli.core.model.network import (
     Network,
@@ -36,10 +35,12 @@ from eufcc_cli.core.taxonomy.vocabulary import Vocabulary, training_vocabulary
 from eufcc_cli.core.training.clip_trainer import ClipTrainer, new_clip_model
 from eufcc_cli.core.training.config import TrainConfig
 from eufcc_cli.core.training.data import Split, load_split
+from eufcc_cli.core.training.head_run import learn_heads
+from eufcc_cli.core.training.head_run import measure as measure_heads_of
 from eufcc_cli.core.training.model_provenance import provenance
 from eufcc_cli.core.training.resumption import settled
 from eufcc_cli.core.training.sources import open_squares
-from eufcc_cli.core.training.trainer import HISTORY, STATE, Position, Trainer
+from eufcc_cli.core.training.trainer import HISTORY, STATE, Position, Trainer, history_csv
 
 
 @dataclass(frozen=True)
@@ -118,17 +119,26 @@ def train_run(
     )
     # What `evaluate` and `tag` compute by default here: figures and calibration are of those very scores.
     model.precision = select_precision("auto", device, inference=True)
+    if config.tune == "head":
+        return _learn_heads_alone(
+            model, given, config, root, folder, split, validation, counts, progress, on_plan, on_epoch
+        )
     with accelerator.main_process_first():  # one process builds the cache, the others find it
         squares, validation_squares = (
             open_squares(root, part, model.preprocessing, config, device, progress)
             for part in (split, validation)
         )
-    if not clip:
-        _start_from_priors(model, split, counts)
     model.network.to(accelerator.device).to(memory_format=torch.channels_last)
     for method in model.methods.values():
         method.to(accelerator.device)
     main = accelerator.is_main_process
+    if config.tune == "head-then-full" and not (resume and (folder / STATE).is_file()):
+        if accelerator.num_processes > 1:
+            raise ModelError("`tune` head-then-full: on one process only", hint="choose `tune=full`")
+        learn_heads(model, config, root, split, validation, _priors(model, split, counts), progress)
+        model.store = None  # from here on the backbone changes
+    elif not clip:
+        _start_from_priors(model, _priors(model, split, counts))
     trainer = (ClipTrainer if clip else Trainer)(
         model,
         config,
@@ -168,6 +178,44 @@ def train_run(
         for row, reason in found.bad.items()
     }
     return Trained(folder, position, validated, unreadable)
+
+
+def _learn_heads_alone(
+    model: TaggingModel,
+    given: TrainConfig,
+    config: TrainConfig,
+    root: Root,
+    folder: Path,
+    split: Split,
+    validation: Split,
+    counts: dict[str, np.ndarray],
+    progress: Progress,
+    on_plan: Callable[[Plan], None] | None,
+    on_epoch: Callable[[dict[str, float]], None] | None,
+) -> Trained:
+    """`tune=head`: what is left is a model as any other, that was never trained through its backbone."""
+    device = select_device(config.device)
+    model.network.to(device).to(memory_format=torch.channels_last)
+    with hold_lock(folder / ".lock", f"{folder} is being trained"):
+        _clear(folder)
+        record = provenance(given, model.name, model, root, split)
+        save_config(folder, {**record, "finished": False})
+        if on_plan is not None:
+            on_plan(_head_plan(model, config, split, validation, device))
+        priors = _priors(model, split, counts)
+        learnt = learn_heads(model, config, root, split, validation, priors, progress, on_epoch)
+        validated, calibration = measure_heads_of(learnt, model)
+        save_weights(folder, model.network)
+        history = learnt.fitted.history
+        write_text(folder / HISTORY, history_csv(history))
+        best = max(history, key=lambda row: row["r_precision"])
+        results = {"strength": learnt.fitted.strength, "validation": validated}
+        results["calibration"] = calibration.to_json()
+        save_config(folder, {**record, **results, "finished": True})
+    position = Position(
+        epoch=len(history), best=best["r_precision"], best_epoch=best["epoch"], history=history
+    )
+    return Trained(folder, position, validated, learnt.unreadable)
 
 
 def _tables(root: Root) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -216,19 +264,27 @@ def _new_model(
     if config.image_size:
         refuse_image_size(network, config.backbone, config.image_size)
     preprocessing = Preprocessing.of_backbone(backbone, config.image_size)
+    if config.views is not None:
+        preprocessing = preprocessing.with_views(config.views)
     about = {"method_options": dict(options)}
     return TaggingModel(name, config.method, vocabulary, network, methods, preprocessing, about)
 
 
-def _start_from_priors(model: TaggingModel, split: Split, counts: dict[str, np.ndarray]) -> None:
+def _priors(model: TaggingModel, split: Split, counts: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
+    """The biases with which every head gives its tags their frequencies."""
+    return {
+        facet: method.prior_bias(counts[facet], int(split.targets[facet].annotated.sum()))
+        for facet, method in model.methods.items()
+    }
+
+
+def _start_from_priors(model: TaggingModel, priors: dict[str, torch.Tensor]) -> None:
     """Let every head begin at its tags' frequencies, so that the first steps need not find them."""
     network = model.network
     assert isinstance(network, Network)
     with torch.no_grad():
-        for facet, method in model.methods.items():
-            images = int(split.targets[facet].annotated.sum())
-            bias: nn.Parameter = network.heads[facet].get_parameter("bias")
-            bias.copy_(method.prior_bias(counts[facet], images))
+        for facet, prior in priors.items():
+            network.heads[facet].get_parameter("bias").copy_(prior)
 
 
 def _clear(folder: Path) -> None:
@@ -253,14 +309,13 @@ def _plan(
     else:
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         shown = f"{device.type}, {torch.get_num_threads()} threads"
-    facets = {facet: (targets.size, int(targets.annotated.sum())) for facet, targets in split.targets.items()}
     return Plan(
         name=name,
         config=config,
         images=len(split),
         validation_images=len(validation),
         missing=split.missing + validation.missing,
-        facets=facets,
+        facets=_annotated(split),
         unknown=sum(len(targets.unknown) for targets in split.targets.values()),
         parameters=count_parameters(trainer.plain),
         device=shown,
@@ -268,3 +323,30 @@ def _plan(
         memory=memory,
         seconds=seconds,
     )
+
+
+def _head_plan(
+    model: TaggingModel, config: TrainConfig, split: Split, validation: Split, device: torch.device
+) -> Plan:
+    network = model.network
+    assert isinstance(network, Network)
+    return Plan(
+        name=model.name,
+        config=config,
+        images=len(split),
+        validation_images=len(validation),
+        missing=split.missing + validation.missing,
+        facets=_annotated(split),
+        unknown=sum(len(targets.unknown) for targets in split.targets.values()),
+        parameters=count_parameters(network.heads),
+        device=f"{device.type}, {cores()} cores"
+        if device.type == "cpu"
+        else torch.cuda.get_device_name(device),
+        precision=precision_name(model.precision),
+        memory=used_memory(),
+        seconds=None,
+    )
+
+
+def _annotated(split: Split) -> dict[str, tuple[int, int]]:
+    return {facet: (targets.size, int(targets.annotated.sum())) for facet, targets in split.targets.items()}

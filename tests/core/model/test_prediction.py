@@ -83,9 +83,7 @@ def test_scores_do_not_depend_on_the_batch(model: TaggingModel, files: list[Path
     assert np.abs(scores(batch_size=1) - whole).max() < 1e-4
 
 
-def test_several_batches_at_once_change_neither_scores_nor_threads(
-    model: TaggingModel, files: list[Path]
-) -> None:
+def test_the_number_of_threads_changes_no_scores(model: TaggingModel, files: list[Path]) -> None:
     def scores() -> np.ndarray:
         found = predict(model, items(files), batch_size=STEADY)
         return np.stack([p.scores["materials"] for p in found if p.scores is not None][: 3 * STEADY])
@@ -105,12 +103,12 @@ def test_several_batches_at_once_change_neither_scores_nor_threads(
 def test_a_batch_that_fails_ends_the_predictions_in_its_place(
     model: TaggingModel, files: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def failing(images: torch.Tensor) -> dict[str, torch.Tensor]:
-        if len(images) == 7:  # the second batch below, in which one file is broken
+    def failing(features: torch.Tensor) -> dict[str, torch.Tensor]:
+        if len(features) == 7:  # the second batch below, in which one file is broken
             raise ModelError("the network is gone")
-        return TaggingModel.log_scores(model, images)
+        return TaggingModel.scores_of(model, features)
 
-    monkeypatch.setattr(model, "log_scores", failing)
+    monkeypatch.setattr(model, "scores_of", failing)
     wanted = [*files[8:16], *files[:8], *files[16:48]]
     keys: list[str] = []
     with pytest.raises(ModelError, match="is gone"):
@@ -166,7 +164,7 @@ def test_only_a_few_batches_are_read_ahead(model: TaggingModel, files: list[Path
     predictions = predict(model, counted(), batch_size=8)
     next(predictions)
     time.sleep(0.3)
-    assert taken <= 8 * 20  # three batches for each of at most four lanes, and what those compute
+    assert taken <= 8 * 6  # three batches that wait, and those that are computed
     predictions.close()
 
 
@@ -198,12 +196,13 @@ def test_a_batch_that_does_not_fit_is_halved(
     expected = list(predict(model, items(files), batch_size=64))
     most = 10
 
-    def small(images: torch.Tensor) -> dict[str, torch.Tensor]:
-        if len(images) > most:
+    def small(squares: torch.Tensor) -> torch.Tensor:
+        if len(squares) > most:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return TaggingModel.log_scores(model, images)
+        return TaggingModel.features(model, squares)
 
-    monkeypatch.setattr(model, "log_scores", small)
+    monkeypatch.setattr(model, "engine", lambda: None)
+    monkeypatch.setattr(model, "features", small)
     found = list(predict(model, items(files), batch_size=64))
     assert "do not fit" in caplog.text
     for one, other in zip(expected, found, strict=True):

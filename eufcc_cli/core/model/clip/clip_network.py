@@ -45,9 +45,17 @@ class ClipNetwork(nn.Module):
         With what `tokens` makes of a caption for each image: the features that training compares, of
         images and of captions, each float32 [B, D] of length 1, and the factor of their cosines.
         """
-        features = F.normalize(self.clip.encode_image(images).float(), dim=-1)  # type: ignore[operator]
+        features = self.features(images)
         if tokens is not None and which is not None:
             return features, self._encode(tokens).index_select(0, which), self.scale
+        return self.logits(features)
+
+    def features(self, images: Tensor) -> Tensor:
+        """Normalised images [B, 3, size, size] -> what texts are compared with, float32 [B, D], length 1."""
+        return F.normalize(self.clip.encode_image(images).float(), dim=-1)  # type: ignore[operator]
+
+    def logits(self, features: Tensor) -> dict[str, Tensor]:
+        """Features [B, D] of images -> {facet: float32 [B, tags]}: their cosines with the texts, scaled."""
         # 8 bits of a bf16 product would tie tags that the float32 cosine tells apart.
         with torch.autocast(features.device.type, enabled=False):
             factor = self.scale

@@ -1,0 +1,125 @@
+"""What the heads of a model see of images: kept features first, then an engine, else PyTorch."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from eufcc_cli.core.errors import ImageError, ModelError
+from eufcc_cli.core.files import sha256 as sha256_of_file
+from eufcc_cli.core.images.decode import open_pixels
+from eufcc_cli.core.model.batching import BatchSize
+from eufcc_cli.core.model.features import rounded
+from eufcc_cli.core.model.preprocessing import Preprocessing, as_images
+from eufcc_cli.core.model.tagging_model import TaggingModel
+
+Source = Path | Callable[[], Path | bytes]
+"""An image file, or a function that gets one (its bytes, say) and raises ImageError where it cannot."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadImage:
+    """An image as it was read: its SHA-256 where a store asks for it, and what each model gets to see."""
+
+    digest: bytes
+    kept: list[np.ndarray | None]
+    """For each model the features that its store has, float16 [views, width]."""
+    seen: dict[Preprocessing, np.ndarray]
+    """uint8 [squares, size, size, 3] for the models that have to look."""
+
+
+def read_image(models: Sequence["FeatureSource"], source: Source) -> ReadImage | str:
+    """Read an image for some models as far as they have not seen it before; the reason where it cannot be."""
+    try:
+        file = source() if callable(source) else source
+        digest = b""
+        if any(one.model.store is not None for one in models):
+            digest = sha256(file).digest() if isinstance(file, bytes) else _digest(file)
+        kept = [one.kept(digest) for one in models]
+        wanted = {one.model.preprocessing for one, has in zip(models, kept, strict=True) if has is None}
+        if not wanted:
+            return ReadImage(digest, kept, {})
+        pixels = [(p, open_pixels(file, short_side=p.stored)) for p in wanted]
+        return ReadImage(digest, kept, {p: p.seen(image) for p, image in pixels})
+    except ImageError as error:
+        return str(error)
+    except MemoryError:
+        return "too many pixels for this machine's memory"
+
+
+def _digest(file: Path) -> bytes:
+    try:
+        return bytes.fromhex(sha256_of_file(file))
+    except OSError as error:
+        raise ImageError(f"cannot read: {error.strerror or error}") from error
+
+
+class FeatureSource:
+    """A model that looks at images: what its store knows first, then by an engine, else by PyTorch."""
+
+    def __init__(self, model: TaggingModel) -> None:
+        self.model = model
+        self.engine = model.engine()
+
+    def kept(self, digest: bytes) -> np.ndarray | None:
+        store = self.model.store
+        return None if store is None else store.get(digest)
+
+    def scores(
+        self, number: int, images: list[ReadImage], size: BatchSize, smallest: int
+    ) -> dict[str, np.ndarray]:
+        """Log-scores {facet: [B, tags]} of some images; in parts where the device has too little memory.
+
+        number: which of the models that look together this one is.
+        """
+        model = self.model
+        features = self.features(number, images, size, smallest)
+        filler = max(0, smallest - len(features))
+        filled = np.concatenate([features, np.repeat(features[:1], filler, 0)]) if filler else features
+        scores = model.scores_of(torch.from_numpy(filled))
+        return {facet: table[: len(images)].cpu().numpy() for facet, table in scores.items()}
+
+    def features(self, number: int, images: list[ReadImage], size: BatchSize, smallest: int) -> np.ndarray:
+        """What the heads see of some images, float32 [B, views, width]; what is new is kept."""
+        store, new = self.model.store, [image for image in images if image.kept[number] is None]
+        fresh = self._looked(new, size, smallest) if new else np.empty(0, np.float32)
+        if store is None:
+            return fresh
+        for image, found in zip(new, fresh, strict=True):
+            store.add(image.digest, found)
+        # As they will be when they come from the store, so that scores are the same then.
+        features = np.empty((len(images), store.views, store.width), np.float32)
+        new_rows = iter(rounded(fresh))
+        for row, image in enumerate(images):
+            kept = image.kept[number]
+            features[row] = next(new_rows) if kept is None else kept
+        return features
+
+    def _looked(self, images: list[ReadImage], size: BatchSize, smallest: int) -> np.ndarray:
+        model = self.model
+        pictures = [image.seen[model.preprocessing] for image in images]
+        if self.engine is not None:
+            return self.engine.features(pictures)
+        filled = [*pictures, *[pictures[0]] * (smallest - len(pictures))]
+        squares = as_images(np.concatenate(filled)).unflatten(0, (len(filled), -1))
+        if model.device.type == "cuda":
+            squares = squares.pin_memory()
+        try:
+            return model.features(squares)[: len(images)].cpu().numpy()
+        except torch.OutOfMemoryError as error:
+            if len(images) == 1:
+                raise ModelError(
+                    "the device has too little memory for one image", hint="choose `device=cpu`"
+                ) from error
+        size.too_large(len(images))
+        torch.cuda.empty_cache()
+        half = (len(images) + 1) // 2
+        parts = (images[:half], images[half:])
+        return np.concatenate([self._looked(part, size, smallest) for part in parts])
+
+    def close(self) -> None:
+        if self.model.store is not None:
+            self.model.store.flush()

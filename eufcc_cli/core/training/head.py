@@ -1,0 +1,272 @@
+"""Heads fitted to the features of a frozen backbone: convex, so that a good optimum is seconds away.
+
+The features of the training images are standardised, x' = (x - mean) / deviation, and for every facet the
+mean loss over its annotated images plus strength * ||W'||^2 is minimised, along a path of falling strengths
+that each start from the solution before. The validation split chooses one. What comes out absorbs the
+standardisation, W = W' / deviation and b = b' - W mean: an ordinary linear head.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from eufcc_cli.core.errors import ModelError
+from eufcc_cli.core.machine import free_memory
+from eufcc_cli.core.metrics.ranking import RankMeans, rank_metrics
+from eufcc_cli.core.model.features import FeatureTable
+from eufcc_cli.core.model.methods import Method, Multilabel
+from eufcc_cli.core.taxonomy.vocabulary import Targets
+
+STRENGTHS = (1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4)
+"""The regularisation's grid, strongest first."""
+
+_STEPS = 25  # of L-BFGS for each strength: the path starts near
+_IN_MEMORY = 2 << 30  # bytes of float32 features up to which all of them are one batch
+_BATCH, _EPOCHS = 4096, 3  # of AdamW, for more than that: the first strength's passes, then one for each
+_SHUFFLED = 16  # batches that are read together, in the order of the disk, and then mixed
+_RATE = 3e-3
+_ROWS = 2048  # validation images that are scored at once
+
+
+@dataclass(frozen=True)
+class Part:
+    """A split's features and targets, row by row."""
+
+    features: FeatureTable
+    targets: Mapping[str, Targets]
+
+
+@dataclass
+class FittedHeads:
+    """The heads of all facets: weights [outputs, D] and biases [outputs] for features as they are."""
+
+    heads: dict[str, tuple[Tensor, Tensor]]
+    strength: float
+    history: list[dict[str, Any]] = field(default_factory=list)
+    """One row for each strength of the path: loss, and the figures of the validation split."""
+
+
+def fit_heads(
+    train: Part,
+    validation: Part,
+    methods: Mapping[str, Method],
+    priors: Mapping[str, Tensor],
+    *,
+    strengths: tuple[float, ...] = STRENGTHS,
+    seed: int = 0,
+    in_memory: int = _IN_MEMORY,
+    on_strength: Callable[[dict[str, Any]], None] | None = None,
+) -> FittedHeads:
+    """Fit one linear head for each facet, and choose the regularisation by validation R-Precision.
+
+    Views of one image are training samples of one weight; in validation their log-scores are averaged.
+    priors: the biases to start from. The same seed gives the same heads on the same machine: products as
+    small as these are computed by one thread, which is faster than several that wait for each other.
+    """
+    scaling = _Scaling.of(train.features)
+    facets = {
+        facet: _Facet(method, train, facet, scaling, priors[facet], seed, in_memory)
+        for facet, method in methods.items()
+        if train.targets[facet].annotated.any()
+    }
+    best: FittedHeads | None = None
+    best_figure, history = -1.0, []
+    for number, strength in enumerate(strengths, start=1):
+        losses = {facet: part.fit(strength) for facet, part in facets.items()}
+        heads = {facet: part.head() for facet, part in facets.items()}
+        figures = measure_heads(heads, validation, methods)
+        pairs = {facet: int(train.targets[facet].annotated.sum()) for facet in facets}
+        row = {
+            "epoch": number,
+            "strength": strength,
+            "loss": sum(losses[facet] * pairs[facet] for facet in facets) / sum(pairs.values()),
+            **{name: value for name, value in figures["overall"].items() if name != "pairs"},
+            **{f"r_precision {facet}": found["r_precision"] for facet, found in figures["facets"].items()},
+        }
+        history.append(row)
+        if on_strength is not None:
+            on_strength(row)
+        if row["r_precision"] > best_figure:  # of equals the strongest
+            best_figure, best = row["r_precision"], FittedHeads(heads, strength)
+    if best is None:
+        raise ModelError("no strength of the regularisation gives finite scores")
+    best.history = history
+    return best
+
+
+def score_heads(
+    heads: Mapping[str, tuple[Tensor, Tensor]], features: FeatureTable, methods: Mapping[str, Method]
+) -> Iterator[tuple[np.ndarray, dict[str, Tensor]]]:
+    """Rows, and their log-scores {facet: float32 [rows, tags]}: the mean over the views."""
+    for rows in features.blocks(_ROWS):
+        x = torch.from_numpy(features.take(rows))
+        with torch.inference_mode():
+            scores = {
+                facet: methods[facet].log_scores((x @ weight.T + bias).flatten(0, 1))
+                for facet, (weight, bias) in heads.items()
+            }
+            yield rows, {facet: s.unflatten(0, x.shape[:2]).mean(1) for facet, s in scores.items()}
+
+
+def measure_heads(
+    heads: Mapping[str, tuple[Tensor, Tensor]], part: Part, methods: Mapping[str, Method]
+) -> dict[str, Any]:
+    """The rank metrics of heads on a split."""
+    means = RankMeans()
+    for rows, scores in score_heads(heads, part.features, methods):
+        for facet, table in scores.items():
+            truth = torch.from_numpy(part.targets[facet].dense(rows))
+            annotated = truth.any(1)
+            if annotated.any():
+                means.update(facet, rank_metrics(table[annotated], truth[annotated]))
+    return means.compute()
+
+
+@dataclass(frozen=True)
+class _Scaling:
+    mean: np.ndarray
+    deviation: np.ndarray
+
+    @classmethod
+    def of(cls, features: FeatureTable) -> "_Scaling":
+        """Mean and deviation of every feature over all images and views; [D] float32 each."""
+        _, views, width = features.shape
+        total, squares = np.zeros(width), np.zeros(width)
+        for rows in features.blocks(_BATCH):
+            block = features.take(rows).reshape(-1, width).astype(np.float64)
+            total += block.sum(0)
+            squares += (block**2).sum(0)
+        count = len(features) * views
+        mean = total / count
+        deviation = np.sqrt(np.maximum(squares / count - mean**2, 0))
+        # A feature that hardly varies would be blown up to noise.
+        floor = max(1e-3 * float(np.median(deviation)), 1e-30)
+        return cls(mean.astype(np.float32), np.maximum(deviation, floor).astype(np.float32))
+
+    def __call__(self, features: np.ndarray) -> np.ndarray:
+        out = features - self.mean
+        out /= self.deviation
+        return out
+
+
+class _Facet:
+    """One facet's head on its way along the path of strengths."""
+
+    def __init__(
+        self,
+        method: Method,
+        train: Part,
+        facet: str,
+        scaling: _Scaling,
+        prior: Tensor,
+        seed: int,
+        in_memory: int,
+    ) -> None:
+        self.method, self.scaling = method, scaling
+        self.features, self.targets = train.features, train.targets[facet]
+        self.rows = np.flatnonzero(self.targets.annotated)
+        _, self.views, width = self.features.shape
+        self.weight = torch.zeros(method.outputs, width, requires_grad=True)
+        self.bias = prior.detach().clone().float().requires_grad_(True)
+        # The mean over n questions pushes a weight n times less than one question does.
+        self.share = 1 / self.targets.size if isinstance(method, Multilabel) else 1.0
+        self.seed, self.epoch = seed, 0
+        self.optimizer: torch.optim.Optimizer | None = None
+        size = len(self.rows) * self.views * width * 4
+        self.whole = size <= min(in_memory, free_memory() // 4)
+        self.batch: tuple[Tensor, Tensor] | None = None
+
+    def fit(self, strength: float) -> float:
+        """Move to the solution of a strength, from that of the one before; the mean loss there."""
+        with _one_thread(self.whole):
+            return self._lbfgs(strength) if self.whole else self._adamw(strength)
+
+    def head(self) -> tuple[Tensor, Tensor]:
+        """Weight and bias for features that are not standardised."""
+        with torch.no_grad():
+            weight = self.weight / torch.from_numpy(self.scaling.deviation)
+            return weight, self.bias - weight @ torch.from_numpy(self.scaling.mean)
+
+    def _taken(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Standardised samples [rows x views, D] and their true tags."""
+        x = torch.from_numpy(self.scaling(self.features.take(rows))).flatten(0, 1)
+        return x, torch.from_numpy(self.targets.dense(rows)).repeat_interleave(self.views, 0)
+
+    def _objective(self, x: Tensor, truth: Tensor, strength: float) -> tuple[Tensor, Tensor]:
+        loss = self.method.loss(x @ self.weight.T + self.bias, truth).mean()
+        return loss, loss + strength * self.share * self.weight.square().sum()
+
+    def _lbfgs(self, strength: float) -> float:
+        self.batch = self.batch or self._taken(self.rows)
+        x, truth = self.batch
+        optimizer = torch.optim.LBFGS(
+            [self.weight, self.bias],
+            max_iter=_STEPS,
+            history_size=10,
+            line_search_fn="strong_wolfe",
+            tolerance_grad=1e-7,
+            tolerance_change=1e-9,
+        )
+        last = 0.0
+
+        def closure() -> Tensor:
+            nonlocal last
+            optimizer.zero_grad()
+            loss, objective = self._objective(x, truth, strength)
+            objective.backward()
+            last = float(loss.detach())
+            return objective
+
+        optimizer.step(closure)
+        return last
+
+    def _adamw(self, strength: float) -> float:
+        """Passes over batches; the batches of a pass are a function of the seed and the pass."""
+        first = self.optimizer is None
+        optimizer = self.optimizer = self.optimizer or torch.optim.AdamW(
+            [self.weight, self.bias], lr=_RATE, weight_decay=0.0
+        )
+        epochs = _EPOCHS if first else 1
+        batches = -(-len(self.rows) // _BATCH) * epochs
+        done, total = 0, 0.0
+        for _ in range(epochs):
+            total = 0.0
+            for rows in self._batches():
+                for group in optimizer.param_groups:
+                    group["lr"] = _RATE * max(0.02, 1 - done / batches)
+                optimizer.zero_grad()
+                loss, objective = self._objective(*self._taken(rows), strength)
+                objective.backward()
+                optimizer.step()
+                total += float(loss.detach()) * len(rows)
+                done += 1
+            self.epoch += 1
+        return total / len(self.rows)
+
+    def _batches(self) -> Iterator[np.ndarray]:
+        """Shuffled batches of rows that lie near each other on disk, a group of batches at a time."""
+        random = np.random.default_rng([self.seed, self.epoch])
+        chunk = _BATCH // 8
+        starts = random.permutation(np.arange(0, len(self.rows), chunk))
+        for i in range(0, len(starts), 8 * _SHUFFLED):
+            group = [self.rows[start : start + chunk] for start in starts[i : i + 8 * _SHUFFLED]]
+            rows = random.permutation(np.concatenate(group))
+            yield from (rows[j : j + _BATCH] for j in range(0, len(rows), _BATCH))
+
+
+class _one_thread:
+    """Small products by one thread: several wait for each other longer than they compute."""
+
+    def __init__(self, small: bool) -> None:
+        self.small, self.before = small, torch.get_num_threads()
+
+    def __enter__(self) -> None:
+        if self.small:
+            torch.set_num_threads(1)
+
+    def __exit__(self, *_: object) -> None:
+        torch.set_num_threads(self.before)

@@ -1,0 +1,138 @@
+"""Heads learnt on what a frozen backbone sees: features from the store, fitted heads, an ordinary model."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from eufcc_cli.core.errors import ModelError
+from eufcc_cli.core.files import Root
+from eufcc_cli.core.locks import hold_lock
+from eufcc_cli.core.machine import precision_name
+from eufcc_cli.core.metrics.calibration import Calibration, fit_calibration
+from eufcc_cli.core.model.features import FeatureStore, image_digests
+from eufcc_cli.core.model.network import Network
+from eufcc_cli.core.model.prediction import predict
+from eufcc_cli.core.model.tagging_model import TaggingModel
+from eufcc_cli.core.progress import Progress
+from eufcc_cli.core.training.config import TrainConfig
+from eufcc_cli.core.training.data import Split, refuse_too_many
+from eufcc_cli.core.training.head import FittedHeads, Part, fit_heads, measure_heads, score_heads
+
+
+@dataclass(frozen=True)
+class LearntHeads:
+    """Heads that are in the model's network now, and what they were fitted and chosen on."""
+
+    fitted: FittedHeads
+    validation: Part
+    seconds: float
+    unreadable: dict[str, str]
+
+
+def learn_heads(
+    model: TaggingModel,
+    config: TrainConfig,
+    root: Root,
+    split: Split,
+    validation: Split,
+    priors: dict[str, torch.Tensor],
+    progress: Progress,
+    on_epoch: Callable[[dict[str, float]], None] | None = None,
+) -> LearntHeads:
+    """Fit a model's heads to a split's features, and put them into its network.
+
+    Raises ModelError where more images than `max_unreadable` cannot be read.
+    """
+    began = time.monotonic()
+    network = model.network
+    assert isinstance(network, Network)
+    network.eval()
+    model.engines = root.runs / ".engines"
+    model.store = FeatureStore.of(
+        root, network, model.preprocessing, model.precision, limit=config.features_limit
+    )
+    unreadable: dict[str, str] = {}
+    parts = []
+    for part in (split, validation):
+        digests, bad = collect_features(model, part.files, part.name, progress, config.workers)
+        refuse_too_many(part, bad, config.max_unreadable)
+        unreadable |= {str(part.files[row]): reason for row, reason in bad.items()}
+        there = part.without(bad, model.vocabulary)
+        kept = [digest for row, digest in enumerate(digests) if row not in bad]
+        parts.append(Part(model.store.table(kept), there.targets))
+
+    def told(row: dict[str, Any]) -> None:
+        row["seconds"] = round(time.monotonic() - began, 2)
+        if on_epoch is not None:
+            on_epoch(row)
+
+    cpu = {facet: method.to("cpu") for facet, method in model.methods.items()}
+    fitted = fit_heads(parts[0], parts[1], cpu, priors, seed=config.seed, on_strength=told)
+    with torch.no_grad():
+        for facet, head in network.heads.items():
+            head.get_parameter("weight").zero_()
+            head.get_parameter("bias").copy_(priors[facet])
+            if facet in fitted.heads:
+                weight, bias = fitted.heads[facet]
+                head.get_parameter("weight").copy_(weight)
+                head.get_parameter("bias").copy_(bias)
+    for method in model.methods.values():
+        method.to(model.device)
+    return LearntHeads(fitted, parts[1], time.monotonic() - began, unreadable)
+
+
+def collect_features(
+    model: TaggingModel, files: list[Path], name: str, progress: Progress, workers: int | None
+) -> tuple[list[bytes], dict[int, str]]:
+    """Have all images' features in the model's store; their digests, and which rows have none, and why.
+
+    Processes that want features of the same backbone take turns: none is computed twice.
+    """
+    store = model.store
+    assert store is not None
+    digests = image_digests(files, workers or None)
+    with hold_lock(store.folder / ".lock", f"{store.folder}: another process computes features", wait=True):
+        store.refresh()
+        rows = {digest: row for row, digest in enumerate(digests) if not digest or digest not in store}
+        unread = [row for row, digest in enumerate(digests) if not digest]
+        todo = sorted({*rows.values(), *unread})
+        store.reserve(len(todo))
+        bad: dict[int, str] = {}
+        with progress.task(f"features of {name}", len(files)) as task:
+            task.advance(len(files) - len(todo))
+            for found in predict(model, ((str(row), files[row]) for row in todo), workers=workers or None):
+                if found.error is not None:
+                    bad[int(found.key)] = found.error
+                task.advance()
+    reasons = {digests[row]: reason for row, reason in bad.items() if digests[row]}
+    for row, digest in enumerate(digests):
+        if row not in bad and digest not in store:
+            bad[row] = reasons.get(digest, "changed while it was read")
+    if len(bad) == len(files):
+        raise ModelError(f"none of the images of {name} can be read, the first: {bad[0]}")
+    return digests, bad
+
+
+def measure(learnt: LearntHeads, model: TaggingModel) -> tuple[dict[str, Any], Calibration]:
+    """The rank metrics on the validation split, and probabilities and coverage fitted to it."""
+    part, methods = learnt.validation, {facet: method.to("cpu") for facet, method in model.methods.items()}
+    network = model.network
+    assert isinstance(network, Network)
+    heads = {
+        facet: (head.get_parameter("weight").detach().cpu(), head.get_parameter("bias").detach().cpu())
+        for facet, head in network.heads.items()
+    }
+    figures = measure_heads(heads, part, methods)
+    scored = list(score_heads(heads, part.features, methods))
+    rows = np.concatenate([rows for rows, _ in scored])
+    scores = {facet: torch.cat([table[facet] for _, table in scored]).numpy() for facet in heads}
+    truth = {facet: part.targets[facet].dense(rows) for facet in heads}
+    calibration = fit_calibration(scores, truth, model.vocabulary, precision_name(model.precision))
+    for method in model.methods.values():
+        method.to(model.device)
+    return figures, calibration

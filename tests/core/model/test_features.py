@@ -1,0 +1,195 @@
+import hashlib
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from eufcc_cli.core.errors import ModelError
+from eufcc_cli.core.files import Root
+from eufcc_cli.core.model import features
+from eufcc_cli.core.model.features import FeatureStore
+from eufcc_cli.core.model.prediction import predict
+from tests.core.model.test_engine import tagging_model
+
+VIEWS, WIDTH = 2, 24
+
+
+def image(number: int) -> bytes:
+    return hashlib.sha256(b"%d" % number).digest()
+
+
+def seen(number: int) -> np.ndarray:
+    """What the pretended backbone saw in an image."""
+    return np.random.default_rng(number).normal(size=(VIEWS, WIDTH)).astype(np.float32)
+
+
+def open_store(folder: Path, limit: float = 1.0) -> FeatureStore:
+    return FeatureStore(folder, VIEWS, WIDTH, limit=limit)
+
+
+def test_what_is_kept_comes_back_in_any_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(features, "_PART", 4)
+    store = open_store(tmp_path / "a")
+    for number in range(10):
+        store.add(image(number), seen(number))
+    assert image(9) in store and image(10) not in store  # the last two are not on disk yet
+    np.testing.assert_allclose(store.get(image(9)), seen(9), rtol=1e-3, atol=1e-4)
+    store.flush()
+    again = open_store(tmp_path / "a")
+    order = [7, 0, 9, 3, 0]
+    table = again.table([image(number) for number in order])
+    assert table.shape == (5, VIEWS, WIDTH)
+    expected = np.stack([seen(number) for number in order]).astype(np.float16).astype(np.float32)
+    np.testing.assert_array_equal(table.take(np.arange(5)), expected)
+    rows = np.concatenate(list(table.blocks(2)))
+    assert sorted(rows) == [0, 1, 2, 3, 4]
+    with pytest.raises(KeyError):
+        again.table([image(10)])
+
+
+def test_features_too_large_for_half_precision_are_cut_and_no_numbers_are_an_error(tmp_path: Path) -> None:
+    store = open_store(tmp_path / "a")
+    store.add(image(0), np.full((VIEWS, WIDTH), 1e6, np.float32))
+    assert np.isfinite(store.get(image(0))).all()
+    with pytest.raises(ModelError, match="no numbers"):
+        store.add(image(1), np.full((VIEWS, WIDTH), np.nan, np.float32))
+
+
+def test_a_damaged_part_is_left_out_with_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    store = open_store(tmp_path / "a")
+    store.add(image(0), seen(0))
+    store.flush()
+    store.add(image(1), seen(1))
+    store.flush()
+    for path in (tmp_path / "a").glob("part-*.npy"):
+        if np.load(path)["image"].tolist() == [image(0)]:
+            path.write_bytes(path.read_bytes()[:-10])
+            (tmp_path / "a" / "part-pickle.npy").write_bytes(b"\x80\x04N.")
+    again = open_store(tmp_path / "a")
+    assert image(0) not in again and image(1) in again
+    assert caplog.text.count("left out") == 2
+
+
+def test_two_stores_of_one_folder_do_not_disturb_each_other(tmp_path: Path) -> None:
+    one, other = open_store(tmp_path / "a"), open_store(tmp_path / "a")
+    for store, numbers in ((one, range(5)), (other, range(3, 9))):
+        for number in numbers:
+            store.add(image(number), seen(number))
+        store.flush()
+    one.refresh()
+    table = one.table([image(number) for number in range(9)])
+    expected = np.stack([seen(number) for number in range(9)])
+    np.testing.assert_allclose(table.take(np.arange(9)), expected, rtol=1e-3, atol=1e-4)
+
+
+def test_the_least_recently_used_go_first(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    size = 1000 * (32 + 2 * VIEWS * WIDTH)
+
+    def fill(name: str, limit: float) -> FeatureStore:
+        store = open_store(tmp_path / name, limit)
+        for number in range(1000):
+            store.add(image(number), seen(number))
+        store.flush()
+        return store
+
+    fill("old", 1.0)
+    time.sleep(0.02)
+    fill("used", 1.0)
+    time.sleep(0.02)
+    open_store(tmp_path / "old")  # used again: it is now the younger one
+    limit = 2.3 * size / 1e9
+    fill("new", limit)
+    assert not list((tmp_path / "used").glob("*.npy"))
+    assert list((tmp_path / "old").glob("*.npy")) and list((tmp_path / "new").glob("*.npy"))
+    # What does not fit at all is refused before it is computed, or not kept, and nothing is lost by it.
+    with pytest.raises(ModelError, match="features_limit"):
+        open_store(tmp_path / "huge", 1e-6).reserve(1000)
+    store = fill("small", 1e-6)
+    assert "no longer kept" in caplog.text
+    assert image(0) not in store
+
+
+_WRITER = """
+import hashlib, itertools, sys
+from pathlib import Path
+from eufcc_cli.core.model import features
+from tests.core.model.test_features import image, open_store, seen
+features._PART = 3
+store = open_store(Path(sys.argv[1]))
+print("ready", flush=True)
+for number in itertools.count(int(sys.argv[2])):
+    if image(number) not in store:
+        store.add(image(number), seen(number))
+"""
+
+
+def test_killed_at_any_time_it_keeps_whole_parts_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "a"
+    counts = []
+    for delay in (0.0, 0.03, 0.11):
+        writer = subprocess.Popen([sys.executable, "-c", _WRITER, folder, "0"], stdout=subprocess.PIPE)
+        second = subprocess.Popen([sys.executable, "-c", _WRITER, folder, "50"], stdout=subprocess.PIPE)
+        for process in (writer, second):
+            assert process.stdout is not None and process.stdout.readline() == b"ready\n"
+        time.sleep(delay)
+        for process in (writer, second):
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+        store = open_store(folder)
+        kept = [number for number in range(100_000) if image(number) in store]
+        for number in kept:
+            np.testing.assert_array_equal(store.get(image(number)), seen(number).astype(np.float16))
+        counts.append(len(kept))
+    assert counts == sorted(counts) and counts[-1] > counts[0]
+
+
+def test_other_weights_views_or_precision_have_a_store_of_their_own(tmp_path: Path) -> None:
+    root = Root(tmp_path)
+
+    def store_of(model, precision: torch.dtype = torch.float32) -> Path:
+        return FeatureStore.of(root, model.network, model.preprocessing, precision, limit=1.0).folder
+
+    model = tagging_model("convnext_mini", 32, "center")
+    folders = {
+        store_of(model),
+        store_of(model, torch.bfloat16),
+        store_of(tagging_model("convnext_mini", 32, "whole")),
+        store_of(tagging_model("convnext_mini", 40, "center")),
+    }
+    assert store_of(tagging_model("convnext_mini", 32, "center")) in folders
+    with torch.no_grad():
+        next(model.network.backbone.parameters()).view(-1)[0] += 1e-6
+    folders.add(store_of(model))
+    assert len(folders) == 5
+
+
+def test_a_stored_image_is_not_read_by_the_network_again_and_a_changed_one_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = tagging_model("convnext_mini", 32, "whole+mirror")
+    random = np.random.default_rng(0)
+    files = [tmp_path / f"{number}.png" for number in range(6)]
+    for file in files:
+        Image.fromarray(random.integers(0, 255, (40, 60, 3), dtype=np.uint8)).save(file)
+
+    def scores() -> np.ndarray:
+        found = predict(model, [(file.name, file) for file in files])
+        return np.stack([one.scores["materials"] for one in found])
+
+    plain = scores()
+    model.store = FeatureStore.of(Root(tmp_path), model.network, model.preprocessing, torch.float32, limit=1)
+    first = scores()
+    np.testing.assert_allclose(first, plain, atol=1e-2)
+    with monkeypatch.context() as patch:
+        patch.setattr("eufcc_cli.core.model.feature_source.open_pixels", None)
+        np.testing.assert_array_equal(scores(), first)
+    Image.fromarray(random.integers(0, 255, (40, 60, 3), dtype=np.uint8)).save(files[2])
+    changed = scores()
+    assert (changed[2] != first[2]).any()
+    np.testing.assert_array_equal(np.delete(changed, 2, 0), np.delete(first, 2, 0))
