@@ -229,13 +229,15 @@ def _rows(
 
 
 def how_of(text: str, matches: list[Match]) -> str:
-    """How a text as a whole came to its terms: as its only match did, or as words of it."""
+    """How a text as a whole came to its terms: as its only match did, or as words of it.
+
+    Never `edited`, even where a person decided about words of it: that is said of the person's own rows.
+    """
     named = [match for match in matches if match.path]
     if not named:
-        return "edited" if any(match.how == "edited" for match in matches) else "none"
-    if all(canonical(match.text) == canonical(text) for match in named):
-        return named[0].how
-    return "edited" if all(match.how == "edited" for match in named) else "word"
+        return "none"
+    whole = all(canonical(match.text) == canonical(text) and match.how != "edited" for match in named)
+    return named[0].how if whole else "word"
 
 
 def _written(matcher: TermMatcher, row: TermRow) -> str:

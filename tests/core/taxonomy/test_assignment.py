@@ -98,6 +98,8 @@ def test_a_person_decides(matcher: TermMatcher) -> None:
     assert annotations["Holz"] == "metal | gold $ wood"
     assert annotations["a text that is much too long to be a term of its own"] == "metal | bronze"
     assert {row.text for row in second.rows if row.edited} == {*changed, "glazed steatite"}
+    assert {row.text for row in second.rows if row.how == "edited"} == {*changed, "glazed steatite"}
+    assert row_of(second, "green glazed steatite").how == "word"
     assert row_of(second, "gold").count == 4
 
     # The decisions stay, however often the command is given, and for texts that an export does not have.
