@@ -100,3 +100,18 @@ def test_who_waits_says_so(demo_root: Path, eufcc: Run, library: Path, tmp_path:
     ):
         eufcc("--root", demo_root, "train", *TRAIN, timeout=15)
     assert b"waiting for it to finish" in (late.value.stderr or b"")
+
+
+def test_training_needs_next_to_no_shared_memory(demo_root: Path, eufcc_command: str) -> None:
+    """64 kB stand for the 64 MB of a container, which a batch or two of real images fill."""
+    mount = "mount -t tmpfs -o size=64k tmpfs /dev/shm"
+    if subprocess.run(["unshare", "-m", "bash", "-c", mount], capture_output=True).returncode:
+        pytest.skip("needs root, to mount a small /dev/shm")
+    train = [eufcc_command, "--root", demo_root, "train", *map(str, TRAIN), "--no-cache", "--workers", "1"]
+    done = subprocess.run(
+        ["unshare", "-m", "bash", "-c", f'{mount} && exec "$@"', "bash", *map(str, train)],
+        capture_output=True,
+        text=True,
+        timeout=280,
+    )
+    assert done.returncode == 0, done.stderr

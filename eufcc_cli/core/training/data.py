@@ -151,14 +151,14 @@ class FileSquares:
             batch_sampler=batches,
             num_workers=self.workers,
             collate_fn=_collate,
-            pin_memory=self.pin_memory,
             prefetch_factor=4 if self.workers else None,
             # Workers must not inherit a parent that has begun computing in threads or on a GPU.
-            multiprocessing_context="forkserver" if self.workers else None,
+            multiprocessing_context="spawn" if self.workers else None,
         )
-        for images, kept, failures in loader:
+        for squares, kept, failures in loader:
             self.bad |= failures
-            yield images, kept
+            images = as_images(squares)
+            yield images.pin_memory() if self.pin_memory else images, kept
 
 
 class _Files(Dataset[tuple[int, np.ndarray | str]]):
@@ -182,15 +182,16 @@ class _Files(Dataset[tuple[int, np.ndarray | str]]):
         return row, square
 
 
-def _collate(items: list[tuple[int, np.ndarray | str]]) -> tuple[Tensor, np.ndarray, dict[int, str]]:
+def _collate(items: list[tuple[int, np.ndarray | str]]) -> tuple[np.ndarray, np.ndarray, dict[int, str]]:
+    """A batch as arrays, which come through a pipe: tensors need shared memory, a container's has 64 MB."""
     failures = {int(row): value for row, value in items if isinstance(value, str)}
     squares = [value for _, value in items if isinstance(value, np.ndarray)]
     kept = np.array(
         [i for i, (_, value) in enumerate(items) if isinstance(value, np.ndarray)], dtype=np.int64
     )
     if not squares:
-        return torch.empty(0, 3, 1, 1, dtype=torch.uint8), kept, failures
-    return as_images(np.stack(squares)), kept, failures
+        return np.empty((0, 1, 1, 3), np.uint8), kept, failures
+    return np.stack(squares), kept, failures
 
 
 def epoch_order(
