@@ -35,6 +35,23 @@ from eufcc_cli.core.errors import EufccError
 from eufcc_cli.core.files import visible
 from eufcc_cli.core.progress import SILENT, Progress, Task
 
+
+def _open_closed_streams() -> frozenset[str]:
+    """Give the standard streams that are closed, as cron and GUIs leave them, to the null device.
+
+    Else the next file that is opened would take their place. Returns their names.
+    """
+    closed = []
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115, PTH123
+            closed.append(name)
+    return frozenset(closed)
+
+
+CLOSED = _open_closed_streams()
+"""Those of stdin, stdout and stderr that were closed when the program began."""
+
 # In a pipe the width is that of the longest line: nothing is wrapped or cut.
 out = Console(soft_wrap=not sys.stdout.isatty(), highlight=False, emoji=False)
 err = Console(stderr=True, soft_wrap=not sys.stderr.isatty(), highlight=False, emoji=False)

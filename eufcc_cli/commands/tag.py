@@ -67,6 +67,10 @@ def tag(
             show_default=False,
         ),
     ] = None,
+    null: Annotated[
+        bool,
+        typer.Option("--null", "-0", help="Names on standard input end in NUL (find -print0), not in lines."),
+    ] = False,
     model: Model = None,
     top: Annotated[
         int | None,
@@ -328,6 +332,12 @@ def tag(
             own_table = OwnTable.read(table, root)
         if own_table is not None:
             note_missing_photographs(own_table)
+    if "-" in arguments and "stdin" in console.CLOSED:
+        raise EufccError("standard input is closed: - reads a list there", hint="name files or folders")
+    if output is None and form != "sidecar" and "stdout" in console.CLOSED:
+        raise EufccError(
+            "standard output is closed: nobody would get the results", hint="name a file: -o FILE"
+        )
     named = count(arguments)
     if named == 0 and catalogue is None:
         raise EufccError(f"{', '.join(arguments)}: no image there", hint="name files, folders or addresses")
@@ -344,7 +354,9 @@ def tag(
         bar = stack.enter_context(console.progress(shown).task("tagging", total))
 
         def todo() -> Iterator["Input"]:
-            for item in chain(listed(arguments, fetch=fetcher), catalogue.inputs() if catalogue else ()):
+            for item in chain(
+                listed(arguments, fetch=fetcher, null=null), catalogue.inputs() if catalogue else ()
+            ):
                 if sink.wants(item):
                     if isinstance(item.source, Picture):
                         item.source.begin()

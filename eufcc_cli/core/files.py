@@ -124,6 +124,23 @@ def visible(text: str) -> str:
     return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
+_SYSTEM_NAMES = frozenset((
+    "@eadir", "#recycle", "@recycle", "#snapshot", "@recently-snapshot", "@sharesnap", "@tmp", "@transcode",
+    "@__thumb", "~snapshot", "$recycle.bin", "recycler", "recycled", "system volume information",
+    "lost+found", "__macosx", "network trash folder", "temporary items", "thevolumesettingsfolder",
+    "_vti_cnf", "thumbs.db", "ehthumbs.db", "desktop.ini",
+))  # fmt: skip
+
+
+def is_system_name(name: str) -> bool:
+    """True for what a folder holds beside its owner's files: what is hidden, thumbnails, deleted files.
+
+    >>> [is_system_name(name) for name in ("@eaDir", "$RECYCLE.BIN", "._a.jpg", ".thumbnails", "a.jpg")]
+    [True, True, True, True, False]
+    """
+    return name.startswith(".") or name.lower() in _SYSTEM_NAMES
+
+
 _PLAIN = frozenset((string.ascii_lowercase + string.digits + "_-").encode())
 _DEVICES = {"con", "prn", "aux", "nul", *(f"{name}{n}" for name in ("com", "lpt") for n in range(10))}
 _LONGEST = 100  # characters of a folder's or file's name; longer ids become nested folders

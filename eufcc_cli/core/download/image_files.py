@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple, Self
 
-from eufcc_cli.core.files import image_id_of, sha256
+from eufcc_cli.core.files import image_id_of, is_system_name, sha256
 from eufcc_cli.core.images.decode import FILE_ENDINGS
 
 
@@ -92,10 +92,7 @@ class ImageFiles:
 
 def is_image_name(path: str) -> bool:
     """True for a path that an image may be expected at: not hidden, with an image's ending."""
-    return (
-        not any(part.startswith(".") for part in path.split("/"))
-        and path[path.rfind(".") :].lower() in FILE_ENDINGS
-    )
+    return not any(map(is_system_name, path.split("/"))) and path[path.rfind(".") :].lower() in FILE_ENDINGS
 
 
 def is_regular(file: Path) -> bool:

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import NoReturn
 
 from eufcc_cli.core.errors import ImageError
+from eufcc_cli.core.files import is_system_name
 from eufcc_cli.core.images.decode import FILE_ENDINGS
+from eufcc_cli.core.tagging.image_list import read_list
 
 Source = Path | Callable[[], Path | bytes]
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _USER = re.compile(r"(?<=://)[^/@]*@")
-_CHUNK = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +42,22 @@ class Input:
 
 
 def listed(
-    arguments: Iterable[str], stdin: int = 0, fetch: Callable[[str], Callable[[], bytes]] | None = None
+    arguments: Iterable[str],
+    stdin: int = 0,
+    fetch: Callable[[str], Callable[[], bytes]] | None = None,
+    *,
+    null: bool = False,
 ) -> Iterator[Input]:
     """The images that arguments name, each once, in order, as they are found.
 
     An argument is a file, a folder (searched to its depths, in the order of its names, without hidden
-    files), a glob, an address that `fetch` gets, or `-`: one of these a line on the file descriptor
-    `stdin`. What is not there becomes an input whose source says so.
+    files, thumbnails and deleted files of a NAS), a glob, an address that `fetch` gets, or `-`: a list of
+    these on the file descriptor `stdin` (see `read_list`). What is not there becomes an input whose
+    source says so.
     """
     seen: set[int] = set()  # hashes instead of names: a million images then take some megabytes
     for argument in arguments:
-        for entry in _lines(stdin) if argument == "-" else (argument,):
+        for entry in read_list(stdin, null=null) if argument == "-" else (argument,):
             for place in _expand(entry):
                 if (key := hash(place)) not in seen:
                     seen.add(key)
@@ -115,8 +121,11 @@ def _expand(argument: str) -> Iterator[str]:
 def _matches(pattern: str) -> Iterator[str]:
     """What a glob matches, in the order of names; `**` does not go into links to folders."""
     fixed = len(list(takewhile(lambda part: not glob.has_magic(part), Path(pattern).parts)))
+    asked = Path(pattern).parts
     for place in sorted(glob.glob(pattern, recursive=True)):  # noqa: PTH207  (pathlib's finds hidden files)
-        above = Path(place).parents
+        above, found = Path(place).parents, Path(place).parts[fixed:]
+        if any(is_system_name(part) and part not in asked for part in found):
+            continue
         if not any(folder.is_symlink() for folder in above if len(folder.parts) > fixed):
             yield place
 
@@ -129,7 +138,7 @@ def _walk(folder: str) -> Iterator[str]:
         yield folder  # opening it tells why it cannot be read
         return
     for entry in entries:
-        if entry.name.startswith("."):
+        if is_system_name(entry.name):
             continue
         if entry.is_dir(follow_symlinks=False):
             yield from _walk(entry.path)
@@ -143,13 +152,3 @@ def _may_be_read(entry: "os.DirEntry[str]") -> bool:
         return entry.is_file() or not os.path.exists(entry.path)  # noqa: PTH110
     except OSError:  # a link in a circle
         return True
-
-
-def _lines(descriptor: int) -> Iterator[str]:
-    """The lines of a pipe as soon as they are there, without the lock of a buffered file."""
-    rest = b""
-    while chunk := os.read(descriptor, _CHUNK):
-        *lines, rest = (rest + chunk).split(b"\n")
-        yield from (os.fsdecode(text) for line in lines if (text := line.rstrip(b"\r")))
-    if text := rest.rstrip(b"\r"):
-        yield os.fsdecode(text)

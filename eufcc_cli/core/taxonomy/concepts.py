@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from eufcc_cli.core.errors import DataError
 from eufcc_cli.core.files import write_text
+from eufcc_cli.core.taxonomy.iris import as_iri
 
 if TYPE_CHECKING:
     from eufcc_cli.core.taxonomy.vocabulary import Vocabulary
@@ -29,13 +30,13 @@ def read_uris(path: Path) -> dict[str, dict[str, str]]:
             if reader.fieldnames is None or not set(_COLUMNS) <= set(reader.fieldnames):
                 raise DataError(f"{path}: needs the columns {', '.join(_COLUMNS)}", hint="or delete the file")
             for row in reader:
-                uri = row["uri"] or ""
+                uri = (row["uri"] or "").strip()
                 if not uri.startswith(("http://", "https://")):
                     raise DataError(
                         f"{path}: line {reader.line_num}: {uri!r} is no URI",
                         hint="http://vocab.getty.edu/aat/…",
                     )
-                uris.setdefault(row["facet"], {})[row["tag"]] = uri
+                uris.setdefault(row["facet"], {})[row["tag"]] = as_iri(uri)
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: {error}", hint="save the table as CSV in UTF-8") from error
     return uris

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from eufcc_cli.core.download.image_files import ImageFiles
 from eufcc_cli.core.errors import ImageError
+from eufcc_cli.core.tagging.image_list import read_list
 from eufcc_cli.core.tagging.inputs import count, listed
 
 
@@ -116,3 +118,60 @@ def test_addresses_are_fetched_and_keep_no_password() -> None:
     assert callable(item.source)
     with pytest.raises(ImageError):
         item.source()
+
+
+LISTS = {
+    "lines": "photos/b.jpg\nphotos/ä b.jpg\n".encode(),
+    "CR LF, no end": b"photos/b.jpg\r\n\r\nphotos/\xc3\xa4 b.jpg",
+    "UTF-8 with a mark": b"\xef\xbb\xbfphotos/b.jpg\nphotos/\xc3\xa4 b.jpg\n",
+    "UTF-16 LE, as PowerShell": "\ufeffphotos/b.jpg\r\nphotos/ä b.jpg\r\n".encode("utf-16-le"),
+    "UTF-16 BE": "\ufeffphotos/b.jpg\nphotos/ä b.jpg\n".encode("utf-16-be"),
+    "UTF-16 without a mark": "photos/b.jpg\r\nphotos/ä b.jpg\r\n".encode("utf-16-le"),
+    "NULs": "photos/b.jpg\0photos/ä b.jpg\0".encode(),
+    "quoted": '"photos/b.jpg"\r\n"photos/ä b.jpg"\r\n'.encode(),
+}
+
+
+@pytest.mark.parametrize("kind", LISTS)
+@pytest.mark.parametrize("piece", [1, 3, 1 << 16])
+def test_lists_of_every_program_are_understood(kind: str, piece: int) -> None:
+    reading, writing = os.pipe()
+
+    def write() -> None:
+        for start in range(0, len(LISTS[kind]), piece):
+            os.write(writing, LISTS[kind][start : start + piece])
+        os.close(writing)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    if kind == "UTF-16 without a mark" or (kind == "NULs" and piece == 1):
+        writer.join()  # only a piece that is long enough shows it
+    try:
+        assert list(read_list(reading)) == ["photos/b.jpg", "photos/ä b.jpg"]
+    finally:
+        writer.join()
+        os.close(reading)
+
+
+def test_with_nulls_a_name_may_hold_anything() -> None:
+    reading, writing = os.pipe()
+    os.write(writing, b"line\nbreak.jpg\0 b \r\0\xff.jpg")
+    os.close(writing)
+    assert list(read_list(reading, null=True)) == ["line\nbreak.jpg", " b \r", os.fsdecode(b"\xff.jpg")]
+    os.close(reading)
+
+
+def test_thumbnails_and_deleted_files_of_a_nas_are_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in (
+        "IMG_1.JPG", "@eaDir/IMG_1.JPG/SYNOPHOTO_THUMB_XL.jpg", "#recycle/old.jpg", "$RECYCLE.BIN/$R1.jpg",
+        ".thumbnails/a.png", "._IMG_1.JPG", ".Trash-1000/files/a.jpg", "__MACOSX/._a.jpg", ".@__thumb/a.jpg",
+        "sub/@Recycle/b.jpg", "sub/b.jpg", "lost+found/c.jpg", "System Volume Information/d.jpg",
+    ):  # fmt: skip
+        (tmp_path / "scans" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "scans" / name).touch()
+    monkeypatch.chdir(tmp_path)
+    assert names("scans") == names("scans/**/*.[jJ]*") == ["scans/IMG_1.JPG", "scans/sub/b.jpg"]
+    assert names("scans/#recycle") == names("scans/#recycle/*.jpg") == ["scans/#recycle/old.jpg"]
+    assert [path.name for path in ImageFiles.below([Path("scans")]).files] == ["IMG_1.JPG", "b.jpg"]

@@ -10,6 +10,7 @@ from eufcc_cli.core.tagging.selection import Suggestion
 from eufcc_cli.core.tagging.tagger import Result
 from eufcc_cli.core.tagging.writers.lines import PATH_SEPARATOR, JsonLines
 from eufcc_cli.core.taxonomy.concepts import Uris
+from eufcc_cli.core.taxonomy.iris import as_iri
 
 CONTEXT = "http://www.w3.org/ns/anno.jsonld"
 
@@ -45,6 +46,7 @@ class WebAnnotations(JsonLines):
 
     def annotation(self, item: Input, facet: str, tag: Suggestion) -> dict[str, Any]:
         """One tagging annotation (W3C Web Annotation Data Model, 2017)."""
+        source = as_iri(item.iri)
         return {
             "@context": CONTEXT,
             "id": urn(item.iri, facet, tag.tag, self._digest),
@@ -54,7 +56,7 @@ class WebAnnotations(JsonLines):
             "creator": {"id": f"urn:sha256:{self._digest}", "type": "Software", "name": self._model},
             "generator": {"type": "Software", "name": f"eufcc {__version__}"},
             "body": self._body(facet, tag),
-            "target": {"scope": item.item, "source": item.iri} if item.item else item.iri,
+            "target": {"scope": as_iri(item.item), "source": source} if item.item else source,
             # The context has no word for certainty, but knows schema.org, which has one.
             "schema:reviewRating": {
                 "type": "schema:Rating",
@@ -74,7 +76,7 @@ class WebAnnotations(JsonLines):
         return {"type": "TextualBody", "value": tag.tag, **language, "format": "text/plain", **where}
 
     def key(self, item: Input) -> str:
-        return item.iri
+        return as_iri(item.iri)
 
     def _key_of(self, content: dict[str, Any]) -> str:
         target = content["target"]
