@@ -10,6 +10,7 @@ from typer.core import TyperCommand
 
 from eufcc_cli import console
 from eufcc_cli.commands.common import SOME_FAILED, existing_root, importing, is_given
+from eufcc_cli.commands.learned_decisions import show_decisions
 from eufcc_cli.commands.options import Photos, Plugin, option_of, with_settings
 from eufcc_cli.core.errors import EufccError
 from eufcc_cli.core.files import Root
@@ -38,6 +39,15 @@ def train(
     export: Annotated[
         Path | None,
         typer.Option(help="Write the finished model here in the Hugging Face layout, with a model card."),
+    ] = None,
+    decisions: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="Learn from the decisions of `tag --review` as well: accepted and added tags are true, "
+            "rejected ones false, the rest of an image stays unknown. Decisions on test images are not "
+            "learned from, but reported (repeatable).",
+        ),
     ] = None,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write TensorBoard events.")] = False,
     photos: Photos = None,
@@ -89,6 +99,8 @@ def train(
         resume=resume,
         overwrite=overwrite,
         progress=console.progress(main),
+        decisions=decisions or (),
+        on_decisions=show_decisions if main else None,
         on_plan=_show_plan,
         on_epoch=on_epoch,
     )

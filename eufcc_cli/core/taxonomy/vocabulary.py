@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,8 @@ class Targets:
     indptr: [N + 1] int64; indices: int64, the sorted tag numbers of row i at indptr[i]:indptr[i + 1];
     annotated: [N] bool, True where the row has at least one tag of the vocabulary (the others take no
     part in training or evaluation); unknown: names outside the vocabulary, with the rows that name them;
-    size: n.
+    size: n; rejected: where people decided about single tags, the tags that are known to be false of rows
+    whose other tags are not known (`core.taxonomy.decided_targets`).
     """
 
     indptr: np.ndarray
@@ -34,6 +35,7 @@ class Targets:
     annotated: np.ndarray
     unknown: Counter[str]
     size: int
+    rejected: "Targets | None" = None
 
     def __len__(self) -> int:
         return len(self.annotated)
@@ -49,6 +51,28 @@ class Targets:
         out = np.zeros((len(rows), self.size), dtype=bool)
         out[np.repeat(np.arange(len(rows)), lengths), flat] = True
         return out
+
+    def known(self, rows: np.ndarray | slice) -> np.ndarray | None:
+        """[B, n] bool: the tags of B rows of which it is known whether they are true.
+
+        Of an annotated row all, of another none; None where no row has rejected tags, and so is decided
+        tag by tag.
+        """
+        if self.rejected is None:
+            return None
+        true = self.dense(rows)
+        whole = true.any(1) & ~self.rejected.annotated[rows]
+        return true | self.rejected.dense(rows) | whole[:, None]
+
+    def teaching(self, rejections: bool) -> np.ndarray:
+        """bool [N]: the rows that a method learns from; those with rejected tags alone only if it can."""
+        return self.annotated if rejections else np.diff(self.indptr) > 0
+
+    def take(self, rows: np.ndarray) -> "Targets":
+        """The targets of some rows, by their numbers."""
+        lengths, indices = _gather(self.indptr, self.indices, rows)
+        rejected = self.rejected and self.rejected.take(rows)
+        return Targets(_indptr(lengths), indices, self.annotated[rows], self.unknown, self.size, rejected)
 
     def counts(self) -> np.ndarray:
         """[n] int64: the rows that have each tag."""
@@ -71,9 +95,8 @@ class Targets:
             # Two sorted runs: the stable sort only merges them.
             keys = np.sort(np.concatenate([keys, frontier]), kind="stable")
         rows, indices = np.divmod(keys, max(self.size, 1))
-        return Targets(
-            _indptr(np.bincount(rows, minlength=len(self))), indices, self.annotated, self.unknown, self.size
-        )
+        indptr = _indptr(np.bincount(rows, minlength=len(self)))
+        return Targets(indptr, indices, self.annotated, self.unknown, self.size, self.rejected)
 
 
 def _indptr(lengths: np.ndarray) -> np.ndarray:
@@ -232,13 +255,16 @@ def _checked(facet: str, entry: Mapping[str, Any]) -> FacetVocabulary:
     return FacetVocabulary(tags, parents)
 
 
-def training_vocabulary(root: Root, train: "pd.DataFrame") -> Vocabulary:
+def training_vocabulary(root: Root, train: "pd.DataFrame", decided: Container[str] = ()) -> Vocabulary:
     """The tags a model learns: the root's label files, or the training annotations' own trees.
 
-    Only facets that the training split annotates take part.
+    Only facets that the training split annotates take part, and those of `decided` that have a label file.
     """
     annotated = [
-        facet for facet in FACETS if facet_column(facet) in train and (train[facet_column(facet)] != "").any()
+        facet
+        for facet in FACETS
+        if (facet_column(facet) in train and (train[facet_column(facet)] != "").any())
+        or (facet in decided and root.label_file(facet).is_file())
     ]
     if not annotated:
         raise DataError(

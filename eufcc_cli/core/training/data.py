@@ -45,6 +45,11 @@ class Split:
         """bool [N]: which rows have a tag in some facet."""
         return np.any([targets.annotated for targets in self.targets.values()], axis=0)
 
+    @property
+    def tagged(self) -> np.ndarray:
+        """bool [N]: which rows have a true tag in some facet; others may have rejected tags."""
+        return np.any([np.diff(targets.indptr) > 0 for targets in self.targets.values()], axis=0)
+
     def truth(self, rows: Sequence[int] | np.ndarray) -> dict[str, Tensor]:
         """True tags of some rows: {facet: bool [rows, tags]}; a row without any is not annotated."""
         return {
@@ -52,7 +57,12 @@ class Split:
             for facet, targets in self.targets.items()
         }
 
-    def without(self, bad: Iterable[int], vocabulary: Vocabulary) -> "Split":
+    def known(self, rows: Sequence[int] | np.ndarray) -> dict[str, Tensor]:
+        """{facet: bool [rows, tags]}: what is known of some rows, in facets decided tag by tag."""
+        found = {facet: targets.known(np.asarray(rows)) for facet, targets in self.targets.items()}
+        return {facet: torch.from_numpy(known) for facet, known in found.items() if known is not None}
+
+    def without(self, bad: Iterable[int]) -> "Split":
         """The same split less some rows."""
         keep = np.ones(len(self), dtype=bool)
         keep[list(bad)] = False
@@ -60,7 +70,8 @@ class Split:
             return self
         frame = self.frame[keep].reset_index(drop=True)
         files = [file for file, kept in zip(self.files, keep, strict=True) if kept]
-        return Split(self.name, frame, files, vocabulary.encode(frame), self.missing)
+        targets = {facet: found.take(np.flatnonzero(keep)) for facet, found in self.targets.items()}
+        return Split(self.name, frame, files, targets, self.missing)
 
 
 def load_split(root: Root, name: str, vocabulary: Vocabulary, frame: "pd.DataFrame | None" = None) -> Split:

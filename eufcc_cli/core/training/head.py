@@ -71,7 +71,7 @@ def fit_heads(
     facets = {
         facet: _Facet(method, train, facet, scaling, priors[facet], seed, in_memory)
         for facet, method in methods.items()
-        if train.targets[facet].annotated.any()
+        if train.targets[facet].teaching(method.learns_rejections).any()
     }
     best: FittedHeads | None = None
     best_figure, history = -1.0, []
@@ -79,7 +79,7 @@ def fit_heads(
         losses = {facet: part.fit(strength) for facet, part in facets.items()}
         heads = {facet: part.head() for facet, part in facets.items()}
         figures = measure_heads(heads, validation, methods)
-        pairs = {facet: int(train.targets[facet].annotated.sum()) for facet in facets}
+        pairs = {facet: len(part.rows) for facet, part in facets.items()}
         row = {
             "epoch": number,
             "strength": strength,
@@ -153,6 +153,9 @@ class _Scaling:
         return out
 
 
+_Batch = tuple[Tensor, Tensor, Tensor | None]
+
+
 class _Facet:
     """One facet's head on its way along the path of strengths."""
 
@@ -168,7 +171,7 @@ class _Facet:
     ) -> None:
         self.method, self.scaling = method, scaling
         self.features, self.targets = train.features, train.targets[facet]
-        self.rows = np.flatnonzero(self.targets.annotated)
+        self.rows = np.flatnonzero(self.targets.teaching(method.learns_rejections))
         _, self.views, width = self.features.shape
         self.weight = torch.zeros(method.outputs, width, requires_grad=True)
         self.bias = prior.detach().clone().float().requires_grad_(True)
@@ -178,7 +181,7 @@ class _Facet:
         self.optimizer: torch.optim.Optimizer | None = None
         size = len(self.rows) * self.views * width * 4
         self.whole = size <= min(in_memory, free_memory() // 4)
-        self.batch: tuple[Tensor, Tensor] | None = None
+        self.batch: _Batch | None = None
 
     def fit(self, strength: float) -> float:
         """Move to the solution of a strength, from that of the one before; the mean loss there."""
@@ -191,18 +194,25 @@ class _Facet:
             weight = self.weight / torch.from_numpy(self.scaling.deviation)
             return weight, self.bias - weight @ torch.from_numpy(self.scaling.mean)
 
-    def _taken(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Standardised samples [rows x views, D] and their true tags."""
+    def _taken(self, rows: np.ndarray) -> "_Batch":
+        """Standardised samples [rows x views, D], their true tags, and which tags are known, if not all."""
         x = torch.from_numpy(self.scaling(self.features.take(rows))).flatten(0, 1)
-        return x, torch.from_numpy(self.targets.dense(rows)).repeat_interleave(self.views, 0)
+        known = self.targets.known(rows) if self.method.learns_rejections else None
+        return (
+            x,
+            torch.from_numpy(self.targets.dense(rows)).repeat_interleave(self.views, 0),
+            None if known is None else torch.from_numpy(known).repeat_interleave(self.views, 0),
+        )
 
-    def _objective(self, x: Tensor, truth: Tensor, strength: float) -> tuple[Tensor, Tensor]:
-        loss = self.method.loss(x @ self.weight.T + self.bias, truth).mean()
+    def _objective(self, batch: "_Batch", strength: float) -> tuple[Tensor, Tensor]:
+        x, truth, known = batch
+        logits = x @ self.weight.T + self.bias
+        losses = self.method.loss(logits, truth) if known is None else self.method.loss(logits, truth, known)
+        loss = losses.mean()
         return loss, loss + strength * self.share * self.weight.square().sum()
 
     def _lbfgs(self, strength: float) -> float:
-        self.batch = self.batch or self._taken(self.rows)
-        x, truth = self.batch
+        batch = self.batch = self.batch or self._taken(self.rows)
         optimizer = torch.optim.LBFGS(
             [self.weight, self.bias],
             max_iter=_STEPS,
@@ -216,7 +226,7 @@ class _Facet:
         def closure() -> Tensor:
             nonlocal last
             optimizer.zero_grad()
-            loss, objective = self._objective(x, truth, strength)
+            loss, objective = self._objective(batch, strength)
             objective.backward()
             last = float(loss.detach())
             return objective
@@ -239,7 +249,7 @@ class _Facet:
                 for group in optimizer.param_groups:
                     group["lr"] = _RATE * max(0.02, 1 - done / batches)
                 optimizer.zero_grad()
-                loss, objective = self._objective(*self._taken(rows), strength)
+                loss, objective = self._objective(self._taken(rows), strength)
                 objective.backward()
                 optimizer.step()
                 total += float(loss.detach()) * len(rows)

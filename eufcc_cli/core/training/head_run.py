@@ -62,7 +62,7 @@ def learn_heads(
         digests, bad = collect_features(model, part.files, part.name, progress, config.workers)
         refuse_too_many(part, bad, config.max_unreadable)
         unreadable |= {str(part.files[row]): reason for row, reason in bad.items()}
-        there = part.without(bad, model.vocabulary)
+        there = part.without(bad)
         kept = [digest for row, digest in enumerate(digests) if row not in bad]
         parts.append(Part(model.store.table(kept), there.targets))
 

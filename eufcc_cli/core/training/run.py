@@ -3,7 +3,7 @@
 import contextlib
 import resource
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ from eufcc_cli.core.taxonomy.vocabulary import Vocabulary, training_vocabulary
 from eufcc_cli.core.training.clip_trainer import ClipTrainer, new_clip_model
 from eufcc_cli.core.training.config import TrainConfig
 from eufcc_cli.core.training.data import Split, load_split
+from eufcc_cli.core.training.decided_split import LearnedDecisions, decided_facets, learn_decisions
 from eufcc_cli.core.training.head_run import learn_heads
 from eufcc_cli.core.training.head_run import measure as measure_heads_of
 from eufcc_cli.core.training.model_provenance import provenance
@@ -84,10 +85,14 @@ def train_run(
     resume: bool = False,
     overwrite: bool = False,
     progress: Progress = SILENT,
+    decisions: Sequence[Path] = (),
+    on_decisions: Callable[[LearnedDecisions], None] | None = None,
     on_plan: Callable[[Plan], None] | None = None,
     on_epoch: Callable[[dict[str, float]], None] | None = None,
 ) -> Trained:
     """Train a model on a root's train split, validate on val, and leave it in runs/NAME.
+
+    decisions: decisions files whose accepted, added and rejected tags are learned, too.
 
     Raises DataError or ModelError before any work where the data, the settings or the name cannot do;
     a name that exists wants `resume` or `overwrite`.
@@ -96,17 +101,23 @@ def train_run(
     given = settled(config, folder, name, resume, overwrite)
     config = given.resolved()
     train_frame, validation_frame = _tables(root)
-    vocabulary = training_vocabulary(root, train_frame)
+    vocabulary = training_vocabulary(root, train_frame, decided_facets(decisions))
     device = select_device(config.device)
     accelerator = _accelerator(config, device)
     torch.manual_seed(config.seed)
     split = load_split(root, "train", vocabulary, train_frame)
     validation = load_split(root, "val", vocabulary, validation_frame)
+    learned = None
+    if decisions:
+        split, learned = learn_decisions(split, decisions, vocabulary, root)
+        if on_decisions is not None:
+            on_decisions(learned)
     # An image without a tag in any facet teaches nothing.
-    split = split.without(np.flatnonzero(~split.annotated), vocabulary)
+    teaches = split.annotated if METHODS[config.method].learns_rejections else split.tagged
+    split = split.without(np.flatnonzero(~teaches))
     clip = METHODS[config.method].reads_texts
     for part in (split, validation):
-        if not part.annotated.any():
+        if not part.tagged.any():
             raise DataError(
                 f"{root.table(part.name)}: none of its images that are there has a tag to be learnt",
                 hint="training and validation need tags that the label files, or train.csv, know",
@@ -117,6 +128,8 @@ def train_run(
         if clip
         else _new_model(config, name, vocabulary, counts)
     )
+    if learned is not None:
+        model.config["decisions"] = learned.to_json()
     # What `evaluate` and `tag` compute by default here: figures and calibration are of those very scores.
     model.precision = select_precision("auto", device, inference=True)
     if config.tune == "head":

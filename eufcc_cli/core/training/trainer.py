@@ -171,7 +171,11 @@ class Trainer:
 
     def _pairs(self, rows: np.ndarray) -> int:
         """How many terms the loss of some rows has: their annotated facets."""
-        return sum(int(targets.annotated[rows].sum()) for targets in self.split.targets.values())
+        methods = self.model.methods
+        return sum(
+            int(targets.teaching(methods[facet].learns_rejections)[rows].sum())
+            for facet, targets in self.split.targets.items()
+        )
 
     def _backward(
         self, network: nn.Module, images: Tensor, rows: np.ndarray, positions: np.ndarray, factor: float
@@ -179,6 +183,7 @@ class Trainer:
         """Add the gradients of a share of a batch, times a factor; its loss, summed over its pairs."""
         device = images.device
         truth = {facet: t.to(device, non_blocking=True) for facet, t in self.split.truth(rows).items()}
+        known = {facet: t.to(device, non_blocking=True) for facet, t in self.split.known(rows).items()}
         total = torch.zeros((), device=device)
         if not len(rows):  # the other processes wait for gradients: these are all zero
             with self.accelerator.autocast():
@@ -193,6 +198,8 @@ class Trainer:
                     logits = network(images[part])
                 losses = [
                     method.loss(logits[facet], truth[facet][part]).sum()
+                    if facet not in known or not method.learns_rejections
+                    else method.loss(logits[facet], truth[facet][part], known[facet][part]).sum()
                     for facet, method in self.model.methods.items()
                 ]
                 loss = torch.stack(losses).sum()

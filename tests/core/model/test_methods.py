@@ -304,3 +304,39 @@ def test_weighted_softmax_scores_but_does_not_train_without_counts():
     assert method.log_scores(torch.zeros(1, 8)).exp().sum().item() == pytest.approx(1)
     with pytest.raises(ModelError, match="number of images"):
         method.loss(torch.zeros(1, 8), torch.ones(1, 8, dtype=torch.bool))
+
+
+LEARNS = [(name, options) for name, options in VARIANTS if METHODS[name].learns_rejections]
+
+
+@pytest.mark.parametrize(("name", "options"), LEARNS, ids=lambda value: str(value))
+def test_unknown_tags_are_left_out_of_the_loss(name, options):
+    """With everything known the loss is the same; what is unknown has no gradient."""
+    method = build(name, options)
+    torch.manual_seed(0)
+    z = torch.randn(5, method.outputs, dtype=torch.float64, requires_grad=True)
+    truth = torch.rand(5, len(PARENTS)) < 0.3
+    truth[:, 0] = True
+    torch.testing.assert_close(method.loss(z, truth, torch.ones_like(truth)), method.loss(z, truth))
+    known = torch.zeros_like(truth)
+    known[1:, [5, 6]] = True
+    truth[:] = False
+    truth[2:, 5] = True
+    losses = method.loss(z, truth, known)
+    assert losses[0] == 0
+    single = torch.stack([method.tag_losses(z, truth)[:, i] for i in (5, 6)]).mean(0)
+    if name != "multilabel-coherent":
+        torch.testing.assert_close(losses[1:], single[1:])
+    losses.sum().backward()
+    assert z.grad[0].abs().max() == 0
+    assert z.grad[1:, :5].abs().max() == 0
+    assert torch.autograd.gradcheck(lambda z: method.loss(z, truth, known), z)
+
+
+@pytest.mark.parametrize("name", [name for name in VISION if not METHODS[name].learns_rejections])
+def test_a_softmax_takes_the_true_tags_alone(name):
+    method = build(name, {})
+    z = torch.randn(3, method.outputs)
+    truth = torch.zeros(3, len(PARENTS), dtype=torch.bool)
+    truth[0, [0, 2]] = True
+    assert torch.equal(method.loss(z, truth, ~truth), method.loss(z, truth))

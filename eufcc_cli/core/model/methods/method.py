@@ -25,6 +25,8 @@ class Method(ABC):
     """
 
     name: ClassVar[str] = ""
+    learns_rejections: ClassVar[bool] = False
+    """Whether the loss can leave out the tags that are not known, so that a rejected tag alone teaches it."""
     reads_texts: ClassVar[bool] = False
     """Whether the logits compare images with texts (CLIP), or come from a head of the method's own."""
     paper: ClassVar[str | None] = None
@@ -67,10 +69,12 @@ class Method(ABC):
         self.outputs = len(vocabulary)
 
     @abstractmethod
-    def loss(self, logits: "Tensor", truth: "Tensor") -> "Tensor":
+    def loss(self, logits: "Tensor", truth: "Tensor", known: "Tensor | None" = None) -> "Tensor":
         """The loss [B] of each image from its logits [B, outputs] and true tags bool [B, n].
 
-        Rows without a true tag (the facet is not annotated) have a loss and a gradient of exactly 0.
+        known bool [B, n]: the tags of which it is known whether they are true, where people decided about
+        single tags; by default all of a row with a true tag. Only methods with `learns_rejections` are
+        given it. Rows without a known tag have a loss and a gradient of exactly 0.
         """
 
     @abstractmethod

@@ -14,9 +14,11 @@ class Multilabel(Method):
     """Every tag is a question of its own: sigmoid and binary cross-entropy, the mean over the tags."""
 
     paper: ClassVar = "Multi-label"
+    learns_rejections: ClassVar = True
 
-    def loss(self, logits: "Tensor", truth: "Tensor") -> "Tensor":
-        return self.tag_losses(full_precision(logits), truth).mean(-1) * truth.any(-1)
+    def loss(self, logits: "Tensor", truth: "Tensor", known: "Tensor | None" = None) -> "Tensor":
+        losses = self.tag_losses(full_precision(logits), truth)
+        return losses.mean(-1) * truth.any(-1) if known is None else mean_of_known(losses, known, -1)
 
     def tag_losses(self, z: "Tensor", truth: "Tensor") -> "Tensor":
         """The loss of every tag, from logits and true tags of equal shape."""
@@ -35,3 +37,8 @@ class Multilabel(Method):
 
         share = (counts + 0.5) / (images + 1.0)
         return torch.from_numpy(np.log(share) - np.log1p(-share)).float()
+
+
+def mean_of_known(losses: "Tensor", known: "Tensor", dim: int) -> "Tensor":
+    """The mean of the tags' losses along a dimension over the known ones; 0 where none is known."""
+    return (losses * known).sum(dim) / known.sum(dim).clamp_min(1)

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from eufcc_cli.core.model.methods.method import full_precision, register_method
-from eufcc_cli.core.model.methods.multilabel import Multilabel
+from eufcc_cli.core.model.methods.multilabel import Multilabel, mean_of_known
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,10 +27,11 @@ class CoherentMultilabel(Multilabel):
         super().prepare(vocabulary, tag_counts)
         self.tree = Tree(vocabulary)
 
-    def loss(self, logits: "Tensor", truth: "Tensor") -> "Tensor":
+    def loss(self, logits: "Tensor", truth: "Tensor", known: "Tensor | None" = None) -> "Tensor":
         z, closed = full_precision(logits).T.contiguous(), self.tree.closed(truth.T.contiguous())
         # Below a tag that is not true there is none that is: one climb gives both maxima.
-        return self.tag_losses(self.tree.largest_below(z, closed), closed).mean(0) * truth.any(-1)
+        losses = self.tag_losses(self.tree.largest_below(z, closed), closed)
+        return losses.mean(0) * truth.any(-1) if known is None else mean_of_known(losses, known.T | closed, 0)
 
     def log_scores(self, logits: "Tensor") -> "Tensor":
         from torch.nn.functional import logsigmoid

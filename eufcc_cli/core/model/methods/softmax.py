@@ -56,7 +56,7 @@ class Grouped(Method):
         groups = (in_group > 0).sum(0).clamp_min(1)
         return true * (in_group * groups).clamp_min(1).reciprocal().index_select(0, self.group)
 
-    def loss(self, logits: "Tensor", truth: "Tensor") -> "Tensor":
+    def loss(self, logits: "Tensor", truth: "Tensor", known: "Tensor | None" = None) -> "Tensor":
         z = full_precision(logits).T.contiguous()
         return -(self.targets(truth.T.contiguous(), z.dtype) * self.log_probabilities(z)).sum(0)
 

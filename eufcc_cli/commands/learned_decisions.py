@@ -1,0 +1,46 @@
+"""What a training learned from people's decisions, and what it left alone."""
+
+from typing import TYPE_CHECKING
+
+from eufcc_cli import console
+
+if TYPE_CHECKING:
+    from eufcc_cli.core.training.decided_split import LearnedDecisions
+
+_SURE = 0.7
+
+
+def show_decisions(learned: "LearnedDecisions") -> None:
+    """Explain on standard error what became of the decisions."""
+    new = f", {learned.new_images:,} of them in no table" if learned.new_images else ""
+    console.note(
+        f"Decisions: {learned.accepted:,} true and {learned.rejected:,} rejected tags of "
+        f"{learned.images:,} images{new}"
+    )
+    if learned.on_test:
+        console.note(_on_test(learned))
+    left_out = {
+        "are about validation images, which are not learned from": learned.on_validation,
+        "are about images that are not on disk": learned.missing_images,
+        "are about tags that the vocabulary does not have": learned.unknown_tags,
+    }
+    for reason, count in left_out.items():
+        if count:
+            console.warn(f"{count:,} decisions {reason}")
+    if learned.torn:
+        console.warn(
+            f"{', '.join(learned.torn)}: unfinished, as an interrupted program leaves it; not counted"
+        )
+
+
+def _on_test(learned: "LearnedDecisions") -> str:
+    """Decisions about test images say how good the suggestions were, and nothing else."""
+    count = f"{len(learned.on_test):,}"
+    sure = [one for one in learned.on_test if one.score is not None and one.score >= _SURE]
+    if not sure:
+        return f"{count} decisions on test images are not learned from"
+    accepted = sum(one.is_true for one in sure) / len(sure)
+    return (
+        f"Not learned from: of {count} decisions on test images, {accepted:.0%} of the suggestions above "
+        f"{_SURE} were accepted"
+    )
