@@ -21,11 +21,7 @@ SOME_FAILED = 3
 
 @contextmanager
 def importing() -> Iterator[None]:
-    """Import large libraries in two thirds of the time.
-
-    torch and timm make half a million objects, through which the garbage collector would pass again and
-    again, and once more at the end of the process. None of them is garbage: they are put out of its sight.
-    """
+    """Import large libraries without garbage collection, in a seventh less time (3.2 instead of 3.7 s)."""
     gc.disable()
     try:
         yield

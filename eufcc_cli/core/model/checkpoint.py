@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
-from torch.overrides import TorchFunctionMode
 
 from eufcc_cli.core.errors import EufccError, ModelError
 from eufcc_cli.core.files import Root, write_bytes, write_text
@@ -153,12 +151,9 @@ def load_model(
         if clip:
             network, methods = clip_parts(config, vocabulary)
         else:
-            network = _unfilled_network(config, vocabulary)
+            network = _network(config, vocabulary)
             methods = build_methods(method, vocabulary, **config.get("method_options", {}))
     load_weights(network, folder)
-    if _is_unfilled(network):  # it computes tensors as it is built that no file holds
-        network = _network(config, vocabulary)
-        load_weights(network, folder)
     network.to(target).to(memory_format=torch.channels_last).eval()
     model = TaggingModel(
         # A run is called what its folder is, which may have been copied; another model, what it says.
@@ -209,30 +204,6 @@ def _network(config: dict[str, Any], vocabulary: Vocabulary) -> nn.Module:
     return Network(create_backbone(config["backbone"], image_size=size), outputs)
 
 
-def _unfilled_network(config: dict[str, Any], vocabulary: Vocabulary) -> nn.Module:
-    """The network without memory for its tensors: drawing random weights would take most of a start."""
-    try:
-        with torch.device("meta"), _NotFilling():
-            return _network(config, vocabulary)
-    except (NotImplementedError, RuntimeError):  # a backbone that looks at its weights as it is built
-        return _network(config, vocabulary)
-
-
-class _NotFilling(TorchFunctionMode):
-    """Leaves tensors without memory alone where numbers are to be written into them: torch takes 0.2 s."""
-
-    _WRITING = frozenset({"normal_", "uniform_", "erfinv_", "clamp_", "mul_", "add_", "fill_", "zero_"})
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if args and getattr(func, "__name__", None) in self._WRITING and args[0].is_meta:
-            return args[0]
-        return func(*args, **(kwargs or {}))
-
-
-def _is_unfilled(network: nn.Module) -> bool:
-    return any(tensor.is_meta for tensor in chain(network.parameters(), network.buffers()))
-
-
 def load_weights(network: nn.Module, folder: Path) -> None:
     """Fill a network from a folder's model.safetensors; raises ModelError where they do not fit."""
     path = folder / WEIGHTS
@@ -255,5 +226,4 @@ def load_weights(network: nn.Module, folder: Path) -> None:
                 hint="weights and config.json belong to different models: copy both again",
             )
     # What was saved in half precision is computed in the network's own, or in the one asked for.
-    state = {name: tensors[name].to(value.dtype) for name, value in wanted.items()}
-    network.load_state_dict(state, assign=_is_unfilled(network))
+    network.load_state_dict({name: tensors[name] for name in wanted})
