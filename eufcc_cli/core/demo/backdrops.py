@@ -6,7 +6,6 @@ from random import Random
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from eufcc_cli.core.demo.brush import SIZE
 from eufcc_cli.core.demo.materials import material, noise_tile
@@ -75,16 +74,6 @@ def squared(rng: Random, colour: Colour, ground: float) -> Pixels:
     return _tone(colour, 0.97 - 0.2 * grid + 0.012 * noise_tile(rng, SIZE, SIZE))
 
 
-def wallpaper(rng: Random, colour: Colour, ground: float) -> Pixels:
-    """A wall with a woven ornament."""
-    phase = rng.random() * 6
-    lattice = np.cos(2 * np.pi * (_X + _Y) * 5 + phase) * np.cos(2 * np.pi * (_X - _Y) * 5 + phase)
-    return _tone(
-        colour,
-        0.86 + 0.16 * (lattice > 0.35) + 0.1 * _spot(0.5, 0.3, 0.6) + 0.015 * noise_tile(rng, SIZE, SIZE),
-    )
-
-
 def gallery(rng: Random, colour: Colour, ground: float) -> Pixels:
     """A white wall over a parquet floor."""
     wall = _tone(colour, 0.86 + 0.14 * _spot(0.5, 0.3, 0.5))
@@ -138,15 +127,6 @@ def spotlight(rng: Random, colour: Colour, ground: float) -> Pixels:
     x = rng.uniform(0.35, 0.65)
     beam = np.exp(-(((_X - x) ** 2) / 0.12 + ((_Y - 0.6) ** 2) / 0.2))
     return _tone(colour, 0.22 + 0.7 * beam)
-
-
-def garden(rng: Random, colour: Colour, ground: float) -> Pixels:
-    """Out of doors, out of focus: leaves behind, gravel below."""
-    spots = noise_tile(rng, SIZE // 8, SIZE // 8)
-    soft = Image.fromarray(spots).resize((SIZE, SIZE), Image.Resampling.BICUBIC)
-    leaves = _tone(colour, 0.85 + 0.75 * np.asarray(soft, np.float32))
-    gravel = _tone((176, 166, 148), 0.9 + 0.3 * noise_tile(rng, SIZE, SIZE))
-    return _blend(leaves, gravel, (_Y - ground + 0.1) * SIZE / 3)
 
 
 def tiles(rng: Random, colour: Colour, ground: float) -> Pixels:

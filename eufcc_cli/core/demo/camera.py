@@ -30,10 +30,6 @@ def photograph(plan: Plan) -> Image.Image:
         places = list(zip((left, right) if rng.random() < 0.5 else (right, left), sizes, strict=True))
     for thing, (x, size) in zip(plan.things, places, strict=True):
         picture = _place(picture, rng, provider, thing, x, size, ground)
-    if rng.random() < provider.ruler:
-        _ruler(picture, rng)
-    if rng.random() < provider.chart:
-        _chart(picture)
     return _develop(picture, rng, provider)
 
 
@@ -87,32 +83,6 @@ def _shadow(alpha: Pixels, provider: Provider, stands: bool, foot: int) -> Pixel
         away = round(light_x * SIZE * 0.03), round(light_y * SIZE * 0.03)
         solid = ImageChops.offset(solid, -away[0], -away[1])
     return np.asarray(solid.filter(ImageFilter.GaussianBlur(SIZE * 0.02)), np.float32) / 255
-
-
-def _ruler(picture: Pixels, rng: Random) -> None:
-    top, left = SIZE - 11, rng.randint(6, SIZE // 2)
-    wide = SIZE // 3
-    picture[:, top : top + 7, left : left + wide] = 240
-    for n, x in enumerate(range(left + 2, left + wide, 4)):
-        picture[:, top : top + (4 if n % 5 == 0 else 2), x] = 40
-
-
-_PATCHES = (
-    (52, 52, 52),
-    (128, 128, 128),
-    (236, 236, 236),
-    (196, 48, 44),
-    (232, 196, 48),
-    (60, 148, 74),
-    (44, 92, 178),
-)
-
-
-def _chart(picture: Pixels) -> None:
-    side = SIZE // 18
-    for n, colour in enumerate(_PATCHES):
-        left = SIZE - 4 - (len(_PATCHES) - n) * side
-        picture[:, SIZE - 4 - side : SIZE - 4, left : left + side] = np.reshape(colour, (3, 1, 1))
 
 
 _Y, _X = np.mgrid[-1 : 1 : 1j * SIZE, -1 : 1 : 1j * SIZE].astype(np.float32)

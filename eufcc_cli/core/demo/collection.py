@@ -1,14 +1,6 @@
 """Draw the miniature collection into a root: annotation tables, label files, images."""
 
 import itertools
-import multiprocessing
-import os
-import signal
-import threading
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,15 +10,17 @@ from eufcc_cli import __version__
 from eufcc_cli.core.demo.camera import jpeg
 from eufcc_cli.core.demo.plan import Plan, plan
 from eufcc_cli.core.demo.providers import OUTER
+from eufcc_cli.core.download.workers import Workers
 from eufcc_cli.core.errors import CollectError
 from eufcc_cli.core.files import SPLITS, Root, image_stem, write_bytes, write_text
+from eufcc_cli.core.http import event_loop
 from eufcc_cli.core.machine import cores
-from eufcc_cli.core.progress import SILENT, Progress
+from eufcc_cli.core.progress import SILENT, Progress, Task
 from eufcc_cli.core.taxonomy.annotations import DATABASE, FACETS, ID, IMAGE_URL, PROVIDER, facet_column
 from eufcc_cli.core.taxonomy.hierarchy import build_trees
 
 FEWEST = 8  # every split gets an image
-_BATCH = 32  # images that a worker draws between two reports
+_FEW = 100  # images that are drawn sooner than processes are started
 
 
 @dataclass(frozen=True)
@@ -136,83 +130,42 @@ def _signature(p: Plan) -> str:
 
 
 def _draw(root: Root, seed: int, numbers: list[int], workers: int, progress: Progress) -> None:
-    batches = [numbers[start : start + _BATCH] for start in range(0, len(numbers), _BATCH)]
     with progress.task("Drawing", len(numbers)) as task:
-        if workers == 1 or len(batches) < 4:
-            for batch in batches:
-                task.advance(_draw_batch(root, seed, batch))
-            return
-        # Spawned, not forked: the progress display may hold locks in other threads.
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(min(workers, len(batches)), context, initializer=_settle) as pool:
-            with _no_interrupt():
-                jobs = [pool.submit(_draw_batch, root, seed, batch) for batch in batches]
-            try:
-                for job in as_completed(jobs):
-                    task.advance(job.result())
-            except BrokenProcessPool as error:
+        if workers == 1 or len(numbers) < _FEW:
+            for number in numbers:
+                draw([number], root, seed)
+                task.advance()
+        else:
+            event_loop.run(_draw_in_processes(root, seed, numbers, workers, task))
+
+
+async def _draw_in_processes(root: Root, seed: int, numbers: list[int], workers: int, task: Task) -> None:
+    async with Workers(workers) as pool:
+        async for number, drawn in pool.each(draw, numbers, root, seed, crashed=None):
+            if drawn is None:
                 raise CollectError(
-                    "a process that draws was ended from outside, perhaps for want of memory",
-                    hint="give the same command again, with fewer `workers`; it continues",
-                ) from error
-            except BaseException:
-                pool.shutdown(wait=True, cancel_futures=True)
-                raise
+                    f"the process that draws image {number} was ended from outside",
+                    hint="perhaps memory is short: run it again with fewer `workers` to resume",
+                )
+            task.advance()
 
 
-def _draw_batch(root: Root, seed: int, numbers: list[int]) -> int:
+def draw(numbers: list[int], root: Root, seed: int) -> list[int]:
+    """Draw some images; their numbers."""
     for number in numbers:
         p = plan(seed, number)
         write_bytes(root.images / f"{image_stem(p.id)}.jpg", jpeg(p, _signature(p)))
-    return len(numbers)
-
-
-def _settle() -> None:
-    """In a worker: leave Ctrl-C to the parent, and end when the parent is no more."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def watch() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
-@contextmanager
-def _no_interrupt() -> Iterator[None]:
-    """Workers started in here never see Ctrl-C, not even before they can say that they ignore it."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _named(p: Plan) -> set[str]:
-    return {name for paths in p.annotations.values() for path in paths for name in path}
+    return numbers
 
 
 def _showcase(plans: list[Plan]) -> tuple[str, ...]:
     """Three images of test_id: several objects, a picture with its subject, a thing of two materials."""
-    shown = [p for p in plans if p.split == "test_id" and not p.provider.grey]
-    told = [p for p in shown if all({t.kind, *t.materials} <= _named(p) for t in p.things)]
-    pairs = [p for p in told if len(p.things) > 1]
-    single = [p for p in told if len(p.things) == 1]
+    shown = sorted((p for p in plans if p.split == "test_id"), key=lambda p: p.provider.grey > 0)
     wishes = (
-        [p for p in pairs if p.things[0].kind != p.things[1].kind] + pairs,
-        [p for p in single if "subjects" in p.annotations and p.things[0].kind == "oil painting"]
-        + [p for p in single if "subjects" in p.annotations],
-        [p for p in single if len(p.annotations["materials"]) > 1 and not p.things[0].scene],
+        lambda p: len({thing.kind for thing in p.things}) > 1 and "objectTypes" in p.annotations,
+        lambda p: "subjects" in p.annotations and p.things[0].kind == "oil painting",
+        lambda p: len(p.annotations.get("materials", ())) > 1 and not p.things[0].scene,
     )
-    chosen: dict[str, None] = {}
-    for wish in (*wishes, told, shown, [p for p in plans if p.split == "test_id"]):
-        for p in wish:
-            if len(chosen) < 3 and p.id not in chosen:
-                chosen[p.id] = None
-                break
-    return tuple(chosen)
+    chosen = [next(filter(wish, shown), None) for wish in wishes]
+    ids = dict.fromkeys(p.id for p in (*chosen, *shown) if p is not None)
+    return tuple(ids)[:3]

@@ -2,12 +2,9 @@
 
 # Points are read several to a line.
 # fmt: off
-import math
 from random import Random
 
-import numpy as np
-
-from eufcc_cli.core.demo.brush import Pen, Points, arc, box, mirrored, oval, shape, smooth, stroke
+from eufcc_cli.core.demo.brush import Pen, arc, box, mirrored, oval, shape, smooth, stroke
 
 
 def dress(pen: Pen, rng: Random) -> None:
@@ -26,20 +23,6 @@ def dress(pen: Pen, rng: Random) -> None:
     spread = ((2 * n + 1) / folds * hem - hem for n in range(folds))
     pen.mark(*(stroke([(x * 0.25, -0.08), (x, 0.47)], 0.006, 0.03) for x in spread), shade=0.75)
     pen.part(box(-waist - 0.012, -0.15, waist + 0.012, -0.09), slot=1, puff=0.04)
-
-
-def robe(pen: Pen, rng: Random) -> None:
-    """A wide gown spread out as a T. Slots: cloth, collar."""
-    reach, deep = rng.uniform(0.42, 0.48), rng.uniform(0.18, 0.28)
-    pen.part(shape((-reach, -0.42), (reach, -0.42), (reach, -0.42 + deep), (0.2, -0.4 + deep), (0.24, 0.46),
-        (-0.24, 0.46), (-0.2, -0.4 + deep), (-reach, -0.42 + deep)), puff=0.09)
-    pen.mark(stroke([(0.2, -0.38 + deep), (0.19, -0.42)], 0.012),
-        stroke([(-0.2, -0.38 + deep), (-0.19, -0.42)], 0.012), shade=0.6)
-    collar = stroke([(-0.09, -0.45), (0.0, -0.16), (0.02, 0.46)], 0.055)
-    pen.part(stroke([(0.09, -0.45), (-0.01, -0.16)], 0.055), collar, slot=1, puff=0.03)
-    pen.mark(shape((-0.06, -0.44), (0.06, -0.44), (0, -0.26)), shade=0.35)
-    edge = [box(-reach, -0.42, -reach + 0.04, -0.42 + deep), box(reach - 0.04, -0.42, reach, -0.42 + deep)]
-    pen.part(*edge, box(-0.24, 0.41, 0.24, 0.46), slot=1, puff=0.03)
 
 
 def hat(pen: Pen, rng: Random) -> None:
@@ -75,36 +58,6 @@ def shoe(pen: Pen, rng: Random) -> None:
         pen.part(oval(0.06, 0.03, 0.05, 0.04, sides=rng.choice((4, 30))), slot=1, puff=0.03)
 
 
-def boot(pen: Pen, rng: Random) -> None:
-    high = rng.uniform(-0.46, -0.36)
-    pen.paint(box(-0.26, 0.38, -0.08, 0.47), stroke([(-0.26, 0.4), (0.36, 0.42)], 0.05), colour=(48, 36, 30))
-    pen.part(smooth((-0.24, high), (0.06, high), (0.05, -0.1), (0.08, 0.1), (0.3, 0.22), (0.38, 0.34),
-        (0.36, 0.41), (-0.26, 0.4), (-0.27, 0.1), (-0.24, -0.1)), puff=0.16)
-    pen.mark(oval(-0.09, high + 0.01, 0.13, 0.025), shade=0.3)
-    laces = (high + 0.12 + 0.09 * n for n in range(rng.choice((0, 4, 5))))
-    if bands := [stroke([(0.0, y), (0.08, y + 0.03)], 0.018) for y in laces]:
-        pen.paint(*bands, colour=(226, 214, 190))
-
-
-def fan(pen: Pen, rng: Random) -> None:
-    """Slots: leaf, sticks."""
-    spread, blades = rng.uniform(62, 78), rng.randint(9, 13)
-    centre, outer, inner = 0.3, 0.64, 0.3
-
-    def rib(angle: float, start: float, end: float, width: float) -> Points:
-        x, y = math.sin(math.radians(angle)), -math.cos(math.radians(angle))
-        return stroke([(x * start, centre + y * start), (x * end, centre + y * end)], width, 1.7 * width)
-
-    angles = [spread * (n / blades - 1) for n in range(2 * blades + 1)]
-    pen.part(*(rib(angle, 0, inner + 0.03, 0.024) for angle in angles[::2]), slot=1, puff=0.02)
-    leaf = np.concatenate([arc(0, centre, r, r, -90 - turn, -90 + turn) for r,
-        turn in ((outer, spread), (inner, -spread))])
-    pen.part(leaf, puff=0.05)
-    pen.mark(*(rib(angle, inner, outer, 0.014) for angle in angles[1::2]), shade=0.72)
-    pen.mark(*(rib(angle, inner, outer, 0.014) for angle in angles[::2]), shade=1.12)
-    pen.paint(oval(0, centre, 0.03), colour=(220, 200, 150))
-
-
 def ring(pen: Pen, rng: Random) -> None:
     """Slots: hoop, stone."""
     thick = rng.uniform(0.05, 0.08)
@@ -113,36 +66,6 @@ def ring(pen: Pen, rng: Random) -> None:
     pen.part(oval(0, -0.31, rng.uniform(0.1, 0.16), 0.12, sides=rng.choice((6, 8, 24))), slot=1, puff=0.09)
     pen.paint(shape((-0.05, -0.36), (0.0, -0.39), (0.02, -0.36), (-0.03, -0.33)), colour=(255, 255, 255),
         opacity=0.8)
-
-
-def necklace(pen: Pen, rng: Random) -> None:
-    """Slots: pendant, beads."""
-    count, size = rng.randint(20, 25), rng.uniform(0.034, 0.04)
-    curve = arc(0, -0.32, rng.uniform(0.3, 0.4), rng.uniform(0.52, 0.6), -8, 188, count)
-    pen.part(stroke(curve, 0.012), puff=0.01)
-    beads = [oval(x, y, size * (1 + 0.25 * math.sin(math.pi * n / (count - 1)) ** 4), sides=16) for n,
-        (x, y) in enumerate(curve)]
-    # Neighbours in turn, so that each keeps a roundness of its own.
-    for start in (0, 1):
-        pen.part(*beads[start::2], slot=1, puff=0.04)
-    low = float(curve[:, 1].max())
-    pen.part(smooth((0, low), (0.1, low + 0.12), (0, low + 0.24), (-0.1, low + 0.12)), puff=0.07)
-
-
-def crown(pen: Pen, rng: Random) -> None:
-    """Slots: metal, stones."""
-    points = rng.choice((3, 5))
-    high = rng.uniform(-0.3, -0.2)
-    tips = [-0.42 + 0.84 * (2 * n + 1) / (2 * points) for n in range(points)]
-    zigzag = [(-0.42 + 0.84 * n / (2 * points), high if n % 2 else 0.0) for n in range(2 * points + 1)]
-    pen.part(smooth((-0.4, 0.0), (0, -0.09), (0.4, 0.0), (0, 0.12)), puff=0.05, shade=0.45)
-    foot = smooth((0.36, 0.28), (0, 0.36), (-0.36, 0.28), closed=False)
-    pen.part(shape(*zigzag, *map(tuple, foot)), puff=0.07)
-    pen.part(stroke(smooth((-0.37, 0.24), (0, 0.32), (0.37, 0.24), closed=False), 0.11), puff=0.04)
-    pen.part(*(oval(x, high - 0.03, 0.045) for x in tips), puff=0.04)
-    jewels = [oval(x, 0.31 - 0.5 * x * x, 0.042, sides=rng.choice((6, 16))) for x in (-0.3, -0.15, 0, 0.15,
-        0.3)]
-    pen.part(*jewels, *(oval(x, 0.1, 0.05, 0.06) for x in tips), slot=1, puff=0.04)
 
 
 def helmet(pen: Pen, rng: Random) -> None:

@@ -2,7 +2,6 @@
 
 # Points are read several to a line.
 # fmt: off
-import itertools
 from random import Random
 
 import numpy as np
@@ -27,20 +26,6 @@ def violin(pen: Pen, rng: Random) -> None:
         colour=(228, 222, 206))
 
 
-def lute(pen: Pen, rng: Random) -> None:
-    """Slots: body, neck."""
-    wide = rng.uniform(0.22, 0.27)
-    pen.part(smooth((0.05, -0.1), (wide * 0.8, 0.08), (wide, 0.27), (wide * 0.6, 0.44), (0, 0.48),
-        (-wide * 0.6, 0.44), (-wide, 0.27), (-wide * 0.8, 0.08), (-0.05, -0.1)), puff=0.12)
-    pen.mark(oval(0, 0.18, 0.075), shade=0.15)
-    pen.mark(stroke(arc(0, 0.18, 0.095, 0.095, 0, 360), 0.012), shade=0.5)
-    pen.part(stroke([(0, -0.42), (0, 0.06)], 0.07), slot=1, puff=0.04)
-    pen.part(shape((-0.04, -0.4), (0.04, -0.4), (-0.1, -0.5), (-0.17, -0.46)), slot=1, puff=0.03)
-    pen.part(box(-0.1, 0.36, 0.1, 0.39), slot=1, puff=0.02)
-    strings = (stroke([(x * 0.8, -0.4), (x * 1.6, 0.37)], 0.006) for x in (-0.02, 0, 0.02))
-    pen.paint(*strings, colour=(230, 224, 206))
-
-
 def trumpet(pen: Pen, rng: Random) -> None:
     high = rng.uniform(0.08, 0.11)
     loop = [*arc(-0.18, 0, 0.12, high, 90, 270), *arc(0.12, 0, 0.12, high, -90, 90)]
@@ -52,20 +37,6 @@ def trumpet(pen: Pen, rng: Random) -> None:
     valves = (-0.1, -0.025, 0.05)
     pen.part(*(box(x - 0.024, -high - 0.12, x + 0.024, high + 0.06) for x in valves), puff=0.04)
     pen.part(*(oval(x, -high - 0.14, 0.032, 0.018) for x in valves), puff=0.02)
-
-
-def drum(pen: Pen, rng: Random) -> None:
-    """Slots: shell, skin, hoops."""
-    wide, top, low = rng.uniform(0.3, 0.38), -0.22, rng.uniform(0.2, 0.32)
-    pen.part(smooth((-wide, top), (-wide, low), (0, low + 0.1), (wide, low), (wide, top), steps=4), puff=0.2)
-    steps = [-wide + 2 * wide * n / 12 for n in range(13)]
-    cord = [(x, (top + 0.07 if n % 2 else low + 0.02) + 0.09 * (1 - (x / wide) ** 2)) for n,
-        x in enumerate(steps)]
-    pen.paint(*(stroke(pair, 0.018) for pair in itertools.pairwise(cord)), colour=(236, 226, 200))
-    hoops = (smooth((-wide - 0.01, y), (0, y + 0.095), (wide + 0.01, y), closed=False) for y in (top + 0.03,
-        low))
-    pen.part(*(stroke(hoop, 0.065) for hoop in hoops), slot=2, puff=0.04)
-    pen.part(oval(0, top, wide + 0.01, 0.1), slot=1, puff=0.04)
 
 
 def coin(pen: Pen, rng: Random) -> None:
@@ -82,26 +53,6 @@ def coin(pen: Pen, rng: Random) -> None:
             letters += [box(x, y, x + 0.09, y + 0.1) for x in np.arange(count) * 0.14 - 0.07 * count + 0.025]
         pen.mark(*(np.add(letter, (0.015, 0.02)) for letter in letters), shade=0.5)
         pen.part(*letters, puff=0.03, shade=1.1)
-
-
-def medal(pen: Pen, rng: Random) -> None:
-    """Slots: disc, ribbon."""
-    half = rng.uniform(0.1, 0.15)
-    pen.part(shape((-half, -0.48), (half, -0.48), (half, -0.16), (0, -0.06), (-half, -0.16)), slot=1,
-        puff=0.05)
-    if rng.random() < 0.6:
-        colour = rng.choice(((232, 226, 214), (214, 170, 60), (60, 70, 130)))
-        pen.paint(box(-half * 0.3, -0.48, half * 0.3, -0.1), colour=colour, opacity=0.85)
-    pen.part(oval(0, -0.05, 0.05), cut=[oval(0, -0.05, 0.025)], puff=0.02)
-    if rng.random() < 0.5:
-        star = [tuple(arc(0, 0.22, r, r, -90 + 36 * n, -89 + 36 * n, 2)[0]) for n,
-            r in enumerate((0.27, 0.15) * 5)]
-        pen.part(shape(*star), puff=0.06)
-        pen.part(oval(0, 0.22, 0.1), puff=0.05)
-    else:
-        pen.part(oval(0, 0.22, 0.25), puff=0.05)
-        pen.mark(stroke(arc(0, 0.22, 0.215, 0.215, 0, 360, 40), 0.014), shade=0.6)
-        profile(pen, 0.0, 0.23, 0.27)
 
 
 def profile(pen: Pen, x: float, y: float, size: float) -> None:
@@ -139,43 +90,3 @@ def bust(pen: Pen, rng: Random) -> None:
         (-0.18, -0.36), *((-x, y) for x, y in hair))
     pen.part(crown, puff=0.06, shade=0.9)
     pen.mark(*(stroke(arc(0, -0.36, r, r * 0.8, 200, 340), 0.012) for r in (0.1, 0.14)), shade=0.75)
-
-
-def statuette(pen: Pen, rng: Random) -> None:
-    """Slots: figure, plinth."""
-    pen.part(box(-0.2, 0.4, 0.2, 0.48), box(-0.16, 0.34, 0.16, 0.41), slot=1, puff=0.05)
-    lift = rng.choice((-0.42, -0.2, 0.0))
-    arm = stroke(smooth((0.08, -0.2), (0.2, -0.16 + lift * 0.3), (0.24, -0.05 + lift), closed=False), 0.06,
-        0.045)
-    pen.part(arm, stroke(smooth((-0.08, -0.2), (-0.18, -0.08), (-0.12, 0.06), closed=False), 0.06, 0.045),
-        puff=0.05)
-    if rng.random() < 0.5:
-        pen.part(smooth((-0.1, -0.24), (0.1, -0.24), (0.07, -0.04), (0.16, 0.36), (-0.16, 0.36),
-            (-0.07, -0.04)), puff=0.1)
-        pen.mark(stroke([(0.02, -0.02), (0.06, 0.34)], 0.02), stroke([(-0.03, 0.0), (-0.07, 0.34)], 0.02),
-            shade=0.7)
-    else:
-        pen.part(stroke([(-0.03, 0.0), (-0.09, 0.36)], 0.09, 0.06),
-            stroke([(0.03, 0.0), (0.1, 0.36)], 0.09, 0.06), puff=0.06)
-        pen.part(smooth((-0.11, -0.24), (0.11, -0.24), (0.08, 0.06), (-0.08, 0.06)), puff=0.1)
-    pen.part(oval(0, -0.35, 0.075, 0.09), puff=0.07)
-
-
-def mask(pen: Pen, rng: Random) -> None:
-    """Slots: face, hair."""
-    jaw = rng.uniform(0.12, 0.2)
-    if rng.random() < 0.6:
-        horn = stroke(smooth((0.16, -0.3), (0.3, -0.4), (0.28, -0.5), closed=False), 0.1, 0.03)
-        pen.part(horn, mirrored(horn), slot=1, puff=0.06)
-    pen.part(smooth((0, -0.46), (0.24, -0.36), (0.3, -0.08), (0.24, 0.2), (jaw, 0.42), (-jaw, 0.42),
-        (-0.24, 0.2), (-0.3, -0.08), (-0.24, -0.36)), puff=0.16)
-    slit = rng.uniform(0.03, 0.055)
-    pen.mark(oval(-0.12, -0.1, 0.085, slit), oval(0.12, -0.1, 0.085, slit), shade=0.08)
-    pen.part(shape((0, -0.12), (0.065, 0.12), (-0.065, 0.12)), puff=0.06)
-    pen.part(stroke(arc(-0.12, -0.13, 0.12, 0.08, 190, 350), 0.03),
-        stroke(arc(0.12, -0.13, 0.12, 0.08, 190, 350), 0.03), puff=0.03)
-    pen.mark(oval(0, 0.26, 0.12, rng.uniform(0.025, 0.06)), shade=0.1)
-    paint = rng.choice(((222, 214, 196), (176, 52, 38), (40, 60, 110)))
-    if rng.random() < 0.6:
-        dots = ((-0.2, 0.08), (-0.15, 0.15), (0.2, 0.08), (0.15, 0.15), (0, -0.34), (0, -0.26))
-        pen.paint(*(oval(x, y, 0.024, sides=12) for x, y in dots), colour=paint)

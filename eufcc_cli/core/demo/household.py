@@ -19,14 +19,6 @@ def vase(pen: Pen, rng: Random) -> None:
     pen.mark(oval(0, -0.475, lip * 0.8, 0.018), shade=0.35)
 
 
-def jug(pen: Pen, rng: Random) -> None:
-    belly, neck = rng.uniform(0.2, 0.27), rng.uniform(0.1, 0.14)
-    pen.part(stroke(arc(0.17, -0.1, rng.uniform(0.17, 0.22), 0.25, -95, 95), 0.055), puff=0.05)
-    pen.part(shape((-neck + 0.02, -0.32), (-neck - 0.14, -0.46), (-neck - 0.02, -0.47), (0, -0.4)), puff=0.08)
-    pen.part(turned((-0.45, neck + 0.02), (-0.3, neck), (0.08, belly), (0.36, 0.17), (0.46, 0.17)), puff=0.18)
-    pen.mark(oval(0, -0.445, neck * 0.85, 0.016), shade=0.35)
-
-
 def bowl(pen: Pen, rng: Random) -> None:
     rim, deep = rng.uniform(0.4, 0.48), rng.uniform(0.16, 0.26)
     pen.part(box(-0.12, deep - 0.06, 0.12, deep + 0.05), puff=0.05)
@@ -35,22 +27,6 @@ def bowl(pen: Pen, rng: Random) -> None:
     pen.part(outline, puff=0.16)
     pen.part(oval(0, -0.1, rim, 0.085), puff=0.03, shade=1.05)
     pen.part(oval(0, -0.095, rim - 0.03, 0.068), puff=0.1, shade=0.6)
-
-
-def plate(pen: Pen, rng: Random) -> None:
-    pen.part(oval(0, 0, 0.47), puff=0.06)
-    ring = rng.uniform(0.27, 0.33)
-    pen.mark(oval(0, 0, ring + 0.012), shade=0.7)
-    pen.part(oval(0, 0, ring), puff=0.05, shade=0.96)
-
-
-def bottle(pen: Pen, rng: Random) -> None:
-    wide, shoulder = rng.uniform(0.12, 0.18), rng.uniform(-0.16, 0.0)
-    if rng.random() < 0.5:
-        pen.paint(box(-0.035, -0.5, 0.035, -0.43), colour=(150, 108, 70))
-    pen.part(turned((-0.45, 0.055), (-0.4, 0.045), (shoulder - 0.12, 0.05), (shoulder + 0.06, wide),
-        (0.42, wide), (0.48, wide * 0.9)), puff=0.14)
-    pen.part(box(-0.062, -0.46, 0.062, -0.425), puff=0.03)
 
 
 def teapot(pen: Pen, rng: Random) -> None:
@@ -96,57 +72,6 @@ def chair(pen: Pen, rng: Random) -> None:
     pen.part(stroke([(-0.27, 0.33), (0.23, 0.33)], 0.03), puff=0.03, across=True)
     pen.part(shape((-0.2, seat - 0.02), (0.25, seat - 0.02), (0.3, front), (-0.34, front)), slot=1, puff=0.06)
     pen.part(box(-0.34, front, 0.3, front + 0.05), puff=0.04, across=True)
-
-
-def table(pen: Pen, rng: Random) -> None:
-    top = rng.uniform(-0.22, -0.1)
-    if rng.random() < 0.35:
-        pen.part(turned((top, 0.05), (0.05, 0.04), (0.2, 0.08), (0.3, 0.05)), puff=0.07)
-        foot = stroke(smooth((0.02, 0.24), (0.14, 0.3), (0.28, 0.42), closed=False), 0.08, 0.05)
-        pen.part(foot, mirrored(foot), puff=0.05)
-    else:
-        pen.part(*(stroke([(x, top), (x, 0.3)], 0.05) for x in (-0.28, 0.28)), puff=0.04, shade=0.65)
-        pen.part(box(-0.38, top + 0.08, 0.38, top + 0.2), puff=0.04, across=True, shade=0.85)
-        pen.part(*(stroke([(x, top), (x * 1.02, 0.42)], 0.07, 0.045) for x in (-0.4, 0.4)), puff=0.05)
-        if rng.random() < 0.5:
-            pen.paint(oval(0, top + 0.14, 0.02), colour=(206, 170, 90))
-    pen.part(shape((-0.4, top - 0.08), (0.4, top - 0.08), (0.5, top + 0.06), (-0.5, top + 0.06)), puff=0.03,
-        across=True)
-    pen.part(box(-0.5, top + 0.06, 0.5, top + 0.1), puff=0.03, across=True, shade=0.8)
-
-
-def chest(pen: Pen, rng: Random) -> None:
-    """Slots: box, fittings."""
-    lid = rng.uniform(-0.12, -0.04)
-    pen.part(box(-0.44, lid, 0.44, 0.3), puff=0.06, across=True)
-    dome = rng.choice((0.0, 0.1))
-    pen.part(smooth((-0.46, lid), (-0.45, lid - 0.15), (0, lid - 0.17 - dome), (0.45, lid - 0.15),
-        (0.46, lid), closed=False), puff=0.1, across=True)
-    pen.mark(box(-0.45, lid - 0.012, 0.45, lid + 0.012), shade=0.3)
-    pen.part(*(box(x - 0.035, lid - 0.18, x + 0.035, 0.3) for x in (-0.3, 0.3)), slot=1, puff=0.025)
-    pen.part(box(-0.06, lid - 0.05, 0.06, lid + 0.1), slot=1, puff=0.04)
-    pen.mark(oval(0, lid + 0.03, 0.018), shade=0.15)
-    pen.part(box(-0.46, 0.28, -0.34, 0.36), box(0.34, 0.28, 0.46, 0.36), puff=0.04)
-
-
-def clock(pen: Pen, rng: Random) -> None:
-    """Slots: case, dial."""
-    if rng.random() < 0.5:
-        pen.part(shape((-0.24, -0.26), (0, -0.48), (0.24, -0.26)), puff=0.05)
-    else:
-        pen.part(turned((-0.46, 0.02), (-0.36, 0.16), (-0.26, 0.24)), puff=0.08)
-    pen.part(box(-0.25, -0.28, 0.25, 0.4), puff=0.06)
-    pen.part(box(-0.31, 0.38, 0.31, 0.47), puff=0.04, across=True)
-    pen.part(oval(0, -0.05, 0.2), slot=1, puff=0.04)
-    pen.paint(oval(0, -0.05, 0.165), colour=(246, 242, 228))
-    hours = (oval(x, y, 0.013, sides=8) for x, y in arc(0, -0.05, 0.135, 0.135, 0, 330, 12))
-    pen.paint(*hours, colour=(40, 36, 34))
-    hands = []
-    for length in (0.12, 0.08):
-        x, y = arc(0, -0.05, length, length, rng.uniform(0, 360), 0, 2)[0]
-        hands.append(stroke([(0, -0.05), (x, y)], 0.02))
-    pen.paint(*hands, colour=(30, 28, 28))
-    pen.part(oval(0, 0.27, 0.05), slot=1, puff=0.04)
 
 
 def book(pen: Pen, rng: Random) -> None:

@@ -226,7 +226,6 @@ _RECIPES: dict[str, tuple[_Texture, tuple[Pixels, Pixels], float]] = {
         0,
     ),
     "leather": (_leather, _sheen(0.5, 40, 0.45, 0.15), 0),
-    "ivory": (_plain((240, 226, 192), 0.05), _sheen(0.45, 25), 0),
     "pearl": (_plain((240, 232, 228), 0.05), _sheen(0.5, 50, 0.5, 0.25), 0),
     "terracotta": (_terracotta, _matte(0.5), 0),
     "porcelain": (_porcelain, _sheen(0.4, 110, 0.6, 0.12), 0),
@@ -239,7 +238,6 @@ _RECIPES: dict[str, tuple[_Texture, tuple[Pixels, Pixels], float]] = {
         _sheen(0.6, 150, 0.55, 0.16),
         0,
     ),
-    "parchment": (_plain((234, 216, 172), 0.09, 0.03), _matte(0.3), 0),
     "paper": (_plain((238, 230, 210), 0.04), _matte(0.2), 0),
     "canvas": (_canvas, _matte(0.2), 0),
 }

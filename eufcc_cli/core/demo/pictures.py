@@ -2,7 +2,6 @@
 
 # Points are read several to a line.
 # fmt: off
-from collections.abc import Callable
 from random import Random
 
 import numpy as np
@@ -144,59 +143,9 @@ def portrait(easel: Easel, rng: Random) -> None:
     easel.paint(oval(x, y + 0.12, 0.05, 0.016), (158, 70, 66))
 
 
-def still_life(easel: Easel, rng: Random) -> None:
-    w = easel.width
-    wall = _shift(rng, rng.choice(((70, 62, 50), (112, 104, 84), (66, 80, 84))))
-    easel.fade(0, 0.7, wall, _shift(rng, wall))
-    easel.paint(box(-0.1, 0.68, w + 0.1, 1.1), _shift(rng, (136, 92, 58)))
-    easel.paint(smooth((w * 0.5, 0.66), (w + 0.1, 0.66), (w + 0.1, 1.1), (w * 0.75, 0.98), (w * 0.6, 0.8),
-        steps=4), (236, 232, 222))
-    x = w * rng.uniform(0.22, 0.3)
-    body = _shift(rng, rng.choice(((58, 86, 70), (96, 124, 160), (150, 84, 54))))
-    easel.paint(smooth((x - 0.05, 0.16), (x + 0.05, 0.16), (x + 0.05, 0.32), (x + 0.14, 0.48), (x + 0.1, 0.8),
-        (x - 0.1, 0.8), (x - 0.14, 0.48), (x - 0.05, 0.32)), body)
-    for _ in range(9):
-        fruit = _shift(rng, rng.choice(((204, 62, 44), (232, 164, 50), (146, 166, 62), (112, 44, 84))))
-        fx, fy = w * rng.uniform(0.42, 0.88), rng.uniform(0.52, 0.66)
-        easel.paint(oval(fx, fy, 0.085), fruit)
-        easel.paint(oval(fx - 0.025, fy - 0.03, 0.025), _shade(fruit, 1.35))
-    easel.paint(smooth((w * 0.38, 0.62), (w * 0.92, 0.62), (w * 0.82, 0.82), (w * 0.48, 0.82)),
-        _shift(rng, (216, 212, 206)))
-
-
-def bird(easel: Easel, rng: Random) -> None:
-    w = easel.width
-    easel.fade(0, 1, _shift(rng, (226, 228, 206)), _shift(rng, (190, 206, 190)))
-    easel.paint(stroke(smooth((-0.1, 0.8), (w * 0.4, 0.72), (w + 0.1, 0.62), closed=False), 0.05),
-        (96, 70, 50))
-    for _ in range(6):
-        x, y = rng.random() * w, rng.uniform(0.1, 0.95)
-        easel.paint(smooth((x, y), (x + 0.06, y - 0.05), (x + 0.14, y), (x + 0.06, y + 0.03)),
-            _shift(rng, (96, 132, 72)))
-    feather = _shift(rng, rng.choice(((192, 60, 46), (52, 98, 160), (222, 172, 60), (70, 74, 80))), 20)
-    wing = _shade(feather, 0.6)
-    x, y = w * 0.5, 0.48
-    easel.paint(
-        shape((x - 0.16, y + 0.08), (x - 0.46, y + 0.34), (x - 0.36, y + 0.38), (x - 0.06, y + 0.2)), wing
-    )
-    easel.paint(smooth((x - 0.24, y + 0.14), (x - 0.02, y - 0.14), (x + 0.2, y - 0.06), (x + 0.16, y + 0.14),
-        (x - 0.02, y + 0.26)), feather)
-    easel.paint(
-        smooth((x - 0.24, y + 0.1), (x - 0.02, y - 0.06), (x + 0.06, y + 0.08), (x - 0.1, y + 0.18)), wing
-    )
-    easel.paint(oval(x + 0.17, y - 0.12, 0.115), feather)
-    easel.paint(shape((x + 0.26, y - 0.16), (x + 0.4, y - 0.1), (x + 0.26, y - 0.07)), (226, 160, 50))
-    easel.paint(oval(x + 0.2, y - 0.14, 0.024), (250, 250, 250))
-    easel.paint(oval(x + 0.205, y - 0.14, 0.013), (20, 20, 20))
-
-
-SCENES: dict[str, Callable[[Easel, Random], None]] = {"portrait": portrait, "landscape": landscape,
-    "seascape": seascape, "cityscape": cityscape, "still life": still_life, "birds": bird}
-
-
 def _scene(rng: Random, name: str) -> Image.Image:
     easel = Easel(rng.uniform(0.72, 0.8) if name == "portrait" else rng.uniform(1.2, 1.4))
-    SCENES[name](easel, rng)
+    globals()[name.replace(" ", "_")](easel, rng)
     return easel.image.reduce(_FINE)
 
 
@@ -227,19 +176,6 @@ def oil_painting(pen: Pen, rng: Random, scene: str) -> None:
     pen.inlay(_image(rich), -half_w, -half_h, half_w, half_h)
 
 
-def watercolor(pen: Pen, rng: Random, scene: str) -> None:
-    picture = _scene(rng, scene)
-    half_w, half_h = _sides(picture, 0.76)
-    pen.part(box(-half_w - 0.1, -half_h - 0.1, half_w + 0.1, half_h + 0.1), puff=0.02)
-    colours = np.asarray(picture.filter(ImageFilter.GaussianBlur(0.7)), np.float32)
-    wash = noise_tile(rng, picture.height, picture.width)
-    pale = 250 - (250 - colours) * (0.7 + 0.2 * wash[..., None])
-    rows, columns = np.ogrid[-1 : 1 : 1j * picture.height, -1 : 1 : 1j * picture.width]
-    inside = np.clip((1 - np.maximum(abs(rows), abs(columns)) + 0.06 * wash) * 9, 0, 1)[..., None]
-    pen.inlay(_image(pale * inside + np.array((244, 240, 230)) * (1 - inside)), -half_w, -half_h, half_w,
-        half_h)
-
-
 def engraving(pen: Pen, rng: Random, scene: str) -> None:
     picture = _scene(rng, scene)
     half_w, half_h = _sides(picture, 0.78)
@@ -255,7 +191,7 @@ def engraving(pen: Pen, rng: Random, scene: str) -> None:
     pen.paint(box(-half_w * 0.5, half_h + 0.04, half_w * 0.5, half_h + 0.06), colour=(96, 90, 84))
 
 
-def chalk_drawing(pen: Pen, rng: Random, scene: str) -> None:
+def drawing(pen: Pen, rng: Random, scene: str) -> None:
     picture = _scene(rng, scene)
     half_w, half_h = _sides(picture, 0.86)
     pen.part(box(-half_w - 0.04, -half_h - 0.04, half_w + 0.04, half_h + 0.04), puff=0.02)

@@ -7,7 +7,7 @@ from eufcc_cli.core.demo.objects import COMPANIONS, KINDS, MATERIALS, SUBJECTS, 
 from eufcc_cli.core.demo.providers import INNER, OUTER, Parent, Provider
 
 _SHARE = {"objectTypes": 0.97, "materials": 0.86, "classifications": 0.13}
-_SUBJECT_SHARE = 0.6  # of the pictures; about 9 % of all images
+_SUBJECT_SHARE = 0.4  # of the pictures; about 9 % of all images
 _PAIR_SHARE = 0.125
 _CYCLE = ("train", "train", "test_id", "train", "train", "test_ood", "train", "val")
 

@@ -4,8 +4,9 @@ import asyncio
 import itertools
 import os
 import signal
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -34,21 +35,25 @@ class Workers:
 
     def __init__(self, processes: int) -> None:
         self._processes = processes
-        self._pool = self._start()
+        self._pool: ProcessPool | None = None
         self._free = asyncio.Semaphore(_AHEAD * processes)
         self._crashes = 0
 
     def _start(self) -> ProcessPool:
         # Modules in the current folder must not come before the installed ones.
         os.environ.setdefault("PYTHONSAFEPATH", "1")
-        return ProcessPool(self._processes, initializer=_prepare, context=get_context("spawn"))
+        pool = ProcessPool(self._processes, initializer=_prepare, context=get_context("spawn"))
+        with _without_interrupts():
+            _ = pool.active  # which starts it
+        return pool
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._pool.stop()
-        await asyncio.to_thread(self._pool.join)
+        if self._pool is not None:
+            self._pool.stop()
+            await asyncio.to_thread(self._pool.join)
 
     async def run(self, function: Callable[..., T], *arguments: Any) -> T:
         """Call a function of a module in a process.
@@ -57,6 +62,8 @@ class Workers:
         """
         async with self._free:
             for _ in range(_MOST_CRASHES):
+                if self._pool is None:
+                    self._pool = self._start()
                 pool = self._pool
                 try:
                     call = pool.schedule(function, arguments, timeout=_LONGEST_CALL)
@@ -70,7 +77,7 @@ class Workers:
                     if pool.active:
                         raise
                     if pool is self._pool:
-                        self._pool = self._start()
+                        self._pool = None
                 else:
                     self._crashes = 0
                     return value
@@ -116,6 +123,19 @@ class Workers:
                 return [(some[0], crashed)]
             single = [await self._batch(function, [item], arguments, crashed) for item in some]
             return [pair for pairs in single for pair in pairs]
+
+
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Processes started in here never get Ctrl-C, not even before they can ignore it."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _prepare() -> None:
