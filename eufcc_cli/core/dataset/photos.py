@@ -52,6 +52,8 @@ def find_photographs(
     >>> [(p.id, p.file.name) for p in find_photographs(["1913.5"], files).photographs]
     [('1913.5', '1913.5.jpg'), ('1913.5 (2)', '1913-5 (2).JPG')]
     """
+    if not files.files:
+        return Found()
     owners: dict[Path, list[str]] = defaultdict(list)
     for image_id, names in (named or {}).items():
         for file in dict.fromkeys(file for name in names for file in _of_name(name, files)):

@@ -8,6 +8,7 @@ from scipy.sparse import csr_array, hstack
 _TRIES = 300
 _PASSES = 4
 _TIE = 1e-9
+_FEW = 8
 
 
 def stratify(
@@ -23,19 +24,23 @@ def stratify(
     data", algorithm 1): the tag with the fewest units left goes first, and each of its units to the fold
     that still wants most of that tag, then most images, then by lot. It looks at one tag at a time, which
     serves rare tags well and the general ones above them no better than chance; so units are then moved
-    while that brings all their tags together nearer to their shares.
+    while that brings all their tags together nearer to their shares. Units with the very same tags are
+    interchangeable: of those, every fold first gets its share, rounded down, without a look at each.
     """
     folds = range(len(shares))
-    # Plain lists: the loop below touches single numbers, which numpy is slow at.
-    wanted = [[share * total for total in counts.sum(axis=0).tolist()] for share in shares]
-    room = [share * float(sizes.sum()) for share in shares]
-    by_tag = counts.tocsc()
-    left = np.diff(by_tag.indptr)
-    unit_tags, unit_counts, starts = counts.indices.tolist(), counts.data.tolist(), counts.indptr.tolist()
-    unit_sizes = sizes.tolist()
     order = rng.permutation(len(sizes))
     lots = rng.random(len(sizes)).tolist()
-    out = np.full(len(sizes), -1, dtype=np.int64)
+    kind = _kinds(counts, sizes)
+    out = _share_out_alike(kind, shares, order)
+    # Plain lists: the loop below touches single numbers, which numpy is slow at.
+    given = [np.asarray(counts[out == fold].sum(axis=0)) for fold in folds]
+    totals = np.asarray(counts.sum(axis=0))
+    wanted = [(share * totals - has).tolist() for share, has in zip(shares, given, strict=True)]
+    room = [share * float(sizes.sum()) - float(sizes[out == f].sum()) for f, share in enumerate(shares)]
+    by_tag = counts.tocsc()
+    left = np.bincount(counts[out < 0].indices, minlength=counts.shape[1])
+    unit_tags, unit_counts, starts = counts.indices.tolist(), counts.data.tolist(), counts.indptr.tolist()
+    unit_sizes = sizes.tolist()
 
     def assign(unit: int, fold: int) -> None:
         out[unit] = fold
@@ -55,7 +60,41 @@ def stratify(
         left = left - np.bincount(gone, minlength=len(left))
     for unit in np.flatnonzero(out < 0)[np.argsort(order[out < 0])].tolist():
         assign(unit, _best(folds, room, room, lots[unit]))
-    return _even_out(counts, sizes, np.asarray(shares), out, rng)
+    return _even_out(counts, sizes, np.asarray(shares), out, kind, rng)
+
+
+def _kinds(counts: csr_array, sizes: np.ndarray) -> np.ndarray:
+    """[N] int, one number for all units with the same tags and size."""
+    numbers = np.random.default_rng(0).integers(1, 2**62, counts.shape[1] + 1, dtype=np.uint64)
+    keys = sizes.astype(np.uint64) * numbers[-1]
+    rows = np.repeat(np.arange(len(sizes)), np.diff(counts.indptr))
+    np.add.at(keys, rows, numbers[counts.indices] * counts.data.astype(np.uint64))
+    return np.unique(keys, return_inverse=True)[1]
+
+
+def _places(kind: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """[N] int, the place of each unit among those of its kind, in an order."""
+    units = np.bincount(kind)
+    place = np.empty(len(kind), dtype=np.int64)
+    place[np.lexsort((order, kind))] = np.arange(len(kind)) - np.repeat(np.cumsum(units) - units, units)
+    return place
+
+
+def _share_out_alike(kind: np.ndarray, shares: Sequence[float], order: np.ndarray) -> np.ndarray:
+    """[N] the fold of each unit, -1 for those that are left over: of the units of one kind, taken in an
+    order, each fold gets its share rounded down."""
+    ends = np.cumsum(
+        np.floor(np.bincount(kind)[:, None] * np.asarray(shares) + _TIE).astype(np.int64), axis=1
+    )
+    fold = (_places(kind, order)[:, None] >= ends[kind]).sum(axis=1)
+    return np.where(fold == len(shares), -1, fold)
+
+
+def _first_of_each(kind: np.ndarray) -> np.ndarray:
+    """[N] bool: the first few of each kind."""
+    if not len(kind):
+        return np.zeros(0, dtype=bool)
+    return _places(np.unique(kind, return_inverse=True)[1], np.arange(len(kind))) < _FEW
 
 
 def _best(folds: Sequence[int], first: list[float], second: list[float], lot: float) -> int:
@@ -68,10 +107,16 @@ def _best(folds: Sequence[int], first: list[float], second: list[float], lot: fl
 
 
 def _even_out(
-    counts: csr_array, sizes: np.ndarray, shares: np.ndarray, fold: np.ndarray, rng: np.random.Generator
+    counts: csr_array,
+    sizes: np.ndarray,
+    shares: np.ndarray,
+    fold: np.ndarray,
+    kind: np.ndarray,
+    rng: np.random.Generator,
 ) -> np.ndarray:
     """Move single units from fold to fold while the sum of (images - even share)^2 / images over all tags
-    falls; the number of images counts as ten tags that every unit has."""
+    falls; the number of images counts as ten tags that every unit has. Of the units of one `kind` in a fold,
+    a few are looked at: the others would make the same difference."""
     counts = hstack([counts, csr_array(sizes[:, None])], format="csr")
     totals = np.asarray(counts.sum(axis=0), dtype=float)
     weight = 1 / np.maximum(totals, 1)
@@ -85,7 +130,8 @@ def _even_out(
         pull = counts @ (weight * gap).T
         change = pull - pull[np.arange(len(fold)), fold][:, None] + (squares @ weight)[:, None]
         change[np.arange(len(fold)), fold] = 0
-        for unit in rng.permutation(np.flatnonzero(change.min(axis=1) < -_TIE)).tolist():
+        worth = rng.permutation(np.flatnonzero(change.min(axis=1) < -_TIE))
+        for unit in worth[_first_of_each(kind[worth] * len(shares) + fold[worth])].tolist():
             tags = counts.indices[counts.indptr[unit] : counts.indptr[unit + 1]]
             count = counts.data[counts.indptr[unit] : counts.indptr[unit + 1]]
             here, gaps = fold[unit], gap[:, tags]

@@ -71,6 +71,8 @@ class ImageFiles:
     def named(self, ids: Iterable[str]) -> dict[str, Path]:
         """One file for each id whose stem it is; but for punctuation, where no other id is meant by it."""
         wanted = list(ids)
+        if not self.files:
+            return {}
         found = {image_id: files[0] for image_id in wanted if (files := self.with_stem(image_id))}
         loose: dict[str, list[str]] = defaultdict(list)
         for image_id in wanted:
