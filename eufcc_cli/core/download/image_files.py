@@ -37,7 +37,7 @@ def loose_spelling(text: str) -> str:
 
 
 class ImageFiles:
-    """The image files of some folders, by name. Hidden files, and links, are left out."""
+    """The image files of some folders, by name, without hidden files, and links that lead out of them."""
 
     def __init__(self, files: list[Path]) -> None:
         self.files = files
@@ -48,12 +48,17 @@ class ImageFiles:
             self._loose[loose_spelling(file.stem)].append(file)
 
     @classmethod
-    def below(cls, folders: Iterable[Path]) -> Self:
-        """The image files anywhere below some folders, in the order of folders and paths."""
+    def below(cls, folders: Iterable[Path], within: Iterable[Path] = ()) -> Self:
+        """The image files anywhere below some folders, in the order of folders and paths.
+
+        Links are followed to files below these folders, or those in `within`.
+        """
         files: dict[Path, None] = {}
+        folders = list(folders)
+        known = real_paths([*folders, *within])
         for folder in folders:
             here = str(folder)
-            names = (path for path, _ in walk_files(here) if is_image_name(path))
+            names = (path for path, _ in walk_files(here, links=known) if is_image_name(path))
             files |= dict.fromkeys(Path(f"{here}/{name}") for name in sorted(names))
         return cls(list(files))
 
@@ -105,12 +110,15 @@ def is_regular(file: Path) -> bool:
         return False
 
 
-def scan_images(folder: Path) -> dict[str, Path]:
-    """The images below data/images, by the places that `image_stem` gives them; links are not followed."""
-    here = str(folder)
+def scan_images(folder: Path, within: Iterable[Path] = ()) -> dict[str, Path]:
+    """The images below data/images, by the places that `image_stem` gives them.
+
+    Links are followed to files below it, or below a folder in `within`.
+    """
+    here, known = str(folder), real_paths([folder, *within])
     return {
         image_id_of(PurePosixPath(path)): Path(f"{here}/{path}")
-        for path, _ in walk_files(here)
+        for path, _ in walk_files(here, links=known)
         if "/" in path and not path.rpartition("/")[2].startswith(".")
     }
 
@@ -122,17 +130,49 @@ def scan_flat_images(folder: Path) -> dict[str, Path]:
     return {Path(name).stem: Path(f"{here}/{name}") for name in names}
 
 
-def walk_files(folder: str, below: str = "") -> Iterator[tuple[str, os.DirEntry[str]]]:
-    """The regular files below a folder, by their relative paths; links are neither followed nor listed.
+def real_paths(folders: Iterable[Path]) -> tuple[str, ...]:
+    """Where folders really are, for `walk_files`."""
+    return tuple(dict.fromkeys(os.path.realpath(folder) for folder in folders))
 
-    An entry can be asked for its size until the next one is taken.
+
+def links_out(folders: Iterable[Path], within: Iterable[Path]) -> int:
+    """How many links below some folders lead to no file below them or the folders in `within`."""
+    folders = list(folders)
+    known = real_paths([*folders, *within])
+    return sum(
+        not _leads_below(f"{folder}/{path}", known)
+        for folder in folders
+        for path, entry in walk_files(str(folder), links=None)
+        if entry.is_symlink()
+    )
+
+
+def _leads_below(link: str, folders: tuple[str, ...]) -> bool:
+    target = os.path.realpath(link)
+    inside = any(os.path.commonpath([folder, target]) == folder for folder in folders)
+    return inside and os.path.isfile(target)  # noqa: PTH113  (pathlib's raises for names that cannot be)
+
+
+def walk_files(
+    folder: str, below: str = "", links: tuple[str, ...] | None = ()
+) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """The regular files below a folder, by their relative paths.
+
+    Of the links those to files below one of the folders `links` (real paths) are listed; all, for None. An
+    entry can be asked for its size until the next one is taken.
     """
     with suppress(FileNotFoundError, NotADirectoryError), _scanned(f"{folder}/{below}") as entries:
         for entry in entries:
             if entry.is_file(follow_symlinks=False):
                 yield below + entry.name, entry
             elif entry.is_dir(follow_symlinks=False):
-                yield from walk_files(folder, f"{below}{entry.name}/")
+                yield from walk_files(folder, f"{below}{entry.name}/", links)
+            elif (
+                links != ()
+                and entry.is_symlink()
+                and (links is None or _leads_below(f"{folder}/{below}{entry.name}", links))
+            ):
+                yield below + entry.name, entry
 
 
 @contextmanager

@@ -52,7 +52,7 @@ def find_images(root: Root, ids: Iterable[str] | None = None) -> dict[str, Path]
     if ids is None:
         if recorded or gone or failed:
             return recorded
-        return scan_images(root.images) or scan_flat_images(root.path / "images")
+        return scan_images(root.images, [root.path]) or scan_flat_images(root.path / "images")
     wanted = list(dict.fromkeys(ids))
     found = {image_id: recorded[image_id] for image_id in wanted if image_id in recorded}
     missing = [image_id for image_id in wanted if image_id not in found and image_id not in failed]
@@ -70,15 +70,15 @@ def _by_names(
     root: Root, missing: list[str], hopeless: list[str], gone: Mapping[str, "Moved"]
 ) -> dict[str, Path]:
     found: dict[str, Path] = {}
-    named = ImageFiles.below(root.photos)
+    named = ImageFiles.below(root.photos, [root.path])
     for image_id in (*missing, *hopeless):
         if image_id in gone and (file := named.moved(gone[image_id])):
             found[image_id] = file
     rest = [image_id for image_id in missing if image_id not in found]
-    encoded = scan_images(root.images)
+    encoded = scan_images(root.images, [root.path, *root.photos])
     found |= {image_id: encoded[image_id] for image_id in rest if image_id in encoded}
     for files, of in (
-        (lambda: ImageFiles.below([root.images, root.path / "images"]), missing),
+        (lambda: ImageFiles.below([root.images, root.path / "images"], [root.path, *root.photos]), missing),
         (lambda: named, [*missing, *hopeless]),
     ):
         if rest := [image_id for image_id in of if image_id not in found]:

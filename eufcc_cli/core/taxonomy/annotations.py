@@ -141,7 +141,7 @@ def _wanted(path: Path, header: list[str], columns: Sequence[str] | None) -> lis
     """The columns to read, checked against the file's header."""
     if not any(header):
         raise DataError(f"{path}: the file is empty", hint="fetch or export it again")
-    if len(header) == 1 and (separator := next((c for c in ";\t" if c in header[0]), None)):
+    if len(header) == 1 and (separator := next((c for c in ";\t|" if c in header[0]), None)):
         raise DataError(
             f"{path}: the columns are separated by {separator!r}", hint="save the table with commas, in UTF-8"
         )
@@ -149,7 +149,7 @@ def _wanted(path: Path, header: list[str], columns: Sequence[str] | None) -> lis
         raise DataError(f"{path}: column {twice!r} stands there twice", hint=FORMAT_HINT)
     must = [ID, *(column for column in columns or () if column not in _OPTIONAL)]
     if missing := next((column for column in must if column not in header), None):
-        raise DataError(f"{path}: column {missing} is missing", hint=FORMAT_HINT)
+        raise source.missing_column(path, header, missing, FORMAT_HINT)
     if not any(column in header for column in FACET_COLUMNS):
         raise DataError(f"{path}: no facet column ({', '.join(FACET_COLUMNS)})", hint=FORMAT_HINT)
     return [column for column in header if columns is None or column in columns]

@@ -6,6 +6,8 @@ be told to a person is the file walked again, with Python's csv module.
 
 import csv
 import io
+import itertools
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -90,3 +92,38 @@ def explain(path: Path, reason: str) -> DataError:
             except UnicodeDecodeError:
                 return DataError(f"{path}: line {number} is not UTF-8 text", hint=_ENCODING_HINT)
     return DataError(f"{path}: {io.StringIO(reason).readline().strip()}")
+
+
+_SEARCHED = 20  # rows in which a header is looked for below a title
+
+
+def missing_column(path: Path, header: list[str], name: str, hint: str) -> DataError:
+    """Why a table has no column of this name, quoting what it has: stray characters, a title, a workbook."""
+    with path.open("rb") as file:
+        if file.read(4) == b"PK\x03\x04":
+            return DataError(
+                f"{path}: a workbook (or another archive), no CSV", hint="`eufcc fetch table` reads workbooks"
+            )
+    if header[0].lower().startswith("sep="):
+        return DataError(f"{path}: its first line is {','.join(header)!r}", hint="delete that line")
+    for found in header:
+        if _letters(found) == _letters(name):
+            return DataError(
+                f"{path}: column {name} is missing; there is {found!a}, with other characters in it",
+                hint=f"write it as {name}",
+            )
+    if path.suffix.lower() != ".parquet":
+        for line, row in itertools.islice(_rows(path), _SEARCHED):
+            if name in row:
+                shown = ",".join(header).strip(",")
+                return DataError(
+                    f"{path}: its first line is {shown!r}, the header is line {line}",
+                    hint="delete the lines above the header",
+                )
+    shown = ", ".join(map(ascii, header[:8])) + (", …" if len(header) > 8 else "")
+    return DataError(f"{path}: column {name} is missing; there are {shown}", hint=hint)
+
+
+def _letters(name: str) -> str:
+    """A column's name without letter case, spaces and what cannot be seen."""
+    return "".join(c for c in name.casefold() if unicodedata.category(c)[0] not in "ZC")

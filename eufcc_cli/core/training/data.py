@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from eufcc_cli.core.download.image_files import links_out
 from eufcc_cli.core.download.ledger import find_images
 from eufcc_cli.core.errors import DataError, ImageError, ModelError
 from eufcc_cli.core.files import Root
@@ -84,8 +85,10 @@ def load_split(root: Root, name: str, vocabulary: Vocabulary, frame: "pd.DataFra
     found = find_images(root, frame[ID])
     there = frame[ID].isin(found.keys()).to_numpy()
     if not there.any():
+        out = links_out([root.images, root.path / "images"], [root.path, *root.photos])
+        links = f"; {out:,} links there lead out of {root.path}, and are not followed" if out else ""
         raise DataError(
-            f"{root.table(name)}: none of its {len(frame):,} images is in {root.images}",
+            f"{root.table(name)}: none of its {len(frame):,} images is in {root.images}{links}",
             hint=f"run `eufcc --root {root.path} download --split {name}` first, or "
             "name the folder that they are in: `photos`",
         )

@@ -189,3 +189,24 @@ def test_facet_names_are_checked() -> None:
     with pytest.raises(DataError, match="unknown facet 'colours'") as caught:
         check_facets(["materials", "colours"])
     assert caught.value.hint and all(facet in caught.value.hint for facet in FACETS)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"\xef\xbb\xbf\xef\xbb\xbfidInSource,materials.hierarchy\n1,or\n", r"there is '\\ufeffidInSource'"),
+        ("idInSource\u00a0,materials.hierarchy\n1,or\n".encode(), r"there is 'idInSource\\xa0'"),
+        ("\u200bidInSource,materials.hierarchy\n1,or\n".encode(), r"there is '\\u200bidInSource'"),
+        (b" idInSource ,materials.hierarchy\n1,or\n", "there is ' idInSource '"),
+        (b"IDINSOURCE,materials.hierarchy\n1,or\n", "there is 'IDINSOURCE'"),
+        (b"sep=,\nidInSource,materials.hierarchy\n1,or\n", "its first line is 'sep=,'"),
+        (b"Export 2024,\n,\nidInSource,materials.hierarchy\n1,or\n", "'Export 2024', the header is line 3"),
+        (b"PK\x03\x04\x14\x00\x06\x00\n", "a workbook"),
+        (b"inventory,title\n1,or\n", "there are 'inventory', 'title'"),
+        (b"idInSource|materials.hierarchy\n1|or\n", "separated by '\\|'"),
+    ],
+)
+def test_a_header_that_is_odd_is_quoted(tmp_path: Path, content: bytes, told: str) -> None:
+    (tmp_path / "a.csv").write_bytes(content)
+    with pytest.raises(DataError, match=told):
+        read_table(tmp_path / "a.csv")
