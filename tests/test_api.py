@@ -141,6 +141,17 @@ def test_evaluation_is_that_of_the_command(trained: Path, eufcc: Run) -> None:
     assert found.overall["r_precision"][0] == found.to_dict()["results"][0]["overall"]["r_precision"]
 
 
+def test_probabilities_in_a_file_are_predictions(trained: Path, tmp_path: Path) -> None:
+    val = pd.read_csv(trained / "data" / "val.csv")["idInSource"].tolist()
+    files = [path for path in images_of(trained, 1000) if Path(path).stem in val]
+    path = tmp_path / "mine.parquet"
+    predict("small", files, root=trained).to_frame().to_parquet(path)
+    scores = evaluate(predictions=str(path), splits="val", root=trained).overall
+    assert scores["model"].tolist() == ["mine"]
+    own = evaluate("small", "val", root=trained).overall
+    assert scores["r_precision"][0] == pytest.approx(own["r_precision"][0], abs=0.02)
+
+
 def test_settings_by_name(tmp_path: Path) -> None:
     assert Root(str(tmp_path)) == Root(tmp_path)
     config = TrainConfig(method="asl", method_options={"gamma_neg": 3.0}, epochs=2)

@@ -151,7 +151,7 @@ def test_missing_and_broken_images_are_told_and_end_with_3(made, tmp_path):
         (["ml", "--device", "abacus"], "--device abacus: no such device", "choose"),
         (["ml", "s", "--save-predictions", "p.parquet"], "one file for 2 models", "{model}"),
         (["ml", "--save-predictions", "p.xml"], "p.xml: unknown ending", "choose .parquet or .jsonl"),
-        (["--predictions", "nothing.jsonl"], "nothing.jsonl: no such file", "tag --format jsonl"),
+        (["--predictions", "nothing.jsonl"], "nothing.jsonl: no such file", "JSON lines, CSV or Parquet"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_done_is_one_line_and_a_hint(made, arguments, message, hint):

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from eufcc_cli.core.evaluation.results import Measures, Result, measure
 from eufcc_cli.core.evaluation.saved_scores import save_predictions
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.progress import SILENT, Progress
+from eufcc_cli.core.taxonomy.annotations import ID, read_table
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def compare(
     the weights of ensembles are fitted (None: equal). `save` takes every source's scores, see
     `save_predictions`; with several sources its name holds `{model}`.
     """
-    _refuse(sources, splits, bootstrap, save)
+    _refuse(sources, splits, root, bootstrap, save)
     first = processes.join()[0] == 0
     weights: dict[str, dict[str, float]] = {}
     if weights_from is not None:
@@ -109,7 +110,11 @@ def compare(
 
 
 def _refuse(
-    sources: Sequence[Source], splits: Sequence[TestSplit], bootstrap: Bootstrap | None, save: Path | None
+    sources: Sequence[Source],
+    splits: Sequence[TestSplit],
+    root: Root,
+    bootstrap: Bootstrap | None,
+    save: Path | None,
 ) -> None:
     if not sources or not splits:
         raise EufccError("nothing to evaluate", hint="name at least one run and one split")
@@ -119,7 +124,7 @@ def _refuse(
     for source in sources:
         for member in source.members if isinstance(source, Ensemble) else [source]:
             if isinstance(member, Predictions):
-                member.refuse_strange(splits)
+                member.check(splits, partial(_ids_of_others, root, splits))
     if bootstrap is not None:
         for split in splits:
             bootstrap.clusters(split)
@@ -131,6 +136,17 @@ def _refuse(
             )
         if save.suffix.lower() not in (".parquet", ".jsonl"):
             raise EufccError(f"`save_predictions` {save}: unknown ending", hint="choose .parquet or .jsonl")
+
+
+def _ids_of_others(root: Root, splits: Sequence[TestSplit]) -> set[str]:
+    """The ids of the root's tables that are not evaluated."""
+    there = {split.name for split in splits}
+    return {
+        image_id
+        for name in root.splits()
+        if name not in there
+        for image_id in read_table(root.table(name), [ID])[ID]
+    }
 
 
 def _named(path: Path, model: str) -> Path:

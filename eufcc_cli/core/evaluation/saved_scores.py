@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 
 from eufcc_cli.core.errors import DataError
 from eufcc_cli.core.evaluation.eval_split import Scores, Source, TestSplit
-from eufcc_cli.core.evaluation.predictions import PARQUET_KEY
+from eufcc_cli.core.evaluation.prediction_tables import PARQUET_KEY, column_of
 from eufcc_cli.core.files import atomic_open, image_stem
-from eufcc_cli.core.taxonomy.vocabulary import FacetVocabulary
+from eufcc_cli.core.taxonomy.vocabulary import FacetVocabulary, Targets
 
 _ROWS = 1024  # images to a group of rows in Parquet
 
@@ -22,7 +22,8 @@ def save_predictions(path: Path, source: Source, scored: Iterable[tuple[TestSpli
     """Write a model's scores, whole or not at all: Parquet (exact) or JSON lines, by the file's ending.
 
     Both can be read by `--predictions`. JSON lines list every tag with its probability, which below 1e-308
-    is 0; Parquet holds the log-scores and the vocabulary.
+    is 0; Parquet holds, for each image, the log-scores of every tag in a column of its own, and the true tags
+    of every facet (see prediction_tables).
     """
     write = {".parquet": _write_parquet, ".jsonl": _write_lines}.get(path.suffix.lower())
     if write is None:
@@ -39,13 +40,24 @@ def _write_parquet(path: Path, source: Source, scored: Iterable[tuple[TestSplit,
                 "image": pa.array([split.ids[row] for row in scores.rows], pa.string()),
                 "split": pa.array([split.name] * len(scores.rows), pa.string()),
             }
+            for facet, targets in split.targets(source.vocabulary).items():
+                columns[facet] = _true_tags(targets, source.vocabulary.facets[facet], scores.rows)
             for facet, table in scores.facets.items():
-                columns[facet] = pa.FixedSizeListArray.from_arrays(pa.array(table.ravel()), table.shape[1])
+                for tag, values in zip(source.vocabulary.facets[facet].tags, table.T, strict=True):
+                    columns[column_of(facet, tag)] = pa.array(np.ascontiguousarray(values))
             batch = pa.table(columns).replace_schema_metadata({PARQUET_KEY: json.dumps(about).encode()})
             writer = writer or pq.ParquetWriter(file, batch.schema, compression="zstd")
             writer.write_table(batch.cast(writer.schema), row_group_size=_ROWS)
         if writer is not None:
             writer.close()
+
+
+def _true_tags(targets: Targets, tags: FacetVocabulary, rows: np.ndarray) -> pa.Array:
+    """The names of the true tags of some rows, null where a row is not annotated in the facet."""
+    named = [
+        [tags.tags[i] for i in targets.row(row)] if targets.annotated[row] else None for row in rows.tolist()
+    ]
+    return pa.array(named, pa.list_(pa.string()))
 
 
 def _write_lines(path: Path, source: Source, scored: Iterable[tuple[TestSplit, Scores]]) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 from eufcc_cli.core.errors import EufccError
 from eufcc_cli.core.evaluation.ensembles import Ensemble
 from eufcc_cli.core.evaluation.eval_split import Source, TestSplit
-from eufcc_cli.core.evaluation.predictions import Predictions, read_predictions
+from eufcc_cli.core.evaluation.prediction_files import read_predictions
+from eufcc_cli.core.evaluation.predictions import Predictions
 from eufcc_cli.core.evaluation.scoring import ModelScorer
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.model.tagging_model import TaggingModel

@@ -6,7 +6,7 @@ from eufcc_cli.core.evaluation.bootstrap import Bootstrap
 from eufcc_cli.core.evaluation.comparison import compare
 from eufcc_cli.core.evaluation.ensembles import Ensemble, fit_weights
 from eufcc_cli.core.evaluation.eval_split import read_split
-from eufcc_cli.core.evaluation.predictions import read_predictions
+from eufcc_cli.core.evaluation.prediction_files import read_predictions
 from tests.core.evaluation.tiny import random_source
 
 
@@ -91,9 +91,9 @@ def test_what_is_wrong_is_said_before_any_image_is_scored(root, splits, tmp_path
     path.write_text('{"image": "stranger.jpg", "tags": {"materials": [{"tag": "wood", "score": 1}]}}')
     strange = read_predictions(path, root)
     cases = [
-        (([Never(), strange], splits), {}, "line 1: stranger is an image of no split"),
+        (([Never(), strange], splits), {}, "no prediction for any of the 24 images of test_id"),
         (([Ensemble([Never(), strange.__class__(path, "x", "y", Never.vocabulary, strange.lines)])], splits),
-         {}, "line 1: stranger"),
+         {}, "no prediction for any"),
         (([Never(), Never()], splits), {}, "two models are called never"),
         (([], splits), {}, "nothing to evaluate"),
         (([Never()], splits), {"save": tmp_path / "x.xml"}, "unknown ending"),

@@ -3,12 +3,13 @@ import math
 import shutil
 
 import numpy as np
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
 from eufcc_cli.core.errors import DataError
 from eufcc_cli.core.evaluation.eval_split import TestSplit, read_split
-from eufcc_cli.core.evaluation.predictions import read_predictions
+from eufcc_cli.core.evaluation.prediction_files import read_predictions
 from eufcc_cli.core.evaluation.results import Measures, measure
 from eufcc_cli.core.evaluation.saved_scores import save_predictions
 from eufcc_cli.core.files import Root, image_stem
@@ -30,7 +31,7 @@ def read(root, tmp_path, *lines, splits=()):
     path = tmp_path / "predictions.jsonl"
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     found = read_predictions(path, root)
-    found.refuse_strange(splits or [read_split(root, "test_id")])
+    found.check(splits or [read_split(root, "test_id")])
     return found
 
 
@@ -86,7 +87,6 @@ GOOD = line("test_id.1.jpg", materials={"wood": 0.5})
         ([GOOD, "", '{"tags": {}}'], "line 3 names no image"),
         ([GOOD, "[1, 2]"], "line 2 names no image"),
         ([GOOD, '{"image": "test_id.2"}'], "line 2 has neither tags nor an error"),
-        ([GOOD, line("stranger.jpg", materials={"wood": 0.5})], "line 2: stranger is an image of no split"),
         ([GOOD, line("x/test_id.1.png", materials={})], r"line 2: test_id\.1 stands already in line 1"),
         ([line("test_id.1", materials={"unobtainium": 0.5})], "line 1: materials: the tag unobtainium"),
         ([line("test_id.1", colours={"red": 0.5})], "line 1: no label file for the facet colours"),
@@ -137,7 +137,7 @@ def test_saved_scores_give_the_same_figures_when_read_back(root, tmp_path, endin
     path = tmp_path / f"scores.{ending}"
     save_predictions(path, source, [(split, source.scores(split)) for split in splits])
     found = read_predictions(path, root)
-    found.refuse_strange(splits)
+    found.check(splits)
     assert found.name == "mine"
     assert found.vocabulary.digest == source.vocabulary.digest
     for split in splits:
@@ -159,25 +159,138 @@ def test_parquet_files_that_are_other_format_are_refused(root, split, tmp_path):
     path = tmp_path / "scores.parquet"
     save_predictions(path, source, [(split, source.scores(split))])
     table = pq.read_table(path)
-    cases = {
-        "no predictions of eufcc": table.replace_schema_metadata({}),
-        "no predictions of eufcc: .*image": table.drop_columns(["image"]),
-        "materials does not hold 6 scores": table.set_column(
-            3, "materials", [[[0.0] * 3] * len(table)]
-        ),
-    }  # fmt: skip
-    for message, wrong in cases.items():
+    for message, wrong in {
+        "no column image": table.drop_columns(["image"]),
+        "no column materials:wood": table.drop_columns(["materials:wood"]),
+        "metadata of eufcc": table.replace_schema_metadata({"eufcc": "{"}),
+        "no scores, but": table.select(["image", "split"]).replace_schema_metadata({}),
+    }.items():
         pq.write_table(wrong, path)
         with pytest.raises(DataError, match=message):
             read_predictions(path, root)
     path.write_bytes(b"PAR1 not really")
-    with pytest.raises(DataError, match="no predictions of eufcc"):
+    with pytest.raises(DataError, match="no Parquet file"):
         read_predictions(path, root)
     for value in (math.nan, 0.5):
         source.tables["test_id"]["materials"][2, 0] = value
         save_predictions(path, source, [(split, source.scores(split))])
         with pytest.raises(DataError, match="line 3: a score of materials is no log-probability"):
             read_predictions(path, root)
+
+
+def test_pandas_reads_saved_scores_with_tag_names_and_truth(root, split, tmp_path):
+    source = random_source(root, "mine", seed=1)
+    path = tmp_path / "scores.parquet"
+    save_predictions(path, source, [(split, source.scores(split))])
+    frame = pd.read_parquet(path)
+    assert frame["image"].tolist() == split.ids and set(frame["split"]) == {"test_id"}
+    for facet, tags in source.vocabulary.facets.items():
+        targets = split.targets(source.vocabulary)[facet]
+        for row, true in enumerate(frame[facet]):
+            assert (true is None) == (not targets.annotated[row])
+            if true is not None:
+                assert {tags.index[tag] for tag in true} == set(targets.row(row).tolist())
+        for number, tag in enumerate(tags.tags):
+            assert (frame[f"{facet}:{tag}"].to_numpy() == source.scores(split).facets[facet][:, number]).all()
+    # Written again by pandas, which drops what the file said about the model.
+    frame.to_parquet(tmp_path / "again.parquet")
+    pq.write_table(
+        pq.read_table(tmp_path / "again.parquet").replace_schema_metadata({}), tmp_path / "again.parquet"
+    )
+    again = read_predictions(tmp_path / "again.parquet", root)
+    assert (again.name, again.method) == ("again", "external")
+    assert again.scores(split).facets["materials"].shape == source.scores(split).facets["materials"].shape
+
+
+def long_form(lines):
+    """The same predictions as JSON lines say, in rows as pandas writes them."""
+    return pd.DataFrame(
+        [
+            {"image": content["image"], "facet": facet, "tag": each["tag"], "score": each["score"]}
+            for content in map(json.loads, lines)
+            for facet, listed in content["tags"].items()
+            for each in listed
+        ]
+    )
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+@pytest.mark.parametrize("key", ["image", "id"])
+def test_the_long_form_says_what_lines_say(root, split, tmp_path, ending, key):
+    draw = np.random.default_rng(0)
+    tags = random_source(root, "x").vocabulary.facets
+    lines = [
+        line(f"folder/{image_id}.jpg", **{
+            facet: {known.tags[i]: draw.random() for i in draw.permutation(len(known))[: draw.integers(1, 4)]}
+            for facet, known in tags.items()
+        })
+        for image_id in split.ids[2:]
+    ]  # fmt: skip
+    expected = read(root, tmp_path, *lines).scores(split)
+    frame = long_form(lines).sample(frac=1, random_state=1)  # in any order
+    if key == "id":
+        frame["id"] = frame["image"].str.extract(r"folder/(.*)\.jpg")[0]
+        frame["image"] = "of no account"
+    frame["remark"] = "kept"
+    path = tmp_path / f"mine.{ending}"
+    getattr(frame, f"to_{ending}")(path, index=False)
+    found = read_predictions(path, root)
+    found.check([split])
+    assert (found.name, found.method) == ("mine", "external")
+    scores = found.scores(split)
+    assert scores.rows.tolist() == expected.rows.tolist()
+    assert scores.missing == expected.missing
+    for facet in expected.facets:
+        np.testing.assert_allclose(scores.facets[facet], expected.facets[facet], rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("id,facet,tag,score\na,materials,wood,0.5\na,materials,gold,0.5", "line 3: materials: the tag gold"),
+        (
+            "id,facet,tag,score\na,materials,wood,0.5\na,colours,red,0.5",
+            "line 3: no label file for the facet col",
+        ),
+        ("id,facet,tag,score\na,materials,wood,1.5", "line 2: the score of wood is 1.5, not a probability"),
+        ("id,facet,tag,score\na,materials,wood,nan", "line 2: the score of wood is nan"),
+        ("id,facet,tag,score\na,materials,wood,", "line 2: the score of wood is nan"),
+        ("id,facet,tag,score\na,materials,wood,high", "high"),
+        (
+            "id,facet,tag,score\na,materials,wood,1\na,materials,wood,0",
+            "line 3: materials: the tag wood is listed",
+        ),
+        ("id,facet,tag\na,materials,wood", "no column score, but id, facet, tag"),
+        ("name,facet,tag,score\na,materials,wood,1", "no column image"),
+        ("id,facet,tag,score\n", "no rows"),
+        ("id,facet,tag,score\n\xff,a,b,1", "UTF"),
+    ],
+)
+def test_what_is_no_long_form_is_refused_by_its_line(root, tmp_path, rows, message):
+    path = tmp_path / "mine.csv"
+    path.write_bytes(rows.encode("latin-1"))
+    with pytest.raises(DataError, match=message) as caught:
+        read_predictions(path, root)
+    assert caught.value.hint
+
+
+def test_images_of_other_splits_are_left_out(root, split, tmp_path, caplog):
+    def others():
+        return set(read_split(root, "val").ids)
+
+    found = read(root, tmp_path, GOOD, line("val.3.jpg", materials={"wood": 0.1}))
+    found.check([split], others)
+    assert found.scores(split).rows.tolist() == [1]
+    caplog.clear()
+    found.check([split], others)
+    assert not caplog.records
+    found = read(root, tmp_path, GOOD, line("stranger.jpg", materials={"wood": 0.1}))
+    caplog.clear()
+    found.check([split], others)
+    assert (
+        "1 images are in no table of the root and are left out; the first is stranger in line 2"
+        in caplog.text
+    )
 
 
 def test_constant_predictions_score_what_chance_gives(root, split, tmp_path):
