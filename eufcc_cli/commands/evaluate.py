@@ -321,7 +321,7 @@ def _print(
             console.line(formats.to_markdown(shown))
         else:
             draw_tables(shown)
-            for text in tables.legend(comparison, all_metrics=all_metrics):
+            for text in [*tables.judgements(comparison), *tables.legend(comparison, all_metrics=all_metrics)]:
                 console.note(text)
 
 

@@ -158,9 +158,12 @@ def _of_command(key: str, value: object, config: Path | None) -> Any:
 
 def _show_plan(plan: "Plan") -> None:
     config = plan.config
-    size = f"{plan.parameters / 1e6:.1f} M parameters"
+    count = plan.parameters
+    size = f"{count / 1e6:.1f} M" if count >= 1e5 else f"{count / 1e3:.1f} k"
+    what = {"head": f"{config.method} heads on", "head-then-full": f"{config.method} heads, then all of"}
     console.note(
-        f"Training {plan.name}: {config.method} on {config.backbone}, {size}, {plan.device}, {plan.precision}"
+        f"Training {plan.name}: {what.get(config.tune or '', f'{config.method}, all of')} {config.backbone} "
+        f"({plan.why}), {size} parameters, {plan.device}, {plan.precision}"
     )
     console.note(f"{plan.images:,} images to learn from, {plan.validation_images:,} to validate on")
     if plan.missing:
@@ -179,13 +182,14 @@ def _show_plan(plan: "Plan") -> None:
         numeric=("tags", "annotated images", "unannotated"),
         to=console.err,
     )
-    expected = f"about {_duration(plan.seconds)}" if plan.seconds else "unknown time"
+    expected = f"about {_duration(plan.seconds)}" if plan.seconds else "one look at each image"
     console.note(f"Expected: {expected}, {plan.memory / 1e9:.1f} GB of memory")
 
 
 def _show_epoch(row: dict[str, float]) -> None:
+    turn = f"strength {row['strength']:<6g}" if "strength" in row else f"epoch {row['epoch']:>3}"
     console.note(
-        f"epoch {row['epoch']:>3}  {_duration(row['seconds']):>7}  loss {row['loss']:.4f}  "
+        f"{turn}  {_duration(row['seconds']):>7}  loss {row['loss']:.4f}  "
         f"val R-Precision {row['r_precision']:.3f}  Acc@1 {row['acc@1']:.3f}  Acc@10 {row['acc@10']:.3f}"
     )
 
@@ -197,6 +201,8 @@ def _duration(seconds: float) -> str:
 
 
 def _show_result(trained: "Trained", root: Path) -> None:
+    from eufcc_cli.core.metrics.belief import overall
+
     for path, reason in trained.unreadable.items():
         console.warn(f"{path} was left out: {reason}")
     measured: dict[str, Any] = trained.validation
@@ -211,8 +217,12 @@ def _show_result(trained: "Trained", root: Path) -> None:
         ],
         numeric=("pairs", "R-Precision", "Acc@1", "Acc@10", "AvgRP"),
     )  # fmt: skip
+    for line in (*overall(trained.beliefs), *(belief.sentence() for belief in trained.beliefs)):
+        console.note(line)
     best = trained.position
-    console.note(f"Kept epoch {best.best_epoch} in {trained.folder}")
+    kept = best.history[best.best_epoch - 1] if best.best_epoch else {}
+    name = f"strength {kept['strength']:g}" if "strength" in kept else f"epoch {best.best_epoch}"
+    console.note(f"Kept {name} in {trained.folder}")
     tests = [split for split in Root(root).splits() if split.startswith("test")]
     if tests:
         asked = " ".join(f"--split {split}" for split in tests)

@@ -17,6 +17,7 @@ from eufcc_cli.core.evaluation.predictions import Predictions
 from eufcc_cli.core.evaluation.results import Measures, Result, measure
 from eufcc_cli.core.evaluation.saved_scores import save_predictions
 from eufcc_cli.core.files import Root
+from eufcc_cli.core.metrics.belief import Belief, most_frequent
 from eufcc_cli.core.progress import SILENT, Progress
 from eufcc_cli.core.taxonomy.annotations import ID, read_table
 
@@ -57,6 +58,20 @@ class Comparison:
         """{facet: [n] images of each tag} in that split."""
         targets = self.counted.targets(result.vocabulary)
         return {facet: np.bincount(found.indices, minlength=found.size) for facet, found in targets.items()}
+
+    def beliefs(self, result: Result) -> list[Belief]:
+        """How a result's facets do beside always naming the tags that are most frequent in train."""
+        known = self.root.table("train").is_file()
+        counts = self.tag_counts(result) if known else {}
+        targets = result.split.targets(result.vocabulary)
+        found = []
+        for facet, part in result.facets.items():
+            if not len(part.rows):
+                continue
+            frequent = most_frequent(counts[facet], targets[facet].dense(part.rows)) if known else None
+            figure = float(part.values["r_precision"].mean())
+            found.append(Belief(facet, len(part.rows), figure, frequent, part.right))
+        return found
 
     def of_split(self, split: str) -> list[Result]:
         return [result for result in self.results if result.split.name == split]

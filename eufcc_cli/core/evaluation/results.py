@@ -12,6 +12,8 @@ from torch import Tensor
 
 from eufcc_cli.core.errors import DataError, ModelError
 from eufcc_cli.core.evaluation.eval_split import Scores, Source, TestSplit
+from eufcc_cli.core.metrics.belief import Right, right_above
+from eufcc_cli.core.metrics.calibration import Calibration
 from eufcc_cli.core.metrics.decided import average_precisions, decisions_in_parts, micro_average_precision
 from eufcc_cli.core.metrics.ranking import RankMeans, Standings, nan_row, rank_metrics_of, standings
 from eufcc_cli.core.taxonomy.annotations import FACETS
@@ -53,6 +55,8 @@ class FacetResult:
     best: np.ndarray | None = None
     best_scores: np.ndarray | None = None
     average_precision: np.ndarray | None = None
+    right: Right = field(default_factory=dict)
+    """How many suggestions are right from some probabilities on, where the model has probabilities."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +121,7 @@ def measure(source: Source, split: TestSplit, scores: Scores, measures: Measures
     Raises DataError where no scored image has a true tag in the vocabulary, ModelError for NaN scores.
     """
     targets = split.targets(source.vocabulary)
+    calibration: Calibration | None = getattr(source, "calibration", None)
     facets = {}
     for name, tags in source.vocabulary.facets.items():
         table = torch.from_numpy(scores.facets[name])
@@ -126,6 +131,11 @@ def measure(source: Source, split: TestSplit, scores: Scores, measures: Measures
                 hint="the weights or the predictions are broken: train or export again",
             )
         facets[name] = _measure_facet(tags, targets[name], scores.rows, table, measures)
+        if calibration is not None and name in calibration.facets and len(facets[name].rows):
+            chosen = np.flatnonzero(targets[name].annotated[scores.rows])
+            true, fitted = targets[name].dense(facets[name].rows), calibration.facets[name]
+            right = right_above(scores.facets[name][chosen], true, tags, fitted)
+            facets[name] = replace(facets[name], right=right)
     if not any(len(facet.rows) for facet in facets.values()):
         raise DataError(
             f"{split.table}: no image has a true tag that {source.name} knows",

@@ -13,6 +13,7 @@ from eufcc_cli.core.evaluation import processes
 from eufcc_cli.core.evaluation.eval_split import Scores, TestSplit
 from eufcc_cli.core.evaluation.score_store import ScoreStore
 from eufcc_cli.core.files import Root
+from eufcc_cli.core.metrics.calibration import Calibration
 from eufcc_cli.core.model.features import image_digests
 from eufcc_cli.core.model.prediction import Prediction, predict_together
 from eufcc_cli.core.model.tagging_model import TaggingModel
@@ -42,6 +43,12 @@ class ModelScorer:
     @property
     def vocabulary(self) -> Vocabulary:
         return self.model.vocabulary
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """What makes probabilities of the model's scores, where it has that."""
+        content = self.model.config.get("calibration")
+        return None if content is None else Calibration.from_json(content)
 
     def scores(self, split: TestSplit, progress: Progress = SILENT) -> Scores:
         """Score a split's images that are on disk; complete on the first process, without rows elsewhere.

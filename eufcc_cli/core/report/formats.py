@@ -12,6 +12,7 @@ from eufcc_cli.core.evaluation.breakdown import per_provider, per_tag
 from eufcc_cli.core.evaluation.comparison import Comparison
 from eufcc_cli.core.evaluation.paper import PUBLISHED, published_row
 from eufcc_cli.core.evaluation.results import Result
+from eufcc_cli.core.metrics.belief import Belief
 from eufcc_cli.core.report.cells import MISSING, Table, best_cells, label, number
 from eufcc_cli.core.report.tables import figures_of, other_metrics, ranking_metrics, scopes
 
@@ -22,7 +23,12 @@ def to_json(comparison: Comparison, *, paper: bool = False) -> str:
     With intervals `"intervals": {scope: {metric: [low, high]}}` in every result, and `"differences"`; with
     `paper` the published figures. What is undefined is null.
     """
-    content: dict[str, Any] = {"results": [_result(result) for result in comparison.results]}
+    content: dict[str, Any] = {
+        "results": [
+            {**_result(result), "beside": _beside(comparison.beliefs(result))}
+            for result in comparison.results
+        ]
+    }
     if comparison.bootstrap is not None:
         content["differences"] = [vars(found) for found in comparison.differences]
         content["bootstrap"] = vars(comparison.bootstrap)
@@ -53,6 +59,20 @@ def _result(result: Result) -> dict[str, Any]:
         "facets_not_scored": list(result.not_scored),
         **result.figures,
         **({"intervals": intervals} if intervals else {}),
+    }
+
+
+def _beside(beliefs: list[Belief]) -> dict[str, Any]:
+    """{facet: what always naming the most frequent tags reaches, and how many suggestions were right}."""
+    return {
+        belief.facet: {
+            "most_frequent_r_precision": belief.most_frequent,
+            "right_above": {
+                f"{level:g}": {"right": right, "suggested": suggested}
+                for level, (right, suggested) in belief.right.items()
+            },
+        }
+        for belief in beliefs
     }
 
 

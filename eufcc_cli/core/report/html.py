@@ -54,6 +54,7 @@ def render_page(comparison: Comparison, *, paper: bool = False, seed: int = 0) -
         models=models,
         splits=comparison.splits,
         tables=shown,
+        judgements=tables.judgements(comparison),
         legend=tables.legend(comparison, all_metrics=True),
         plots={
             "R-Precision by facet": plots.facets_plot(comparison),

@@ -8,6 +8,7 @@ from eufcc_cli.core.evaluation.breakdown import groups
 from eufcc_cli.core.evaluation.comparison import Comparison
 from eufcc_cli.core.evaluation.paper import METRICS, PUBLISHED, published_row
 from eufcc_cli.core.evaluation.results import Result
+from eufcc_cli.core.metrics.belief import overall
 from eufcc_cli.core.report.cells import MEANINGS, MISSING, Table, best_cells, label, number
 
 
@@ -54,6 +55,17 @@ def legend(comparison: Comparison, *, all_metrics: bool = False) -> list[str]:
         names = [label(metric) for metric in shown if metric in keys or metric[:4] in keys]
         if names:
             lines.append(f"{', '.join(names)}: {meaning}")
+    return lines
+
+
+def judgements(comparison: Comparison) -> list[str]:
+    """Whether each model can be believed on each split, in words: a line each, and one for each facet."""
+    lines = []
+    for result in comparison.results:
+        beliefs = comparison.beliefs(result)
+        named = f"{result.model} on {result.split.name}"
+        lines += [f"{named}: {line}" for line in overall(beliefs)]
+        lines += [f"{named}: {belief.sentence()}" for belief in beliefs]
     return lines
 
 

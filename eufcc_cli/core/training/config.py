@@ -178,7 +178,6 @@ class TrainConfig:
                 f"`accumulate` {self.accumulate}: does not divide `batch_size` {self.batch_size}",
                 hint="choose a batch size that is a multiple",
             )
-
         if self.tune == "head":
             for name in ("epochs", "time_budget"):
                 if getattr(self, name) is not None:
@@ -214,6 +213,19 @@ class TrainConfig:
         if self.device == "auto":
             return bool(cuda_devices()) or has_mps()
         return self.device != "cpu"
+
+    def why(self) -> str:
+        """Why the backbone of `resolved` is the one it is."""
+        if self.backbone not in (None, "auto"):
+            return "as asked"
+        if find_method(self.method).reads_texts:
+            return "the paper's"
+        if self.on_gpu:
+            return "the paper's, for a GPU"
+        if self.weights is not None:
+            return "the paper's, with your weights"
+        small = "small enough to learn from scratch without a GPU"
+        return small if self.from_scratch else "no GPU here; its weights come with the installation"
 
     @property
     def from_scratch(self) -> bool:

@@ -13,6 +13,7 @@ from eufcc_cli.core.errors import ModelError
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.locks import hold_lock
 from eufcc_cli.core.machine import precision_name
+from eufcc_cli.core.metrics.belief import Belief, beliefs_of
 from eufcc_cli.core.metrics.calibration import Calibration, fit_calibration
 from eufcc_cli.core.model.features import FeatureStore, image_digests
 from eufcc_cli.core.model.network import Network
@@ -118,8 +119,10 @@ def collect_features(
     return digests, bad
 
 
-def measure(learnt: LearntHeads, model: TaggingModel) -> tuple[dict[str, Any], Calibration]:
-    """The rank metrics on the validation split, and probabilities and coverage fitted to it."""
+def measure(
+    learnt: LearntHeads, model: TaggingModel, counts: dict[str, np.ndarray]
+) -> tuple[dict[str, Any], Calibration, list[Belief]]:
+    """The rank metrics on the validation split, what is fitted to it, and what can be believed."""
     part, methods = learnt.validation, {facet: method.to("cpu") for facet, method in model.methods.items()}
     network = model.network
     assert isinstance(network, Network)
@@ -133,6 +136,7 @@ def measure(learnt: LearntHeads, model: TaggingModel) -> tuple[dict[str, Any], C
     scores = {facet: torch.cat([table[facet] for _, table in scored]).numpy() for facet in heads}
     truth = {facet: part.targets[facet].dense(rows) for facet in heads}
     calibration = fit_calibration(scores, truth, model.vocabulary, precision_name(model.precision))
+    beliefs = beliefs_of(scores, truth, counts, model.vocabulary, calibration)
     for method in model.methods.values():
         method.to(model.device)
-    return figures, calibration
+    return figures, calibration, beliefs

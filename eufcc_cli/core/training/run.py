@@ -17,6 +17,7 @@ from eufcc_cli.core.errors import DataError, ModelError
 from eufcc_cli.core.files import Root, write_text
 from eufcc_cli.core.locks import hold_lock
 from eufcc_cli.core.machine import cores, precision_name, select_device, select_precision, used_memory
+from eufcc_cli.core.metrics.belief import Belief
 from eufcc_cli.core.model.checkpoint import save_config, save_weights
 from eufcc_cli.core.model.methods import METHODS
 from eufcc_cli.core.model.network import (
@@ -50,6 +51,8 @@ class Plan:
 
     name: str
     config: TrainConfig
+    why: str
+    """Why this backbone."""
     images: int
     validation_images: int
     missing: int
@@ -75,6 +78,8 @@ class Trained:
     validation: dict[str, Any]
     unreadable: dict[str, str]
     """Images of both splits that could not be read, with the reason."""
+    beliefs: list[Belief]
+    """What the validation split says of the model, in words."""
 
 
 def train_run(
@@ -173,12 +178,12 @@ def train_run(
             record = provenance(given, name, model, root, split)
             save_config(folder, {**record, "finished": False})
             if on_plan is not None:
-                on_plan(_plan(config, name, trainer, split, validation))
+                on_plan(_plan(config, name, given.why(), trainer, split, validation))
         accelerator.wait_for_everyone()
         position = trainer.run()
         trainer.restore_best()
         validated = trainer.validation.measure(trainer.kept)
-        calibration = trainer.validation.calibrate(trainer.kept)
+        calibration, beliefs = trainer.validation.calibrate(trainer.kept, counts)
         if main:
             results = {"epochs": position.epoch, "validation": validated}
             results["calibration"] = calibration.to_json()
@@ -190,7 +195,7 @@ def train_run(
         for part, found in ((split, squares), (validation, validation_squares))
         for row, reason in found.bad.items()
     }
-    return Trained(folder, position, validated, unreadable)
+    return Trained(folder, position, validated, unreadable, beliefs)
 
 
 def _learn_heads_alone(
@@ -214,10 +219,10 @@ def _learn_heads_alone(
         record = provenance(given, model.name, model, root, split)
         save_config(folder, {**record, "finished": False})
         if on_plan is not None:
-            on_plan(_head_plan(model, config, split, validation, device))
+            on_plan(_head_plan(model, config, given.why(), split, validation, device))
         priors = _priors(model, split, counts)
         learnt = learn_heads(model, config, root, split, validation, priors, progress, on_epoch)
-        validated, calibration = measure_heads_of(learnt, model)
+        validated, calibration, beliefs = measure_heads_of(learnt, model, counts)
         save_weights(folder, model.network)
         history = learnt.fitted.history
         write_text(folder / HISTORY, history_csv(history))
@@ -228,7 +233,7 @@ def _learn_heads_alone(
     position = Position(
         epoch=len(history), best=best["r_precision"], best_epoch=best["epoch"], history=history
     )
-    return Trained(folder, position, validated, learnt.unreadable)
+    return Trained(folder, position, validated, learnt.unreadable, beliefs)
 
 
 def _tables(root: Root) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -309,6 +314,7 @@ def _clear(folder: Path) -> None:
 def _plan(
     config: TrainConfig,
     name: str,
+    why: str,
     trainer: Trainer,
     split: Split,
     validation: Split,
@@ -324,6 +330,7 @@ def _plan(
         shown = f"{device.type}, {torch.get_num_threads()} threads"
     return Plan(
         name=name,
+        why=why,
         config=config,
         images=len(split),
         validation_images=len(validation),
@@ -339,12 +346,13 @@ def _plan(
 
 
 def _head_plan(
-    model: TaggingModel, config: TrainConfig, split: Split, validation: Split, device: torch.device
+    model: TaggingModel, config: TrainConfig, why: str, split: Split, validation: Split, device: torch.device
 ) -> Plan:
     network = model.network
     assert isinstance(network, Network)
     return Plan(
         name=model.name,
+        why=why,
         config=config,
         images=len(split),
         validation_images=len(validation),

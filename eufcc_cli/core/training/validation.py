@@ -11,6 +11,7 @@ from accelerate.utils import gather_object
 from torch import Tensor, nn
 
 from eufcc_cli.core.machine import precision_name
+from eufcc_cli.core.metrics.belief import Belief, beliefs_of
 from eufcc_cli.core.metrics.calibration import Calibration, fit_calibration
 from eufcc_cli.core.metrics.ranking import RankMeans, rank_metrics
 from eufcc_cli.core.model.tagging_model import TaggingModel
@@ -37,13 +38,20 @@ class Validation:
                     means.update(facet, rank_metrics(scores[facet][annotated], truth[annotated]))
         return RankMeans().merge(self._gathered([means])).compute()
 
-    def calibrate(self, network: nn.Module) -> Calibration:
-        """Fit the network's scores to probabilities and coverage."""
+    def calibrate(
+        self, network: nn.Module, counts: dict[str, np.ndarray]
+    ) -> tuple[Calibration, list[Belief]]:
+        """Fit the network's scores to probabilities and coverage; what can be believed of them.
+
+        counts: {facet: the training images of each tag}.
+        """
         parts = self._gathered(list(self._scored(network)))
         facets = self.model.vocabulary.facets
         log_scores = {facet: torch.cat([scores[facet] for scores, _ in parts]).numpy() for facet in facets}
         truth = {facet: torch.cat([truths[facet] for _, truths in parts]).numpy() for facet in facets}
-        return fit_calibration(log_scores, truth, self.model.vocabulary, precision_name(self.model.precision))
+        precision = precision_name(self.model.precision)
+        calibration = fit_calibration(log_scores, truth, self.model.vocabulary, precision)
+        return calibration, beliefs_of(log_scores, truth, counts, self.model.vocabulary, calibration)
 
     def _scored(self, network: nn.Module) -> Iterator[tuple[dict[str, Tensor], dict[str, Tensor]]]:
         """Log-scores and true tags, batch by batch."""
