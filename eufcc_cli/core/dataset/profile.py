@@ -71,7 +71,7 @@ class Profile:
         missing = {column: of for column, of in self.columns().items() if column not in there}
         if not missing:
             return
-        if len(missing) == len(self.columns()):
+        if len(missing) == len(self.columns()) > 1:
             raise DataError(
                 f"{export}: has none of the columns that are asked for ({', '.join(missing)})",
                 hint=f"its columns are {', '.join(there[:20])}",
