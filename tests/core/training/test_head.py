@@ -135,7 +135,7 @@ def test_heads_on_stored_features_are_those_learnt_through_the_frozen_backbone(
     train_run(settings(weights, method="softmax"), root, "heads")
     model = load_model("heads", root, "cpu", "fp32")
     split = load_split(root, "train", model.vocabulary, read_table(root.table("train")))
-    split = split.without(np.flatnonzero(~split.annotated), model.vocabulary)
+    split = split.without(np.flatnonzero(~split.annotated))
     seen = [model.preprocessing.seen(open_pixels(file, short_side=32)) for file in split.files]
     squares = as_images(np.concatenate(seen)).unflatten(0, (len(seen), 1))
     with torch.no_grad():
