@@ -9,6 +9,7 @@ import typer
 from eufcc_cli import console
 from eufcc_cli.commands.acceptance_output import measure_decisions
 from eufcc_cli.commands.common import SOME_FAILED, ModelLoader, existing_root, importing, is_given
+from eufcc_cli.commands.doubtful_annotations import find_and_write
 from eufcc_cli.commands.evaluation_tables import draw_tables
 from eufcc_cli.commands.options import (
     Decoders,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from eufcc_cli.core.evaluation.bootstrap import Bootstrap
     from eufcc_cli.core.evaluation.comparison import Comparison
     from eufcc_cli.core.evaluation.eval_split import Source, TestSplit
+    from eufcc_cli.core.evaluation.suspects import Suspects
 
 _WHAT, _TRUST, _WHERE, _OUT, _MACHINE = "What is scored", "Trust", "Where it fails", "Output", "Machine"
 
@@ -152,6 +154,15 @@ def evaluate(
     per_provider: Annotated[
         Path | None, typer.Option(help="Write every provider's figures (CSV).", rich_help_panel=_WHERE)
     ] = None,
+    suspects: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write the annotations of all splits (or of --split) that are probably wrong or missing, "
+            "most doubtful first: JSON lines for `tag --review`, or .csv. Needs one RUN.",
+            rich_help_panel=_WHERE,
+        ),
+    ] = None,
     format_: Annotated[
         Literal["table", "json", "csv", "markdown", "latex"],
         typer.Option("--format", help="What is written to standard output.", rich_help_panel=_OUT),
@@ -234,6 +245,7 @@ def evaluate(
     if calibrate:
         _calibrate(sources, root, console.progress(first))
         return
+    doubtful = find_and_write(suspects, sources, root, split, batch_size, workers) if suspects else None
     comparison = compare_sources(
         sources,
         splits,
@@ -252,7 +264,7 @@ def evaluate(
         return
     paper = compare == "paper"
     _print(comparison, format_, per_facet, per_depth, all_metrics, paper)
-    _write_files(comparison, per_tag, per_provider, html, paper=paper, seed=seed)
+    _write_files(comparison, per_tag, per_provider, html, doubtful, paper=paper, seed=seed)
     if comparison.incomplete:
         _tell_incomplete(comparison)
         raise typer.Exit(SOME_FAILED)
@@ -330,6 +342,7 @@ def _write_files(
     per_tag: Path | None,
     per_provider: Path | None,
     html: Path | None,
+    doubtful: "tuple[Path, Suspects] | None",
     *,
     paper: bool,
     seed: int,
@@ -343,7 +356,7 @@ def _write_files(
     if html is not None:
         from eufcc_cli.core.report.html import write_page
 
-        write_page(comparison, html, paper=paper, seed=seed)
+        write_page(comparison, html, paper=paper, seed=seed, doubtful=doubtful)
     for path in (per_tag, per_provider, html):
         if path is not None:
             console.note(f"wrote {path}")

@@ -111,5 +111,7 @@ def write_acceptance_page(found: Sequence[Acceptance], path: Path) -> None:
         plots={"Reliability: how often suggestions were accepted": reliability_plot(found)},
         samples=[],
         marks={},
+        doubtful={},
+        doubtful_link=None,
     )
     write_text(path, page)

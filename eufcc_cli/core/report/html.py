@@ -2,6 +2,7 @@
 
 import base64
 import io
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from eufcc_cli.core.errors import ImageError
 from eufcc_cli.core.evaluation.bootstrap import OVERALL
 from eufcc_cli.core.evaluation.comparison import Comparison
 from eufcc_cli.core.evaluation.results import Result
+from eufcc_cli.core.evaluation.suspects import Suspect, Suspects
 from eufcc_cli.core.files import write_text
 from eufcc_cli.core.images.decode import open_image
 from eufcc_cli.core.report import plots, samples, tables
@@ -21,9 +23,19 @@ _SIDE = 320  # pixels of the sample images' longer side
 _MARKS = {samples.CORRECT: "✓", samples.CONSISTENT: "≈", samples.WRONG: "✗"}
 
 
-def write_page(comparison: Comparison, path: Path, *, paper: bool = False, seed: int = 0) -> None:
+def write_page(
+    comparison: Comparison,
+    path: Path,
+    *,
+    paper: bool = False,
+    seed: int = 0,
+    doubtful: tuple[Path, Suspects] | None = None,
+) -> None:
     """Write the page: no network, no script, everything from the data escaped. Needs `details`."""
-    write_text(path, render_page(comparison, paper=paper, seed=seed))
+    link = None
+    if doubtful is not None:
+        link = os.path.relpath(doubtful[0], path.parent).replace(os.sep, "/")
+    write_text(path, render_page(comparison, paper=paper, seed=seed, doubtful=doubtful, link=link))
 
 
 def template(name: str) -> Template:
@@ -40,8 +52,18 @@ def template(name: str) -> Template:
     return environment.get_template(name)
 
 
-def render_page(comparison: Comparison, *, paper: bool = False, seed: int = 0) -> str:
-    """The page as text."""
+def render_page(
+    comparison: Comparison,
+    *,
+    paper: bool = False,
+    seed: int = 0,
+    doubtful: tuple[Path, Suspects] | None = None,
+    link: str | None = None,
+) -> str:
+    """The page as text; link: the URL of the list of doubtful annotations, which its samples link to."""
+    by_image: dict[str, list[Suspect]] = {}
+    for one in doubtful[1].found if doubtful else ():
+        by_image.setdefault(one.id, []).append(one)
     beside = [tables.paper_table(comparison, split) for split in comparison.splits] if paper else []
     shown = [
         *tables.comparison_tables(comparison, per_facet=True, all_metrics=True),
@@ -63,6 +85,8 @@ def render_page(comparison: Comparison, *, paper: bool = False, seed: int = 0) -
         },
         samples=[_samples(comparison, split, seed) for split in comparison.splits],
         marks=_MARKS,
+        doubtful=by_image,
+        doubtful_link=link,
     )
 
 

@@ -1,0 +1,51 @@
+"""`eufcc evaluate --suspects`: annotations that are probably wrong or missing."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from eufcc_cli import console
+from eufcc_cli.core.errors import EufccError
+from eufcc_cli.core.files import Root
+
+if TYPE_CHECKING:
+    from eufcc_cli.core.evaluation.eval_split import Source
+    from eufcc_cli.core.evaluation.suspects import Suspects
+
+
+def find_and_write(
+    path: Path,
+    sources: "Sequence[Source]",
+    root: Root,
+    splits: Sequence[str] | None,
+    batch_size: int,
+    workers: int | None,
+) -> "tuple[Path, Suspects]":
+    """Write the list; returns it with its file. Raises EufccError where not one trained model is given."""
+    from eufcc_cli.core.evaluation.scoring import ModelScorer
+    from eufcc_cli.core.evaluation.suspects import find_suspects, write_suspects
+    from eufcc_cli.core.model.network import Network
+
+    source = sources[0]
+    if (
+        len(sources) > 1
+        or not isinstance(source, ModelScorer)
+        or not isinstance(source.model.network, Network)
+    ):
+        raise EufccError(
+            "`suspects`: needs one trained vision model", hint="name one run: `eufcc evaluate RUN`"
+        )
+    progress = console.progress(True)
+    names = list(splits or root.splits())
+    suspects = find_suspects(source.model, root, names, progress, batch_size=batch_size, workers=workers)
+    write_suspects(suspects, path, source.model)
+    wrong = sum(not one.missing for one in suspects.found)
+    console.note(
+        f"wrote {path}: of {suspects.annotations:,} annotations {wrong:,} are probably wrong, "
+        f"{len(suspects.found) - wrong:,} tags are probably missing"
+    )
+    if suspects.rare:
+        console.note(f"{suspects.rare:,} tags of fewer than five images were left out")
+    if suspects.found and path.suffix.lower() != ".csv":
+        console.note(f"Next: eufcc --root {root.path} tag --review {path}")
+    return path, suspects

@@ -1,0 +1,166 @@
+"""Doubtful annotations of a collection, from the scores of images that the scoring model has not learned."""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from eufcc_cli.core.download.ledger import find_images
+from eufcc_cli.core.evaluation.cross_validation import cross_validated
+from eufcc_cli.core.evaluation.eval_split import TestSplit, read_split
+from eufcc_cli.core.evaluation.scoring import ModelScorer
+from eufcc_cli.core.files import Root, write_text
+from eufcc_cli.core.metrics.calibration import Calibration, Coherence
+from eufcc_cli.core.metrics.suspects import doubtful_tags
+from eufcc_cli.core.model.tagging_model import TaggingModel
+from eufcc_cli.core.progress import SILENT, Progress
+from eufcc_cli.core.taxonomy.annotations import facet_column
+
+TRAIN = "train"
+_COLUMNS = ("image", "id", "split", "facet", "tag", "path", "suspect", "score", "doubt", "record")
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """An annotation that is probably wrong, or a tag that is probably missing."""
+
+    image: str
+    id: str
+    split: str
+    facet: str
+    path: tuple[str, ...]
+    missing: bool
+    score: float
+    """The probability of the tag."""
+    doubt: float
+    """How improbable the annotation is."""
+    record: str
+    """What the facet is annotated with today."""
+
+    @property
+    def tag(self) -> str:
+        return self.path[-1]
+
+
+@dataclass(frozen=True)
+class Suspects:
+    """All doubtful annotations, most doubtful first, and what could not be judged."""
+
+    found: list[Suspect]
+    annotations: int
+    """The (image, facet, tag) triples that are annotated and were judged."""
+    rare: int
+    """Tags of so few images that they were left out, counted in each split."""
+
+
+def find_suspects(
+    model: TaggingModel,
+    root: Root,
+    splits: Sequence[str],
+    progress: Progress = SILENT,
+    *,
+    batch_size: int = 64,
+    workers: int | None = None,
+) -> Suspects:
+    """The doubtful annotations of some splits.
+
+    The model scores the splits that it has not learned; the images of train are scored by heads that are
+    fitted to frozen features of the other folds. Raises EufccError where a split has no images.
+    """
+    found: list[Suspect] = []
+    annotations = rare = 0
+    for name in splits:
+        split = read_split(root, name)
+        if name == TRAIN:
+            rows, tables = cross_validated(model, root, split.frame, progress, workers)
+        else:
+            scored = ModelScorer(model, root, model.name, batch_size, workers).scores(split, progress)
+            rows, tables = scored.rows, dict(_probabilities(model, scored.facets))
+        files = find_images(root, [split.ids[row] for row in rows])
+        for facet, probabilities in tables.items():
+            tags = model.vocabulary.facets[facet]
+            truth = split.targets(model.vocabulary)[facet].dense(rows)
+            annotated = truth.any(1)
+            if not annotated.any():
+                continue
+            doubtful = doubtful_tags(probabilities[annotated], truth[annotated])
+            annotations += int(truth.sum())
+            rare += doubtful.left_out
+            of = rows[annotated]
+            place = _places(split, facet, files, tags.path)
+            columns = (of[doubtful.rows], doubtful.tags, doubtful.missing, doubtful.doubt)
+            found += [place(*one) for one in zip(*(column.tolist() for column in columns), strict=True)]
+    found.sort(key=lambda one: -one.doubt)
+    return Suspects(found, annotations, rare)
+
+
+def _places(
+    split: TestSplit, facet: str, files: dict[str, Path], path: Callable[[int], tuple[str, ...]]
+) -> Callable[[int, int, bool, float], Suspect]:
+    column = split.frame[facet_column(facet)].tolist()
+
+    def suspect(row: int, tag: int, missing: bool, doubt: float) -> Suspect:
+        image_id = split.ids[row]
+        score = round(doubt if missing else 1 - doubt, 6)
+        return Suspect(
+            str(files[image_id]),
+            image_id,
+            split.name,
+            facet,
+            path(tag),
+            missing,
+            score,
+            round(doubt, 6),
+            column[row],
+        )
+
+    return suspect
+
+
+def _probabilities(model: TaggingModel, tables: dict[str, np.ndarray]) -> Iterator[tuple[str, np.ndarray]]:
+    """Calibrated probabilities where the model has a calibration, else its scores, made coherent."""
+    stored = model.config.get("calibration")
+    calibration = None if stored is None else Calibration.from_json(stored)
+    for facet, table in tables.items():
+        coherent = Coherence(model.vocabulary.facets[facet])(table)
+        yield (
+            facet,
+            np.exp(coherent) if calibration is None else calibration.facets[facet].probabilities(coherent),
+        )
+
+
+def write_suspects(suspects: Suspects, path: Path, model: TaggingModel) -> None:
+    """Write the list as CSV, or as the JSON lines that `tag --review` opens, by the file's ending."""
+    if path.suffix.lower() == ".csv":
+        text = io.StringIO()
+        rows = csv.writer(text, lineterminator="\n")
+        rows.writerow(_COLUMNS)
+        for one in suspects.found:
+            kind = "missing" if one.missing else "wrong"
+            cells = (one.image, one.id, one.split, one.facet, one.tag, " | ".join(one.path), kind)
+            rows.writerow([*cells, one.score, one.doubt, one.record])
+        write_text(path, text.getvalue())
+        return
+    write_text(path, "".join(_line(one, model) for one in suspects.found))
+
+
+def _line(one: Suspect, model: TaggingModel) -> str:
+    content = {
+        "image": one.image,
+        "id": one.id,
+        "split": one.split,
+        "facet": one.facet,
+        "tag": one.tag,
+        "path": one.path,
+        "suspect": "missing" if one.missing else "wrong",
+        "score": one.score,
+        "doubt": one.doubt,
+        "record": one.record,
+        "model": model.name,
+        "digest": model.digest,
+    }
+    return json.dumps(content, ensure_ascii=False) + "\n"
