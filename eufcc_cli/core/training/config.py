@@ -21,7 +21,7 @@ SMALL_BACKBONE = "convnext_mini"
 TUNES = ("head", "full", "head-then-full")
 CLIP_BACKBONE = "ViT-B-32/openai"
 HEAD_VIEWS = "whole+mirror"
-_FINE = (1e-4, 1e-5)  # learning rates from pretrained backbones, and from pretrained CLIP models
+_FINE = (3e-4, 1e-5)  # learning rates from pretrained backbones, and from pretrained CLIP models
 _LEARNING, _IMAGES, _MACHINE = "Learning", "Images", "Machine"
 
 
@@ -74,7 +74,7 @@ class TrainConfig:
         None,
         "Peak learning rate.",
         above=0,
-        default_text="1e-4 pretrained, CLIP 1e-5; from scratch 5e-3 muon, 2e-3 adamw",
+        default_text="3e-4 pretrained, CLIP 1e-5; from scratch 5e-3 muon, 2e-3 adamw",
     )
     weight_decay: float = setting(0.05, "Weight decay of the matrices.", minimum=0, panel=_LEARNING)
     layer_decay: float = setting(

@@ -89,4 +89,4 @@ def test_defaults_that_depend_on_others() -> None:
     assert TrainConfig().resolved().optimizer == "adamw"
     scratch = TrainConfig(pretrained=False, time_budget=5).resolved()
     assert (scratch.optimizer, scratch.lr, scratch.epochs) == ("muon", 5e-3, None)
-    assert TrainConfig(weights="w.safetensors", pretrained=False).resolved().lr == 1e-4
+    assert TrainConfig(weights="w.safetensors", pretrained=False).resolved().lr == 3e-4

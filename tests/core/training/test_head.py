@@ -219,3 +219,18 @@ def test_what_is_learnt_follows_from_the_machine(monkeypatch: pytest.MonkeyPatch
     gpu = TrainConfig().resolved()
     assert (gpu.tune, gpu.backbone, gpu.views) == ("full", "convnext_base.fb_in22k", "center")
     assert TrainConfig(device="cpu").resolved() == dataclasses.replace(plain, device="cpu")
+
+
+def test_everything_is_learnt_from_the_heads_on(drawn: Path, weights: Path, tmp_path: Path) -> None:
+    root = Root(tmp_path / "root")
+    shutil.copytree(drawn, root.path)
+    own = {"method": "softmax", "backbone": "convnext_mini", "weights": str(weights), "image_size": 32}
+    train_run(TrainConfig(tune="head", device="cpu", **own), root, "heads")
+    config = TrainConfig(tune="head-then-full", device="cpu", epochs=1, lr=1e-9, **own)
+    trained = train_run(config, root, "both")
+    heads, both = (load_model(name, root, "cpu", "fp32") for name in ("heads", "both"))
+    # With a learning rate of nearly nothing it still is where the heads are.
+    for name, tensor in heads.network.state_dict().items():
+        torch.testing.assert_close(both.network.state_dict()[name], tensor, atol=1e-5, rtol=1e-4)
+    assert both.store is None and both.preprocessing == heads.preprocessing
+    assert len(trained.position.history) == 1 and "strength" not in trained.position.history[0]
