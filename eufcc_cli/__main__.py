@@ -6,6 +6,9 @@ import sys
 def main() -> None:
     """The console script."""
     try:
+        from eufcc_cli.core.machine import wait_idly
+
+        wait_idly()
         from eufcc_cli.cli import app
     except KeyboardInterrupt:  # while the application is still being read
         sys.exit(130)

@@ -182,6 +182,8 @@ def _show_plan(plan: "Plan") -> None:
         numeric=("tags", "annotated images", "unannotated"),
         to=console.err,
     )
+    if plan.parts:
+        console.note(plan.parts)
     expected = f"about {_duration(plan.seconds)}" if plan.seconds else "one look at each image"
     console.note(f"Expected: {expected}, {plan.memory / 1e9:.1f} GB of memory")
 

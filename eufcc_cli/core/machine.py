@@ -32,8 +32,6 @@ class Machine:
 
     cores: int | None = None
     """Processor cores that this process may use."""
-    load: float | None = None
-    """Processor cores that others keep busy."""
     memory: float | None = None
     """Bytes of memory that are free."""
     bf16: bool | None = None
@@ -69,13 +67,34 @@ def cores() -> int:
     return max(1, min(there, round(cpu_limit() or there)))
 
 
-def load() -> float:
-    """The processor cores that are busy, of all the machine's, over a twentieth of a second."""
-    if (described := _described().load) is not None:
-        return described
+def threads(asked: int | None = None, worth: int | None = None) -> int:
+    """Threads to compute with: as many as asked for, or as OMP_NUM_THREADS says, or one per real core.
+
+    Of those per core not more than the work is `worth`. The number depends on nothing that changes from
+    one run to the next, such as what other programs do: with other threads, results differ in their last
+    bits. What makes sharing cheap is that threads do not wait busily, see `wait_idly`.
+    """
+    if asked is not None:
+        return asked
+    environment = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
+    if environment.isdecimal() and int(environment):
+        return int(environment)
     import psutil
 
-    return psutil.cpu_percent(0.05) / 100 * (os.cpu_count() or 1)
+    most = cores() if _described().cores else min(cores(), psutil.cpu_count(logical=False) or cores())
+    return most if worth is None else max(1, min(most, worth))
+
+
+def wait_idly() -> None:
+    """Have threads that wait for each other give their core away; to be called before torch is imported.
+
+    By default they keep it for some milliseconds after every layer of a network. Where another program wants
+    that core, the thread they wait for does not get it either: small networks then take ten times as long.
+    What the environment says already counts.
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # GNU's runtime, in torch for Linux
+        os.environ.setdefault("KMP_BLOCKTIME", "1")  # Intel's and LLVM's: milliseconds, instead of 200
 
 
 def free_memory() -> int:

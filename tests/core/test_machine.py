@@ -44,11 +44,11 @@ def test_inference_is_in_bf16_only_with_matrix_units(monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize("amx", [False, True])
 def test_a_description_decides_over_the_machine(monkeypatch: pytest.MonkeyPatch, amx: bool) -> None:
-    described = f"bf16={str(amx).lower()},cores=3,memory=5e9,cuda=2,mps=false,load=0.5"
+    described = f"bf16={str(amx).lower()},cores=3,memory=5e9,cuda=2,mps=false"
     monkeypatch.setenv("EUFCC_MACHINE", described)
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: not amx, raising=False)
     _expect_bf16(amx)
-    assert (machine.cores(), machine.free_memory(), machine.load()) == (3, 5_000_000_000, 0.5)
+    assert (machine.cores(), machine.free_memory()) == (3, 5_000_000_000)
     assert machine.select_device().type == "cuda"
     assert machine.select_device("cuda:1").index == 1
     for absent in ("cuda:2", "mps", "banana"):
@@ -70,7 +70,35 @@ def test_the_machine_that_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     assert 1 <= machine.cores() <= (os.cpu_count() or 1)
     assert 0 < machine.used_memory() < psutil.virtual_memory().total
     assert 0 < machine.free_memory() < psutil.virtual_memory().total
-    assert 0 <= machine.load() <= (os.cpu_count() or 1)
+
+
+def test_threads_are_those_asked_for_or_of_the_environment_or_one_per_core(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("EUFCC_MACHINE", "cores=6")
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert machine.threads() == 6
+    assert machine.threads(worth=2) == 2
+    assert machine.threads(worth=0) == 1
+    assert machine.threads(worth=99) == 6
+    assert machine.threads(9, worth=2) == 9
+    monkeypatch.setenv("OMP_NUM_THREADS", "4,2")
+    assert machine.threads(worth=2) == 4
+    assert machine.threads(3) == 3
+
+
+def test_how_threads_wait_is_left_to_an_environment_that_says_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"):
+        monkeypatch.setenv(name, "")  # put back after the test
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("KMP_BLOCKTIME", "7")
+    machine.wait_idly()
+    assert os.environ["GOMP_SPINCOUNT"] == "1000"
+    assert os.environ["KMP_BLOCKTIME"] == "7"
+    monkeypatch.delenv("GOMP_SPINCOUNT")
+    monkeypatch.setenv("OMP_WAIT_POLICY", "active")
+    machine.wait_idly()
+    assert "GOMP_SPINCOUNT" not in os.environ
 
 
 def _tree(root: Path, files: dict[str, str]) -> Path:

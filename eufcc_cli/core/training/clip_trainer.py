@@ -88,7 +88,7 @@ class ClipTrainer(Trainer):
         keys = torch.from_numpy(_keys(captions) if self.equal_captions else positions).to(images.device)
         # In an empty share an image without a caption stands in, and is taken out before the comparison.
         captions = captions or [""]
-        parts = np.array_split(np.arange(len(images)), min(config.accumulate, len(images)))
+        parts = np.array_split(np.arange(len(images)), self._parts(len(images)))
         assert isinstance(self.plain, ClipNetwork)
         tokens = [self.plain.tokens([captions[i] for i in part]) for part in parts]
         # A trial step is one process's own affair: the others do not wait for its features.

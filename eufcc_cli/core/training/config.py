@@ -64,7 +64,9 @@ class TrainConfig:
         None, "Seconds after which training has ended, validation included.", above=0, metavar="SECONDS"
     )
     batch_size: int = setting(64, "Images per optimizer step, over all processes.", above=0)
-    accumulate: int = setting(1, "Compute a batch in this many parts, to fit memory.", above=0)
+    accumulate: int | None = setting(
+        None, "Compute a batch in this many parts.", above=0, default_text="as few as fit into memory"
+    )
     optimizer: str = setting(
         "auto",
         "muon uses AdamW for vectors and heads; auto: adamw for pretrained backbones, muon from scratch.",
@@ -153,6 +155,13 @@ class TrainConfig:
         panel=_MACHINE,
     )
     compile: bool = setting(False, "Compile the network with torch.compile.", panel=_MACHINE)
+    threads: int | None = setting(
+        None,
+        "Threads that compute on the processor.",
+        above=0,
+        default_text="one per core, fewer for small networks",
+        panel=_MACHINE,
+    )
     workers: int | None = setting(
         None,
         "Processes that decode images.",
@@ -173,7 +182,7 @@ class TrainConfig:
                     f"`{name}`: not an option of {self.method}", hint="it is one of the methods with heads"
                 )
         object.__setattr__(self, "method_options", self.own_method().settings())
-        if self.batch_size % self.accumulate:
+        if self.accumulate and self.batch_size % self.accumulate:
             raise ModelError(
                 f"`accumulate` {self.accumulate}: does not divide `batch_size` {self.batch_size}",
                 hint="choose a batch size that is a multiple",

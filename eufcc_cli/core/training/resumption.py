@@ -13,6 +13,7 @@ _MAY_CHANGE = (
     "epochs",
     "time_budget",
     "device",
+    "threads",
     "workers",
     "cache",
     "patience",

@@ -1,8 +1,9 @@
 """One training from settings to a model on disk: what `eufcc train` calls."""
 
 import contextlib
-import resource
+import math
 import shutil
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +13,12 @@ import numpy as np
 import pandas as pd
 import torch
 from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
 
 from eufcc_cli.core.errors import DataError, ModelError
 from eufcc_cli.core.files import Root, write_text
 from eufcc_cli.core.locks import hold_lock
-from eufcc_cli.core.machine import cores, precision_name, select_device, select_precision, used_memory
+from eufcc_cli.core.machine import cores, precision_name, select_device, select_precision, threads, used_memory
 from eufcc_cli.core.metrics.belief import Belief
 from eufcc_cli.core.model.checkpoint import save_config, save_weights
 from eufcc_cli.core.model.methods import METHODS
@@ -43,6 +45,7 @@ from eufcc_cli.core.training.model_provenance import provenance
 from eufcc_cli.core.training.resumption import settled
 from eufcc_cli.core.training.sources import open_squares
 from eufcc_cli.core.training.trainer import HISTORY, STATE, Position, Trainer, history_csv
+from eufcc_cli.core.training.trial import Costs, measure_costs, note_of_parts, threads_worth
 
 
 @dataclass(frozen=True)
@@ -64,9 +67,11 @@ class Plan:
     device: str
     precision: str
     memory: int
-    """Bytes: the process's peak so far on a CPU, the card's on a GPU, after one trial step."""
+    """Bytes that the process is expected to have at most, on a GPU the card's."""
     seconds: float | None
-    """Expected time of the whole training, from one trial step."""
+    """Expected time of the whole training, from a trial of a few images."""
+    parts: str | None = None
+    """What there is to say of a batch that does not fit into the memory."""
 
 
 @dataclass(frozen=True)
@@ -102,12 +107,14 @@ def train_run(
     Raises DataError or ModelError before any work where the data, the settings or the name cannot do;
     a name that exists wants `resume` or `overwrite`.
     """
+    began = time.monotonic()
     folder = root.run(name)
     given = settled(config, folder, name, resume, overwrite)
     config = given.resolved()
     train_frame, validation_frame = _tables(root)
     vocabulary = training_vocabulary(root, train_frame, decided_facets(decisions))
     device = select_device(config.device)
+    torch.set_num_threads(threads(config.threads))
     accelerator = _accelerator(config, device)
     torch.manual_seed(config.seed)
     split = load_split(root, "train", vocabulary, train_frame)
@@ -141,11 +148,13 @@ def train_run(
         return _learn_heads_alone(
             model, given, config, root, folder, split, validation, counts, progress, on_plan, on_epoch
         )
+    packing = time.monotonic()
     with accelerator.main_process_first():  # one process builds the cache, the others find it
         squares, validation_squares = (
             open_squares(root, part, model.preprocessing, config, device, progress)
             for part in (split, validation)
         )
+    packing = time.monotonic() - packing  # a time budget is for learning: the next run has these images
     model.network.to(accelerator.device).to(memory_format=torch.channels_last)
     for method in model.methods.values():
         method.to(accelerator.device)
@@ -166,10 +175,13 @@ def train_run(
         accelerator=accelerator,
         progress=progress,
         on_epoch=on_epoch,
+        started=began + packing,
     )
     # A second training of that name would write over this one's model.
     with hold_lock(folder / ".lock", f"{folder} is being trained") if main else contextlib.nullcontext():
         resumed = resume and (folder / STATE).is_file()
+        (costs,) = broadcast_object_list([measure_costs(trainer)])
+        trainer.take(costs)
         if resumed:
             trainer.resume()
         if main:
@@ -178,12 +190,12 @@ def train_run(
             record = provenance(given, name, model, root, split)
             save_config(folder, {**record, "finished": False})
             if on_plan is not None:
-                on_plan(_plan(config, name, given.why(), trainer, split, validation))
+                on_plan(_plan(config, name, given.why(), trainer, costs, split, validation))
         accelerator.wait_for_everyone()
+        torch.set_num_threads(threads(config.threads, threads_worth(costs, trainer.at.part)))
         position = trainer.run()
         trainer.restore_best()
-        validated = trainer.validation.measure(trainer.kept)
-        calibration, beliefs = trainer.validation.calibrate(trainer.kept, counts)
+        validated, calibration, beliefs = trainer.validation.calibrate(trainer.kept, counts)
         if main:
             results = {"epochs": position.epoch, "validation": validated}
             results["calibration"] = calibration.to_json()
@@ -311,23 +323,31 @@ def _clear(folder: Path) -> None:
     shutil.rmtree(folder / "tensorboard", ignore_errors=True)
 
 
+def _mapped(trainer: Trainer) -> int:
+    """Bytes of image caches, which count as the process's, though the system takes them back when it must."""
+    caches = (getattr(squares, "array", None) for squares in (trainer.squares, trainer.validation.squares))
+    return sum(cache.nbytes for cache in caches if cache is not None)
+
+
 def _plan(
     config: TrainConfig,
     name: str,
     why: str,
     trainer: Trainer,
+    costs: Costs,
     split: Split,
     validation: Split,
 ) -> Plan:
-    seconds = trainer.trial_seconds() * trainer.batches * config.epochs if config.epochs else None
+    epoch = costs.step(trainer.share) * trainer.batches + costs.validation
+    seconds = epoch * config.epochs if config.epochs else None
     if config.time_budget:
         seconds = min(seconds or config.time_budget, config.time_budget)
     device = trainer.accelerator.device
     if device.type == "cuda":
-        memory, shown = torch.cuda.max_memory_allocated(device), torch.cuda.get_device_name(device)
+        shown = torch.cuda.get_device_name(device)
     else:
-        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        shown = f"{device.type}, {torch.get_num_threads()} threads"
+        number = threads(config.threads, threads_worth(costs, trainer.at.part))
+        shown = f"{device.type}, {number} thread{'s' if number > 1 else ''}"
     return Plan(
         name=name,
         why=why,
@@ -340,8 +360,11 @@ def _plan(
         parameters=count_parameters(trainer.plain),
         device=shown,
         precision=trainer.accelerator.mixed_precision.replace("no", "fp32"),
-        memory=memory,
+        memory=costs.used + costs.memory(trainer.share, trainer.at.part) + _mapped(trainer),
         seconds=seconds,
+        parts=note_of_parts(costs, trainer.share, trainer.at.part, trainer.plain)
+        if trainer.at.part < math.ceil(trainer.share / (config.accumulate or 1))
+        else None,
     )
 
 

@@ -7,7 +7,7 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from eufcc_cli.core.training.data import Split, Squares, epoch_order, rarity_wei
 from eufcc_cli.core.training.interruption import Interruption
 from eufcc_cli.core.training.optimizer import create_optimizer, schedule, set_learning_rate
 from eufcc_cli.core.training.state import load_state, save_state
+from eufcc_cli.core.training.trial import Costs, part_that_fits, refuse_short_budget
 from eufcc_cli.core.training.validation import Validation
 
 log = logging.getLogger("eufcc")
@@ -52,6 +53,10 @@ class Position:
     pairs: float = 0.0
     images: int = 0
     validation_seconds: float = 0.0
+    begun: float = 0.0
+    """Seconds that had passed when the first step began."""
+    part: int = 0
+    """Images that a process computes at once."""
     history: list[dict[str, float]] = field(default_factory=list)
 
 
@@ -74,12 +79,15 @@ class Trainer:
         accelerator: Accelerator,
         progress: Progress = SILENT,
         on_epoch: Callable[[dict[str, float]], None] | None = None,
+        started: float | None = None,
     ) -> None:
         if accelerator.device.type == "cpu":
             keep_freed_memory()
         self.model, self.config, self.folder = model, config, folder
         self.split, self.squares = train
-        self.validation = Validation(model, *validation, accelerator, config.batch_size)
+        self.share = math.ceil(config.batch_size / accelerator.num_processes)
+        self.at = Position(part=math.ceil(self.share / (config.accumulate or 1)))
+        self.validation = Validation(model, *validation, accelerator, self.at.part)
         self.accelerator, self.progress, self.on_epoch = accelerator, progress, on_epoch
         self.plain = model.network
         self.optimizer = create_optimizer(self.plain, config)
@@ -89,10 +97,9 @@ class Trainer:
         self.augmentation = AUGMENTATIONS[config.augment]
         self.weights = rarity_weights(self.split) if config.balanced else None
         self.batches = math.ceil(len(self.split) / config.batch_size)
-        self.at = Position()
         self._rate = 0.0  # the learning rate of the last step
-        self._started = time.monotonic()
         self._saved = time.monotonic()
+        self._started = self._saved if started is None else started
         self._pause = False
         self.interruption = Interruption()
         # Processes must not drop the same units, or the shards of a batch would be correlated.
@@ -103,6 +110,8 @@ class Trainer:
     def run(self) -> Position:
         """Train to the end of the schedule, validating after each epoch."""
         epochs = self.config.epochs or math.inf
+        if self.at.step == 0:
+            self.at.begun = self._elapsed()
         with self.interruption:
             while self.at.epoch < epochs and self._done() < 1.0 and not self._out_of_patience():
                 self._epoch()
@@ -177,6 +186,10 @@ class Trainer:
             for facet, targets in self.split.targets.items()
         )
 
+    def _parts(self, images: int) -> int:
+        """In how many parts so many images are computed."""
+        return max(1, math.ceil(images / self.at.part))
+
     def _backward(
         self, network: nn.Module, images: Tensor, rows: np.ndarray, positions: np.ndarray, factor: float
     ) -> Tensor:
@@ -190,7 +203,7 @@ class Trainer:
                 logits = network(images)
             self.accelerator.backward(sum(values.sum() for values in logits.values()) * 0.0)
             return total
-        parts = torch.arange(len(rows)).chunk(self.config.accumulate)
+        parts = torch.arange(len(rows)).tensor_split(self._parts(len(rows)))
         for number, part in enumerate(parts, start=1):
             last = number == len(parts)
             with contextlib.nullcontext() if last else self.accelerator.no_sync(network):
@@ -249,7 +262,6 @@ class Trainer:
             measured = self.validation.measure(self.kept)
         except ModelError as error:  # the last step's loss was computed before its weights were changed
             raise self._diverged("the scores are no longer numbers", self._rate) from error
-        self.at.validation_seconds = time.monotonic() - began
         overall = measured["overall"]
         row: dict[str, float] = {
             "epoch": self.at.epoch + 1,
@@ -269,36 +281,28 @@ class Trainer:
             write_text(self.folder / HISTORY, history_csv(self.at.history))
             if self.on_epoch is not None:
                 self.on_epoch(row)
+        self.at.validation_seconds = time.monotonic() - began
 
     def restore_best(self) -> None:
         """Take the weights of the best epoch back into the network."""
         load_weights(self.kept, self.folder)
 
+    def take(self, costs: Costs) -> None:
+        """Compute as many images at once as there is memory for, and end in time, by what a trial found.
+
+        Raises ModelError where not one image fits, or not one step into the time budget.
+        """
+        budget = self.config.time_budget
+        if budget and self.at.step == 0:
+            refuse_short_budget(costs, self.share, budget, self._elapsed())
+        self.at.validation_seconds = self.at.validation_seconds or costs.validation
+        self.at.part = part_that_fits(costs, self.share, self.at.part)
+        self.validation = replace(self.validation, batch_size=self.at.part)
+
     @property
     def kept(self) -> nn.Module:
         """The weights that are measured and saved: the moving average where there is one."""
         return self.plain if self.ema is None else self.ema.module
-
-    def trial_seconds(self) -> float:
-        """Seconds that one step takes, measured on a batch of grey without learning anything from it."""
-        side, share = (
-            self.model.preprocessing.stored,
-            -(-self.config.batch_size // self.accelerator.num_processes),
-        )
-        device = self.accelerator.device
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-            for _ in range(2):  # the first one pays for allocation and compilation
-                began = time.monotonic()
-                grey = torch.full((share, 3, side, side), 127, dtype=torch.uint8, device=device)
-                images = self._prepared(grey, np.arange(share))
-                rows = np.arange(share) % len(self.split)
-                self._backward(self.plain, images, rows, np.arange(share), 1.0)
-                if device.type == "cuda":
-                    torch.cuda.synchronize(device)
-                seconds = time.monotonic() - began
-        self.plain.zero_grad(set_to_none=True)
-        self._started = self._saved = time.monotonic()
-        return seconds
 
     # -- time, interruptions, state ----------------------------------------------------------------
 
@@ -310,13 +314,14 @@ class Trainer:
         by_steps = self.at.step / (self.config.epochs * self.batches) if self.config.epochs else 0.0
         if not self.config.time_budget:
             return by_steps
-        elapsed = self._elapsed()
+        # After the last step come its validation, and that of the best epoch.
+        end = self.config.time_budget - 2 * self.at.validation_seconds
+        done = max(by_steps, (self._elapsed() - self.at.begun) / max(end - self.at.begun, 1e-3))
         if self.accelerator.num_processes > 1:  # one clock for all, or they would part ways
-            clock = torch.tensor(elapsed, device=self.accelerator.device)
+            clock = torch.tensor(done, device=self.accelerator.device)
             torch.distributed.broadcast(clock, 0)
-            elapsed = float(clock)
-        # The last validation belongs to the budget, too.
-        return max(by_steps, elapsed / max(self.config.time_budget - self.at.validation_seconds, 1e-3))
+            done = float(clock)
+        return done
 
     def _out_of_patience(self) -> bool:
         patience = self.config.patience
@@ -349,7 +354,10 @@ class Trainer:
     def resume(self) -> None:
         """Take up the state that an interrupted run of the same settings left."""
         state = load_state(self.folder / STATE)
+        fits = self.at.part
         self.at = Position(**state["position"])
+        self.at.part = min(fits, self.at.part or fits)  # the same parts, where there is memory for them
+        self.validation = replace(self.validation, batch_size=self.at.part)
         self.plain.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
         if self.ema is not None:
@@ -361,7 +369,7 @@ class Trainer:
             torch.set_rng_state(own["cpu"])
             if "cuda" in own and self.accelerator.device.type == "cuda":
                 torch.cuda.set_rng_state(own["cuda"], self.accelerator.device)
-        self._started = self._saved = time.monotonic()
+        self._saved = time.monotonic()
 
     def _leave_if_asked(self) -> None:
         stop = self.interruption.asked

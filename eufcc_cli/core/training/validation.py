@@ -1,6 +1,7 @@
 """How a network does on the validation split while it learns, over all processes."""
 
 import dataclasses
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -32,26 +33,42 @@ class Validation:
         """The rank metrics of a network with the model's heads."""
         means = RankMeans()
         for scores, truths in self._scored(network):
-            for facet, truth in truths.items():
-                annotated = truth.any(1)
-                if annotated.any():
-                    means.update(facet, rank_metrics(scores[facet][annotated], truth[annotated]))
+            _rank(means, scores, truths)
         return RankMeans().merge(self._gathered([means])).compute()
 
     def calibrate(
         self, network: nn.Module, counts: dict[str, np.ndarray]
-    ) -> tuple[Calibration, list[Belief]]:
-        """Fit the network's scores to probabilities and coverage; what can be believed of them.
+    ) -> tuple[dict[str, Any], Calibration, list[Belief]]:
+        """In one pass: the rank metrics, the scores fitted to probabilities and coverage, what to believe.
 
         counts: {facet: the training images of each tag}.
         """
         parts = self._gathered(list(self._scored(network)))
+        means = RankMeans()
+        for scores, truths in parts:
+            _rank(means, scores, truths)
         facets = self.model.vocabulary.facets
         log_scores = {facet: torch.cat([scores[facet] for scores, _ in parts]).numpy() for facet in facets}
         truth = {facet: torch.cat([truths[facet] for _, truths in parts]).numpy() for facet in facets}
         precision = precision_name(self.model.precision)
         calibration = fit_calibration(log_scores, truth, self.model.vocabulary, precision)
-        return calibration, beliefs_of(log_scores, truth, counts, self.model.vocabulary, calibration)
+        beliefs = beliefs_of(log_scores, truth, counts, self.model.vocabulary, calibration)
+        return means.compute(), calibration, beliefs
+
+    def trial_seconds(self, network: nn.Module, images: int) -> float:
+        """Seconds that one pass takes, from a few grey images."""
+        network.eval()
+        model, side = dataclasses.replace(self.model, network=network), self.model.preprocessing.stored
+        grey = torch.full((images, 3, side, side), 127, dtype=torch.uint8)
+        seconds = []
+        for _ in range(2):  # only the first one encodes the texts of a CLIP model
+            began = time.monotonic()
+            for table in model.log_scores(grey).values():
+                table.cpu()
+            seconds.append(time.monotonic() - began)
+        once, again = seconds
+        own = len(self.split) / self.accelerator.num_processes
+        return max(0.0, once - again) + again / images * own
 
     def _scored(self, network: nn.Module) -> Iterator[tuple[dict[str, Tensor], dict[str, Tensor]]]:
         """Log-scores and true tags, batch by batch."""
@@ -68,3 +85,10 @@ class Validation:
 
     def _gathered(self, parts: list[Any]) -> list[Any]:
         return parts if self.accelerator.num_processes == 1 else gather_object(parts)
+
+
+def _rank(means: RankMeans, scores: dict[str, Tensor], truths: dict[str, Tensor]) -> None:
+    for facet, truth in truths.items():
+        annotated = truth.any(1)
+        if annotated.any():
+            means.update(facet, rank_metrics(scores[facet][annotated], truth[annotated]))

@@ -1,0 +1,71 @@
+"""How much memory tensors take: counted while a network computes, or imagined without taking any."""
+
+import contextlib
+import weakref
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+
+class Peak(TorchDispatchMode):
+    """Counts the bytes of all tensors that are made inside `with`; `bytes` is the most at one time.
+
+    Views, and what was there before, count nothing. What libraries take for themselves is not seen.
+
+    >>> with Peak() as peak:
+    ...     total = (torch.zeros(1000) + 1).sum()
+    >>> peak.bytes
+    8000
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bytes = 0
+        self.now = 0
+        self._known: dict[int, int] = {}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        given = {storage._cdata for storage in _storages((args, kwargs))}
+        for storage in _storages(made):
+            key = storage._cdata
+            if key not in self._known and key not in given:
+                self._known[key] = storage.nbytes()
+                self.now += storage.nbytes()
+                self.bytes = max(self.bytes, self.now)
+                weakref.finalize(storage, self._freed, key)
+        return made
+
+    def _freed(self, key: int) -> None:
+        self.now -= self._known.pop(key, 0)
+
+
+def _storages(values: Any) -> Iterator[Any]:
+    for value in tree_leaves(values):
+        if isinstance(value, torch.Tensor):
+            with contextlib.suppress(RuntimeError, NotImplementedError):  # sparse tensors have none
+                yield value.untyped_storage()
+
+
+def imagined(network: nn.Module, *inputs: torch.Tensor, backward: bool = False) -> int:
+    """The bytes that a network would take for some inputs, without taking them.
+
+    It runs on tensors without content. Raises what the network raises for inputs of these shapes, and what
+    torch raises where it cannot imagine one of the network's operations.
+    """
+    buffers = {name: value.clone() for name, value in network.named_buffers()}
+    peak = Peak()
+    try:
+        with FakeTensorMode(allow_non_fake_inputs=True) as fake, peak, torch.set_grad_enabled(backward):
+            out = network(*(fake.from_tensor(values) for values in inputs))
+            if backward:
+                sum(values.sum() for values in tree_leaves(out)).backward()
+    finally:
+        network.zero_grad(set_to_none=True)
+        network.load_state_dict(buffers, strict=False)
+    return peak.bytes

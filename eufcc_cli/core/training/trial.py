@@ -1,0 +1,245 @@
+"""What training costs in memory and time, found on a few grey images before it begins."""
+
+import contextlib
+import logging
+import math
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import nn
+
+from eufcc_cli.core.errors import ModelError
+from eufcc_cli.core.machine import free_memory, used_memory
+from eufcc_cli.core.model.memory import Peak, imagined
+
+if TYPE_CHECKING:
+    from eufcc_cli.core.training.trainer import Trainer
+
+log = logging.getLogger("eufcc")
+
+# What libraries take: 45 to 70 MB once a network computes, and torch for CUDA 125 MB as it ends.
+_LIBRARIES = 140 << 20
+_WORKER = 250 << 20  # of a process that decodes images
+_SHARE = 0.9  # of the free memory: a network's libraries need some room of their own
+_CAREFUL = 2 << 30  # bytes of free memory below which even a few images may be too many
+_CAREFUL_SIZE = 640  # side of an image in pixels from which on they may be
+_ENOUGH = 0.25  # seconds of a trial step whose time can be relied on
+_PROPOSAL = (
+    "close other programs, or choose a smaller `image_size` or `backbone`: `convnext_mini` without "
+    "`pretrained` is the smallest"
+)
+_THREAD = 32 << 20  # bytes of tensors in a step from which on another thread is worth its waiting
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Bytes and seconds of a training step on this machine, for one process."""
+
+    used: int
+    """Bytes the process has before the first step."""
+    free: int
+    """Bytes it can still take."""
+    fixed: int
+    """Bytes of gradients, the optimizer's state and libraries."""
+    waiting: int
+    """Bytes of an image that waits for its part of the batch to be computed."""
+    image: int
+    """Bytes of an image while it is computed."""
+    seconds: float
+    """Of an image's forward and backward pass."""
+    update: float
+    """Seconds of the optimizer's step."""
+    validation: float
+    """Seconds of one pass over the validation images."""
+
+    def memory(self, share: int, part: int) -> int:
+        """Bytes of a step beyond those used, with `part` of `share` images computed at once."""
+        return self.fixed + share * self.waiting + part * self.image
+
+    def step(self, share: int) -> float:
+        """Seconds of a step of `share` images."""
+        return share * self.seconds + self.update
+
+
+def measure_costs(trainer: "Trainer") -> Costs:
+    """Compute a few grey images as a training step does, without learning anything from them.
+
+    Raises ModelError where even these do not fit into the memory that is free.
+    """
+    device, network = trainer.accelerator.device, trainer.plain
+    used, free = _memory(device, trainer)
+    learnt = sum(p.numel() * p.element_size() for p in network.parameters() if p.requires_grad)
+    state = 2 * learnt  # AdamW's two moments; Muon's one is less
+    _refuse_too_large(trainer, learnt + state, free)
+    share = trainer.share
+    buffers = {name: value.clone() for name, value in network.named_buffers()}
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        for _ in range(2):  # the gradients that the first step makes stay, and do not count in the second
+            first, _, _ = _step(trainer, min(2, share))
+        number = min(4, share)
+        most, prepared, seconds = _step(trainer, number)
+        while seconds < _ENOUGH and number < share:
+            number = min(2 * number, share)
+            _, _, seconds = _step(trainer, number)
+        update = _update_seconds(trainer)
+        validation = trainer.validation.trial_seconds(trainer.kept, number)
+    network.load_state_dict(buffers, strict=False)  # what batch norm has seen of the grey images
+    network.zero_grad(set_to_none=True)
+    more = min(4, share) - min(2, share)
+    image = math.ceil((most - first) / more) if more else most
+    return Costs(
+        used=used,
+        free=free,
+        fixed=max(0, most - min(4, share) * image) + learnt + state + _LIBRARIES,
+        waiting=prepared,
+        image=image,
+        seconds=seconds / number,
+        update=update,
+        validation=validation,
+    )
+
+
+def part_that_fits(costs: Costs, share: int, asked: int) -> int:
+    """Images computed at once: as many as asked for, or the largest even part of the share that fits.
+
+    Raises ModelError where not even one image does.
+    """
+    room = _SHARE * costs.free
+    for parts in range(math.ceil(share / asked), share + 1):
+        part = math.ceil(share / parts)
+        if costs.memory(share, part) <= room:
+            return part
+    raise ModelError(
+        f"a training step needs {_gigabytes(costs.memory(share, 1))} of memory even image by image, "
+        f"{_gigabytes(costs.free)} are free",
+        hint=_PROPOSAL,
+    )
+
+
+def batch_norm(network: nn.Module) -> bool:
+    """Whether what the network makes of an image in training depends on those beside it."""
+    kinds = (nn.modules.batchnorm._BatchNorm,)
+    return any(isinstance(module, kinds) and module.training for module in network.modules())
+
+
+def note_of_parts(costs: Costs, share: int, part: int, network: nn.Module) -> str | None:
+    """One line about a batch that is computed in parts because it does not fit."""
+    text = (
+        f"{share} images at once need {_gigabytes(costs.memory(share, share))} of memory, "
+        f"{_gigabytes(costs.free)} are free: they are computed {part} at a time"
+    )
+    if batch_norm(network):
+        return f"{text}, and the backbone's batch norm sees so many: the result is not quite that of {share}"
+    return f"{text}, with the same result"
+
+
+def refuse_short_budget(costs: Costs, share: int, budget: float, elapsed: float) -> None:
+    """Raise ModelError where not even one step and its validation end within a time budget."""
+    step, ending = costs.step(share), 2 * costs.validation  # of the last epoch, and of the best
+    if elapsed + step + ending <= budget:
+        return
+    needed = math.ceil(elapsed + 2 * step + 1.1 * ending)
+    raise ModelError(
+        f"`time_budget` {budget:g}: one step of {share} images takes about {step:.1f} s here, and the "
+        f"validation {ending:.1f} s: too long",
+        hint=f"give `time_budget` {needed}, or a smaller `backbone`, `image_size` or `batch_size`",
+    )
+
+
+def threads_worth(costs: Costs, part: int) -> int:
+    """How many threads a step is worth: those of small networks would mostly wait for each other.
+
+    It depends on the network and the batch alone, so that a repeated run computes the very same.
+    """
+    return part * costs.image // _THREAD
+
+
+def _memory(device: torch.device, trainer: "Trainer") -> tuple[int, int]:
+    """Bytes that this process has, and that it can still take."""
+    if device.type == "cuda":
+        there, _ = torch.cuda.mem_get_info(device)
+        taken = torch.cuda.memory_allocated(device)
+        return taken, there + torch.cuda.memory_reserved(device) - taken
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # processes on this machine
+    return used_memory(), max(0, free_memory() // local - getattr(trainer.squares, "workers", 0) * _WORKER)
+
+
+def _step(trainer: "Trainer", number: int) -> tuple[int, int, float]:
+    """The forward and backward pass of some images: bytes at most, bytes of a prepared image, seconds."""
+    device, side = trainer.accelerator.device, trainer.model.preprocessing.stored
+    trainer.plain.train()
+    trainer.at.part, before = number, trainer.at.part
+    rows = np.arange(number) % len(trainer.split)
+    grey = torch.full((number, 3, side, side), 127, dtype=torch.uint8, device=device)
+    with _peak(device) as peak:
+        began = time.monotonic()
+        images = trainer._prepared(grey, np.arange(number))
+        trainer._backward(trainer.plain, images, rows, np.arange(number), 1.0)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        seconds = time.monotonic() - began
+    trainer.at.part = before
+    waiting = (grey.nbytes + images.nbytes) // number
+    return peak[0] - images.nbytes, waiting, seconds
+
+
+@contextlib.contextmanager
+def _peak(device: torch.device) -> Iterator[list[int]]:
+    """The bytes of the tensors made inside, at most at one time."""
+    found = [0]
+    if device.type == "cuda":
+        before = torch.cuda.memory_allocated(device)
+        torch.cuda.reset_peak_memory_stats(device)
+        yield found
+        found[0] = torch.cuda.max_memory_allocated(device) - before
+    else:
+        with Peak() as peak:
+            yield found
+        found[0] = peak.bytes
+
+
+def _update_seconds(trainer: "Trainer") -> float:
+    """Seconds of an optimizer's step with gradients and a learning rate of 0, which changes nothing."""
+    optimizer = trainer.optimizer
+    for parameter in trainer.plain.parameters():
+        if parameter.grad is not None:
+            parameter.grad.zero_()
+    rates = [group["lr"] for group in optimizer.param_groups]
+    for group in optimizer.param_groups:
+        group["lr"] = 0.0
+    began = time.monotonic()
+    optimizer.step()
+    if trainer.accelerator.device.type == "cuda":
+        torch.cuda.synchronize(trainer.accelerator.device)
+    seconds = time.monotonic() - began
+    for group, rate in zip(optimizer.param_groups, rates, strict=True):
+        group["lr"] = rate
+    optimizer.state.clear()
+    return seconds
+
+
+def _refuse_too_large(trainer: "Trainer", learnt: int, free: int) -> None:
+    """Raise ModelError before anything is computed where that would take more than there is."""
+    size = trainer.model.preprocessing.size
+    tower = getattr(trainer.plain, "clip", None)  # what of a CLIP model looks at images
+    network = trainer.plain if tower is None else tower.visual
+    needed = learnt
+    if free < _CAREFUL or size > _CAREFUL_SIZE:
+        images = torch.zeros(1, 3, size, size).expand(2, -1, -1, -1)
+        with contextlib.suppress(NotImplementedError, RuntimeError, TypeError):  # what cannot be imagined
+            needed += imagined(network, images, backward=True)
+    if needed + _LIBRARIES > free:
+        raise ModelError(
+            f"training needs at least {_gigabytes(needed + _LIBRARIES)} of memory, "
+            f"{_gigabytes(free)} are free",
+            hint=_PROPOSAL,
+        )
+
+
+def _gigabytes(number: float) -> str:
+    return f"{number / 1e9:.1f} GB"
