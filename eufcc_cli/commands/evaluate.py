@@ -22,7 +22,7 @@ from eufcc_cli.commands.options import (
     Prompts,
     Weights,
 )
-from eufcc_cli.core.errors import EufccError
+from eufcc_cli.core.errors import EufccError, HubError
 from eufcc_cli.core.files import Root, write_text
 from eufcc_cli.core.progress import Progress
 
@@ -229,6 +229,12 @@ def evaluate(
     splits = [] if calibrate else [read_split(root, name) for name in split or _test_splits(root)]
     fitted_on = None if weights_from == "equal" else read_split(root, weights_from)
     load = ModelLoader(root, device, precision, weights, TextOptions(prompts, text, names))
+    left_out: list[str] = []
+
+    def without(name: str, error: HubError) -> None:
+        left_out.append(name)
+        console.warn(f"{name} is left out: {error}; {error.hint}")
+
     sources = open_sources(
         root,
         runs or [],
@@ -238,6 +244,7 @@ def evaluate(
         batch_size=batch_size,
         workers=workers,
         keep=keep_scores,
+        on_unreachable=without,
     )
     load.refuse_unused()
     if not split:
@@ -265,7 +272,7 @@ def evaluate(
     paper = compare == "paper"
     _print(comparison, format_, per_facet, per_depth, all_metrics, paper)
     _write_files(comparison, per_tag, per_provider, html, doubtful, paper=paper, seed=seed)
-    if comparison.incomplete:
+    if comparison.incomplete or left_out:
         _tell_incomplete(comparison)
         raise typer.Exit(SOME_FAILED)
 

@@ -7,6 +7,7 @@
     │   └── ImageError   one image that cannot be used
     ├── CollectError     servers, downloads, harvests: what the network says
     └── ModelError       weights, configurations, training: what learns
+        └── HubError     what only the Hugging Face hub has, which cannot be reached
 
 Anything else that is raised is a bug and keeps its traceback.
 """
@@ -39,3 +40,7 @@ class CollectError(EufccError):
 
 class ModelError(EufccError):
     """A model, its weights or its training cannot go on."""
+
+
+class HubError(ModelError):
+    """A model, or weights, that only the Hugging Face hub has, which cannot be reached."""

@@ -52,7 +52,7 @@ def test_a_description_decides_over_the_machine(monkeypatch: pytest.MonkeyPatch,
     assert machine.select_device().type == "cuda"
     assert machine.select_device("cuda:1").index == 1
     for absent in ("cuda:2", "mps", "banana"):
-        with pytest.raises(ModelError, match=f"--device {absent}"):
+        with pytest.raises(ModelError, match=f"`device` {absent}"):
             machine.select_device(absent)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from eufcc_cli.core.errors import EufccError
+from eufcc_cli.core.errors import EufccError, HubError
 from eufcc_cli.core.evaluation.ensembles import Ensemble
 from eufcc_cli.core.evaluation.eval_split import Source, TestSplit
 from eufcc_cli.core.evaluation.prediction_files import read_predictions
@@ -24,10 +24,12 @@ def open_sources(
     batch_size: int = 64,
     workers: int | None = None,
     keep: bool = True,
+    on_unreachable: Callable[[str, HubError], None] | None = None,
 ) -> list[Source]:
     """All that is to be scored, in the order given; `ensemble` adds that of all single ones.
 
-    Raises EufccError where there is nothing, or but one member for an ensemble.
+    Raises EufccError where there is nothing, or but one member for an ensemble; HubError where a model is
+    out of reach, or with `on_unreachable` only where all are: it is called for each, and the others remain.
     """
     if not runs and not predictions:
         there = sorted(path.parent.name for path in root.runs.glob("*/config.json"))
@@ -41,15 +43,25 @@ def open_sources(
         return loaded[name]
 
     sources: list[Source] = []
+    last: HubError | None = None
     for name in runs:
         members = [name] if root.run(name).is_dir() or Path(name).exists() else name.split("+")
-        found = [load(member) for member in members]
+        try:
+            found = [load(member) for member in members]
+        except HubError as error:
+            if on_unreachable is None or len(runs) + len(predictions) == 1:
+                raise
+            on_unreachable(name, error)
+            last = error
+            continue
         sources.append(found[0] if len(found) == 1 else Ensemble(found))
     for path in predictions:
         read = read_predictions(path, root)
         # A model's own lines beside the model itself, or beside other lines of it: called by their file.
         clash = read.name in {source.name for source in sources}
         sources.append(replace(read, name=path.stem) if clash else read)
+    if not sources and last is not None:
+        raise last
     if ensemble:
         single = [source for source in sources if not isinstance(source, Ensemble)]
         if len(single) < 2:

@@ -14,12 +14,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
 
-from eufcc_cli.core.errors import EufccError, ModelError
+from eufcc_cli.core.errors import EufccError, HubError, ModelError
 from eufcc_cli.core.files import Root, write_bytes, write_text
 from eufcc_cli.core.machine import select_device, select_precision
 from eufcc_cli.core.model.clip.clip_network import ClipNetwork
 from eufcc_cli.core.model.clip.prompts import TextOptions, Wording
 from eufcc_cli.core.model.clip.towers import build_clip, clip_tokenizer
+from eufcc_cli.core.model.hub import hub, without_network
 from eufcc_cli.core.model.methods import Method, find_method
 from eufcc_cli.core.model.network import Network, create_backbone
 from eufcc_cli.core.model.preprocessing import Preprocessing
@@ -72,7 +73,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 def find_model(spec: str, root: Root) -> Path:
     """The folder a model's name stands for: a run, a folder, a safetensors file, or `hf-hub:ORG/NAME`."""
     if spec.startswith("hf-hub:"):
-        return _from_hub(spec.removeprefix("hf-hub:"))
+        return _from_hub(spec.removeprefix("hf-hub:"), root)
     run = root.run(spec)
     for folder in (run, Path(spec)):
         if os.path.isdir(folder):  # noqa: PTH112  (pathlib's raises for names that cannot be)
@@ -103,12 +104,15 @@ def _is_finished(run: Path) -> bool:
         return False
 
 
-def _from_hub(repository: str) -> Path:
+def _from_hub(repository: str, root: Root) -> Path:
     from huggingface_hub import hf_hub_download
 
     try:
-        hf_hub_download(repository, WEIGHTS)
-        return Path(hf_hub_download(repository, CONFIG)).parent  # both lie in one snapshot's folder
+        with hub(f"hf-hub:{repository}"):
+            hf_hub_download(repository, WEIGHTS)
+            return Path(hf_hub_download(repository, CONFIG)).parent  # both lie in one snapshot's folder
+    except HubError as error:
+        raise HubError(str(error), hint=without_network(root)) from error
     except (OSError, ValueError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ModelError(

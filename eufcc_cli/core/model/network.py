@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from eufcc_cli.core.errors import ModelError
 from eufcc_cli.core.model.bundled_weights import is_bundled, load_bundled_weights
+from eufcc_cli.core.model.hub import hub
 
 
 @register_model
@@ -100,7 +101,9 @@ def create_backbone(
     bundled = pretrained and weights is None and is_bundled(name)
     build = partial(build, name, pretrained=pretrained and weights is None and not bundled)
     try:
-        backbone = _build_for_size(build, image_size)
+        downloaded = (pretrained and weights is None and not bundled) or name.startswith("hf-hub:")
+        with hub(f"the published weights of {name}", downloaded):
+            backbone = _build_for_size(build, image_size)
     except ModelError:
         raise
     except (ArithmeticError, AssertionError) as error:

@@ -15,12 +15,13 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 
-from eufcc_cli.core.errors import DataError, ModelError
+from eufcc_cli.core.errors import DataError, HubError, ModelError
 from eufcc_cli.core.files import Root, write_text
 from eufcc_cli.core.locks import hold_lock
 from eufcc_cli.core.machine import cores, precision_name, select_device, select_precision, threads, used_memory
 from eufcc_cli.core.metrics.belief import Belief
 from eufcc_cli.core.model.checkpoint import save_config, save_weights
+from eufcc_cli.core.model.hub import without_network
 from eufcc_cli.core.model.methods import METHODS
 from eufcc_cli.core.model.network import (
     Network,
@@ -135,11 +136,14 @@ def train_run(
                 hint="training and validation need tags that the label files, or train.csv, know",
             )
     counts = {facet: np.bincount(t.indices, minlength=t.size) for facet, t in split.targets.items()}
-    model = (
-        new_clip_model(config, name, vocabulary, root)
-        if clip
-        else _new_model(config, name, vocabulary, counts)
-    )
+    try:
+        model = (
+            new_clip_model(config, name, vocabulary, root)
+            if clip
+            else _new_model(config, name, vocabulary, counts)
+        )
+    except HubError as error:
+        raise HubError(str(error), hint=without_network(root)) from error
     if learned is not None:
         model.config["decisions"] = learned.to_json()
     # What `evaluate` and `tag` compute by default here: figures and calibration are of those very scores.

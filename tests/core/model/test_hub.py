@@ -2,7 +2,10 @@
 
 import hashlib
 import json
+import re
+import shlex
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -14,6 +17,8 @@ import pytest
 import timm
 import torch
 from safetensors.torch import save_file
+
+from tests.conftest import Run
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 # As the hub keeps it: the head is named, so that another number of classes leaves it out.
@@ -136,3 +141,89 @@ def test_a_backbones_published_weights_load_from_the_hub(hub: tuple[Path, dict[s
     done = python(BACKBONE, environment, "hf-hub:timm/atto")
     assert done.returncode == 0, done.stderr
     assert float(done.stdout) == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.fixture
+def silent_hub(tmp_path: Path) -> Iterator[tuple[list[int], dict[str, str]]]:
+    """A hub that takes connections and never answers; how many it has taken, and the environment for it."""
+    server = socket.create_server(("127.0.0.1", 0))
+    taken: list[int] = []
+
+    def accept() -> None:
+        held = []
+        while True:
+            try:
+                held.append(server.accept())
+            except OSError:
+                return
+            taken.append(1)
+
+    threading.Thread(target=accept, daemon=True).start()
+    yield (
+        taken,
+        {
+            "HF_ENDPOINT": f"http://127.0.0.1:{server.getsockname()[1]}",
+            "HF_HOME": str(tmp_path / "cache"),
+            "HF_HUB_OFFLINE": "0",
+            "HF_HUB_ETAG_TIMEOUT": "1",
+        },
+    )
+    server.close()
+
+
+TRAIN = ("train", "--device", "cpu", "--epochs", "1")
+
+
+def test_a_hub_that_does_not_answer_is_asked_once_and_the_hint_names_what_works(
+    silent_hub: tuple[list[int], dict[str, str]], demo_root: Path, eufcc: Run
+) -> None:
+    taken, environment = silent_hub
+    done = eufcc("--root", demo_root, *TRAIN, env=environment)
+    assert done.returncode == 1
+    assert len(taken) == 1
+    error, hint = done.stderr.splitlines()
+    assert error.startswith("error: ") and environment["HF_ENDPOINT"] in error
+    command = re.search("`(eufcc .*)`", hint)
+    assert command, hint
+    done = eufcc(*shlex.split(command[1])[1:], *TRAIN[1:], "--batch-size", 8, "--image-size", 32)
+    assert done.returncode == 0, done.stderr
+
+
+def test_hf_hub_offline_is_honoured(
+    silent_hub: tuple[list[int], dict[str, str]], demo_root: Path, eufcc: Run
+) -> None:
+    taken, environment = silent_hub
+    for arguments in (TRAIN, (*TRAIN, "--backbone", "hf-hub:museum/small")):
+        done = eufcc("--root", demo_root, *arguments, env=environment | {"HF_HUB_OFFLINE": "1"})
+        assert done.returncode == 1
+        assert "HF_HUB_OFFLINE is set" in done.stderr
+        assert len(done.stderr.splitlines()) == 2
+    assert not taken
+
+
+def test_a_model_out_of_reach_costs_its_row_and_not_the_table(
+    silent_hub: tuple[list[int], dict[str, str]], trained: Path, eufcc: Run
+) -> None:
+    taken, environment = silent_hub
+    models = ("small", "hf-hub:museum/none", "clip:ViT-B-32/openai")
+    done = eufcc("--root", trained, "evaluate", *models, "--format", "json", env=environment)
+    assert done.returncode == 3, done.stderr
+    assert {row["model"] for row in json.loads(done.stdout)["results"]} == {"small"}
+    for name in models[1:]:
+        assert f"{name} is left out" in done.stderr
+    assert len(taken) == 1
+    done = eufcc("--root", trained, "evaluate", models[1], env=environment)
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 2
+
+
+def test_what_was_downloaded_before_needs_no_hub(
+    hub: tuple[Path, dict[str, str]], trained: Path, eufcc: Run
+) -> None:
+    folder, environment = hub
+    shutil.copytree(trained / "runs" / "small", folder / "museum" / "small")
+    assert python(LOAD, environment, "hf-hub:museum/small").stdout.split()[0] == "small"
+    nowhere = environment | {"HF_ENDPOINT": "http://127.0.0.1:9"}
+    assert python(LOAD, nowhere, "hf-hub:museum/small").stdout.split()[0] == "small"
+    done = python(LOAD, nowhere, "hf-hub:museum/other")
+    assert "http://127.0.0.1:9 cannot be reached" in done.stdout

@@ -18,6 +18,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from eufcc_cli.core.errors import ModelError
+from eufcc_cli.core.model.hub import hub
 from eufcc_cli.core.model.network import initialise_by_fan_in
 from eufcc_cli.core.model.preprocessing import Preprocessing
 
@@ -40,8 +41,10 @@ def create_clip(
     open_clip = _open_clip()
     architecture, tag = split_name(name)
     try:
-        with _own_log():
+        with _own_log(), hub(name, ":" in name and not name.startswith("local-dir:")):
             config = open_clip.get_model_config(architecture)
+    except ModelError:
+        raise
     except (OSError, ValueError, RuntimeError) as error:
         raise ModelError(f"{name}: {_first_line(error)}", hint="check the name and the network") from error
     if config is None:
@@ -62,8 +65,9 @@ def create_clip(
     if image_size is not None:
         config["vision_cfg"]["image_size"] = image_size
     from_tag = tag if pretrained and weights is None else None
+    downloaded = from_tag is not None or (":" in name and not name.startswith("local-dir:"))
     try:
-        with _own_log():
+        with _own_log(), hub(f"the published weights of {name}", downloaded):
             clip = open_clip.create_model(
                 architecture,
                 from_tag,
@@ -77,6 +81,8 @@ def create_clip(
                 _load(open_clip, clip, weights)
             elif not pretrained and hasattr(clip.visual, "trunk"):  # a timm model
                 initialise_by_fan_in(clip.visual)
+    except ModelError:
+        raise
     except ImportError as error:
         raise ModelError(f"{name}: {_first_line(error)}", hint="install what it names") from error
     except (OSError, ValueError, RuntimeError) as error:
@@ -146,10 +152,13 @@ def clip_tokenizer(name: str, config: Mapping[str, Any]) -> Tokenizer:
     try:
         with _own_log():
             if text.get("hf_tokenizer_name") or "siglip" in architecture.lower():
-                return _remembering(open_clip.get_tokenizer(architecture))
+                with hub(f"the tokenizer of {name}"):
+                    return _remembering(open_clip.get_tokenizer(architecture))
             length = text.get("context_length", open_clip.CLIPTextCfg.context_length)
             options = text.get("tokenizer_kwargs", {})
             return _remembering(open_clip.SimpleTokenizer(context_length=length, **options))
+    except ModelError:
+        raise
     except (ImportError, OSError, ValueError, RuntimeError) as error:
         raise ModelError(
             f"{name}: no tokenizer: {_first_line(error)}", hint="install what it names"

@@ -1,0 +1,89 @@
+"""The Hugging Face hub: whether it can be reached, asked once and briefly before its library tries."""
+
+import logging
+import os
+import shlex
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+
+from eufcc_cli.core.errors import EufccError, HubError
+from eufcc_cli.core.files import Root
+from eufcc_cli.core.model.bundled_weights import BUNDLED
+
+log = logging.getLogger("eufcc")
+
+_PATIENCE = 3.0  # seconds
+
+
+@contextmanager
+def hub(what: str, needed: bool = True) -> Iterator[None]:
+    """Inside, the hub's library downloads; or it finds at once what it has, where no hub can be reached.
+
+    Raises HubError, naming `what` was wanted, where it then has not got it.
+    """
+    if not needed:
+        yield
+        return
+    unreachable = why_unreachable()
+    library = logging.getLogger("huggingface_hub")
+    level = library.level
+    library.setLevel(logging.ERROR)  # one error, ours, instead of a line for every attempt
+    try:
+        yield
+    except EufccError:
+        raise
+    except (OSError, ValueError, RuntimeError) as error:
+        if unreachable is None or _is_about_a_name(error):
+            raise
+        raise HubError(
+            f"{what}: not downloaded before, and {unreachable}",
+            hint="try again with a network, or without HF_HUB_OFFLINE",
+        ) from error
+    finally:
+        library.setLevel(level)
+
+
+def _is_about_a_name(error: Exception) -> bool:
+    """Whether timm does not know a backbone, which no hub would change."""
+    return isinstance(error, RuntimeError) and str(error).startswith(
+        ("Unknown model", "Invalid pretrained tag")
+    )
+
+
+def without_network(root: Root) -> str:
+    """The hint that names what works without the hub."""
+    return (
+        f"without a network: `eufcc --root {shlex.quote(str(root.path))} train --backbone {BUNDLED}`, whose "
+        "weights are installed"
+    )
+
+
+@cache
+def why_unreachable() -> str | None:
+    """The reason why the hub cannot be used, None where it can; then nothing else tries to reach it."""
+    from huggingface_hub import constants
+    from huggingface_hub.utils import get_session
+
+    if constants.HF_HUB_OFFLINE:
+        return "HF_HUB_OFFLINE is set"
+    patience = float(os.environ.get("HF_HUB_ETAG_TIMEOUT") or _PATIENCE)
+    failed = [f"no answer in {patience:g} s"]
+
+    def ask() -> None:
+        try:
+            get_session().head(constants.ENDPOINT, timeout=patience)
+            failed.clear()
+        except Exception as error:  # whatever the library's transport raises
+            failed[:] = [(str(error).strip() or type(error).__name__).splitlines()[0]]
+
+    # In a thread: looking up a name has no time limit of its own.
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(patience)
+    if not failed:
+        return None
+    log.info("%s: %s", constants.ENDPOINT, failed[0])
+    constants.HF_HUB_OFFLINE = True
+    return f"{constants.ENDPOINT} cannot be reached: {failed[0]}"
