@@ -18,7 +18,14 @@ from accelerate.utils import broadcast_object_list
 from eufcc_cli.core.errors import DataError, HubError, ModelError
 from eufcc_cli.core.files import Root, write_text
 from eufcc_cli.core.locks import hold_lock
-from eufcc_cli.core.machine import cores, precision_name, select_device, select_precision, threads, used_memory
+from eufcc_cli.core.machine import (
+    cores,
+    precision_name,
+    select_device,
+    select_precision,
+    threads,
+    used_memory,
+)
 from eufcc_cli.core.metrics.belief import Belief
 from eufcc_cli.core.model.checkpoint import save_config, save_weights
 from eufcc_cli.core.model.hub import without_network
