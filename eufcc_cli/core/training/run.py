@@ -45,6 +45,7 @@ from eufcc_cli.core.taxonomy.annotations import read_table
 from eufcc_cli.core.taxonomy.vocabulary import Vocabulary, training_vocabulary
 from eufcc_cli.core.training.clip_trainer import ClipTrainer, new_clip_model
 from eufcc_cli.core.training.config import TrainConfig
+from eufcc_cli.core.training.costs import Costs, note_of_parts, threads_worth
 from eufcc_cli.core.training.data import Split, load_split
 from eufcc_cli.core.training.decided_split import LearnedDecisions, decided_facets, learn_decisions
 from eufcc_cli.core.training.head_run import learn_heads
@@ -53,7 +54,7 @@ from eufcc_cli.core.training.model_provenance import provenance
 from eufcc_cli.core.training.resumption import settled
 from eufcc_cli.core.training.sources import open_squares
 from eufcc_cli.core.training.trainer import HISTORY, STATE, Position, Trainer, history_csv
-from eufcc_cli.core.training.trial import Costs, measure_costs, note_of_parts, threads_worth
+from eufcc_cli.core.training.trial import measure_costs
 
 
 @dataclass(frozen=True)

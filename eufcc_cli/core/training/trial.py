@@ -6,16 +6,15 @@ import math
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import nn
 
 from eufcc_cli.core.errors import ModelError
 from eufcc_cli.core.machine import free_memory, used_memory
 from eufcc_cli.core.model.memory import Peak, imagined
+from eufcc_cli.core.training.costs import SMALLER, Costs, gigabytes
 
 if TYPE_CHECKING:
     from eufcc_cli.core.training.trainer import Trainer
@@ -25,45 +24,9 @@ log = logging.getLogger("eufcc")
 # What libraries take: 45 to 70 MB once a network computes, and torch for CUDA 125 MB as it ends.
 _LIBRARIES = 140 << 20
 _WORKER = 250 << 20  # of a process that decodes images
-_SHARE = 0.9  # of the free memory: a network's libraries need some room of their own
 _CAREFUL = 2 << 30  # bytes of free memory below which even a few images may be too many
 _CAREFUL_SIZE = 640  # side of an image in pixels from which on they may be
 _ENOUGH = 0.25  # seconds of a trial step whose time can be relied on
-_PROPOSAL = (
-    "close other programs, or choose a smaller `image_size` or `backbone`: `convnext_mini` without "
-    "`pretrained` is the smallest"
-)
-_THREAD = 32 << 20  # bytes of tensors in a step from which on another thread is worth its waiting
-
-
-@dataclass(frozen=True)
-class Costs:
-    """Bytes and seconds of a training step on this machine, for one process."""
-
-    used: int
-    """Bytes the process has before the first step."""
-    free: int
-    """Bytes it can still take."""
-    fixed: int
-    """Bytes of gradients, the optimizer's state and libraries."""
-    waiting: int
-    """Bytes of an image that waits for its part of the batch to be computed."""
-    image: int
-    """Bytes of an image while it is computed."""
-    seconds: float
-    """Of an image's forward and backward pass."""
-    update: float
-    """Seconds of the optimizer's step."""
-    validation: float
-    """Seconds of one pass over the validation images."""
-
-    def memory(self, share: int, part: int) -> int:
-        """Bytes of a step beyond those used, with `part` of `share` images computed at once."""
-        return self.fixed + share * self.waiting + part * self.image
-
-    def step(self, share: int) -> float:
-        """Seconds of a step of `share` images."""
-        return share * self.seconds + self.update
 
 
 def measure_costs(trainer: "Trainer") -> Costs:
@@ -102,61 +65,6 @@ def measure_costs(trainer: "Trainer") -> Costs:
         update=update,
         validation=validation,
     )
-
-
-def part_that_fits(costs: Costs, share: int, asked: int) -> int:
-    """Images computed at once: as many as asked for, or the largest even part of the share that fits.
-
-    Raises ModelError where not even one image does.
-    """
-    room = _SHARE * costs.free
-    for parts in range(math.ceil(share / asked), share + 1):
-        part = math.ceil(share / parts)
-        if costs.memory(share, part) <= room:
-            return part
-    raise ModelError(
-        f"a training step needs {_gigabytes(costs.memory(share, 1))} of memory even image by image, "
-        f"{_gigabytes(costs.free)} are free",
-        hint=_PROPOSAL,
-    )
-
-
-def batch_norm(network: nn.Module) -> bool:
-    """Whether what the network makes of an image in training depends on those beside it."""
-    kinds = (nn.modules.batchnorm._BatchNorm,)
-    return any(isinstance(module, kinds) and module.training for module in network.modules())
-
-
-def note_of_parts(costs: Costs, share: int, part: int, network: nn.Module) -> str | None:
-    """One line about a batch that is computed in parts because it does not fit."""
-    text = (
-        f"{share} images at once need {_gigabytes(costs.memory(share, share))} of memory, "
-        f"{_gigabytes(costs.free)} are free: they are computed {part} at a time"
-    )
-    if batch_norm(network):
-        return f"{text}, and the backbone's batch norm sees so many: the result is not quite that of {share}"
-    return f"{text}, with the same result"
-
-
-def refuse_short_budget(costs: Costs, share: int, budget: float, elapsed: float) -> None:
-    """Raise ModelError where not even one step and its validation end within a time budget."""
-    step, ending = costs.step(share), 2 * costs.validation  # of the last epoch, and of the best
-    if elapsed + step + ending <= budget:
-        return
-    needed = math.ceil(elapsed + 2 * step + 1.1 * ending)
-    raise ModelError(
-        f"`time_budget` {budget:g}: one step of {share} images takes about {step:.1f} s here, and the "
-        f"validation {ending:.1f} s: too long",
-        hint=f"give `time_budget` {needed}, or a smaller `backbone`, `image_size` or `batch_size`",
-    )
-
-
-def threads_worth(costs: Costs, part: int) -> int:
-    """How many threads a step is worth: those of small networks would mostly wait for each other.
-
-    It depends on the network and the batch alone, so that a repeated run computes the very same.
-    """
-    return part * costs.image // _THREAD
 
 
 def _memory(device: torch.device, trainer: "Trainer") -> tuple[int, int]:
@@ -235,11 +143,6 @@ def _refuse_too_large(trainer: "Trainer", learnt: int, free: int) -> None:
             needed += imagined(network, images, backward=True)
     if needed + _LIBRARIES > free:
         raise ModelError(
-            f"training needs at least {_gigabytes(needed + _LIBRARIES)} of memory, "
-            f"{_gigabytes(free)} are free",
-            hint=_PROPOSAL,
+            f"training needs at least {gigabytes(needed + _LIBRARIES)} of memory, {gigabytes(free)} are free",
+            hint=SMALLER,
         )
-
-
-def _gigabytes(number: float) -> str:
-    return f"{number / 1e9:.1f} GB"
