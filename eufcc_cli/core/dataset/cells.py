@@ -4,9 +4,29 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from eufcc_cli.core.dataset.records import split_cell
+from eufcc_cli.core.dataset.profile import SEPARATORS, Profile
+from eufcc_cli.core.dataset.readers.export import Export
+from eufcc_cli.core.dataset.records import Records, split_cell
 
 _ENOUGH = 20  # filled cells that show anything
+_PUBLISHED = ("$",)  # in the published format `|` stands between the names of a path
+
+
+def separators_of(facet: str, export: Export, profile: Profile, records: Records) -> tuple[str, ...]:
+    """What separates the terms in a facet's cells."""
+    if records.facets[facet].published:
+        return _PUBLISHED
+    return profile.separators or ((export.separator,) if export.separator else SEPARATORS)
+
+
+def single_facets(export: Export, profile: Profile, records: Records) -> tuple[str, ...]:
+    """The facets whose cells show that a record has one value."""
+    return tuple(
+        facet
+        for facet, columns in profile.facets.items()
+        if len(columns) == 1
+        and is_single(export.frame[columns[0]].tolist(), separators_of(facet, export, profile, records))
+    )
 
 
 def joint_of(cells: Iterable[str], separators: Sequence[str]) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from eufcc_cli.core.dataset.cells import single_facets
 from eufcc_cli.core.dataset.division import Report, Shares
 from eufcc_cli.core.dataset.photo_ledger import (
     Checked,
@@ -140,12 +141,15 @@ def import_table(
     division = write_division(root, table, shares, of, same=[same], force=force, anew=anew, progress=progress)
     record_photographs(root, found.photographs, checked, copy=copy, progress=progress)
     write_terms(root.terms, described.assignment.rows)
+    single = single_facets(export, profile, records)
     kept = replace(
         profile,
         photos=tuple(map(str, folders)),
         sheet=export.dialect.sheet or "",
         # The next export's terms stay in the language of this one's.
         language=described.language or "",
+        # A small export later on does not show it; a profile that a person has edited stays as it is.
+        single=profile.single or (() if profile_file(root).is_file() else single),
     )
     kept.write(profile_file(root))
     _write_names(root, described)

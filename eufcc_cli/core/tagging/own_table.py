@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from eufcc_cli.core.dataset.cells import is_single
+from eufcc_cli.core.dataset.cells import separators_of, single_facets
 from eufcc_cli.core.dataset.columns import complete
 from eufcc_cli.core.dataset.export_file import kind_of, read_export
 from eufcc_cli.core.dataset.importing import Annotated, annotate, image_rows, image_table, photographs_of
 from eufcc_cli.core.dataset.photo_ledger import photo_files
-from eufcc_cli.core.dataset.profile import SEPARATORS, Profile, profile_file
+from eufcc_cli.core.dataset.profile import Profile, profile_file
 from eufcc_cli.core.dataset.readers.export import Export
 from eufcc_cli.core.download.ledger import find_images
 from eufcc_cli.core.errors import DataError
@@ -21,9 +21,6 @@ from eufcc_cli.core.taxonomy.assignment import MIN_COUNT
 from eufcc_cli.core.taxonomy.known_terms import TagPath
 from eufcc_cli.core.taxonomy.names import glossary_paths
 from eufcc_cli.core.taxonomy.terms import TermMatcher
-
-PUBLISHED = ("$",)
-"""The separator of the published format, where `|` stands between the names of a path."""
 
 
 def is_published(path: Path) -> bool:
@@ -83,19 +80,13 @@ class OwnTable:
 
     def separators(self, facet: str) -> tuple[str, ...]:
         """What separates the terms in a facet's cells."""
-        if self.described.records.facets[facet].published:
-            return PUBLISHED
-        return self.profile.separators or ((self.export.separator,) if self.export.separator else SEPARATORS)
+        return separators_of(facet, self.export, self.profile, self.described.records)
 
     @cached_property
     def single(self) -> set[str]:
         """The facets that hold one value per record: the profile's, and those whose cells show it."""
-        shown = {
-            facet
-            for facet, columns in self.profile.facets.items()
-            if len(columns) == 1 and is_single(self.export.frame[columns[0]].tolist(), self.separators(facet))
-        }
-        return shown | set(self.profile.single)
+        shown = single_facets(self.export, self.profile, self.described.records)
+        return {*shown, *self.profile.single}
 
     @cached_property
     def _images(self) -> tuple[list[tuple[int, str, str]], dict[str, Path]]:
