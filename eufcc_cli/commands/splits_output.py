@@ -28,7 +28,9 @@ def show_splits(report: "Report") -> None:
     if report.untagged:
         console.note(f"{report.untagged:,} images left out: no tag is left for them")
     if report.duplicates:
-        console.note(f"{report.duplicates:,} images share their address with another, and its split")
+        console.note(
+            f"{report.duplicates:,} images share their address, record or picture with another, and its split"
+        )
     for provider, held_out in report.near_held_out:
         console.warn(
             f"{provider} is not held out, but {held_out} is: if they are one, add it to data/held_out.txt"

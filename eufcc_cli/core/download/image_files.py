@@ -7,6 +7,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple, Self
 
@@ -89,12 +90,19 @@ class ImageFiles:
 
     def moved(self, photograph: Moved) -> Path | None:
         """Where a photograph lies now: of its name and size; else of its bytes, under any name."""
-        alike = [file for file in self.files if spelling(file.name) == spelling(photograph.name)]
-        same_size = [file for file in alike if file.stat().st_size == photograph.bytes]
-        if len(same_size) == 1:
-            return same_size[0]
-        others = same_size or [file for file in self.files if file.stat().st_size == photograph.bytes]
-        return next((file for file in others if sha256(file) == photograph.sha256), None)
+        same_size = self._sizes.get(photograph.bytes or -1, [])
+        alike = [file for file in same_size if spelling(file.name) == spelling(photograph.name)]
+        if len(alike) == 1:
+            return alike[0]
+        return next((file for file in alike or same_size if sha256(file) == photograph.sha256), None)
+
+    @cached_property
+    def _sizes(self) -> dict[int, list[Path]]:
+        sizes: dict[int, list[Path]] = defaultdict(list)
+        for file in self.files:
+            with suppress(OSError):
+                sizes[file.stat().st_size].append(file)
+        return sizes
 
 
 def is_image_name(path: str) -> bool:

@@ -5,8 +5,10 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
+from eufcc_cli.core.download.backlog import take_stock
 from eufcc_cli.core.download.ledger import Entry, Ledger, LedgerReader, find_images
 from eufcc_cli.core.errors import CollectError
 from eufcc_cli.core.files import Root, image_stem, sha256
@@ -193,6 +195,20 @@ def test_photographs_that_stay_where_they_are_and_are_moved(root: Root, tmp_path
     assert {image_id: path.name for image_id, path in moved.items()} == {
         "id a": "renamed.jpg", "id b": "b.jpg", "id c": "c.jpg", "failed": "failed.jpg"
     }  # fmt: skip
+
+
+def test_a_download_leaves_photographs_elsewhere_alone(root: Root, tmp_path: Path) -> None:
+    here, gone = tmp_path / "shelf" / "a.jpg", tmp_path / "shelf" / "b.jpg"
+    here.parent.mkdir()
+    here.write_bytes(b"x")
+    with Ledger(root.ledger) as ledger:
+        for image_id, file in (("a", here), ("b", gone), ("c", gone)):
+            ledger.record(Entry(image_id, "ok", path=str(file), bytes=1))
+    wanted = pd.DataFrame({"id": ["a", "b", "c"], "url": ["", "", "https://x/c.jpg"]}, dtype="str")
+    with LedgerReader(root.ledger) as reader:
+        stock = take_stock(root, reader, wanted)
+    assert (stock.done, stock.failed, stock.lost) == (1, 1, [])
+    assert stock.pending["id"].tolist() == ["c"]
 
 
 def test_no_images_at_all(root: Root) -> None:
