@@ -13,7 +13,7 @@ from torch import Tensor
 from eufcc_cli.core.errors import DataError, ModelError
 from eufcc_cli.core.evaluation.eval_split import Scores, Source, TestSplit
 from eufcc_cli.core.metrics.belief import Right, right_above
-from eufcc_cli.core.metrics.calibration import Calibration
+from eufcc_cli.core.metrics.calibration import Calibration, Coherence, FacetCalibration
 from eufcc_cli.core.metrics.decided import average_precisions, decisions_in_parts, micro_average_precision
 from eufcc_cli.core.metrics.ranking import RankMeans, Standings, nan_row, rank_metrics_of, standings
 from eufcc_cli.core.taxonomy.annotations import FACETS
@@ -40,7 +40,7 @@ class FacetResult:
     rows: [p] rows of the split's table; values: {metric: float64 [p]}. Of each of the T true tags:
     true_pair [T] its pair, true_tag [T] its number, rank [T] float64, found [T] float64 its (expected)
     presence among the R best of its image. With `details`: best [p, m] the numbers of the best-ranked tags,
-    best_scores [p, m] their log-scores, average_precision [n].
+    best_scores [p, m] the logarithms of their probabilities, as `tag` shows them, average_precision [n].
     """
 
     tags: FacetVocabulary
@@ -136,6 +136,11 @@ def measure(source: Source, split: TestSplit, scores: Scores, measures: Measures
             true, fitted = targets[name].dense(facets[name].rows), calibration.facets[name]
             right = right_above(scores.facets[name][chosen], true, tags, fitted)
             facets[name] = replace(facets[name], right=right)
+        if (best := facets[name].best) is not None and len(facets[name].rows):
+            chosen = np.flatnonzero(targets[name].annotated[scores.rows])
+            fitted_here = calibration.facets.get(name) if calibration is not None else None
+            shown = _log_probabilities(scores.facets[name][chosen], tags, fitted_here)
+            facets[name] = replace(facets[name], best_scores=np.take_along_axis(shown, best, 1))
     if not any(len(facet.rows) for facet in facets.values()):
         raise DataError(
             f"{split.table}: no image has a true tag that {source.name} knows",
@@ -154,6 +159,17 @@ def measure(source: Source, split: TestSplit, scores: Scores, measures: Measures
         not_scored=tuple(facet for facet in annotated if facet not in source.vocabulary.facets),
         vocabulary=source.vocabulary,
     )
+
+
+def _log_probabilities(
+    log_scores: np.ndarray, tags: FacetVocabulary, calibration: FacetCalibration | None
+) -> np.ndarray:
+    """Logarithms [N, n] of the probabilities that `tag` shows: coherent, calibrated where that is known."""
+    coherent = Coherence(tags)(log_scores)
+    if calibration is None:
+        return coherent
+    with np.errstate(divide="ignore"):
+        return np.log(calibration.probabilities(coherent))
 
 
 def _measure_facet(
