@@ -4,9 +4,9 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from eufcc_cli.core.dataset.export_records import Records, split_cell
 from eufcc_cli.core.dataset.profile import SEPARATORS, Profile
 from eufcc_cli.core.dataset.readers.export import Export
-from eufcc_cli.core.dataset.records import Records, split_cell
 
 _ENOUGH = 20  # filled cells that show anything
 _PUBLISHED = ("$",)  # in the published format `|` stands between the names of a path

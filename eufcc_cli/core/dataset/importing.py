@@ -10,6 +10,7 @@ import pandas as pd
 
 from eufcc_cli.core.dataset.cells import single_facets
 from eufcc_cli.core.dataset.division import Report, Shares
+from eufcc_cli.core.dataset.export_records import Records, read_records
 from eufcc_cli.core.dataset.photo_ledger import (
     Checked,
     check_photographs,
@@ -20,7 +21,6 @@ from eufcc_cli.core.dataset.photo_ledger import (
 from eufcc_cli.core.dataset.photos import Found, Photograph, find_photographs
 from eufcc_cli.core.dataset.profile import Profile, profile_file
 from eufcc_cli.core.dataset.readers.export import Export
-from eufcc_cli.core.dataset.records import Records, read_records
 from eufcc_cli.core.dataset.split_memory import RECORD
 from eufcc_cli.core.dataset.splits import write_division
 from eufcc_cli.core.dataset.terms_file import read_terms, write_terms

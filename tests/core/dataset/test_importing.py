@@ -314,7 +314,7 @@ def test_ids_that_case_alone_tells_apart(own: Path, tmp_path: Path, monkeypatch:
     frame.loc[[2, 3], "Inventar-Nr."] = ["a1", "A1"]
     write_export(frame, tmp_path / "t.csv", Dialect("csv"))
     root = Root(tmp_path / "root")
-    monkeypatch.setattr("eufcc_cli.core.dataset.records.forgives_case", lambda folder: True)
+    monkeypatch.setattr("eufcc_cli.core.dataset.export_records.forgives_case", lambda folder: True)
     with pytest.raises(DataError, match="'a1' and 'A1', which are one name on this file system"):
         fetch(root, tmp_path / "t.csv", own / FOLDER)
     monkeypatch.undo()
