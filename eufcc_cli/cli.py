@@ -67,6 +67,7 @@ def _set_global(ctx: Any, option: Any, value: Any) -> None:
 
 def _set_root(ctx: Any, path: Any) -> None:
     ctx.obj = Root(Path(path))
+    console.name_root(str(path))
 
 
 def _set_variable(name: str, value: object) -> None:
@@ -160,3 +161,6 @@ def options(
     _set_variable("EUFCC_USER_AGENT", user_agent)
     _set_variable("EUFCC_MAX_PIXELS", max_pixels)
     ctx.obj = Root(root)
+    source = ctx.get_parameter_source("root")
+    if source is not None and source.name == "COMMANDLINE":
+        console.name_root(str(root))

@@ -8,6 +8,7 @@ import io
 import logging
 import os
 import re
+import shlex
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -59,6 +60,7 @@ err = Console(stderr=True, soft_wrap=not sys.stderr.isatty(), highlight=False, e
 _SECONDS_BETWEEN_LINES = 30.0
 _quiet = False
 _options: Mapping[str, str] = {}
+_root: str | None = None
 _SETTING = re.compile("`([a-z][a-z_]*)(?:=([^`]*))?`")
 
 
@@ -87,6 +89,19 @@ def name_options(options: Mapping[str, str]) -> None:
     """From now on show these settings, too, {name: option}, as options in errors, warnings and notes."""
     global _options
     _options = {**_options, **options}
+
+
+def name_root(path: str) -> None:
+    """From now on commands that hints and notes propose are for this collection root."""
+    global _root
+    _root = path
+
+
+def _proposed(text: str) -> str:
+    """Commands in backquotes as they work where the user stands: with the root that was given."""
+    if _root is None:
+        return text
+    return re.sub(r"`eufcc (?=[a-z])", lambda _: f"`eufcc --root {shlex.quote(str(_root))} ", text)
 
 
 def setup(*, quiet: bool = False, verbose: bool = False) -> None:
@@ -121,19 +136,19 @@ def error(message: str, hint: str | None = None) -> None:
     """One line `error: …`, and one line `hint: …` where there is something to do."""
     err.print(f"[bold red]error:[/] {_one_line(message)}", soft_wrap=True)
     if hint:
-        err.print(f"[bold cyan]hint:[/] {_one_line(hint)}", soft_wrap=True)
+        err.print(f"[bold cyan]hint:[/] {_one_line(_proposed(hint))}", soft_wrap=True)
 
 
 def warn(message: str) -> None:
     """One line `warning: …` on standard error, unless --quiet."""
     if not _quiet:
-        err.print(f"[yellow]warning:[/] {_one_line(message)}", soft_wrap=True)
+        err.print(f"[yellow]warning:[/] {_one_line(_proposed(message))}", soft_wrap=True)
 
 
 def note(message: str = "") -> None:
     """A line of explanation on standard error, unless --quiet."""
     if not _quiet:
-        shown = with_options(message, _options)
+        shown = with_options(_proposed(message), _options)
         err.print(escape("\n".join(map(visible, shown.split("\n")))), soft_wrap=True)
 
 

@@ -35,10 +35,11 @@ class _PublishedByDefault(TyperGroup):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         at = 0
         while at < len(args) and args[at].startswith("-"):
-            with_value = args[at] in ("--root", "--user-agent", "--max-pixels")
-            if not with_value and args[at] not in ("-q", "--quiet", "-v", "--verbose"):
+            option, joined, _ = args[at].partition("=")
+            with_value = option in ("--root", "--user-agent", "--max-pixels")
+            if not with_value and option not in ("-q", "--quiet", "-v", "--verbose"):
                 break  # all else is published's
-            at += 2 if with_value else 1
+            at += 2 if with_value and not joined else 1
         named = at < len(args) and not args[at].startswith("-")
         if not (named or args[at : at + 1] in (["--help"], ["-h"]) or (not args and ctx.resilient_parsing)):
             args = [*args[:at], "published", *args[at:]]

@@ -3,6 +3,7 @@
 import errno
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -164,3 +165,29 @@ def _tell_contradictions(result: "Result") -> None:
     for facet, found in result.contradictions.items():
         for tag in found:
             console.warn(f"{result.input.name}: {facet}: {tag.tag} is contradicted by {tag.instead.tag}")
+
+
+@dataclass
+class Tally:
+    """What a run has done, for its last line."""
+
+    catalogued: bool
+    images: int = 0
+    suggestions: int = 0
+    filled: int = 0
+    contradicted: int = 0
+
+    def add(self, result: "Result") -> None:
+        found = sum(map(len, result.tags.values()))
+        self.images += 1
+        self.suggestions += found
+        self.filled += found > 0
+        self.contradicted += any(result.contradictions.values())
+
+    def sentence(self, failed: int) -> str:
+        """`failed` counts those of earlier runs that the file holds, too."""
+        if self.catalogued:
+            told = f"{self.images:,} records: {self.filled:,} filled, {self.contradicted:,} contradicted"
+        else:
+            told = f"{self.images:,} images: {self.suggestions:,} suggestions"
+        return told + (f"; {failed:,} image{'s' if failed > 1 else ''} could not be tagged" if failed else "")

@@ -41,5 +41,6 @@ def show_splits(report: "Report") -> None:
     if outer < 0.8 * report.shares.ood * images:
         console.warn(
             f"test_ood has {outer / images:.1%} of the images: more providers cannot be held out without "
-            "taking tags from train (a smaller --min-count helps)"
+            "taking tags from train"
+            + (" (a smaller --min-count may help)" if report.shares.min_count > 1 and report.dropped else "")
         )

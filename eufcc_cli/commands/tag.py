@@ -39,7 +39,7 @@ from eufcc_cli.commands.own_table_file import (
     writes_own_table,
 )
 from eufcc_cli.commands.review_page import check_review_usage, is_tagged, serve_review
-from eufcc_cli.commands.sinks import File, Pipe, Screen, Sidecars, Sink
+from eufcc_cli.commands.sinks import File, Pipe, Screen, Sidecars, Sink, Tally
 from eufcc_cli.commands.tag_usage import FORMATS, batch_size_of, check_usage, form_of
 from eufcc_cli.core.errors import EufccError
 from eufcc_cli.core.files import sha256
@@ -347,6 +347,7 @@ def tag(
 
     total = None if named is None else named + (len(catalogue) if catalogue else 0)
     tagger = _tagger(model, choice, ModelLoader(root, device, precision, weights, texts), compile_)
+    done = Tally(catalogued)
     with ExitStack() as stack:
         fetcher = stack.enter_context(Fetcher(Politeness(allow_private_hosts=allow_private_hosts)))
         sink = _sink(form, ctx.params, tagger, choice, catalogue, own_table, stack)
@@ -374,10 +375,11 @@ def tag(
             smallest_batch=1 if output is None else min(STEADY, size or STEADY, total or STEADY),
         ):
             sink.write(result)
+            done.add(result)
             bar.advance(**({"failed": sink.failed} if sink.failed else {}))
         sink.finish()
-    if sink.failed:
-        console.note(f"{sink.failed:,} image{'s' if sink.failed > 1 else ''} could not be tagged")
+    if output is not None or catalogue is not None or sink.failed:
+        console.note(done.sentence(sink.failed))
     if review is not None:
         serve_review(review, root, decisions, reviewer, table, browser=browser)
     if sink.failed:

@@ -198,7 +198,7 @@ def test_mistakes_end_with_1_and_a_hint(
 
     (tmp_path / "none").mkdir()
     no_model = refused("a.jpg", root=tmp_path / "none")
-    assert "eufcc train" in no_model
+    assert " train`" in no_model
     assert "--model" in no_model
     assert "--facet colours" in refused("a.jpg", "--facet", "colours")
     assert "no image there" in refused(tmp_path / "none")

@@ -160,9 +160,8 @@ def divide(
 
 
 def _too_few(min_count: int) -> CollectError:
-    return CollectError(
-        f"no tag has {min_count} images to learn from", hint="a smaller `min_count`, or a larger harvest"
-    )
+    hint = "a smaller `min_count`, or a larger collection" if min_count > 1 else "a larger collection"
+    return CollectError(f"no tag has {min_count} images to learn from", hint=hint)
 
 
 def _matrix(table: pd.DataFrame, trees: Mapping[str, Hierarchy]) -> csr_array:

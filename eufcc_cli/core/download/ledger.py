@@ -66,6 +66,17 @@ def find_images(root: Root, ids: Iterable[str] | None = None) -> dict[str, Path]
     return found
 
 
+def missing_hint(root: Root, split: str, an_id: str) -> str:
+    """What helps where none of a split's images is found."""
+    there = ImageFiles.below([root.images, root.path / "images", *root.photos]).files
+    if there:
+        return (
+            f"{len(there):,} image files there have other names ({there[0].name}): name each like its id "
+            f"({an_id}), or run `eufcc download --split {split}`"
+        )
+    return f"run `eufcc download --split {split}` first, or name the folder that they are in: `photos`"
+
+
 def _by_names(
     root: Root, missing: list[str], hopeless: list[str], gone: Mapping[str, "Moved"]
 ) -> dict[str, Path]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from eufcc_cli.core.download.ledger import find_images
+from eufcc_cli.core.download.ledger import find_images, missing_hint
 from eufcc_cli.core.errors import DataError
 from eufcc_cli.core.evaluation import processes
 from eufcc_cli.core.evaluation.eval_split import Scores, TestSplit
@@ -62,8 +62,7 @@ class ModelScorer:
         if not paths:
             raise DataError(
                 f"{split.table}: none of its {len(split):,} images is in {self.root.images}",
-                hint=f"run `eufcc --root {self.root.path} download --split {split.name}` first, or "
-                "name the folder that they are in: `photos`",
+                hint=missing_hint(self.root, split.name, split.ids[0]),
             )
         rank, _ = processes.join()
         tables = {

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from eufcc_cli.core.download.image_files import links_out
-from eufcc_cli.core.download.ledger import find_images
+from eufcc_cli.core.download.ledger import find_images, missing_hint
 from eufcc_cli.core.errors import DataError, ImageError, ModelError
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.images.decode import open_image
@@ -89,8 +89,7 @@ def load_split(root: Root, name: str, vocabulary: Vocabulary, frame: "pd.DataFra
         links = f"; {out:,} links there lead out of {root.path}, and are not followed" if out else ""
         raise DataError(
             f"{root.table(name)}: none of its {len(frame):,} images is in {root.images}{links}",
-            hint=f"run `eufcc --root {root.path} download --split {name}` first, or "
-            "name the folder that they are in: `photos`",
+            hint=missing_hint(root, name, frame[ID].iloc[0]),
         )
     frame = frame[there].reset_index(drop=True)
     files = [found[image_id] for image_id in frame[ID]]
