@@ -122,7 +122,7 @@ def test_a_reader_that_has_enough_ends_it_quietly(trained: Path, eufcc_command: 
     )
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=120)
     *lines, status = done.stdout.splitlines()
-    assert [set(json.loads(line)) for line in lines] == [{"image", "model", "tags"}] * 2
+    assert [set(json.loads(line)) for line in lines] == [{"image", "model", "digest", "tags"}] * 2
     assert status.split()[1] == "0"
     assert "Traceback" not in done.stderr
     assert "Error" not in done.stderr

@@ -154,8 +154,6 @@ def load_backbone_weights(backbone: nn.Module, path: Path) -> None:
     """Fill a backbone from a safetensors file; a classifier in the file is left out, all else must fit."""
     try:
         tensors = load_file(path)
-    except (OSError, ValueError) as error:
-        raise ModelError(f"`weights` {path}: {_first_line(error)}", hint="give a safetensors file") from error
     except Exception as error:  # SafetensorError derives from Exception alone
         raise ModelError(f"`weights` {path}: {_first_line(error)}", hint="give a safetensors file") from error
     filter_fn = getattr(__import__(type(backbone).__module__, fromlist=["_"]), "checkpoint_filter_fn", None)

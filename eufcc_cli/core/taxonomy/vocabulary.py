@@ -83,17 +83,9 @@ class Targets:
 
         A name whose published parent differs from the annotated one gets the published parent too.
         """
-        parents = np.array(vocabulary.parents, dtype=np.int64)
         rows = np.repeat(np.arange(len(self)), np.diff(self.indptr))
-        keys = frontier = rows * self.size + self.indices  # sorted and unique, as CSR rows are
-        while len(frontier):
-            row, tag = np.divmod(frontier, self.size)
-            above = parents[tag]
-            wanted = (row * self.size + above)[above >= 0]
-            place = np.searchsorted(keys, wanted)
-            frontier = np.unique(wanted[keys[np.minimum(place, len(keys) - 1)] != wanted])
-            # Two sorted runs: the stable sort only merges them.
-            keys = np.sort(np.concatenate([keys, frontier]), kind="stable")
+        above = vocabulary.ancestors[self.indices]  # each tag's own number too
+        keys = np.unique((rows[:, None] * self.size + above)[above >= 0])
         rows, indices = np.divmod(keys, max(self.size, 1))
         indptr = _indptr(np.bincount(rows, minlength=len(self)))
         return Targets(indptr, indices, self.annotated, self.unknown, self.size, self.rejected)
