@@ -186,18 +186,29 @@ def precision_name(precision: "torch.dtype") -> str:
     return {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}[str(precision).removeprefix("torch.")]
 
 
+_KEPT = 256 << 20  # bytes
+
+
+def give_memory_back() -> None:
+    """Return what is free to the system, where the C library keeps it: to be called after large work."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(0)
+
+
 @cache
 def keep_freed_memory() -> None:
     """Have the C library keep what tensors free for the next ones, as GPUs do.
 
     By itself glibc gives large blocks back to the system at once; to get them anew, page by page, takes up
     to a third of a network's time on a processor. One arena serves all threads, since those of threads
-    cannot hold large blocks. It holds for the whole process, which keeps the most it ever took.
+    cannot hold large blocks. It holds for the whole process, which keeps at most 256 MB at the end of its
+    heap; what lies free between blocks in use, `give_memory_back` returns.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is None:  # another C library than glibc
         return
     m_trim_threshold, m_mmap_max, m_arena_max = -1, -4, -8  # malloc.h
     mallopt(m_mmap_max, 0)
-    mallopt(m_trim_threshold, 2**31 - 1)
+    mallopt(m_trim_threshold, _KEPT)
     mallopt(m_arena_max, 1)

@@ -11,6 +11,7 @@ from eufcc_cli.core.evaluation.prediction_files import read_predictions
 from eufcc_cli.core.evaluation.predictions import Predictions
 from eufcc_cli.core.evaluation.scoring import ModelScorer
 from eufcc_cli.core.files import Root
+from eufcc_cli.core.model.checkpoint import trained_runs
 from eufcc_cli.core.model.tagging_model import TaggingModel
 
 
@@ -32,7 +33,7 @@ def open_sources(
     out of reach, or with `on_unreachable` only where all are: it is called for each, and the others remain.
     """
     if not runs and not predictions:
-        there = sorted(path.parent.name for path in root.runs.glob("*/config.json"))
+        there = trained_runs(root)
         hint = f"name some of: {', '.join(there)}" if there else "train one: `eufcc train`"
         raise EufccError("no RUN and no `predictions`: nothing to evaluate", hint=hint)
     loaded: dict[str, Source] = {}

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -77,6 +78,13 @@ def find_model(spec: str, root: Root) -> Path:
     run = root.run(spec)
     for folder in (run, Path(spec)):
         if os.path.isdir(folder):  # noqa: PTH112  (pathlib's raises for names that cannot be)
+            if folder == run and _is_without_an_epoch(folder):
+                command = f"eufcc --root {shlex.quote(str(root.path))} train --resume"
+                name = shlex.quote(spec)
+                raise ModelError(
+                    f"{folder}: no epoch of its training is finished",
+                    hint=f"go on with it: `{command} --config {name} --name {name}`",
+                )
             return folder
     if spec.endswith(".safetensors") and os.path.isfile(spec):  # noqa: PTH113
         if Path(spec).name != WEIGHTS:
@@ -84,9 +92,20 @@ def find_model(spec: str, root: Root) -> Path:
                 f"{spec}: a model's weights are called {WEIGHTS}", hint="keep config.json beside it"
             )
         return Path(spec).parent
-    runs = sorted(path.parent.name for path in root.runs.glob(f"*/{CONFIG}"))
+    runs = trained_runs(root)
     hint = f"there are: {', '.join(runs)}" if runs else "train one: `eufcc train --name NAME`"
     raise ModelError(f"{spec}: no such model in {root.runs}, and no such folder", hint=hint)
+
+
+def _is_without_an_epoch(run: Path) -> bool:
+    return (run / CONFIG).is_file() and not (run / WEIGHTS).is_file() and not _is_finished(run)
+
+
+def trained_runs(root: Root) -> list[str]:
+    """The names of the runs that have a model, if only of a first epoch."""
+    return sorted(
+        path.parent.name for path in root.runs.glob(f"*/{CONFIG}") if (path.parent / WEIGHTS).is_file()
+    )
 
 
 def newest_run(root: Root) -> str | None:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from eufcc_cli.core.machine import cores, keep_freed_memory
-from eufcc_cli.core.model.batching import BatchSize
+from eufcc_cli.core.machine import cores, give_memory_back, keep_freed_memory
+from eufcc_cli.core.model.batching import BatchSize, images_that_fit
 from eufcc_cli.core.model.feature_source import FeatureSource, ReadImage, Source, read_image
 from eufcc_cli.core.model.tagging_model import TaggingModel
 
@@ -69,7 +69,9 @@ def predict_together(
     sources = [FeatureSource(model) for model in models]
     if device.type == "cpu" and not all(one.engine for one in sources):
         keep_freed_memory()
-    size = BatchSize(device, batch_size)
+    largest = max((model.preprocessing for model in models), key=lambda wanted: wanted.size)
+    fits = images_that_fit(largest.size, 2 if largest.mirror else 1) if device.type == "cpu" else None
+    size = BatchSize(device, batch_size, fits)
     decoders = ThreadPoolExecutor(workers or cores(), thread_name_prefix="decode")
     network = ThreadPoolExecutor(1, thread_name_prefix="network")
     waiting = _Waiting(sources, items, decoders, size.most)
@@ -104,6 +106,7 @@ def predict_together(
             pool.shutdown(wait=False, cancel_futures=True)
         for one in sources:
             one.close()
+        give_memory_back()
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from eufcc_cli.core.files import Root, write_text
 from eufcc_cli.core.locks import hold_lock
 from eufcc_cli.core.machine import (
     cores,
+    give_memory_back,
     precision_name,
     select_device,
     select_precision,
@@ -214,6 +215,7 @@ def train_run(
             save_config(folder, {**record, **results, "finished": True})
             (folder / STATE).unlink(missing_ok=True)
         accelerator.wait_for_everyone()
+    give_memory_back()
     unreadable = {
         str(part.files[row]): reason
         for part, found in ((split, squares), (validation, validation_squares))
