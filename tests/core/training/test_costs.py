@@ -10,6 +10,7 @@ from torch import nn
 from eufcc_cli.core.errors import ModelError
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.model.memory import Peak, imagined
+from eufcc_cli.core.training import run
 from eufcc_cli.core.training.config import TrainConfig
 from eufcc_cli.core.training.costs import Costs, note_of_parts, part_that_fits, refuse_short_budget
 from eufcc_cli.core.training.run import Plan, train_run
@@ -77,15 +78,18 @@ def test_a_batch_that_does_not_fit_is_computed_in_parts_and_said_so(
     demo_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plans: list[Plan] = []
+    found: list[Costs] = []
+    measure = run.measure_costs
+    monkeypatch.setattr(run, "measure_costs", lambda trainer: found.append(measure(trainer)) or found[-1])
     train_run(QUICK, Root(demo_root), "whole", on_plan=plans.append)
     assert plans[0].parts is None
-    monkeypatch.setenv("EUFCC_MACHINE", f"memory={180e6}")
+    monkeypatch.setenv("EUFCC_MACHINE", f"memory={found[0].memory(16, 6) / 0.9}")
     train_run(QUICK, Root(demo_root), "parts", on_plan=plans.append)
     assert "at a time" in (plans[1].parts or "")
     rows = [
         (demo_root / "runs" / name / "history.csv").read_text().splitlines() for name in ("whole", "parts")
     ]
-    losses = [dict(zip(row[0].split(","), row[1].split(","), strict=True))["loss"] for row in rows]
+    losses = [dict(zip(names.split(","), values.split(","), strict=True))["loss"] for names, values in rows]
     assert float(losses[1]) == pytest.approx(float(losses[0]), rel=1e-3)
     monkeypatch.setenv("EUFCC_MACHINE", "memory=1e6")
     with pytest.raises(ModelError, match="of memory"):
