@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from eufcc_cli.core.files import Root, sha256
-from eufcc_cli.core.machine import cores
+from eufcc_cli.core.machine import threads
 from eufcc_cli.core.model.clip.clip_network import ClipNetwork
 from eufcc_cli.core.model.engine import Engine, open_engine
 from eufcc_cli.core.model.features import FeatureStore
@@ -110,7 +110,7 @@ class TaggingModel:
             return None
         state = (id(network), sum(tensor._version for tensor in network.backbone.state_dict().values()))
         if self._engine is None or self._engine[0] != state:
-            made = open_engine(network.backbone, self.preprocessing, cores(), self.precision, self.engines)
+            made = open_engine(network.backbone, self.preprocessing, threads(), self.precision, self.engines)
             self._engine = (state, made)
         return self._engine[1]
 
