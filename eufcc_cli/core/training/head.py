@@ -24,7 +24,7 @@ from eufcc_cli.core.taxonomy.vocabulary import Targets
 STRENGTHS = (1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4)
 """The regularisation's grid, strongest first."""
 
-_STEPS = 25  # of L-BFGS for each strength: the path starts near
+_STEPS, _NEXT_STEPS = 25, 15  # of L-BFGS for the first strength, and for those that start near
 _IN_MEMORY = 2 << 30  # bytes of float32 features up to which all of them are one batch
 _BATCH, _EPOCHS = 4096, 3  # of AdamW, for more than that: the first strength's passes, then one for each
 _SHUFFLED = 16  # batches that are read together, in the order of the disk, and then mixed
@@ -212,10 +212,11 @@ class _Facet:
         return loss, loss + strength * self.share * self.weight.square().sum()
 
     def _lbfgs(self, strength: float) -> float:
+        steps = _STEPS if self.batch is None else _NEXT_STEPS
         batch = self.batch = self.batch or self._taken(self.rows)
         optimizer = torch.optim.LBFGS(
             [self.weight, self.bias],
-            max_iter=_STEPS,
+            max_iter=steps,
             history_size=10,
             line_search_fn="strong_wolfe",
             tolerance_grad=1e-7,

@@ -1,0 +1,192 @@
+"""What is learnt in equal time: a plain timm loop, ours from scratch, heads, and fine-tuning, as one table.
+
+R-Precision overall (mean over pairs) and the mean over tags, on the museums that were learnt from and on
+another one (`museum`: Cleveland and Chicago), or on held-out photographs (`clothing`); mean over the seeds.
+
+    python -m tests.benchmarks.transfer [--quick] [--seconds 240] [--seeds 3] [--data ../shared/data]
+"""
+
+import argparse
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from eufcc_cli.core.evaluation.breakdown import per_tag
+from eufcc_cli.core.evaluation.comparison import compare
+from eufcc_cli.core.evaluation.eval_split import Scores, read_split
+from eufcc_cli.core.evaluation.results import Measures, Result
+from eufcc_cli.core.evaluation.scoring import ModelScorer
+from eufcc_cli.core.files import Root
+from eufcc_cli.core.metrics.belief import most_frequent
+from eufcc_cli.core.model.bundled_weights import BUNDLED
+from eufcc_cli.core.model.checkpoint import load_model
+from eufcc_cli.core.model.methods import METHODS
+from eufcc_cli.core.model.network import create_backbone
+from eufcc_cli.core.model.preprocessing import Preprocessing, as_images
+from eufcc_cli.core.progress import SILENT
+from eufcc_cli.core.taxonomy.annotations import read_table
+from eufcc_cli.core.taxonomy.vocabulary import Vocabulary, training_vocabulary
+from eufcc_cli.core.training.config import TrainConfig
+from eufcc_cli.core.training.data import load_split
+from eufcc_cli.core.training.run import train_run
+from tests.museum_root import museum_root
+
+_SIZE = 160  # pixels of all that trains the backbone
+
+Row = tuple[float, dict[str, tuple[float, float]]]
+"""Seconds, and for each split R-Precision overall and its mean over tags."""
+
+
+def figures(result: Result) -> tuple[float, float]:
+    counts = {facet: np.zeros(len(part.tags), np.int64) for facet, part in result.facets.items()}
+    tags = [row["r_precision"] for row in per_tag(result, counts) if row["support"]]
+    return result.figures["overall"]["r_precision"], float(np.nanmean(tags))
+
+
+def measured(source: object, root: Root) -> dict[str, tuple[float, float]]:
+    splits = [read_split(root, name) for name in root.splits() if name.startswith("test")]
+    comparison = compare([source], splits, root, measures=Measures(details=True))  # type: ignore[list-item]
+    assert comparison is not None
+    return {result.split.name: figures(result) for result in comparison.results}
+
+
+def ours(root: Root, seed: int, **settings: object) -> Row:
+    name = "bench"
+    shutil.rmtree(root.run(name), ignore_errors=True)
+    shutil.rmtree(root.data / "features", ignore_errors=True)  # each row pays for its features
+    began = time.perf_counter()
+    train_run(TrainConfig(device="cpu", seed=seed, **settings), root, name)  # type: ignore[arg-type]
+    seconds = time.perf_counter() - began
+    model = load_model(name, root, "cpu", "fp32")
+    return seconds, measured(ModelScorer(model, root, name, keep=False), root)
+
+
+class Plain:
+    """A network with one layer for all tags, as the plain loop trains it, as a source of scores."""
+
+    name, method = "timm", "multilabel"
+
+    def __init__(
+        self, network: nn.Module, preprocessing: Preprocessing, words: Vocabulary, root: Root
+    ) -> None:
+        self.network, self.preprocessing, self.vocabulary, self.root = network, preprocessing, words, root
+
+    def scores(self, split, progress=SILENT) -> Scores:
+        part = load_split(self.root, split.name, self.vocabulary)
+        row_of = {image: row for row, image in enumerate(split.ids)}
+        rows = np.array([row_of[image] for image in part.frame["idInSource"]])
+        self.network.eval()
+        tables = []
+        with torch.inference_mode():
+            for start in range(0, len(part), 64):
+                squares = np.stack([self.preprocessing.load(file) for file in part.files[start : start + 64]])
+                images = self.preprocessing.normalise(self.preprocessing.middle(as_images(squares)))
+                tables.append(nn.functional.logsigmoid(self.network(images)))
+        sizes = [len(tags) for tags in self.vocabulary.facets.values()]
+        parts = torch.cat(tables).split(sizes, 1)
+        return Scores(rows, {f: t.numpy() for f, t in zip(self.vocabulary.facets, parts, strict=True)})
+
+
+def plain_loop(root: Root, seed: int, seconds: float) -> Row:
+    """AdamW 3e-4, cosine, binary cross-entropy of the annotated facets, random resized crops and flips."""
+    from torchvision.transforms import v2
+
+    torch.manual_seed(seed)
+    words = training_vocabulary(root, read_table(root.table("train")))
+    split = load_split(root, "train", words)
+    backbone = create_backbone(BUNDLED, pretrained=True)
+    preprocessing = Preprocessing.of_backbone(backbone, _SIZE)
+    count = sum(len(tags) for tags in words.facets.values())
+    network = nn.Sequential(backbone, nn.Linear(backbone.num_features, count))
+    began = time.perf_counter()
+    squares = as_images(np.stack([preprocessing.load(file) for file in split.files]))
+    truth = torch.cat(list(split.truth(np.arange(len(split))).values()), 1).float()
+    known = torch.cat(
+        [t.any(1, keepdim=True).expand_as(t) for t in split.truth(np.arange(len(split))).values()], 1
+    )
+    vary = v2.Compose([v2.RandomResizedCrop(_SIZE, (0.35, 1.0), antialias=True), v2.RandomHorizontalFlip()])
+    optimizer = torch.optim.AdamW(network.parameters(), lr=3e-4, weight_decay=0.05)
+    network.train()
+    while (spent := time.perf_counter() - began) < seconds:
+        for group in optimizer.param_groups:
+            group["lr"] = 3e-4 * 0.5 * (1 + np.cos(np.pi * spent / seconds))
+        rows = torch.randperm(len(split))[:32]
+        images = preprocessing.normalise(torch.stack([vary(squares[row]) for row in rows]))
+        losses = nn.functional.binary_cross_entropy_with_logits(
+            network(images), truth[rows], reduction="none"
+        )
+        optimizer.zero_grad()
+        losses[known[rows]].mean().backward()
+        optimizer.step()
+    return time.perf_counter() - began, measured(Plain(network, preprocessing, words, root), root)
+
+
+def frequent(root: Root, seed: int) -> Row:
+    words = training_vocabulary(root, read_table(root.table("train")))
+    counts = {facet: t.counts() for facet, t in load_split(root, "train", words).targets.items()}
+    found = {}
+    for name in root.splits():
+        if name.startswith("test"):
+            targets = load_split(root, name, words).targets
+            pairs = {f: int(t.annotated.sum()) for f, t in targets.items() if t.annotated.any()}
+            values = {f: most_frequent(counts[f], targets[f].dense(slice(None))) for f in pairs}
+            found[name] = (sum(values[f] * pairs[f] for f in pairs) / sum(pairs.values()), float("nan"))
+    return 0.0, found
+
+
+def rows(seconds: float, quick: bool) -> dict[str, Callable[[Root, int], Row]]:
+    vision = [name for name, method in METHODS.items() if not method.reads_texts]
+    heads = vision[1:2] if quick else vision
+    tuned = {"backbone": BUNDLED, "image_size": _SIZE, "time_budget": seconds, "method": "softmax"}
+    return {
+        "always the most frequent tags": frequent,
+        "plain timm loop, pretrained": lambda root, seed: plain_loop(root, seed, seconds),
+        "train --no-pretrained (convnext_mini, 64 px)": lambda root, seed: ours(
+            root, seed, pretrained=False, backbone="convnext_mini", image_size=64, time_budget=seconds
+        ),
+        **{
+            f"train --tune head --method {name}": lambda root, seed, name=name: ours(
+                root, seed, tune="head", backbone=BUNDLED, method=name
+            )
+            for name in heads
+        },
+        "train --tune full": lambda root, seed: ours(root, seed, tune="full", **tuned),
+        "train --tune head-then-full": lambda root, seed: ours(root, seed, tune="head-then-full", **tuned),
+    }
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--quick", action="store_true", help="one seed, one method, 20 seconds")
+    options.add_argument("--seconds", type=float, default=240.0)
+    options.add_argument("--seeds", type=int, default=3)
+    options.add_argument("--data", type=Path, default=Path(__file__).resolve().parents[3] / "shared" / "data")
+    given, _ = options.parse_known_args()
+    seconds, seeds = (20.0, 1) if given.quick else (given.seconds, given.seeds)
+    if not (given.data / "museum").is_dir():
+        print(f"no photographs in {given.data}")
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        museum = museum_root(given.data, Path(temporary) / "museum")
+        clothing = Root(Path(temporary) / "clothing")
+        shutil.copytree(given.data / "clothing", clothing.path)
+        for name, root in (("museum", museum), ("clothing", clothing)):
+            print(f"\n{name}: R-Precision (mean over tags), {seeds} seed(s)", flush=True)
+            for row, run in rows(seconds, given.quick).items():
+                found = [run(root, seed) for seed in range(seeds)]
+                cells = []
+                for split in found[0][1]:
+                    overall, tags = np.mean([figures[split] for _, figures in found], axis=0)
+                    cells.append(f"{split} {overall:.3f} ({tags:.3f})")
+                took = np.mean([spent for spent, _ in found])
+                print(f"{row:48} {took:6.0f} s  {'  '.join(cells)}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
