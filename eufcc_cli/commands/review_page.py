@@ -59,9 +59,9 @@ def serve_review(
             f"{', '.join(review.torn)}: unfinished, as an interrupted program leaves it; not counted"
         )
     before = review.decided
-    console.line(server.url)
-    console.note(f"decisions go to {review.path}; Ctrl-C ends the review")
     try:
+        console.line(server.url)
+        console.note(f"decisions go to {review.path}; Ctrl-C ends the review")
         server.serve(browser=browser)
     except KeyboardInterrupt:
         review.refresh()
