@@ -77,7 +77,7 @@ def presses_of_sheet(right: list[bool], scores: list[float]) -> tuple[int, str]:
     def toggling(line_at: int, start: int) -> int:
         cursor, total = start, 0
         for i in (i for i in range(size) if right[i] != (i < line_at)):
-            total += steps(cursor, i, line_at, size) + 1
+            total += min(steps(cursor, i, line_at, size) + 1, len(str(i + 1)))  # or its number
             cursor = i
         return total + 1
 

@@ -130,6 +130,8 @@ def test_by_term_with_the_keyboard(opened: tuple[Review, str, Person]) -> None:
     assert person.term == "bronze"
     assert set(of_term(review, "bronze")) == {1, 2} | {i for i in of_term(review, "bronze") if i > 2}
     assert len(of_term(review, "bronze")) < 24
+    person.press("5", "1", "2")  # the fifth, and the twelfth
+    assert (of_term(review, "bronze")[4], of_term(review, "bronze")[11]) == ("rejected", "rejected")
     person.open_term("vase")
     person.press("a")
     assert set(of_term(review, "vase").values()) == {"accepted"}

@@ -4,6 +4,7 @@ import { allIsWell, byId, element, get, inTurn, number, percent, post } from "./
 import { WindowedGrid } from "./grid.js";
 
 const ACCEPTED = 1, REJECTED = 2;
+const WAIT = 700; // milliseconds for the next digit of a number
 const SIZES = [112, 144, 176, 224, 288, 384];
 
 export class TermView {
@@ -17,6 +18,7 @@ export class TermView {
     this.threshold = 0.5;
     this.size = Number(localStorage.getItem("size") ?? 2);
     this.confirmed = false;
+    this.typed = "";
     this.sheet = new WindowedGrid(byId("sheet"), {
       minWidth: () => Math.min(SIZES[this.size] * this.scale(), byId("sheet").clientWidth / 2 - 16),
       height: (width) => width + 28 * this.scale(),
@@ -166,6 +168,7 @@ export class TermView {
       element("button", { className: "magnify", type: "button", tabIndex: -1, title: "Show large (Z)", "aria-hidden": "true" }, "⤢"),
       element("span", { className: "caption" },
         element("span", { className: "score" }, percent(row.score)),
+        element("kbd", { "aria-hidden": "true" }, String(index + 1)),
         element("span", { className: "note" }, row.contradicts ? "≠ record" : row.record ? "in record" : "")));
   }
 
@@ -292,8 +295,36 @@ export class TermView {
     this.count();
   }
 
-  /** What a key does here, or undefined. */
+  /** Takes a digit of an image's number; more digits may follow within a moment. */
+  digit(name) {
+    this.typed += name;
+    clearTimeout(this.timer);
+    if (Number(this.typed) * 10 > this.rows.length) return this.useTyped();
+    this.timer = setTimeout(() => inTurn(() => this.useTyped()), WAIT);
+  }
+
+  /** Goes to the image whose number was typed, and changes its mark. */
+  async useTyped() {
+    clearTimeout(this.timer);
+    const index = Number(this.typed) - 1;
+    this.typed = "";
+    if (index < 0 || index >= this.rows.length) return;
+    this.move(index);
+    await this.toggle();
+  }
+
+  /** What a key does here, or undefined; a number that was typed before it counts first. */
   key(name) {
+    if (/^[0-9]$/.test(name)) return () => this.digit(name);
+    const action = this.action(name);
+    if (!action || !this.typed) return action;
+    return async () => {
+      await this.useTyped();
+      await action();
+    };
+  }
+
+  action(name) {
     const moves = {
       ArrowRight: () => this.cursor + 1,
       ArrowLeft: () => this.cursor - 1,
