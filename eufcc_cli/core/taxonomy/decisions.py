@@ -31,7 +31,7 @@ class DecisionKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """One line of a decisions file (DESIGN.md, Formats)."""
+    """One line of a decisions file."""
 
     time: str
     reviewer: str

@@ -17,7 +17,7 @@ PATH_SEPARATOR = " | "
 
 
 def as_json(result: Result, model: str | None, digest: str | None = None) -> dict[str, Any]:
-    """One result as it stands in JSON (DESIGN.md), with the id where the image comes from a table."""
+    """One result as it stands in JSON, with the id where the image comes from a table."""
     content: dict[str, Any] = {"image": result.input.name}
     if result.input.id is not None:
         content["id"] = result.input.id
