@@ -247,7 +247,7 @@ class TrainConfig:
         if optimizer == "auto":
             optimizer = "muon" if self.from_scratch else "adamw"
         lr = self.lr or ((5e-3 if optimizer == "muon" else 2e-3) if self.from_scratch else _FINE[clip])
-        tune = self.tune or ("full" if clip else self._usual_tune())
+        tune = None if clip else self.tune or self._usual_tune()
         views = self.views or (None if clip else HEAD_VIEWS if tune != "full" else "center")
         backbone = self.backbone if self.backbone != "auto" else None
         backbone = backbone or (CLIP_BACKBONE if clip else self._usual_backbone())

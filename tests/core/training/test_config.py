@@ -90,3 +90,9 @@ def test_defaults_that_depend_on_others() -> None:
     scratch = TrainConfig(pretrained=False, time_budget=5).resolved()
     assert (scratch.optimizer, scratch.lr, scratch.epochs) == ("muon", 5e-3, None)
     assert TrainConfig(weights="w.safetensors", pretrained=False).resolved().lr == 3e-4
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_what_follows_from_settings_are_settings_again(name: str) -> None:
+    resolved = TrainConfig(method=name).resolved()
+    assert TrainConfig.from_mapping(resolved.to_mapping(), "settings").resolved() == resolved
