@@ -34,5 +34,6 @@ def test_no_pickle_anywhere(path: Path) -> None:
     text = path.read_text()
     assert not re.search(r"^\s*(import|from) (pickle|dill|joblib|cloudpickle)\b", text, re.MULTILINE)
     assert not re.search(
-        r"torch\.save\(|torch\.load\((?!.*weights_only=True)|np\.load\([^)]*allow_pickle=True|\beval\(|\bexec\(", text.replace(".eval(", "")
+        r"torch\.save\(|torch\.load\((?!.*weights_only=True)|np\.load\([^)]*allow_pickle=True|\beval\(|\bexec\(",
+        text.replace(".eval(", ""),
     )
