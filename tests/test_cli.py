@@ -115,7 +115,7 @@ def test_the_core_names_no_option() -> None:
             )
 
 
-_COMMANDS = "describe|^eufcc tag"
+_COMMANDS = "describe|eufcc tag|eufcc --root"
 """Whole command lines: git's own, and the model card's example."""
 
 

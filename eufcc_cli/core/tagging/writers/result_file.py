@@ -1,4 +1,4 @@
-"""The file that --output names: results are kept as they come, and an interrupted run continues."""
+"""The file that `output` names: results are kept as they come, and an interrupted run continues."""
 
 import json
 from collections import Counter
