@@ -45,7 +45,7 @@ def calibrate(source: Source, split: TestSplit, root: Root, progress: Progress =
 def ensemble_calibration(digests: Iterable[str], root: Root) -> Calibration | None:
     """The stored calibration of the ensemble of models with these digests, if there is one."""
     path = ensemble_file(digests, root)
-    return Calibration.from_json(json.loads(path.read_text())) if path.is_file() else None
+    return Calibration.from_json(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
 
 
 def ensemble_file(digests: Iterable[str], root: Root) -> Path:

@@ -73,6 +73,6 @@ def git_revision() -> str | None:
         return None
     command = ["git", "-C", str(checkout), "describe", "--always", "--dirty", "--abbrev=40"]
     with contextlib.suppress(OSError, subprocess.SubprocessError):
-        found = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
+        found = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=5, check=True)
         return found.stdout.strip()
     return None
