@@ -142,6 +142,7 @@ class ResultFile:
     def _finish(self) -> None:
         try:
             sync(self._file)
+            self._file.close()  # Windows removes no file that is open
             if not self._in_place:
                 with atomic_open(self.path) as file:
                     self._write_format(file)
