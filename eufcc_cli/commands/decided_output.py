@@ -13,7 +13,7 @@ from eufcc_cli.core.errors import EufccError, ImageError
 from eufcc_cli.core.files import Root, atomic_open
 
 if TYPE_CHECKING:
-    from eufcc_cli.core.tagging.decided import DecidedImage
+    from eufcc_cli.core.tagging.decided_images import DecidedImage
 
 FORMATS = ("csv", "webannotation", "sidecar")
 
@@ -42,7 +42,7 @@ def write_decided(
     root: Root,
 ) -> None:
     """Write the accepted and added tags of a decisions file; of all its images, or of those named."""
-    from eufcc_cli.core.tagging.decided import decided_images, tag_places
+    from eufcc_cli.core.tagging.decided_images import decided_images, tag_places
     from eufcc_cli.core.tagging.inputs import Input, listed
     from eufcc_cli.core.tagging.own_table import open_catalogue
     from eufcc_cli.core.taxonomy.decisions import read_decisions

@@ -15,7 +15,7 @@ from eufcc_cli.core.files import Root
 from eufcc_cli.core.tagging.review import ordering
 from eufcc_cli.core.tagging.review.opening import open_review
 from eufcc_cli.core.tagging.review.ordering import Filter
-from eufcc_cli.core.tagging.review.state import Review
+from eufcc_cli.core.tagging.review.review_state import Review
 from tests.core.tagging.review.conftest import line, suggestion, write_lines
 
 COLUMNS = 7

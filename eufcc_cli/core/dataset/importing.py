@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from eufcc_cli.core.dataset.cells import single_facets
+from eufcc_cli.core.dataset.cell_terms import single_facets
 from eufcc_cli.core.dataset.division import Report, Shares
 from eufcc_cli.core.dataset.export_records import Records, read_records
 from eufcc_cli.core.dataset.photo_ledger import (

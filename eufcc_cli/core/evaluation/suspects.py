@@ -15,7 +15,7 @@ from eufcc_cli.core.evaluation.eval_split import TestSplit, read_split
 from eufcc_cli.core.evaluation.scoring import ModelScorer
 from eufcc_cli.core.files import Root, write_text
 from eufcc_cli.core.metrics.calibration import Calibration, Coherence
-from eufcc_cli.core.metrics.suspects import doubtful_tags
+from eufcc_cli.core.metrics.confident_learning import doubtful_tags
 from eufcc_cli.core.model.tagging_model import TaggingModel
 from eufcc_cli.core.progress import SILENT, Progress
 from eufcc_cli.core.taxonomy.annotations import facet_column

@@ -18,8 +18,8 @@ import torch
 
 from eufcc_cli.core.errors import EufccError, ModelError
 from eufcc_cli.core.files import Root, atomic_open, sha256, write_text
-from eufcc_cli.core.model.engine import backbone_digest
 from eufcc_cli.core.model.network import Network
+from eufcc_cli.core.model.openvino_engine import backbone_digest
 from eufcc_cli.core.model.preprocessing import Preprocessing
 
 log = logging.getLogger("eufcc")

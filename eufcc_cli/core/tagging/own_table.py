@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from eufcc_cli.core.dataset.cells import separators_of, single_facets
+from eufcc_cli.core.dataset.cell_terms import separators_of, single_facets
 from eufcc_cli.core.dataset.columns import complete
 from eufcc_cli.core.dataset.export_file import kind_of, read_export
 from eufcc_cli.core.dataset.importing import Annotated, annotate, image_rows, image_table, photographs_of

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from eufcc_cli.core.dataset.cells import joint_of
+from eufcc_cli.core.dataset.cell_terms import joint_of
 from eufcc_cli.core.dataset.export_file import write_export
 from eufcc_cli.core.dataset.readers.export import Dialect, text_frame, unique_names
 from eufcc_cli.core.errors import DataError

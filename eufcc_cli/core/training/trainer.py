@@ -30,7 +30,7 @@ from eufcc_cli.core.training.costs import Costs, part_that_fits, refuse_short_bu
 from eufcc_cli.core.training.data import Split, Squares, epoch_order, rarity_weights
 from eufcc_cli.core.training.interruption import Interruption
 from eufcc_cli.core.training.optimizer import create_optimizer, schedule, set_learning_rate
-from eufcc_cli.core.training.state import load_state, save_state
+from eufcc_cli.core.training.saved_state import load_state, save_state
 from eufcc_cli.core.training.validation import Validation
 
 log = logging.getLogger("eufcc")

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.tagging.review.catalogued import add_catalogue, reviewed_trees
-from eufcc_cli.core.tagging.review.pictures import Pictures
+from eufcc_cli.core.tagging.review.review_state import Review
 from eufcc_cli.core.tagging.review.server import ReviewServer
-from eufcc_cli.core.tagging.review.state import Review
 from eufcc_cli.core.tagging.review.suggestions import read_suggestions
+from eufcc_cli.core.tagging.review.thumbnails import Pictures
 from eufcc_cli.core.taxonomy.decisions import DecisionsFile, decisions_path
 from eufcc_cli.core.taxonomy.names import names_of
 

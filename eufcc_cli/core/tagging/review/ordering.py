@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from eufcc_cli.core.errors import DataError
-from eufcc_cli.core.tagging.review.state import Review
+from eufcc_cli.core.tagging.review.review_state import Review
 from eufcc_cli.core.taxonomy.annotations import FACETS
 
 SORTS = ("probability", "uncertainty")

@@ -21,8 +21,8 @@ from eufcc_cli.core.errors import DataError, EufccError, ImageError
 from eufcc_cli.core.tagging.review import ordering
 from eufcc_cli.core.tagging.review.guard import Guard
 from eufcc_cli.core.tagging.review.ordering import Filter
-from eufcc_cli.core.tagging.review.pictures import LARGE, THUMBNAIL, Pictures, placeholder
-from eufcc_cli.core.tagging.review.state import VERDICT_OF, Review
+from eufcc_cli.core.tagging.review.review_state import VERDICT_OF, Review
+from eufcc_cli.core.tagging.review.thumbnails import LARGE, THUMBNAIL, Pictures, placeholder
 from eufcc_cli.core.tagging.review.vocabulary_search import VocabularySearch
 from eufcc_cli.core.taxonomy.names import Names
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from eufcc_cli import __version__
 from eufcc_cli.core.errors import ImageError
-from eufcc_cli.core.tagging.decided import DecidedImage, DecidedTag
+from eufcc_cli.core.tagging.decided_images import DecidedImage, DecidedTag
 from eufcc_cli.core.tagging.inputs import Input
 from eufcc_cli.core.tagging.selection import Suggestion
 from eufcc_cli.core.tagging.writers.lines import PATH_SEPARATOR, csv_rows

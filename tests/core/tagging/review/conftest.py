@@ -11,7 +11,7 @@ from PIL import Image
 
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.tagging.review.opening import open_review
-from eufcc_cli.core.tagging.review.state import Review
+from eufcc_cli.core.tagging.review.review_state import Review
 
 METAL, ALLOY, BRONZE = ["metal"], ["metal", "copper alloy"], ["metal", "copper alloy", "bronze"]
 SILK, VASE = ["textile", "silk"], ["vessel", "vase"]

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from eufcc_cli.core.files import Root
-from eufcc_cli.core.tagging.review.state import Review
+from eufcc_cli.core.tagging.review.review_state import Review
 from eufcc_cli.core.taxonomy.decisions import read_decisions
 from tests.core.report.chromium import BINARY
 from tests.core.tagging.review.conftest import (

@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 
 from eufcc_cli.core.files import Root
-from eufcc_cli.core.tagging.review.pictures import Pictures, encode, placeholder
-from eufcc_cli.core.tagging.review.state import Review
+from eufcc_cli.core.tagging.review.review_state import Review
+from eufcc_cli.core.tagging.review.thumbnails import Pictures, encode, placeholder
 from tests.core.tagging.review.conftest import (
     METAL,
     line,

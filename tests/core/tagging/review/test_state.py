@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from eufcc_cli.core.errors import DataError
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.tagging.review.opening import open_review
-from eufcc_cli.core.tagging.review.state import VERDICT_OF, Review
+from eufcc_cli.core.tagging.review.review_state import VERDICT_OF, Review
 from eufcc_cli.core.taxonomy.decisions import Decision, DecisionsFile, read_decisions
 from tests.core.tagging.review.conftest import BRONZE, METAL, line, make_suggestions, suggestion, write_lines
 

@@ -9,7 +9,7 @@ import pytest
 from defusedxml.ElementTree import parse
 
 from eufcc_cli.core.errors import ImageError
-from eufcc_cli.core.tagging.decided import DecidedImage, decided_images, tag_places
+from eufcc_cli.core.tagging.decided_images import DecidedImage, decided_images, tag_places
 from eufcc_cli.core.tagging.inputs import Input
 from eufcc_cli.core.tagging.writers.decided_tags import (
     DecidedAnnotations,

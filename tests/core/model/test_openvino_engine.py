@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from eufcc_cli.core.model.engine import open_engine
 from eufcc_cli.core.model.methods import METHODS
 from eufcc_cli.core.model.network import Network, create_backbone
+from eufcc_cli.core.model.openvino_engine import open_engine
 from eufcc_cli.core.model.preprocessing import Preprocessing, as_images
 from eufcc_cli.core.model.tagging_model import TaggingModel
 from eufcc_cli.core.taxonomy.vocabulary import FacetVocabulary, Vocabulary

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from eufcc_cli.core.metrics.suspects import FEWEST, doubtful_tags
+from eufcc_cli.core.metrics.confident_learning import FEWEST, doubtful_tags
 
 
 def noisy(seed: int, images: int = 400, tags: int = 8, noise: float = 0.05):
