@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
-from eufcc_cli.core.demo import costume, curios, household, pictures
+from eufcc_cli.core.demo import costume, curios, household, pictorial_works
 
 Path = tuple[str, ...]
 
@@ -45,7 +45,7 @@ def _paths(text: str) -> tuple[Path, ...]:
 
 def _kind(name: str, said: dict[str, Any]) -> Kind:
     drawing = name.replace(" ", "_")
-    room = next(room for room in (household, costume, curios, pictures) if hasattr(room, drawing))
+    room = next(room for room in (household, costume, curios, pictorial_works) if hasattr(room, drawing))
     slots = tuple(tuple(materials.split()) for materials in said["parts"])
     return Kind(
         _paths(said["path"]),

@@ -14,7 +14,7 @@ from eufcc_cli.core.errors import DataError, ModelError
 from eufcc_cli.core.evaluation.eval_split import Scores, Source, TestSplit
 from eufcc_cli.core.metrics.belief import Right, right_above
 from eufcc_cli.core.metrics.calibration import Calibration, Coherence, FacetCalibration
-from eufcc_cli.core.metrics.decided_tags import (
+from eufcc_cli.core.metrics.decided import (
     average_precisions,
     decisions_in_parts,
     micro_average_precision,

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, f1_score
 from torchmetrics.functional.classification import binary_calibration_error
 
-from eufcc_cli.core.metrics.decided_tags import (
+from eufcc_cli.core.metrics.decided import (
     average_precisions,
     decisions,
     decisions_in_parts,
