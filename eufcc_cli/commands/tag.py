@@ -243,7 +243,8 @@ def tag(
         str | None,
         typer.Option(
             metavar="CODE",
-            help="The language of the tags' names (ca, en, …), for webannotation.",
+            help="Show tags by their names in this language: en, es, fr, de, or one of labels/names.csv.",
+            show_default="the tags themselves",
             rich_help_panel=_OUTPUT,
         ),
     ] = None,
@@ -346,7 +347,8 @@ def tag(
         from eufcc_cli.core.model.batching import STEADY
 
     total = None if named is None else named + (len(catalogue) if catalogue else 0)
-    tagger = _tagger(model, choice, ModelLoader(root, device, precision, weights, texts), compile_)
+    load = ModelLoader(root, device, precision, weights, texts)
+    tagger = _tagger(model, choice, load, language, compile_)
     done = Tally(catalogued)
     with ExitStack() as stack:
         fetcher = stack.enter_context(Fetcher(Politeness(allow_private_hosts=allow_private_hosts)))
@@ -386,7 +388,9 @@ def tag(
         raise typer.Exit(SOME_FAILED)
 
 
-def _tagger(names: list[str] | None, choice: "Choice", load: ModelLoader, compiled: bool) -> "Tagger":
+def _tagger(
+    names: list[str] | None, choice: "Choice", load: ModelLoader, language: str | None, compiled: bool
+) -> "Tagger":
     with importing():
         from eufcc_cli.core.model.checkpoint import newest_run
         from eufcc_cli.core.tagging.tagger import Tagger, compile_network
@@ -398,7 +402,7 @@ def _tagger(names: list[str] | None, choice: "Choice", load: ModelLoader, compil
         models = [load(newest)]
     else:
         models = [_untrained(load)]
-    tagger = Tagger(models, choice, load.root)
+    tagger = Tagger(models, choice, load.root, language)
     load.refuse_unused()
     if compiled:
         for model in tagger.models:

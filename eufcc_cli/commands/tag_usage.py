@@ -54,8 +54,6 @@ def check_usage(options: dict[str, Any], arguments: list[str], form: str) -> Non
         problem = "--accept writes a whole table: leave --skip-existing out"
     elif options["skip_existing"] and options["output"] is None and form != "sidecar":
         problem = "--skip-existing needs --output FILE, or --format sidecar"
-    elif options["language"] is not None and form != "webannotation":
-        problem = "--language is for --format webannotation"
     elif options["language"] is not None and not _LANGUAGE.fullmatch(options["language"]):
         problem = f"--language {options['language']}: not a language tag like en or pt-BR"
     elif options["output"] and options["table"] and _is_same(options["output"], options["table"]):

@@ -172,7 +172,6 @@ def test_usage_mistakes_end_with_2_before_any_work(here: Callable[..., tuple[int
         (("a.jpg", "--fill"), "--table"),
         (("a.jpg", "--skip-existing"), "--output"),
         (("a.jpg", "--batch-size", "many"), "many"),
-        (("a.jpg", "--language", "ca"), "webannotation"),
         (("a.jpg", "-o", "tags.tsv"), "--format"),
         (("--table", "a.csv", "--accept", "0.5", "--threshold", "0.2"), "--threshold"),
         (("--table", "a.csv", "--accept", "0.5", "-o", "b.csv", "--skip-existing"), "--skip-existing"),

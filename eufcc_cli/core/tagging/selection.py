@@ -20,15 +20,22 @@ UNCALIBRATED = FacetCalibration(0, 1.0, 0.0, {}, np.empty((0, 2)))
 
 
 class Suggestion(NamedTuple):
-    """A tag for an image, with the names from the top down to it, and its probability.
+    """A tag for an image, with the tags from the top down to it, and its probability.
 
-    kind: in a catalogue, what the suggestion is to the record: `missing` or `more specific`.
+    kind: in a catalogue, what the suggestion is to the record: `missing` or `more specific`; names: the names
+    of the tags on the path in the language asked for, empty where none is.
     """
 
     tag: str
     path: tuple[str, ...]
     score: float
     kind: str | None = None
+    names: tuple[str, ...] = ()
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """What the tags on the path are called for a reader."""
+        return self.names or self.path
 
 
 @dataclass(frozen=True, kw_only=True)

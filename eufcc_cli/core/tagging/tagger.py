@@ -22,6 +22,7 @@ from eufcc_cli.core.tagging.inputs import Input
 from eufcc_cli.core.tagging.records import Contradiction, fill
 from eufcc_cli.core.tagging.selection import Choice, Chooser, Suggestion
 from eufcc_cli.core.taxonomy.concepts import Uris, read_uris
+from eufcc_cli.core.taxonomy.names import Names, names_of_paths
 
 Record = Mapping[str, str]
 """What is catalogued of an image: {facet: annotation}."""
@@ -43,10 +44,14 @@ class Tagger:
     Raises ModelError where the models do not score the same tags, or cannot give the coverage asked for.
     """
 
-    def __init__(self, models: Sequence[TaggingModel], choice: Choice, root: Root) -> None:
+    def __init__(
+        self, models: Sequence[TaggingModel], choice: Choice, root: Root, language: str | None = None
+    ) -> None:
+        """language: suggestions carry the names of their tags in it, those of the root and the glossary."""
         self.models = models
         self._root = root
         self.vocabulary = models[0].vocabulary
+        self._language = language
         calibration = _ensemble_calibration(models, root) if len(models) > 1 else calibration_of(models[0])
         self.calibration = calibration
         if choice.coverage is not None and calibration is None:
@@ -133,10 +138,27 @@ class Tagger:
                 continue
             scores = self._together([member.scores or {} for member in members])
             if record_of is None:
-                yield Result(item, self.chooser(scores))
+                yield Result(item, self._named(self.chooser(scores)))
             else:
                 filled = fill(self.chooser, record_of(item), scores)
-                yield Result(item, filled.tags, None, filled.contradictions)
+                yield Result(item, self._named(filled.tags), None, filled.contradictions)
+
+    @cached_property
+    def names(self) -> Names:
+        """The names of the vocabulary's tags, in every language that they have."""
+        facets = self.vocabulary.facets.items()
+        paths = {facet: [tags.path(i) for i in range(len(tags))] for facet, tags in facets}
+        return names_of_paths(self._root, paths)
+
+    def _named(self, found: dict[str, list[Suggestion]]) -> dict[str, list[Suggestion]]:
+        """The suggestions with their names in the language asked for."""
+        if self._language is None:
+            return found
+        named = {}
+        for facet, tags in found.items():
+            shown = self.names.shown(facet, self._language)
+            named[facet] = [tag._replace(names=tuple(map(shown, tag.path))) for tag in tags]
+        return named
 
     def _together(self, members: Sequence[Mapping[str, np.ndarray]]) -> Mapping[str, np.ndarray]:
         """The log-scores of one image, from those of each member.

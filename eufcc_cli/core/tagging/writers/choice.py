@@ -22,9 +22,9 @@ def make_writer(
     if form in ("table", "tree"):
         return Plain(form)
     if form == "csv":
-        return Csv(kinds=fills)
+        return Csv(ids=catalogue is not None, kinds=fills, names=language is not None)
     if form == "webannotation":
-        return WebAnnotations(tagger.name, tagger.digest, date, tagger.uris, language)
+        return WebAnnotations(tagger.name, tagger.digest, date, tagger.uris, language, tagger.names)
     if form == "additions" and catalogue is not None:
         return Additions(catalogue.frame, list(tagger.chooser.facets), tagger.name)
     return (Json if form == "json" else JsonLines)(tagger.name, tagger.digest)

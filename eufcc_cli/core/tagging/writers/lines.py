@@ -46,6 +46,8 @@ def _tag(suggestion: Suggestion) -> dict[str, Any]:
     }
     if suggestion.kind is not None:
         content["kind"] = suggestion.kind
+    if suggestion.names:
+        content["names"] = suggestion.names
     return content
 
 
@@ -74,8 +76,10 @@ def from_json(content: dict[str, Any]) -> Result:
     return Result(item, tags, content.get("error"), contradictions)
 
 
-def _suggestion(tag: str, path: list[str], score: float, kind: str | None = None) -> Suggestion:
-    return Suggestion(tag, tuple(path), score, kind)
+def _suggestion(
+    tag: str, path: list[str], score: float, kind: str | None = None, names: Sequence[str] = ()
+) -> Suggestion:
+    return Suggestion(tag, tuple(path), score, kind, tuple(names))
 
 
 class JsonLines(Writer):
@@ -127,33 +131,42 @@ class Json(JsonLines):
 class Csv(Writer):
     """One row for each suggestion; an image without any, or with an error, has one row."""
 
-    def __init__(self, *, kinds: bool = False) -> None:
-        columns = ["image", "facet", "tag", "path", "score", "error"]
-        self._kinds = kinds
-        self.columns = [*columns, "kind"] if kinds else columns
+    def __init__(self, *, ids: bool = False, kinds: bool = False, names: bool = False) -> None:
+        """ids: the images come from a table; kinds, names: suggestions have a kind, or names."""
+        self.columns = [
+            *(["id"] if ids else []),
+            *("image", "facet", "tag", "path", "score", "error"),
+            *(["kind"] if kinds else []),
+            *(["name"] if names else []),
+        ]
         self.head = csv_rows([self.columns])
 
     def text(self, result: Result) -> str:
-        name = result.input.name
-        rows = [self._row(name, facet, tag, tag.kind) for facet, tags in result.tags.items() for tag in tags]
+        rows = [self._cells(facet, tag) for facet, tags in result.tags.items() for tag in tags]
         for facet, found in result.contradictions.items():
             rows += [
-                self._row(name, facet, Suggestion(c.tag, c.path, c.score), f"contradicted by {c.instead.tag}")
+                self._cells(facet, Suggestion(c.tag, c.path, c.score, f"contradicted by {c.instead.tag}"))
                 for c in found
             ]
-        empty: list[object] = [name, "", "", "", "", result.error or ""]
-        return csv_rows(rows or [[*empty, ""] if self._kinds else empty])
+        image = {"id": result.input.id or "", "image": result.input.name, "error": result.error or ""}
+        return csv_rows([{**image, **row}.get(column, "") for column in self.columns] for row in rows or [{}])
 
-    def _row(self, name: str, facet: str, tag: Suggestion, kind: str | None) -> list[object]:
-        row: list[object] = [name, facet, tag.tag, PATH_SEPARATOR.join(tag.path), tag.score, ""]
-        return [*row, kind] if self._kinds else row
+    def _cells(self, facet: str, tag: Suggestion) -> dict[str, object]:
+        return {
+            "facet": facet,
+            "tag": tag.tag,
+            "path": PATH_SEPARATOR.join(tag.path),
+            "score": tag.score,
+            "kind": tag.kind or "",
+            "name": tag.shown[-1],
+        }
 
     def existing(self, path: Path) -> set[str]:
         with path.open(encoding="utf-8", newline="") as file:
             reader = csv.reader(file)
             if (found := next(reader, [])) != self.columns:
                 raise other_format(path, "the CSV that `tag` writes", f"its columns are {', '.join(found)}")
-            return {row[0] for row in reader}
+            return {row[self.columns.index("image")] for row in reader}
 
 
 def csv_rows(rows: Iterable[Sequence[object]]) -> str:

@@ -90,13 +90,13 @@ def _crumbs(tag: Suggestion, tags: Sequence[Suggestion]) -> Text:
     """The way down to a tag; an ancestor that is clearly surer than the tag tells how sure."""
     scores = {other.path: other.score for other in tags}
     text = Text()
-    for depth, name in enumerate(tag.path[:-1], start=1):
+    for depth, name in enumerate(tag.shown[:-1], start=1):
         text.append(name, "dim")
         score = scores.get(tag.path[:depth])
         if score is not None and percent(score) != percent(tag.score):
             text.append(f" {percent(score).replace(' ', '')}", "dim italic")
         text.append(_CRUMB, "dim")
-    text.append(tag.tag, "bold")
+    text.append(tag.shown[-1], "bold")
     if tag.kind:
         text.append(f"  {tag.kind}", "dim italic")
     return text
@@ -129,7 +129,7 @@ def tree(result: Result) -> Tree:
             for depth in range(1, len(tag.path) + 1):
                 path = tag.path[:depth]
                 if path not in nodes:
-                    nodes[path] = nodes[path[:-1]].add(_leaf(path[-1], scores.get(path)))
+                    nodes[path] = nodes[path[:-1]].add(_leaf(tag.shown[depth - 1], scores.get(path)))
         for found in result.contradictions.get(facet, ()):
             branch.add(_doubt(found))
         if not branch.children:

@@ -11,6 +11,7 @@ from eufcc_cli.core.tagging.tagger import Result
 from eufcc_cli.core.tagging.writers.lines import PATH_SEPARATOR, JsonLines
 from eufcc_cli.core.taxonomy.concepts import Uris
 from eufcc_cli.core.taxonomy.iris import as_iri
+from eufcc_cli.core.taxonomy.names import Names
 
 CONTEXT = "http://www.w3.org/ns/anno.jsonld"
 
@@ -28,12 +29,15 @@ class WebAnnotations(JsonLines):
     tail = "\n]}\n"
     tells_all = False
 
-    def __init__(self, model: str, digest: str, date: str, uris: Uris, language: str | None) -> None:
+    def __init__(
+        self, model: str, digest: str, date: str, uris: Uris, language: str | None, names: Names = Names()
+    ) -> None:
         super().__init__(model)
         self._digest: str = digest
         self._date = date
         self._uris = uris
         self._language = language
+        self._names = names
         page = urn(digest, date)
         self.head = f'{{"@context": "{CONTEXT}", "id": "{page}", "type": "AnnotationPage", "items": [\n'
 
@@ -68,12 +72,15 @@ class WebAnnotations(JsonLines):
         }
 
     def _body(self, facet: str, tag: Suggestion) -> dict[str, Any]:
-        where = {"purpose": "tagging", "rdfs:label": PATH_SEPARATOR.join((facet, *tag.path))}
+        where = {"purpose": "tagging", "rdfs:label": PATH_SEPARATOR.join((facet, *tag.shown))}
         uri = self._uris.get(facet, {}).get(tag.tag)
         if uri is not None:
             return {"type": "SpecificResource", "source": uri, **where}
-        language = {"language": self._language} if self._language else {}
-        return {"type": "TextualBody", "value": tag.tag, **language, "format": "text/plain", **where}
+        known = dict(reversed([*self._names.every(facet, tag.tag)]))
+        # A tag that has names, but none in the language asked for, is a word of another one.
+        named = self._language and (self._language in known or not known)
+        language = {"language": self._language} if named else {}
+        return {"type": "TextualBody", "value": tag.shown[-1], **language, "format": "text/plain", **where}
 
     def key(self, item: Input) -> str:
         return as_iri(item.iri)

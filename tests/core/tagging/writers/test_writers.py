@@ -5,6 +5,7 @@ import io
 import json
 import re
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -25,6 +26,7 @@ from eufcc_cli.core.tagging.writers.sidecar import creator, is_ours, sidecar_pat
 from eufcc_cli.core.tagging.writers.table_columns import Additions
 from eufcc_cli.core.tagging.writers.web_annotations import WebAnnotations
 from eufcc_cli.core.tagging.writers.writer import Writer
+from eufcc_cli.core.taxonomy.names import Names
 
 DIGEST = "ab" * 32
 DATE = "2026-05-04T12:00:00Z"
@@ -386,3 +388,26 @@ def test_bars_and_percentages_are_never_out_of_range(score: float) -> None:
 def test_forms_for_reading_cannot_be_continued(tmp_path: Path) -> None:
     with pytest.raises(EufccError, match="`skip_existing`"):
         Plain("table").existing(tmp_path / "x.txt")
+
+
+def test_names_in_another_language_stand_beside_the_tags() -> None:
+    wood = Suggestion("fusta", ("material vegetal", "fusta"), 0.5, names=("plant material", "wood"))
+    named = replace(GOOD, tags={"materials": [wood]})
+    (row,) = csv.DictReader(io.StringIO(whole(Csv(names=True), [named])))
+    assert (row["tag"], row["path"], row["name"]) == ("fusta", "material vegetal | fusta", "wood")
+    (line,) = map(json.loads, whole(JsonLines("demo"), [named]).splitlines())
+    assert line["tags"]["materials"][0]["names"] == ["plant material", "wood"]
+    assert "plant material › wood" in whole(Plain("table"), [named])
+    assert "wood" in whole(Plain("tree"), [named])
+    names = Names({"materials": {"fusta": {"en": ["wood"], "ca": ["fusta"]}}})
+    page = json.loads(whole(WebAnnotations("demo", DIGEST, DATE, {}, "en", names), [named]))
+    assert (page["items"][0]["body"]["value"], page["items"][0]["body"]["language"]) == ("wood", "en")
+    other = replace(GOOD, tags={"materials": [wood._replace(names=())]})
+    page = json.loads(whole(WebAnnotations("demo", DIGEST, DATE, {}, "fr", names), [other]))
+    assert "language" not in page["items"][0]["body"]
+
+
+def test_rows_of_a_table_begin_with_their_id() -> None:
+    found = replace(GOOD, input=replace(GOOD.input, id="1913.5"))
+    first, *_ = csv.DictReader(io.StringIO(whole(Csv(ids=True), [found])))
+    assert list(first)[:2] == ["id", "image"] and first["id"] == "1913.5"
