@@ -580,7 +580,7 @@ def test_a_table_alone_tags_its_images(
     _, out, _ = here("--table", path, "--format", "csv")
     rows = list(csv.DictReader(io.StringIO(out)))
     assert len({row["image"] for row in rows}) == len(frame)
-    assert rows[0].keys() == {"image", "facet", "tag", "path", "score", "error"}
+    assert rows[0].keys() == {"id", "image", "facet", "tag", "path", "score", "error"}
 
 
 def test_accepting_keeps_the_columns_of_a_parquet_table(
