@@ -278,7 +278,7 @@ def tag(
 
     \b
     eufcc tag photo.jpg              what the newest model sees in it
-    eufcc tag scans/ -o tags.jsonl   a folder; broken off, give it again
+    eufcc tag scans/ -o tags.jsonl   a folder; interrupted, run it again to resume
     find . -name '*.tif' | eufcc tag - --format csv
     """
     from eufcc_cli.core.download.prefetch import Fetcher, Picture

@@ -11,7 +11,7 @@ from scipy.sparse.csgraph import connected_components
 
 from eufcc_cli.core.dataset.split_memory import RECORD, SplitMemory
 from eufcc_cli.core.dataset.stratification import hold_out, stratify
-from eufcc_cli.core.download.candidates import ladder
+from eufcc_cli.core.download.candidates import candidate_urls
 from eufcc_cli.core.errors import CollectError
 from eufcc_cli.core.files import SPLITS
 from eufcc_cli.core.taxonomy.annotations import FACETS, IMAGE_URL, PROVIDER, facet_column, factorize, paths
@@ -188,7 +188,9 @@ def _groups(
     """
     addresses, texts = factorize(table[IMAGE_URL])
     # A thumbnail's address counts as that of the picture it was made from.
-    originals, _ = factorize(pd.Series([ladder(text, "original")[0].url for text in texts], dtype="str"))
+    originals, _ = factorize(
+        pd.Series([candidate_urls(text, "original")[0].url for text in texts], dtype="str")
+    )
     unit = originals[addresses]
     without = np.array([not text for text in texts], dtype=bool)[addresses]
     unit[without] = unit.max() + 1 + np.arange(without.sum())

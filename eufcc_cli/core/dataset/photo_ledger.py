@@ -9,7 +9,7 @@ from eufcc_cli.core.dataset.photos import Photograph
 from eufcc_cli.core.download.image_files import ImageFiles, Moved
 from eufcc_cli.core.download.ledger import OK, Entry, Ledger, LedgerReader, recorded_file
 from eufcc_cli.core.download.origins import FOUND
-from eufcc_cli.core.download.store import Rejected, Stored, Storing, adopt, describe
+from eufcc_cli.core.download.store import Rejected, Stored, Storing, describe, verify_existing
 from eufcc_cli.core.errors import DataError
 from eufcc_cli.core.files import Root, is_text
 from eufcc_cli.core.progress import SILENT, Progress
@@ -114,9 +114,9 @@ def record_photographs(
         for photograph in photographs:
             result: Stored | Rejected | None = checked.good.get(photograph.id)
             if copy and isinstance(result, Stored) and Path(result.path).is_absolute():
-                result = adopt(photograph.id, photograph.file, how)
+                result = verify_existing(photograph.id, photograph.file, how)
             if isinstance(result, Stored):
-                entry = Entry(photograph.id, OK, rung=FOUND, source_sha256=result.sha256)
+                entry = Entry(photograph.id, OK, candidate=FOUND, source_sha256=result.sha256)
                 same = before.get(photograph.id)
                 if not (
                     same and same.status == OK and (same.path, same.sha256) == (result.path, result.sha256)
@@ -125,7 +125,7 @@ def record_photographs(
             else:
                 status = result.status if result else checked.statuses[photograph.id]
                 reason = result.reason if result else checked.bad[photograph.id]
-                ledger.record(Entry(photograph.id, status, rung=FOUND, reason=reason))
+                ledger.record(Entry(photograph.id, status, candidate=FOUND, reason=reason))
             ledger.commit_if_due()
             task.advance()
 

@@ -8,36 +8,36 @@ from urllib.parse import parse_qsl, quote
 _AUTHORITY = re.compile(r"[/?#\\]")  # what ends it
 
 
-class Rung(NamedTuple):
+class Candidate(NamedTuple):
     """One address of an image: `v3`, `v2` (Europeana's thumbnails), `original` or `url` (any other)."""
 
     name: str
     url: str
 
 
-def ladder(url: str, size: str = "400") -> list[Rung]:
-    """What to try for an image's URL. A Europeana thumbnail has several rungs, any other URL is its own.
+def candidate_urls(url: str, size: str = "400") -> list[Candidate]:
+    """What to try for an image's URL. A Europeana thumbnail has several candidates, any other URL is its own.
 
     Sizes 400 and 200: v3 answers an honest 404 where v2 sends an icon, so it comes first. `original`: the
     provider's own file, then the thumbnail.
 
-    >>> for rung in ladder("https://api.europeana.eu/thumbnail/v2/url.json?uri=https%3A%2F%2Fa.org%2F1&type=IMAGE"):
-    ...     print(*rung)
+    >>> for candidate in candidate_urls("https://api.europeana.eu/thumbnail/v2/url.json?uri=https%3A%2F%2Fa.org%2F1&type=IMAGE"):
+    ...     print(*candidate)
     v3 https://api.europeana.eu/thumbnail/v3/400/2200656d123f26ef67474af1df44f31e.jpg
     v2 https://api.europeana.eu/thumbnail/v2/url.json?uri=https%3A%2F%2Fa.org%2F1&type=IMAGE
-    >>> ladder("https://a.org/1.jpg")
-    [Rung(name='url', url='https://a.org/1.jpg')]
+    >>> candidate_urls("https://a.org/1.jpg")
+    [Candidate(name='url', url='https://a.org/1.jpg')]
     """
     wrapped = _wrapped(url)
     if wrapped is None:
-        return [Rung("url", url)]
+        return [Candidate("url", url)]
     base, original, kind = wrapped
     if size == "original":
-        return [Rung("original", original), Rung("v2", _v2(base, original, kind, "400"))]
+        return [Candidate("original", original), Candidate("v2", _v2(base, original, kind, "400"))]
     digest = hashlib.md5(original.encode(), usedforsecurity=False).hexdigest()
     return [
-        Rung("v3", f"{base}/thumbnail/v3/{size}/{digest}.jpg"),
-        Rung("v2", _v2(base, original, kind, size)),
+        Candidate("v3", f"{base}/thumbnail/v3/{size}/{digest}.jpg"),
+        Candidate("v2", _v2(base, original, kind, size)),
     ]
 
 
@@ -59,9 +59,9 @@ _ICON = "9b81b5fee241cee7aba478d1cd20715c1ae2601bcfca8c09e327731dfddf9bf5"
 _OTHER_ICONS = ("6b51e5cd", "71de9d34", "b06d7fd3", "61aee462")  # sound, text, video and 3D, as far as known
 
 
-def is_icon(sha256: str, rung: str) -> bool:
+def is_icon(sha256: str, candidate: str) -> bool:
     """True for the icons that Europeana's v2 sends, with status 200, where it has no picture."""
-    return sha256 == _ICON or (rung == "v2" and sha256.startswith(_OTHER_ICONS))
+    return sha256 == _ICON or (candidate == "v2" and sha256.startswith(_OTHER_ICONS))
 
 
 def host_of(url: str) -> str:

@@ -1,7 +1,8 @@
 """From URL to verified file, for hundreds of thousands of images: politely, fast, and losing none.
 
 One event loop asks the hosts, each with a queue and turns of its own; worker processes verify, resize and
-write; the ledger learns how each image ended. Several rungs may be tried for an image, several times each.
+write; the ledger records how each image ended. Several candidates may be tried for an image, several times
+each.
 """
 
 import asyncio
@@ -16,7 +17,7 @@ import pandas as pd
 
 from eufcc_cli.core.download import origins
 from eufcc_cli.core.download.backlog import Found
-from eufcc_cli.core.download.candidates import host_of, is_icon, ladder
+from eufcc_cli.core.download.candidates import candidate_urls, host_of, is_icon
 from eufcc_cli.core.download.jobs import Job, Queue
 from eufcc_cli.core.download.ledger import (
     OK,
@@ -34,8 +35,8 @@ from eufcc_cli.core.download.store import (
     Rejected,
     Stored,
     Storing,
-    adopt_all,
     store,
+    verify_existing_files,
 )
 from eufcc_cli.core.download.workers import CrashError, Workers
 from eufcc_cli.core.errors import DataError
@@ -108,8 +109,8 @@ class _Download:
             async with Workers(self._options.decoders) as self._workers:
                 self._placeholders = self._known_placeholders(set(pending["id"]))
                 if found:
-                    adopted = await self._adopt(found, progress)
-                    pending = pending[~pending["id"].isin(adopted)]
+                    recorded = await self._record_existing(found, progress)
+                    pending = pending[~pending["id"].isin(recorded)]
                 if len(pending):
                     with progress.task("Downloading", len(pending)) as self._task:
                         await self._fetch(pending)
@@ -134,25 +135,27 @@ class _Download:
             if digest not in again or self._ledger.sent_for_many(digest, self._options.placeholder_threshold)
         }
 
-    async def _adopt(self, found: Sequence[Found], progress: Progress) -> set[str]:
+    async def _record_existing(self, found: Sequence[Found], progress: Progress) -> set[str]:
         """Verify files that are there already; those that are sound need no download."""
-        adopted: set[str] = set()
+        recorded: set[str] = set()
         urls = {image_id: url for image_id, _, url in found}
         files = [(image_id, file) for image_id, file, _ in found]
         resized = self._options.resize is not None  # perhaps: then the bytes as they came are not known
         noted = origins.read(self._folder / INCOMING)
         with progress.task("Checking images", len(found)) as task:
             how = replace(self._how, placeholders=list(self._placeholders))
-            checked = self._workers.each(adopt_all, files, how, crashed=CRASHED)
+            checked = self._workers.each(verify_existing_files, files, how, crashed=CRASHED)
             async for (image_id, file), result in checked:
                 if isinstance(result, Stored):
-                    adopted.add(image_id)
+                    recorded.add(image_id)
                     source = None if resized else result.sha256
                     origin = noted.get(image_id)
-                    ours = origin is not None and origin.rung != FOUND
+                    ours = origin is not None and origin.candidate != FOUND
                     if origin is None or not ours or not (resized or origin.source_sha256 == source):
                         origin = Origin(image_id, FOUND, urls[image_id], source)
-                    entry = Entry(image_id, OK, origin.url, origin.rung, source_sha256=origin.source_sha256)
+                    entry = Entry(
+                        image_id, OK, origin.url, origin.candidate, source_sha256=origin.source_sha256
+                    )
                     self._ledger.record(replace(entry, **vars(result)))
                 else:
                     log.warning("%s is not used: %s", file, result.reason)
@@ -160,7 +163,7 @@ class _Download:
                         self._rejected[image_id] = file
                 self._ledger.commit_if_due()
                 task.advance()
-        return adopted
+        return recorded
 
     async def _fetch(self, pending: pd.DataFrame) -> None:
         self._ids, self._urls = pending["id"].array, pending["url"].array
@@ -168,7 +171,7 @@ class _Download:
         self._all_ended = asyncio.Event()
         self._under_way = asyncio.Semaphore(self._options.workers)
         for row, url in enumerate(self._urls):
-            self._queue(host_of(ladder(url, self._options.size)[0].url)).rows.append(row)
+            self._queue(host_of(candidate_urls(url, self._options.size)[0].url)).rows.append(row)
         self._client = Client(self._options.politeness)
         async with self._client, asyncio.TaskGroup() as self._group:
             self._group.create_task(self._commit_until_all_ended())
@@ -200,12 +203,12 @@ class _Download:
         queue.served = False
 
     def _begin(self, row: int) -> Job:
-        return Job(row, self._ids[row], ladder(self._urls[row], self._options.size))
+        return Job(row, self._ids[row], candidate_urls(self._urls[row], self._options.size))
 
     async def _turn(self, job: Job) -> Host:
         """The job's host, when it may be asked."""
         if job.address is None:
-            url = job.rungs[job.rung].url
+            url = job.candidates[job.candidate].url
             if not url:
                 raise FetchError("missing", "the table gives no address")
             try:
@@ -241,9 +244,9 @@ class _Download:
                 job.tried -= 1
                 self._come_back(job)
                 return
-            if error.again and job.tried == 1:
+            if error.retryable and job.tried == 1:
                 host.failed(began, error)
-            if error.again and host.gone is None and job.tried <= self._options.politeness.retries:
+            if error.retryable and host.unreachable is None and job.tried <= self._options.politeness.retries:
                 delay = self._client.retry_delay(error, job.tried)
                 log.debug("%s from %s: %s; again in %.1f s", job.id, host.name, error, delay)
                 self._come_back(job, delay)
@@ -270,9 +273,9 @@ class _Download:
     async def _keep(self, job: Job, answer: Answer, body: Spool) -> None:
         """Let a worker verify and store a body; raises FetchError if it is no picture."""
         job.digest = body.sha256()
-        if job.digest in self._placeholders or is_icon(job.digest, job.rungs[job.rung].name):
+        if job.digest in self._placeholders or is_icon(job.digest, job.candidates[job.candidate].name):
             raise FetchError(NO_PICTURE.status, NO_PICTURE.reason, http=answer.status)
-        origin = Origin(job.id, *job.rungs[job.rung], job.digest)
+        origin = Origin(job.id, *job.candidates[job.candidate], job.digest)
         try:
             result = await self._workers.run(store, body.content(), origin, self._how)
         except CrashError:
@@ -288,10 +291,10 @@ class _Download:
         self._ended()
 
     def _rung_ended(self, job: Job, error: FetchError) -> None:
-        """A rung gave no picture: try the next, or let this be the image's end."""
+        """A candidate gave no picture: try the next, or let this be the image's end."""
         if error.status in TEMPORARY:
             job.temporary = error
-        if job.climb():
+        if job.next_candidate():
             self._come_back(job)
             return
         # What may pass decides: with it, the image may still be had another day.
@@ -320,17 +323,17 @@ class _Download:
                     self._unmask(digest)
 
     def _unmask(self, digest: str) -> None:
-        """A body that came for many URLs is a placeholder: undo what was kept of it, try the next rungs."""
+        """A body that came for many URLs is a placeholder: undo what was kept of it, try other candidates."""
         self._placeholders.add(digest)
         kept = list(self._ledger.entries("source_sha256 = ? AND status = ?", (digest, OK)))
         log.warning("one body came for %d URLs (%s, say): it counts as a placeholder", len(kept), kept[0].url)
         for entry in kept:
-            if entry.rung != FOUND:  # nothing is removed that was not fetched
+            if entry.candidate != FOUND:  # nothing is removed that was not fetched
                 (self._folder / str(entry.path)).unlink(missing_ok=True)
             for row in (self._ids == entry.id).nonzero()[0]:
-                rungs = ladder(self._urls[row], self._options.size)
-                at = [rung.name for rung in rungs].index(str(entry.rung))
-                job = Job(row, entry.id, rungs, at, attempts=entry.attempts, digest=digest)
+                candidates = candidate_urls(self._urls[row], self._options.size)
+                at = [candidate.name for candidate in candidates].index(str(entry.candidate))
+                job = Job(row, entry.id, candidates, at, attempts=entry.attempts, digest=digest)
                 if entry.reason is not None:
                     job.temporary = FetchError("server-error", entry.reason)
                 self._ended(-1)
@@ -338,6 +341,6 @@ class _Download:
                 break
             else:  # of an earlier run, or found
                 self._ledger.record(
-                    Entry(entry.id, PLACEHOLDER, entry.url, entry.rung, entry.http, _SAME_BODY,
+                    Entry(entry.id, PLACEHOLDER, entry.url, entry.candidate, entry.http, _SAME_BODY,
                           entry.attempts, source_sha256=digest)
                 )  # fmt: skip

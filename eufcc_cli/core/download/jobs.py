@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from eufcc_cli.core.download.candidates import Rung, host_of
+from eufcc_cli.core.download.candidates import Candidate, host_of
 from eufcc_cli.core.download.ledger import Entry
 from eufcc_cli.core.http.politeness import FetchError
 
@@ -19,34 +19,34 @@ _order = itertools.count()
 
 @dataclass(slots=True)
 class Job:
-    """An image under way: the rungs to try, and how it fared so far."""
+    """An image under way: the candidates to try, and how it fared so far."""
 
     row: int
     id: str
-    rungs: list[Rung]
-    rung: int = 0
-    address: httpx.URL | None = None  # of the rung, or where redirects led
+    candidates: list[Candidate]
+    candidate: int = 0
+    address: httpx.URL | None = None  # of the candidate, or where redirects led
     redirects: int = 0
     tried: int = 0  # requests for this address
     attempts: int = 0  # requests for this image
     restarted: bool = False  # because a kept connection had ended
-    temporary: FetchError | None = None  # how an earlier rung ended, if that may pass
-    digest: str | None = None  # of the rung's body
+    temporary: FetchError | None = None  # how an earlier candidate ended, if that may pass
+    digest: str | None = None  # of the candidate's body
 
     @property
     def host(self) -> str:
-        return host_of(str(self.address) if self.address is not None else self.rungs[self.rung].url)
+        return host_of(str(self.address) if self.address is not None else self.candidates[self.candidate].url)
 
-    def climb(self) -> bool:
-        """Go on with the next rung; False if this was the last."""
-        if self.rung + 1 == len(self.rungs):
+    def next_candidate(self) -> bool:
+        """Go on with the next candidate; False if this was the last."""
+        if self.candidate + 1 == len(self.candidates):
             return False
-        self.rung += 1
+        self.candidate += 1
         self.address, self.redirects, self.tried, self.digest = None, 0, 0, None
         return True
 
     def entry(self, status: str, http: int | None, reason: str | None = None) -> Entry:
-        name, url = self.rungs[self.rung]
+        name, url = self.candidates[self.candidate]
         return Entry(self.id, status, url, name, http, reason, self.attempts, source_sha256=self.digest)
 
 

@@ -33,7 +33,7 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS images (
     id TEXT PRIMARY KEY NOT NULL,
     status TEXT NOT NULL,
-    url TEXT, rung TEXT, http INTEGER, reason TEXT, attempts INTEGER NOT NULL DEFAULT 0,
+    url TEXT, candidate TEXT, http INTEGER, reason TEXT, attempts INTEGER NOT NULL DEFAULT 0,
     path TEXT, bytes INTEGER, width INTEGER, height INTEGER, format TEXT,
     sha256 TEXT, source_sha256 TEXT, look TEXT, time TEXT NOT NULL
 ) WITHOUT ROWID;
@@ -150,7 +150,7 @@ class Entry:
     id: str
     status: str
     url: str | None = None
-    rung: str | None = None
+    candidate: str | None = None
     http: int | None = None
     reason: str | None = None
     attempts: int = 0

@@ -8,16 +8,16 @@ from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
-FOUND = "found"  # the rung of a file that was there already
+FOUND = "found"  # the candidate of a file that was there already
 _ENDING = ".origins"
 
 
 @dataclass(frozen=True)
 class Origin:
-    """An image's id, the rung and address that gave its body, and the body's SHA-256."""
+    """An image's id, the candidate and address that gave its body, and the body's SHA-256."""
 
     id: str
-    rung: str
+    candidate: str
     url: str | None
     source_sha256: str | None
 

@@ -60,8 +60,8 @@ class Fetcher:
         answer = await self._client.get(url, max_bytes=_MOST_BYTES)
         if answer.status >= 300:
             raise FetchError("not-found", f"HTTP {answer.status}", http=answer.status)
-        rung = "v2" if "/thumbnail/v2/" in url else "url"
-        if is_icon(hashlib.sha256(answer.content).hexdigest(), rung):
+        candidate = "v2" if "/thumbnail/v2/" in url else "url"
+        if is_icon(hashlib.sha256(answer.content).hexdigest(), candidate):
             raise FetchError("placeholder", "the server has no picture, it sent an icon")
         return answer.content
 

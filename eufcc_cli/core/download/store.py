@@ -171,7 +171,7 @@ def describe(file: Path, how: Storing) -> Stored | Rejected:
     return Stored(path, size, info.width, info.height, info.format, digest)
 
 
-def adopt(image_id: str, file: Path, how: Storing) -> Stored | Rejected:
+def verify_existing(image_id: str, file: Path, how: Storing) -> Stored | Rejected:
     """Verify a file that is already there, and take it over as it is; from elsewhere, linked or copied."""
     found = describe(file, how)
     if isinstance(found, Rejected) or file.is_relative_to(how.folder):
@@ -183,9 +183,9 @@ def adopt(image_id: str, file: Path, how: Storing) -> Stored | Rejected:
     return replace(found, path=path.as_posix())
 
 
-def adopt_all(items: list[tuple[str, Path]], how: Storing) -> list[Stored | Rejected]:
-    """`adopt`, for many at once."""
-    return [adopt(image_id, file, how) for image_id, file in items]
+def verify_existing_files(items: list[tuple[str, Path]], how: Storing) -> list[Stored | Rejected]:
+    """`verify_existing`, for many at once."""
+    return [verify_existing(image_id, file, how) for image_id, file in items]
 
 
 def check_all(items: list[tuple[str, Path, str]], how: Storing) -> list[Stored | Rejected | None]:
@@ -209,7 +209,7 @@ def _check(file: Path, digest: str, how: Storing) -> Stored | Rejected | None:
 
 
 def _is_placeholder(digest: str, how: Storing) -> bool:
-    # Nobody knows which rung a file came from: it may be the one that sends the icons.
+    # Nobody knows which candidate a file came from: it may be the one that sends the icons.
     return digest in how.placeholders or is_icon(digest, "v2")
 
 

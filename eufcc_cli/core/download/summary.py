@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from eufcc_cli.core.download.backlog import Backlog
-from eufcc_cli.core.download.candidates import host_of, ladder
+from eufcc_cli.core.download.candidates import candidate_urls, host_of
 from eufcc_cli.core.download.engine import Options
 from eufcc_cli.core.download.ledger import OK, Ledger
 from eufcc_cli.core.errors import DataError
@@ -66,7 +66,7 @@ class Plan:
 
 
 def plan(stock: Backlog, limit: int | None, mean_bytes: float | None, options: Options) -> Plan:
-    """Foresee a download of at most `limit` images: one request per image to the host of its first rung.
+    """Foresee a download of at most `limit` images: one request per image to the host of its first candidate.
 
     The slowest host decides, or all together where the workers are fewer than the hosts would bear.
     `mean_bytes` is what images took so far, None where there are none yet.
@@ -74,7 +74,9 @@ def plan(stock: Backlog, limit: int | None, mean_bytes: float | None, options: O
     found = {file.id for file in stock.found}
     pending = stock.pending[:limit]
     urls = pending.loc[~pending["id"].isin(found), "url"]
-    hosts = pd.Series([host_of(ladder(url, options.size)[0].url) for url in urls], dtype=str).value_counts()
+    hosts = pd.Series(
+        [host_of(candidate_urls(url, options.size)[0].url) for url in urls], dtype=str
+    ).value_counts()
     requests = {str(host) or NO_HOST: int(count) for host, count in hosts.items()}
     politeness = options.politeness
     apart = max(1 / politeness.rate if politeness.rate else 0, _SECONDS_A_REQUEST / politeness.per_host)

@@ -9,7 +9,15 @@ from eufcc_cli.core.download import origins
 from eufcc_cli.core.download.image_files import walk_files
 from eufcc_cli.core.download.ledger import OK, PLACEHOLDER, Entry, Ledger, recorded_file, stays_inside
 from eufcc_cli.core.download.origins import Origin
-from eufcc_cli.core.download.store import CRASHED, INCOMING, Rejected, Stored, Storing, adopt_all, check_all
+from eufcc_cli.core.download.store import (
+    CRASHED,
+    INCOMING,
+    Rejected,
+    Stored,
+    Storing,
+    check_all,
+    verify_existing_files,
+)
 from eufcc_cli.core.download.workers import Workers
 from eufcc_cli.core.files import Root, image_id_of, is_text
 from eufcc_cli.core.http import event_loop
@@ -135,10 +143,10 @@ async def _check_orphans(
             ours.append((image_id, root.images / path))
         else:
             outcome.note("orphaned", path, "left: no image of the tables is kept there")
-    async for (image_id, file), result in workers.each(adopt_all, ours, how, crashed=CRASHED):
+    async for (image_id, file), result in workers.each(verify_existing_files, ours, how, crashed=CRASHED):
         if isinstance(result, Stored):
             origin = noted.get(image_id, Origin(image_id, origins.FOUND, None, None))
-            entry = Entry(image_id, OK, origin.url, origin.rung, source_sha256=origin.source_sha256)
+            entry = Entry(image_id, OK, origin.url, origin.candidate, source_sha256=origin.source_sha256)
             ledger.record(replace(entry, **vars(result)))
         done = "recorded" if isinstance(result, Stored) else f"left: {result.reason}"
         outcome.note("orphaned", file.relative_to(root.images).as_posix(), done)

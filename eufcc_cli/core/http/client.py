@@ -138,9 +138,9 @@ class Client:
                     began = asyncio.get_running_loop().time()
                     answer = await self.attempt(address, sink, max_bytes=max_bytes, headers=sent)
             except FetchError as error:
-                if error.again and tried == 1:
+                if error.retryable and tried == 1:
                     host.failed(began, error)
-                if not error.again or tried > self.politeness.retries:
+                if not error.retryable or tried > self.politeness.retries:
                     raise
                 log.debug("%s: %s; trying again", host.name, error)
                 await asyncio.sleep(self.retry_delay(error, tried))
@@ -178,20 +178,20 @@ class Client:
                 answer = await self._exchange(url, sink, max_bytes, headers)
         except TimeoutError as error:
             reason = f"not complete after {self.politeness.total_timeout:g} s"
-            raise FetchError("timeout", reason, again=True) from error
+            raise FetchError("timeout", reason, retryable=True) from error
         except httpcore.TimeoutException as error:
             reason = f"no data for {self.politeness.timeout:g} s"
-            raise FetchError("timeout", reason, again=True) from error
+            raise FetchError("timeout", reason, retryable=True) from error
         except zlib.error as error:
-            raise FetchError("server-error", f"broken compression: {error}", again=True) from error
+            raise FetchError("server-error", f"broken compression: {error}", retryable=True) from error
         except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.ProxyError) as error:
             stale = isinstance(error, StaleConnectionError)
             reason = " ".join(str(error).split()) or type(error).__name__
-            raise FetchError("server-error", reason, again=True, stale=stale) from error
+            raise FetchError("server-error", reason, retryable=True, stale=stale) from error
         except BlockedAddressError as error:
             raise FetchError("blocked", str(error)) from error
         if answer.status in _TEMPORARY_STATUS or answer.status >= 500:
-            said = FetchError("server-error", f"HTTP {answer.status}", http=answer.status, again=True)
+            said = FetchError("server-error", f"HTTP {answer.status}", http=answer.status, retryable=True)
             wait = retry_after(answer.headers)
             if wait is None and answer.status == 429:
                 wait = rate_limit_wait(answer.headers)

@@ -68,7 +68,7 @@ class Api:
         if error.http == 429:
             return CollectError(f"{self._name}: the limit of requests is used up ({reason})", hint)
         return CollectError(
-            f"{self._name} cannot be reached: {reason}", hint if error.again else "check the address"
+            f"{self._name} cannot be reached: {reason}", hint if error.retryable else "check the address"
         )
 
     def _object(self, body: bytes) -> dict[str, Any]:

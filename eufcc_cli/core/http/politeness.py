@@ -45,15 +45,21 @@ class FetchError(CollectError):
     """One request that gave no answer, or one that says to come back later.
 
     `status` is the ledger's word for it (`timeout`, `server-error`, `blocked`, `too-large`), `http` the
-    answer's code if there was one, `again` whether trying again may help, `stale` that a kept connection
+    answer's code if there was one, `retryable` whether trying again may help, `stale` that a kept connection
     was closed before it could be used.
     """
 
     def __init__(
-        self, status: str, reason: str, *, http: int | None = None, again: bool = False, stale: bool = False
+        self,
+        status: str,
+        reason: str,
+        *,
+        http: int | None = None,
+        retryable: bool = False,
+        stale: bool = False,
     ) -> None:
         super().__init__(reason)
-        self.status, self.http, self.again, self.stale = status, http, again, stale
+        self.status, self.http, self.retryable, self.stale = status, http, retryable, stale
 
 
 @dataclass
@@ -62,7 +68,7 @@ class Host:
 
     name: str
     politeness: Politeness
-    gone: FetchError | None = None
+    unreachable: FetchError | None = None
     _next: float = 0.0
     _paused_until: float = 0.0
     _failed_in_a_row: int = 0
@@ -86,10 +92,10 @@ class Host:
         await self._slots.acquire()
         try:
             now = asyncio.get_running_loop().time
-            while self.gone is None and (wait := max(self._next, self._paused_until) - now()) > 0:
+            while self.unreachable is None and (wait := max(self._next, self._paused_until) - now()) > 0:
                 await asyncio.sleep(wait)
-            if self.gone is not None:
-                raise FetchError(self.gone.status, str(self.gone), http=self.gone.http)
+            if self.unreachable is not None:
+                raise FetchError(self.unreachable.status, str(self.unreachable), http=self.unreachable.http)
         except BaseException:
             self._slots.release()
             raise
@@ -133,10 +139,10 @@ class Host:
 
     def give_up(self, error: FetchError) -> None:
         """Ask this host no more: whoever waits for a turn gets this error."""
-        if self.gone is None:
+        if self.unreachable is None:
             log.warning("%s is given up: %s", self.name, error)
             reason = f"{self.name} is given up for now: {error}"
-            self.gone = FetchError(error.status, reason, http=error.http)
+            self.unreachable = FetchError(error.status, reason, http=error.http)
 
     def _pause(self, seconds: float) -> None:
         self._paused_until = max(self._paused_until, asyncio.get_running_loop().time() + seconds)

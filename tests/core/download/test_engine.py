@@ -234,12 +234,20 @@ def test_the_ladder_of_a_thumbnail(server: Misbehaving, root: Root) -> None:
     for n in range(12):
         urls[f"nothing {n}"] = thumbnail(server, f"http://nobody.invalid/nothing/{n}")
     entries = download(root, urls, size="original", placeholder_threshold=5)
-    assert [(entries[o].status, entries[o].rung) for o in originals[:2]] == [("ok", "original"), ("ok", "v2")]
+    assert [(entries[o].status, entries[o].candidate) for o in originals[:2]] == [
+        ("ok", "original"),
+        ("ok", "v2"),
+    ]
     # A name that cannot be found today may be found tomorrow: the icon of v2 does not settle it.
     assert {entries[i].status for i in urls if "nothing" in i} <= TEMPORARY
     entries = download(root, urls, FAILURES, size="400", placeholder_threshold=5)
-    assert [(entries[o].status, entries[o].rung) for o in originals[:2]] == [("ok", "original"), ("ok", "v2")]
-    assert {(entries[i].status, entries[i].rung) for i in urls if "nothing" in i} == {("placeholder", "v2")}
+    assert [(entries[o].status, entries[o].candidate) for o in originals[:2]] == [
+        ("ok", "original"),
+        ("ok", "v2"),
+    ]
+    assert {(entries[i].status, entries[i].candidate) for i in urls if "nothing" in i} == {
+        ("placeholder", "v2")
+    }
     digest = hashlib.md5(b"http://nobody.invalid/nothing").hexdigest()
     assert f"/thumbnail/v3/400/{digest}.jpg" in server.log()["times"]
 
@@ -248,7 +256,7 @@ def test_a_placeholder_gives_way_to_the_next_rung(server: Misbehaving, root: Roo
     """What the original's host sends for everything is found out late; the thumbnail then comes instead."""
     urls = {str(n): thumbnail(server, server.url(f"same/{n}")) for n in range(12)}
     entries = download(root, urls, size="original", placeholder_threshold=10)
-    assert {(entry.status, entry.rung) for entry in entries.values()} == {("ok", "v2")}
+    assert {(entry.status, entry.candidate) for entry in entries.values()} == {("ok", "v2")}
     for entry in entries.values():
         check_file(root, entry)
 
@@ -282,7 +290,7 @@ def test_files_that_are_there_are_taken_over_without_asking(server: Misbehaving,
     (root.images / ".half.jpg.part").write_bytes(b"half")
     assert set(find_images(root)) == {"known", "Elsewhere/é", "torn"}
     entries = download(root, urls)
-    assert {image_id: entry.rung for image_id, entry in entries.items()} == {
+    assert {image_id: entry.candidate for image_id, entry in entries.items()} == {
         "known": "found", "Elsewhere/é": "found", "flat": "found", "torn": "url",
     }  # fmt: skip
     assert list(server.log()["times"]) == ["/ok/2"]
@@ -335,7 +343,9 @@ def test_a_placeholder_that_is_there_already_is_no_picture(server: Misbehaving, 
     (root.path / "images" / "flat.jpg").write_bytes(picture("same for all"))
     server.forget()
     entries = download(root, urls | {name: server.url(f"ok/{name}") for name in ("there", "flat")})
-    assert [(entries[name].status, entries[name].rung) for name in ("there", "flat")] == [("ok", "url")] * 2
+    assert [(entries[name].status, entries[name].candidate) for name in ("there", "flat")] == [
+        ("ok", "url")
+    ] * 2
     assert sorted(server.log()["times"]) == ["/ok/flat", "/ok/there"]
     check_file(root, entries["there"])
 
@@ -384,7 +394,11 @@ def test_what_a_kill_takes_from_the_ledger_is_known_by_its_origin(root: Root, se
         root, urls | {"other": origin.url, "new": server.url("ok/new")}, resize=32, placeholder_threshold=4
     )
     assert {entry.status for image_id, entry in entries.items() if image_id in urls} == {"placeholder"}
-    assert (entries["other"].status, entries["other"].rung, entries["other"].url) == ("ok", "url", origin.url)
+    assert (entries["other"].status, entries["other"].candidate, entries["other"].url) == (
+        "ok",
+        "url",
+        origin.url,
+    )
     assert entries["other"].source_sha256 == origin.source_sha256
     assert sorted(path.stem for path in root.images.rglob("*.jpg")) == ["new", "other"]
     assert not (root.images / ".incoming").exists()

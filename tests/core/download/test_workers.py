@@ -10,7 +10,7 @@ from typing import Any
 import psutil
 import pytest
 
-from eufcc_cli.core.download.store import Rejected, Storing, adopt_all
+from eufcc_cli.core.download.store import Rejected, Storing, verify_existing_files
 from eufcc_cli.core.download.workers import CrashError, Workers
 from eufcc_cli.core.errors import CollectError, EufccError
 from eufcc_cli.core.http import event_loop
@@ -113,7 +113,9 @@ def test_modules_beside_the_user_are_not_run(tmp_path: Path, monkeypatch: pytest
     for name in ("PIL", "multiprocessing", "pickle"):
         (tmp_path / f"{name}.py").write_text("import os; os.abort()")
     monkeypatch.chdir(tmp_path)
-    found = with_workers(lambda w: w.run(adopt_all, [("a", tmp_path / "PIL.py")], Storing(tmp_path, None)))
+    found = with_workers(
+        lambda w: w.run(verify_existing_files, [("a", tmp_path / "PIL.py")], Storing(tmp_path, None))
+    )
     assert found == [Rejected("not-image", "not an image: cannot identify image file")]
 
 
