@@ -43,7 +43,13 @@ def test_every_command_writes_its_files(
         eufcc("--root", demo_root, "download").returncode == 0
     )  # the ledger's own log is on, where it works
     for command in (
-        ("fetch", "splits", shutil.copy(demo_root / "data" / "train.csv", tmp_path / "all.csv"), "--force"),
+        (
+            "fetch",
+            "splits",
+            shutil.copy(demo_root / "data" / "train.csv", tmp_path / "all.csv"),
+            "--force",
+            "--anew",
+        ),
         ("trees", "--write", tmp_path / "labels"),
         ("download", "--report", tmp_path / "failed.csv"),
         ("train", "--name", "small", *TRAIN),

@@ -698,7 +698,8 @@ def test_without_a_model_or_a_hub_three_ways_out_are_named(
     assert done.returncode == 1 and not done.stdout
     first, *_, error, hint = done.stderr.splitlines()
     assert "605 MB, licence MIT" in first
-    assert error.startswith("error: no trained model in runs, and ViT-B-32-256/datacomp_s34b_b86k")
+    assert error.startswith("error: no trained model in runs, and ")
+    assert "ViT-B-32-256/datacomp_s34b_b86k: not downloaded before" in error
     assert all(way in hint for way in ("`eufcc train`", "--model FOLDER", "--weights FILE"))
 
 

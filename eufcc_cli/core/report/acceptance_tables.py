@@ -109,6 +109,7 @@ def write_acceptance_page(found: Sequence[Acceptance], path: Path) -> None:
         tables=acceptance_tables(found),
         legend=NOTES,
         plots={"Reliability: how often suggestions were accepted": reliability_plot(found)},
+        judgements=[],
         samples=[],
         marks={},
         doubtful={},

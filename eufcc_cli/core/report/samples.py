@@ -106,6 +106,8 @@ def _sample_facets(result: Result, row: int) -> Iterator[SampleFacet]:
 def _predicted(facet: FacetResult, pair: int, true: list[int]) -> Iterator[Suggested]:
     assert facet.best is not None and facet.best_scores is not None, "measured without details"
     known, shown = set(true), max(_FEWEST, len(true))
-    for tag, score in zip(facet.best[pair, :shown].tolist(), facet.best_scores[pair, :shown], strict=True):
+    best = zip(facet.best[pair, :shown].tolist(), facet.best_scores[pair, :shown].tolist(), strict=True)
+    # Probabilities are coherent along the tree, scores are not: equal scores of the ranking may change places.
+    for tag, score in sorted(best, key=lambda found: -found[1]):
         path = " › ".join(facet.tags.path(tag))
         yield Suggested(facet.tags.tags[tag], path, exp(score), verdict(tag, known, facet.tags))

@@ -41,9 +41,10 @@ class Validation:
     ) -> tuple[dict[str, Any], Calibration, list[Belief]]:
         """In one pass: the rank metrics, the scores fitted to probabilities and coverage, what to believe.
 
-        counts: {facet: the training images of each tag}.
+        counts: {facet: the training images of each tag}. The scores are the very ones that `tag` gives here:
+        on a processor, its engine computes them.
         """
-        parts = self._gathered(list(self._scored(network)))
+        parts = self._gathered(list(self._scored(network, as_tagged=True)))
         means = RankMeans()
         for scores, truths in parts:
             _rank(means, scores, truths)
@@ -70,18 +71,26 @@ class Validation:
         own = len(self.split) / self.accelerator.num_processes
         return max(0.0, once - again) + again / images * own
 
-    def _scored(self, network: nn.Module) -> Iterator[tuple[dict[str, Tensor], dict[str, Tensor]]]:
+    def _scored(
+        self, network: nn.Module, *, as_tagged: bool = False
+    ) -> Iterator[tuple[dict[str, Tensor], dict[str, Tensor]]]:
         """Log-scores and true tags, batch by batch."""
         network.eval()
         model = dataclasses.replace(self.model, network=network)
+        engine = model.engine() if as_tagged else None
         rank, world = self.accelerator.process_index, self.accelerator.num_processes
         rows = np.arange(len(self.split))[rank::world]
         shares = [rows[i : i + self.batch_size] for i in range(0, len(rows), self.batch_size)]
         for share, (images, kept) in zip(shares, self.squares.batches(iter(shares)), strict=True):
             if not len(kept):  # none of them can be read
                 continue
-            scores = {facet: table.cpu() for facet, table in model.log_scores(images).items()}
-            yield scores, self.split.truth(share[kept])
+            if engine is None:
+                scores = model.log_scores(images)
+            else:
+                squares = model.preprocessing.middle(images).permute(0, 2, 3, 1).numpy()
+                features = engine.features([square[None] for square in squares])
+                scores = model.scores_of(torch.from_numpy(features))
+            yield {facet: table.cpu() for facet, table in scores.items()}, self.split.truth(share[kept])
 
     def _gathered(self, parts: list[Any]) -> list[Any]:
         return parts if self.accelerator.num_processes == 1 else gather_object(parts)

@@ -100,7 +100,7 @@ def test_one_provider_cannot_be_resampled(root):
     split.frame["repository.keeper"] = "the one museum"
     with pytest.raises(DataError, match="all images are of one provider") as caught:
         Bootstrap(10).clusters(split)
-    assert caught.value.hint == "give --resample image"
+    assert caught.value.hint == "give `resample=image`"
     del split.frame["repository.keeper"]
     fresh = type(split)(split.name, split.table, split.frame)
     with pytest.raises(DataError, match="one provider"):

@@ -193,6 +193,7 @@ def test_left_early_it_leaves_no_threads(model: TaggingModel, files: list[Path])
 def test_a_batch_that_does_not_fit_is_halved(
     model: TaggingModel, files: list[Path], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    monkeypatch.setattr(model, "engine", lambda: None)
     expected = list(predict(model, items(files), batch_size=64))
     most = 10
 
@@ -201,14 +202,15 @@ def test_a_batch_that_does_not_fit_is_halved(
             raise torch.OutOfMemoryError("CUDA out of memory")
         return TaggingModel.features(model, squares)
 
-    monkeypatch.setattr(model, "engine", lambda: None)
     monkeypatch.setattr(model, "features", small)
     found = list(predict(model, items(files), batch_size=64))
     assert "do not fit" in caplog.text
+    # In bf16 a processor adds up a batch of another size in another order.
+    tolerance = 1e-4 if model.precision == torch.float32 else 2e-2
     for one, other in zip(expected, found, strict=True):
         assert one.key == other.key
         if one.scores is not None:
-            assert np.allclose(one.scores["materials"], other.scores["materials"], atol=1e-4)
+            assert np.allclose(one.scores["materials"], other.scores["materials"], atol=tolerance)
     most = 0
     with pytest.raises(ModelError, match="too little memory"):
         list(predict(model, items(files)))

@@ -85,7 +85,7 @@ def test_a_run_holds_what_scoring_needs_and_where_it_comes_from(uninterrupted: P
     assert set(config["data"]) == {"train.csv", "val.csv"}
     assert config["versions"]["torch"] == version("torch")
     assert config["training"]["lr"] is None
-    assert config["derived"] == {"optimizer": "muon", "lr": 5e-3}
+    assert config["derived"] == {"optimizer": "muon", "lr": 5e-3, "tune": "full", "views": "center"}
     assert set(config["calibration"]["facets"]) == set(config["vocabulary"]["facets"])
     rows = history(uninterrupted, "whole")
     assert [row["epoch"] for row in rows] == ["1", "2", "3"]

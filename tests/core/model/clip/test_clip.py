@@ -1,3 +1,4 @@
+import contextlib
 import csv
 import json
 import os
@@ -18,6 +19,7 @@ from eufcc_cli.commands.common import ModelLoader
 from eufcc_cli.core.errors import EufccError, ModelError
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.model.checkpoint import load_model
+from eufcc_cli.core.model.clip import towers
 from eufcc_cli.core.model.clip.clip_network import ClipNetwork
 from eufcc_cli.core.model.clip.prompts import PROMPTS, TextOptions
 from eufcc_cli.core.model.clip.towers import build_clip, clip_preprocessing, clip_tokenizer, create_clip
@@ -198,6 +200,7 @@ def test_weights_trained_with_quick_gelu_get_it(monkeypatch):
         raise OSError("no network")
 
     monkeypatch.setattr(open_clip, "create_model", no_download)
+    monkeypatch.setattr(towers, "hub", lambda *_: contextlib.nullcontext())
     for name in ("ViT-B-32/openai", "ViT-B-32/laion2b_s34b_b79k"):
         with pytest.raises(ModelError, match="no network"):
             create_clip(name)
