@@ -107,7 +107,7 @@ def _predicted(facet: FacetResult, pair: int, true: list[int]) -> Iterator[Sugge
     assert facet.best is not None and facet.best_scores is not None, "measured without details"
     known, shown = set(true), max(_FEWEST, len(true))
     best = zip(facet.best[pair, :shown].tolist(), facet.best_scores[pair, :shown].tolist(), strict=True)
-    # Probabilities are coherent along the tree, scores are not: equal scores of the ranking may change places.
+    # Probabilities are coherent along the tree, scores are not: tags of the ranking may change places.
     for tag, score in sorted(best, key=lambda found: -found[1]):
         path = " › ".join(facet.tags.path(tag))
         yield Suggested(facet.tags.tags[tag], path, exp(score), verdict(tag, known, facet.tags))
