@@ -64,7 +64,7 @@ class TestSplit:
 
 def read_split(root: Root, name: str) -> TestSplit:
     """Read data/NAME.csv; raises DataError, naming what is there, where it is not."""
-    there = sorted(path.stem for path in root.data.glob("*.csv"))
+    there = sorted(root.splits())
     if not re.fullmatch(r"[\w.-]+", name) or not root.table(name).is_file():
         hint = (
             f"there are: {', '.join(there)}" if there else "run `eufcc fetch` first, or give another `root`"
