@@ -17,8 +17,11 @@ def read_list(descriptor: int, *, null: bool = False) -> Iterator[str]:
     (`find -print0`).
     """
     head = b""
-    while len(head) < 4 and b"\n" not in head and (chunk := os.read(descriptor, _CHUNK)):
-        head += chunk  # a mark may come in pieces
+    # A mark and the first name may come in pieces.
+    while b"\n" not in head and not (len(head) >= 8 and b"\0" in head):
+        if not (chunk := os.read(descriptor, _CHUNK)):
+            break
+        head += chunk
     encoding = _encoding(head, null)
     if encoding:
         decoder = codecs.getincrementaldecoder(encoding)("replace")

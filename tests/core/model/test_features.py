@@ -15,7 +15,7 @@ from eufcc_cli.core.files import Root
 from eufcc_cli.core.model import features
 from eufcc_cli.core.model.features import FeatureStore
 from eufcc_cli.core.model.prediction import predict
-from tests.core.model.test_engine import tagging_model
+from tests.core.model.test_openvino_engine import tagging_model
 
 VIEWS, WIDTH = 2, 24
 

@@ -144,8 +144,6 @@ def test_lists_of_every_program_are_understood(kind: str, piece: int) -> None:
 
     writer = threading.Thread(target=write)
     writer.start()
-    if kind == "UTF-16 without a mark" or (kind == "NULs" and piece == 1):
-        writer.join()  # only a piece that is long enough shows it
     try:
         assert list(read_list(reading)) == ["photos/b.jpg", "photos/ä b.jpg"]
     finally:
