@@ -340,7 +340,9 @@ def _print(
             console.line(formats.to_markdown(shown))
         else:
             draw_tables(shown)
-            for text in [*tables.judgements(comparison), *tables.legend(comparison, all_metrics=all_metrics)]:
+            metrics = tables.ranking_metrics(comparison)
+            metrics += tables.other_metrics(comparison) if all_metrics else []
+            for text in [*tables.judgements(comparison), *tables.legend(metrics)]:
                 console.note(text)
 
 

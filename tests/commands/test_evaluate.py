@@ -52,7 +52,7 @@ def test_the_table_of_the_paper_and_every_file_in_one_go(eufcc, made, tmp_path):
         assert any(line.startswith(expected) for line in lines)
     assert any(line.startswith("ml+s ") for line in lines)
     assert "\x1b" not in done.stdout
-    assert "R-Prec: share of an image's R true tags among its R best" in done.stderr
+    assert "R-Prec: if a record has 3 tags, how many of the model's first 3 are right" in done.stderr
     tags = list(csv.DictReader(files["tags.csv"].open(encoding="utf-8")))
     assert len(tags) == 2 * 3 * 13
     providers = list(csv.DictReader(files["providers.csv"].open(encoding="utf-8")))

@@ -108,6 +108,7 @@ def write_acceptance_page(found: Sequence[Acceptance], path: Path) -> None:
         splits=[f"{decided:,} decisions"],
         tables=acceptance_tables(found),
         legend=NOTES,
+        appendix=None,
         plots={"Reliability: how often suggestions were accepted": reliability_plot(found)},
         judgements=[],
         samples=[],

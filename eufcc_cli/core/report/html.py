@@ -66,22 +66,32 @@ def render_page(
         by_image.setdefault(one.id, []).append(one)
     beside = [tables.paper_table(comparison, split) for split in comparison.splits] if paper else []
     shown = [
-        *tables.comparison_tables(comparison, per_facet=True, all_metrics=True),
+        *tables.comparison_tables(comparison, per_facet=True),
         *(table for table in beside if table is not None),
         *tables.groups_tables(comparison),
     ]
     models = list(dict.fromkeys(result.model for result in comparison.results))
     by_model = {model: [r for r in comparison.results if r.model == model] for model in models}
+    technical = tables.other_metrics(comparison)
     return template("evaluation.html.j2").render(
         models=models,
         splits=comparison.splits,
         tables=shown,
         judgements=tables.judgements(comparison),
-        legend=tables.legend(comparison, all_metrics=True),
+        legend=tables.legend(tables.ranking_metrics(comparison)),
+        appendix=tables.other_table(comparison) if technical else None,
+        technical=tables.legend(technical),
         plots={
-            "R-Precision by facet": plots.facets_plot(comparison),
-            "True tags found, by depth": plots.depths_plot(comparison),
-            **{f"By provider: {model}": plots.providers_plot(results) for model, results in by_model.items()},
+            "R-Precision of each facet: where it is low, suggestions need more of a curator's time.": (
+                plots.facets_plot(comparison)
+            ),
+            "How many of the right tags were found, by their depth in the hierarchy: broad tags (1) to "
+            "specific ones.": plots.depths_plot(comparison),
+            **{
+                f"R-Precision of {model} for each provider's images: a low one shows images or habits of "
+                "description that the training did not cover.": plots.providers_plot(results)
+                for model, results in by_model.items()
+            },
         },
         samples=[_samples(comparison, split, seed) for split in comparison.splits],
         marks=_MARKS,

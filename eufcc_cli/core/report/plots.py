@@ -66,7 +66,7 @@ def _bars(axes: Axes, result: Result, facets: Sequence[str], i: int, width: floa
 
 
 def depths_plot(comparison: Comparison) -> str:
-    """The share of true tags found among the R best by their depth, a panel per split."""
+    """The share of the right tags that were found, by their depth, a panel per split."""
     splits = comparison.splits
     with rc_context(STYLE):
         figure = Figure(figsize=(7.5, 2.9), layout="constrained")
@@ -85,7 +85,7 @@ def depths_plot(comparison: Comparison) -> str:
             axes.xaxis.get_major_locator().set_params(integer=True)
             axes.set(title=split, xlabel="depth of the tag", ylim=(0, 1.02))
             axes.grid(alpha=0.3)
-        panels[0].set_ylabel("found among the R best")
+        panels[0].set_ylabel("right tags found")
         figure_legend(figure, panels[0])
         return svg(figure)
 

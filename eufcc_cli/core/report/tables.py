@@ -20,7 +20,7 @@ def comparison_tables(
     """
     tables = [_split_table(comparison, split, per_facet) for split in comparison.splits]
     if all_metrics:
-        tables.append(_other_table(comparison))
+        tables.append(other_table(comparison))
     if comparison.differences:
         tables.append(_difference_table(comparison))
     return tables
@@ -47,12 +47,11 @@ def other_metrics(comparison: Comparison) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def legend(comparison: Comparison, *, all_metrics: bool = False) -> list[str]:
-    """What the shown metrics mean, a line each."""
-    shown = [*ranking_metrics(comparison), *(other_metrics(comparison) if all_metrics else [])]
+def legend(metrics: Sequence[str]) -> list[str]:
+    """What some metrics mean, a line each."""
     lines = []
     for keys, meaning in MEANINGS.items():
-        names = [label(metric) for metric in shown if metric in keys or metric[:4] in keys]
+        names = [label(metric) for metric in metrics if metric in keys or metric[:4] in keys]
         if names:
             lines.append(f"{', '.join(names)}: {meaning}")
     return lines
@@ -92,7 +91,7 @@ def _split_table(comparison: Comparison, split: str, per_facet: bool) -> Table:
     )
 
 
-def _other_table(comparison: Comparison) -> Table:
+def other_table(comparison: Comparison) -> Table:
     """Precision of the tags, decisions and calibration: per facet, and their macro mean."""
     metrics = other_metrics(comparison)
     rows = [
@@ -259,7 +258,10 @@ def groups_tables(comparison: Comparison) -> list[Table]:
                 columns := ["Tags", "Distinct", "Support", *heads],
                 rows,
                 numeric=columns[1:],
-                notes=["R-Prec of a group: share of its true tags that are among the R best of their images"],
+                notes=[
+                    "R-Prec of a group: the share of its right tags among the first of their images, "
+                    "as many as each image has right ones"
+                ],
             )
         )
     return tables
