@@ -5,11 +5,14 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from tests.warm_command import WarmCommand
 
 # Hypothesis times its examples, which says nothing on a busy machine; in continuous integration it tries
 # the same examples every time, so that a failure belongs to the change that shows it.
@@ -41,23 +44,35 @@ def eufcc_command() -> str:
     return str(Path(sys.executable).with_name("eufcc"))
 
 
+@pytest.fixture(scope="session")
+def warm(eufcc_command: str) -> Iterator[WarmCommand]:
+    """The installed command, from a process that has imported the heavy libraries."""
+    with tempfile.TemporaryDirectory() as folder:  # not pytest's: the name of a socket must be short
+        command = WarmCommand(eufcc_command, Path(folder))
+        yield command
+        command.close()
+
+
 @pytest.fixture
-def eufcc(eufcc_command: str, tmp_path: Path) -> Run:
-    """Run the installed `eufcc` in a subprocess, in an empty folder, with pipes for all three streams."""
+def eufcc(warm: WarmCommand, tmp_path: Path) -> Run:
+    """Run the installed `eufcc` in a process of its own, in an empty folder, with pipes for all streams."""
 
     def run(*arguments: object, timeout: float = 120, **kwargs: object) -> subprocess.CompletedProcess[str]:
         kept = ("EUFCC_MACHINE",)
         environment = {
             name: value for name, value in os.environ.items() if name in kept or not name.startswith("EUFCC_")
         }
-        environment |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"} | dict(kwargs.pop("env", {}))  # type: ignore[call-overload]
+        environment |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+        changed = dict(kwargs.pop("env", {}))  # type: ignore[call-overload]
+        words = list(map(str, arguments))
+        start = warm.start(environment, set(changed), words)
         return subprocess.run(
-            [eufcc_command, *map(str, arguments)],
+            [*start, *words],
             capture_output=True,
             text=True,
             timeout=timeout,
             cwd=kwargs.pop("cwd", tmp_path),
-            env=environment,
+            env=environment | changed,
             **kwargs,  # type: ignore[call-overload]
         )
 

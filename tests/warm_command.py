@@ -1,0 +1,149 @@
+"""The `eufcc` command without the seconds in which it imports PyTorch.
+
+A server imports the heavy libraries once and forks for every call; the fork takes over the caller's streams,
+folder and environment, and then does what the console script does. To the caller it is a program like any
+other: `python warm_command.py SOCKET ARGUMENT…`. Where there is no fork, the console script itself is called.
+"""
+
+import array
+import contextlib
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+# Read at import, by the libraries or by Python: a call that sets them needs a process of its own.
+READ_AT_IMPORT = ("HF_", "TORCH", "OMP_", "MKL_", "PYTHON", "LD_", "LC_", "LANG", "CUDA", "EUFCC_PLUGIN")
+PRELOADED = (
+    "torch timm torchvision pandas pyarrow httpx PIL.Image anytree safetensors.torch huggingface_hub open_clip "
+    "scipy.optimize sklearn.metrics openvino rich.progress rich.table rich.markdown typer pydantic_core lxml.etree "
+    "openpyxl torch._dynamo"
+).split()
+
+
+def serve(path: str) -> None:
+    """Answer calls until the process that started this one ends."""
+    for module in PRELOADED:
+        with contextlib.suppress(ImportError):
+            __import__(module)
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(path)
+    listener.listen()
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the forks are waited for by nobody
+    os.write(1, b"ready\n")
+    while select.select([listener, 0], [], [])[0] != [0]:  # standard input ends with whoever started this
+        connection, _ = listener.accept()
+        if os.fork() == 0:
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            listener.close()
+            return _answer(connection)
+        connection.close()
+    return None
+
+
+def _answer(connection: socket.socket) -> None:
+    message, data, _, _ = connection.recvmsg(1 << 20, socket.CMSG_SPACE(12))
+    streams = array.array("i", data[0][2])
+    while not message.endswith(b"\n"):
+        message += connection.recv(1 << 20)
+    request = json.loads(message)
+    child = os.fork()
+    if child == 0:
+        for number, stream in enumerate(streams):
+            os.dup2(stream, number)
+        for stream in streams:
+            os.close(stream)
+        connection.close()
+        os.chdir(request["folder"])
+        os.environ.clear()
+        os.environ.update(request["environment"])
+        os.umask(request["umask"])
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        # Of the new streams: whether they are terminals, and their buffers.
+        sys.stdin, sys.stdout = open(0, closefd=False), open(1, "w", closefd=False)  # noqa: SIM115
+        sys.stderr = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115
+        sys.__stdin__, sys.__stdout__, sys.__stderr__ = sys.stdin, sys.stdout, sys.stderr
+        sys.argv = request["arguments"]
+        from eufcc_cli.__main__ import main
+
+        return main()
+    for stream in streams:
+        os.close(stream)
+    for number in range(3):
+        os.close(number)
+    ended = os.pidfd_open(child)
+    if connection in select.select([ended, connection], [], [])[0]:
+        os.kill(child, signal.SIGKILL)  # whoever called is gone
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    with contextlib.suppress(OSError):
+        connection.send(b"%d" % status)
+    os._exit(0)
+
+
+def call(path: str, arguments: list[str]) -> int:
+    """The exit code of a call (negative: the signal that ended it)."""
+    umask = os.umask(0)
+    os.umask(umask)
+    request = {
+        "arguments": ["eufcc", *arguments],
+        "environment": dict(os.environ),
+        "folder": os.getcwd(),
+        "umask": umask,
+    }
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(path)
+        socket.send_fds(connection, [json.dumps(request).encode() + b"\n"], [0, 1, 2])
+        return int(connection.recv(16) or 1)
+
+
+class WarmCommand:
+    """A server of warm calls; `start` gives the words that begin a call.
+
+    The server starts with the first call.
+    """
+
+    def __init__(self, command: str, folder: Path) -> None:
+        self.command = command
+        self.socket = folder / "warm"
+        self._server: subprocess.Popen[bytes] | None = None
+
+    def start(self, environment: dict[str, str], changed: set[str], arguments: list[str]) -> list[str]:
+        """The words before `arguments`, in a call that sets the variables `changed`.
+
+        Help imports nothing heavy, and is slower to draw where much is imported.
+        """
+        own = any(name.startswith(READ_AT_IMPORT) for name in changed)
+        if own or "--help" in arguments or not hasattr(os, "pidfd_open"):
+            return [self.command]
+        if self._server is None:
+            self._server = subprocess.Popen(
+                [sys.executable, __file__, "--serve", self.socket],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env=environment,
+            )
+            assert self._server.stdout is not None and self._server.stdout.readline() == b"ready\n"
+        return [sys.executable, "-S", "-E", __file__, str(self.socket)]
+
+    def close(self) -> None:
+        """End the server."""
+        if self._server is not None:
+            self._server.communicate()
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "--serve":
+        sys.path[0] = str(Path(__file__).parents[1])
+        serve(sys.argv[2])
+    else:
+        status = call(sys.argv[1], sys.argv[2:])
+        if status < 0:
+            signal.signal(-status, signal.SIG_DFL)
+            os.kill(os.getpid(), -status)
+            time.sleep(1)
+        sys.exit(status)
