@@ -20,10 +20,10 @@ from pathlib import Path
 # Read at import, by the libraries or by Python: a call that sets them needs a process of its own.
 READ_AT_IMPORT = ("HF_", "TORCH", "OMP_", "MKL_", "PYTHON", "LD_", "LC_", "LANG", "CUDA", "EUFCC_PLUGIN")
 PRELOADED = (
-    "torch timm torchvision pandas pyarrow httpx PIL.Image anytree safetensors.torch huggingface_hub open_clip "
-    "scipy.optimize sklearn.metrics openvino rich.progress rich.table rich.markdown typer pydantic_core lxml.etree "
-    "openpyxl torch._dynamo"
-).split()
+    *("torch", "torch._dynamo", "timm", "torchvision", "pandas", "pyarrow", "httpx", "PIL.Image", "anytree"),
+    *("safetensors.torch", "huggingface_hub", "open_clip", "scipy.optimize", "openvino", "lxml.etree"),
+    *("rich.progress", "rich.table", "typer", "openpyxl"),
+)
 
 
 def serve(path: str) -> None:
@@ -92,7 +92,7 @@ def call(path: str, arguments: list[str]) -> int:
     request = {
         "arguments": ["eufcc", *arguments],
         "environment": dict(os.environ),
-        "folder": os.getcwd(),
+        "folder": str(Path.cwd()),
         "umask": umask,
     }
     with socket.socket(socket.AF_UNIX) as connection:
