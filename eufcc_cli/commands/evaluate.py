@@ -14,6 +14,7 @@ from eufcc_cli.commands.evaluation_tables import draw_tables
 from eufcc_cli.commands.options import (
     Decoders,
     Device,
+    Language,
     Names,
     Photos,
     Phrase,
@@ -171,6 +172,7 @@ def evaluate(
         Path | None,
         typer.Option(help="Write a page with tables, plots and sample images.", rich_help_panel=_OUT),
     ] = None,
+    language: Language = None,
     save_predictions: Annotated[
         Path | None,
         typer.Option(
@@ -210,6 +212,8 @@ def evaluate(
         raise EufccError(f"--k {min(k or ())}: must be at least 1")
     if calibrate and (more := [name for name in ctx.params if name not in _FITTING and is_given(ctx, name)]):
         raise typer.BadParameter(f"--calibrate measures nothing: leave --{more[0].replace('_', '-')} out")
+    if language is not None and html is None:
+        raise typer.BadParameter("--language names the tags of a page: give --html FILE")
     if decisions:
         measure_decisions(ctx, decisions, format_, html)
         return
@@ -271,7 +275,7 @@ def evaluate(
         return
     paper = compare == "paper"
     _print(comparison, format_, per_facet, per_depth, all_metrics, paper)
-    _write_files(comparison, per_tag, per_provider, html, doubtful, paper=paper, seed=seed)
+    _write_files(comparison, per_tag, per_provider, html, doubtful, paper=paper, seed=seed, language=language)
     if comparison.incomplete or left_out:
         _tell_incomplete(comparison)
         raise typer.Exit(SOME_FAILED)
@@ -355,6 +359,7 @@ def _write_files(
     *,
     paper: bool,
     seed: int,
+    language: str | None,
 ) -> None:
     from eufcc_cli.core.report import formats
 
@@ -365,7 +370,7 @@ def _write_files(
     if html is not None:
         from eufcc_cli.core.report.html import write_page
 
-        write_page(comparison, html, paper=paper, seed=seed, doubtful=doubtful)
+        write_page(comparison, html, paper=paper, seed=seed, doubtful=doubtful, language=language)
     for path in (per_tag, per_provider, html):
         if path is not None:
             console.note(f"wrote {path}")

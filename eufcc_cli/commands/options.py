@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -50,6 +51,25 @@ Photos = Annotated[
         metavar="DIR",
         help="A folder where images are looked for by their ids or file names, in it or anywhere below it, "
         "beside data/images and images/ (repeatable). Photographs that were moved are found there again.",
+    ),
+]
+_LANGUAGE = re.compile("[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
+
+
+def _language(code: str | None) -> str | None:
+    if code is not None and not _LANGUAGE.fullmatch(code):
+        raise typer.BadParameter(f"{code} is not a language tag like en or pt-BR")
+    return code and code.lower()
+
+
+Language = Annotated[
+    str | None,
+    typer.Option(
+        metavar="CODE",
+        callback=_language,
+        help="Show tags by their names in this language: en, es, fr, de, ca, or one of labels/names.csv.",
+        show_default="the tags themselves",
+        rich_help_panel="Output",
     ),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Replace what another command wrote there.")]

@@ -22,6 +22,7 @@ from eufcc_cli.commands.options import (
     Compile,
     Decoders,
     Device,
+    Language,
     Model,
     Names,
     Photos,
@@ -239,15 +240,7 @@ def tag(
             rich_help_panel=_OUTPUT,
         ),
     ] = False,
-    language: Annotated[
-        str | None,
-        typer.Option(
-            metavar="CODE",
-            help="Show tags by their names in this language: en, es, fr, de, or one of labels/names.csv.",
-            show_default="the tags themselves",
-            rich_help_panel=_OUTPUT,
-        ),
-    ] = None,
+    language: Language = None,
     progress: Annotated[
         bool | None,
         typer.Option(

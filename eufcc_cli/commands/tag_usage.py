@@ -1,6 +1,5 @@
 """What of `eufcc tag`'s options goes together: told before any work."""
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ FORMATS = ("table", "tree", "jsonl", "json", "csv", "webannotation", "sidecar")
 _ENDINGS = {"": "jsonl", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json", ".csv": "csv"}
 TABLE_ENDINGS = (".csv", ".tsv", ".txt", ".xlsx", ".ods", ".jsonl")
 """Of the tables that --accept and --decisions write."""
-_LANGUAGE = re.compile("[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
 _ENDINGS |= {".jsonld": "webannotation", ".txt": "table"}
 
 
@@ -54,8 +52,6 @@ def check_usage(options: dict[str, Any], arguments: list[str], form: str) -> Non
         problem = "--accept writes a whole table: leave --skip-existing out"
     elif options["skip_existing"] and options["output"] is None and form != "sidecar":
         problem = "--skip-existing needs --output FILE, or --format sidecar"
-    elif options["language"] is not None and not _LANGUAGE.fullmatch(options["language"]):
-        problem = f"--language {options['language']}: not a language tag like en or pt-BR"
     elif options["output"] and options["table"] and _is_same(options["output"], options["table"]):
         problem = f"--output {options['output']} is the --table itself: name another file"
     if problem:

@@ -10,6 +10,7 @@ import typer
 from eufcc_cli import console
 from eufcc_cli.commands import trees_output as output
 from eufcc_cli.commands.common import SOME_FAILED, existing_root, importing
+from eufcc_cli.commands.options import Language
 from eufcc_cli.core.errors import DataError
 
 if TYPE_CHECKING:
@@ -97,13 +98,7 @@ def trees(
         bool,
         typer.Option("--strict", help="Stop at errors in the tables; with --lint: exit code 3 for findings."),
     ] = False,
-    language: Annotated[
-        str | None,
-        typer.Option(
-            help="Show tags by their names in this language: en, es, fr, de, or one of labels/names.csv.",
-            show_default="the tags themselves",
-        ),
-    ] = None,
+    language: Language = None,
     tag_language: Annotated[
         str | None, typer.Option(help="The language of the tags themselves.", rich_help_panel=_SKOS)
     ] = None,

@@ -18,6 +18,7 @@ from eufcc_cli.core.evaluation.suspects import Suspect, Suspects
 from eufcc_cli.core.files import write_text
 from eufcc_cli.core.images.decode import open_image
 from eufcc_cli.core.report import plots, samples, tables
+from eufcc_cli.core.taxonomy.names import names_of_paths
 
 _SIDE = 320  # pixels of the sample images' longer side
 _MARKS = {samples.CORRECT: "✓", samples.CONSISTENT: "≈", samples.WRONG: "✗"}
@@ -30,12 +31,17 @@ def write_page(
     paper: bool = False,
     seed: int = 0,
     doubtful: tuple[Path, Suspects] | None = None,
+    language: str | None = None,
 ) -> None:
-    """Write the page: no network, no script, everything from the data escaped. Needs `details`."""
+    """Write the page: no network, no script, everything from the data escaped. Needs `details`.
+
+    language: tags are shown by their names in it, as far as they have one.
+    """
     link = None
     if doubtful is not None:
         link = os.path.relpath(doubtful[0], path.parent).replace(os.sep, "/")
-    write_text(path, render_page(comparison, paper=paper, seed=seed, doubtful=doubtful, link=link))
+    page = render_page(comparison, paper=paper, seed=seed, doubtful=doubtful, link=link, language=language)
+    write_text(path, page)
 
 
 def template(name: str) -> Template:
@@ -59,13 +65,14 @@ def render_page(
     seed: int = 0,
     doubtful: tuple[Path, Suspects] | None = None,
     link: str | None = None,
+    language: str | None = None,
 ) -> str:
     """The page as text; link: the URL of the list of doubtful annotations, which its samples link to."""
     by_image: dict[str, list[Suspect]] = {}
     for one in doubtful[1].found if doubtful else ():
         by_image.setdefault(one.id, []).append(one)
     beside = [tables.paper_table(comparison, split) for split in comparison.splits] if paper else []
-    shown = [
+    every_table = [
         *tables.comparison_tables(comparison, per_facet=True),
         *(table for table in beside if table is not None),
         *tables.groups_tables(comparison),
@@ -73,10 +80,11 @@ def render_page(
     models = list(dict.fromkeys(result.model for result in comparison.results))
     by_model = {model: [r for r in comparison.results if r.model == model] for model in models}
     technical = tables.other_metrics(comparison)
+    shown = _names(comparison, language)
     return template("evaluation.html.j2").render(
         models=models,
         splits=comparison.splits,
-        tables=shown,
+        tables=every_table,
         judgements=tables.judgements(comparison),
         legend=tables.legend(tables.ranking_metrics(comparison)),
         appendix=tables.other_table(comparison) if technical else None,
@@ -93,17 +101,31 @@ def render_page(
                 for model, results in by_model.items()
             },
         },
-        samples=[_samples(comparison, split, seed) for split in comparison.splits],
+        samples=[_samples(comparison, split, seed, shown) for split in comparison.splits],
         marks=_MARKS,
+        shown=shown,
         doubtful=by_image,
         doubtful_link=link,
     )
 
 
-def _samples(comparison: Comparison, split: str, seed: int) -> dict[str, Any]:
+def _names(comparison: Comparison, language: str | None) -> samples.Shown:
+    """What tags are called in a language, by the names of the root and the glossary."""
+    if language is None:
+        return lambda facet, tag: tag
+    paths: dict[str, dict[tuple[str, ...], None]] = {}
+    for result in comparison.results:
+        for facet, found in result.facets.items():
+            known = paths.setdefault(facet, {})
+            known.update(dict.fromkeys(found.tags.path(i) for i in range(len(found.tags))))
+    names = names_of_paths(comparison.root, paths)
+    return lambda facet, tag: names.of(facet, tag, language) or tag
+
+
+def _samples(comparison: Comparison, split: str, seed: int, shown: samples.Shown) -> dict[str, Any]:
     """The samples of a split, from the model that is best on it."""
     best: Result = max(comparison.of_split(split), key=lambda r: r.figures[OVERALL]["r_precision"])
-    chosen = samples.choose(best, seed=seed)
+    chosen = samples.choose(best, seed=seed, shown=shown)
     ids = [sample.image_id for some in chosen.values() for sample in some]
     files = find_images(comparison.root, ids)
     pictures = {image_id: _picture(files.get(image_id)) for image_id in ids}

@@ -1,8 +1,9 @@
 """Images to look at: where a model was worst and best, and some at random, with what it said of each."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from math import exp
 
 import numpy as np
@@ -11,14 +12,20 @@ from eufcc_cli.core.evaluation.results import FacetResult, Result
 from eufcc_cli.core.taxonomy.vocabulary import FacetVocabulary
 
 CORRECT, CONSISTENT, WRONG = "correct", "consistent", "wrong"
+Shown = Callable[[str, str], str]
+"""What to call a tag, by its facet and itself."""
 _FEWEST = 5  # predictions shown per facet; more where an image has more true tags
 
 
 @dataclass(frozen=True)
 class Suggested:
-    """One predicted tag: `verdict` is correct, consistent (near a true tag in the tree) or wrong."""
+    """One predicted tag: `verdict` is correct, consistent (near a true tag in the tree) or wrong.
+
+    `name` and `path` are for readers.
+    """
 
     tag: str
+    name: str
     path: str
     probability: float
     verdict: str
@@ -62,7 +69,11 @@ def verdict(tag: int, true: set[int], tags: FacetVocabulary) -> str:
     return WRONG
 
 
-def choose(result: Result, each: int = 6, seed: int = 0) -> dict[str, list[Sample]]:
+def _by_tag(facet: str, tag: str) -> str:
+    return tag
+
+
+def choose(result: Result, each: int = 6, seed: int = 0, shown: Shown = _by_tag) -> dict[str, list[Sample]]:
     """Samples under `worst`, `best` and `random`, no image twice. Needs a result with `details`.
 
     An image is as good as its mean R-Precision over the facets; among equals, the mean rank of its true
@@ -82,32 +93,38 @@ def choose(result: Result, each: int = 6, seed: int = 0) -> dict[str, list[Sampl
     drawn = random.Random(seed).sample(others, min(each, len(others)))
     chosen = {"worst": worst, "best": best, "random": drawn}
     return {
-        name: [_sample(result, int(images[i]), float(precision[i])) for i in some]
+        name: [_sample(result, int(images[i]), float(precision[i]), shown) for i in some]
         for name, some in chosen.items()
         if some
     }
 
 
-def _sample(result: Result, row: int, precision: float) -> Sample:
+def _sample(result: Result, row: int, precision: float, shown: Shown) -> Sample:
     split = result.split
-    return Sample(split.ids[row], str(split.providers[row]), precision, list(_sample_facets(result, row)))
+    facets = list(_sample_facets(result, row, shown))
+    return Sample(split.ids[row], str(split.providers[row]), precision, facets)
 
 
-def _sample_facets(result: Result, row: int) -> Iterator[SampleFacet]:
+def _sample_facets(result: Result, row: int, shown: Shown) -> Iterator[SampleFacet]:
     for name, facet in result.facets.items():
         pair = int(np.searchsorted(facet.rows, row))
         if pair < len(facet.rows) and facet.rows[pair] == row:
             true = facet.true_tag[facet.true_pair == pair].tolist()
+            called = partial(shown, name)
             yield SampleFacet(
-                name, [facet.tags.tags[tag] for tag in true], list(_predicted(facet, pair, true))
+                name,
+                [called(facet.tags.tags[tag]) for tag in true],
+                list(_predicted(facet, pair, true, called)),
             )
 
 
-def _predicted(facet: FacetResult, pair: int, true: list[int]) -> Iterator[Suggested]:
+def _predicted(
+    facet: FacetResult, pair: int, true: list[int], called: Callable[[str], str]
+) -> Iterator[Suggested]:
     assert facet.best is not None and facet.best_scores is not None, "measured without details"
-    known, shown = set(true), max(_FEWEST, len(true))
-    best = zip(facet.best[pair, :shown].tolist(), facet.best_scores[pair, :shown].tolist(), strict=True)
+    known, count = set(true), max(_FEWEST, len(true))
+    best = zip(facet.best[pair, :count].tolist(), facet.best_scores[pair, :count].tolist(), strict=True)
     # Probabilities are coherent along the tree, scores are not: tags of the ranking may change places.
-    for tag, score in sorted(best, key=lambda found: -found[1]):
-        path = " › ".join(facet.tags.path(tag))
-        yield Suggested(facet.tags.tags[tag], path, exp(score), verdict(tag, known, facet.tags))
+    for number, score in sorted(best, key=lambda found: -found[1]):
+        tag, path = facet.tags.tags[number], " › ".join(map(called, facet.tags.path(number)))
+        yield Suggested(tag, called(tag), path, exp(score), verdict(number, known, facet.tags))

@@ -9,6 +9,7 @@ from eufcc_cli.core.evaluation.results import Measures, measure
 from eufcc_cli.core.report import plots
 from eufcc_cli.core.report.html import render_page, write_page
 from eufcc_cli.core.report.samples import choose
+from eufcc_cli.core.taxonomy.names import Names
 from tests.core.report.chromium import Chromium, needs_chromium
 from tests.core.report.conftest import HOSTILE
 
@@ -127,3 +128,18 @@ def test_in_a_browser(comparison, tmp_path):
         assert len(set(browser.evaluate(colours))) == 3
         marks = "[...document.querySelectorAll('.legend li')].map(item => item.innerText[0])"
         assert browser.evaluate(marks) == ["✓", "≈", "✗"] * 2
+
+
+def test_tags_are_shown_by_their_names_in_a_language(comparison, monkeypatch):
+    def texts(page):
+        return set(Elements(page).text)
+
+    names = Names()
+    names.add("materials", "bronze", "fr", "airain")
+    monkeypatch.setattr("eufcc_cli.core.taxonomy.names.read_names", lambda path: names)
+    french, plain = render_page(comparison, language="fr"), render_page(comparison)
+    assert "airain" in texts(french)
+    assert "bronze" not in texts(french)
+    assert "metal › airain (bronze)" in french  # the tag stays what it is
+    assert "bronze" in texts(plain)
+    assert "airain" not in plain
