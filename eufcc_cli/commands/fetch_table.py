@@ -10,6 +10,8 @@ import typer
 from eufcc_cli import console
 from eufcc_cli.commands.common import SOME_FAILED
 from eufcc_cli.commands.fetch_dumps import fetch_dumps
+from eufcc_cli.commands.fetch_iiif import local_exports
+from eufcc_cli.commands.options import AllowPrivateHosts
 from eufcc_cli.commands.table_output import shortened, show_import, write_report
 from eufcc_cli.core.errors import EufccError
 from eufcc_cli.core.files import Root
@@ -24,12 +26,12 @@ _COLUMNS, _PHOTOS, _SPLITS, _DUMPS = "Columns", "Photographs", "Splits", "ZIP fi
 
 def table(
     ctx: typer.Context,
-    exports: Annotated[
-        list[Path],
+    sources: Annotated[
+        list[str],
         typer.Argument(
             metavar="EXPORT…",
             help="What a collection system exports: CSV, TSV, .xlsx, .ods, .jsonl, LIDO or EDM in XML; "
-            "or ZIP files of EDM, as in Europeana's weekly dumps.",
+            "ZIP files of EDM, as in Europeana's weekly dumps; or the URL of an IIIF manifest or collection.",
         ),
     ],
     photos: Annotated[
@@ -145,6 +147,7 @@ def table(
     sparql_url: Annotated[
         str, typer.Option(envvar="EUFCC_SPARQL_URL", rich_help_panel=_DUMPS, help="AAT's SPARQL endpoint.")
     ] = "http://vocab.getty.edu/sparql.json",
+    allow_private_hosts: AllowPrivateHosts = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Use guessed columns without a question.")] = False,
     report: Annotated[
         Path | None,
@@ -206,6 +209,7 @@ def table(
 
     root: Root = ctx.obj
     shares = Shares(val, test, ood, min_count, seed)
+    exports, broken = local_exports(root, sources, lang, allow_private_hosts=allow_private_hosts)
     kinds = {kind_of(path) for path in exports}
     if "zip" in kinds:
         if len(kinds) > 1:
@@ -251,7 +255,7 @@ def table(
     if report:
         write_report(done, report)
     show_import(done, root, report)
-    if done.counts["unreadable"]:
+    if done.counts["unreadable"] or broken:
         raise typer.Exit(SOME_FAILED)
 
 

@@ -63,8 +63,8 @@ def tag(
         list[str] | None,
         typer.Argument(
             metavar="IMAGE…",
-            help="Files, folders with all that is in them, globs, addresses, or - for a list of these on "
-            "standard input.",
+            help="Files, folders with all that is in them, globs, URLs of images, of IIIF manifests and "
+            "collections, or - for a list of these on standard input.",
             show_default=False,
         ),
     ] = None,
@@ -278,6 +278,7 @@ def tag(
     from eufcc_cli.core.http.politeness import Politeness
     from eufcc_cli.core.model.clip.prompts import TextOptions
     from eufcc_cli.core.model.plugins import load_plugins
+    from eufcc_cli.core.tagging.canvases import Canvases
     from eufcc_cli.core.tagging.inputs import count, is_url, listed
     from eufcc_cli.core.tagging.selection import Choice
 
@@ -348,10 +349,12 @@ def tag(
         sink = _sink(form, ctx.params, tagger, choice, catalogue, own_table, stack)
         shown = _progress_fits(form, output) if progress is None else progress
         bar = stack.enter_context(console.progress(shown).task("tagging", total))
+        canvases = Canvases(fetcher, tagger.short_side, language)
 
         def todo() -> Iterator["Input"]:
             for item in chain(
-                listed(arguments, fetch=fetcher, null=null), catalogue.inputs() if catalogue else ()
+                listed(arguments, fetch=fetcher, null=null, canvases=canvases),
+                catalogue.inputs() if catalogue else (),
             ):
                 if sink.wants(item):
                     if isinstance(item.source, Picture):
@@ -439,6 +442,7 @@ def _sink(
     own_table: "OwnTable | None",
     stack: ExitStack,
 ) -> Sink:
+    from eufcc_cli.core.tagging.inputs import is_iiif
     from eufcc_cli.core.tagging.writers.choice import make_writer
     from eufcc_cli.core.tagging.writers.result_file import ResultFile
 
@@ -458,7 +462,15 @@ def _sink(
     if form == "additions" and own_table is not None:
         asked |= {"images": [], "table": sha256(options["table"])}
         return OwnTableFile(own_table, options, make_writer("jsonl", tagger, date), asked, stack)
-    writer = make_writer(form, tagger, date, catalogue, fills=options["fill"], language=options["language"])
+    writer = make_writer(
+        form,
+        tagger,
+        date,
+        catalogue,
+        fills=options["fill"],
+        language=options["language"],
+        canvases=any(map(is_iiif, options["images"] or ())),
+    )
     if output is None:
         return Pipe(writer)
     table = options["table"] and sha256(options["table"])

@@ -3,17 +3,25 @@
 import asyncio
 import hashlib
 import threading
+from collections.abc import Awaitable, Callable
 from concurrent.futures import CancelledError, Future
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from eufcc_cli.core.download.candidates import is_icon
 from eufcc_cli.core.errors import ImageError
 from eufcc_cli.core.http.politeness import FetchError, Politeness
 
 if TYPE_CHECKING:
-    from eufcc_cli.core.http.client import Client
+    from eufcc_cli.core.http.client import Answer, Client
+
+T = TypeVar("T")
+Get = Callable[[str], Awaitable[bytes]]
+"""Fetches a URL; raises FetchError."""
+Recipe = Callable[[Get], Awaitable[bytes]]
+"""How a picture is got where its URL alone is not enough."""
 
 _MOST_BYTES = 128 << 20
+_JSON = "application/json, application/ld+json;q=0.9, */*;q=0.1"
 _AHEAD = 16  # pictures that are kept until they are used
 
 
@@ -38,28 +46,56 @@ class Fetcher:
         self._loop.close()
 
     def __call__(self, url: str) -> "Picture":
-        return Picture(self, url)
+        return self.by(lambda get: get(url))
 
-    def begin(self, url: str) -> "Future[bytes]":
+    def by(self, recipe: Recipe) -> "Picture":
+        """A picture that a recipe gets."""
+        return Picture(self, recipe)
+
+    def begin(self, recipe: Recipe) -> "Future[bytes]":
         """Fetch a picture as soon as there is room; `used` makes room again."""
+
+        async def get() -> bytes:
+            await self._room.acquire()
+            return await recipe(self._get)
+
+        return self.start(get)
+
+    def start(self, work: Callable[[], Awaitable[T]]) -> "Future[T]":
+        """Do some work beside the pictures that are fetched; documents, say, for which no room is needed."""
         if not self._thread.is_alive():
             self._thread.start()
-        return asyncio.run_coroutine_threadsafe(self._get(url), self._loop)
+
+        async def done() -> T:
+            return await work()
+
+        return asyncio.run_coroutine_threadsafe(done(), self._loop)
+
+    def document(self, url: str) -> Callable[[], bytes]:
+        """Begin to fetch a JSON document; what this returns waits for it, and raises FetchError."""
+        return self.start(lambda: self.get_document(url)).result
+
+    async def get_document(self, url: str) -> bytes:
+        """Fetch a JSON document; raises FetchError."""
+        return (await self._ask(url, {"Accept": _JSON})).content
 
     def used(self) -> None:
         """Say that a picture is not kept any longer."""
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._room.release)
 
-    async def _get(self, url: str) -> bytes:
-        await self._room.acquire()
+    async def _ask(self, url: str, headers: dict[str, str] | None = None) -> "Answer":
         if self._client is None:
             from eufcc_cli.core.http.client import Client  # not needed, and slow to load, without addresses
 
             self._client = Client(self._politeness)
-        answer = await self._client.get(url, max_bytes=_MOST_BYTES)
+        answer = await self._client.get(url, headers=headers, max_bytes=_MOST_BYTES)
         if answer.status >= 300:
             raise FetchError("not-found", f"HTTP {answer.status}", http=answer.status)
+        return answer
+
+    async def _get(self, url: str) -> bytes:
+        answer = await self._ask(url)
         candidate = "v2" if "/thumbnail/v2/" in url else "url"
         if is_icon(hashlib.sha256(answer.content).hexdigest(), candidate):
             raise FetchError("placeholder", "the server has no picture, it sent an icon")
@@ -75,19 +111,19 @@ class Fetcher:
 
 
 class Picture:
-    """A picture at an address: `begin` has it fetched, calling it waits for the bytes.
+    """A picture of the web: `begin` has it fetched, calling it waits for the bytes.
 
     Raises ImageError with the reason where there are none.
     """
 
-    def __init__(self, fetcher: Fetcher, url: str) -> None:
+    def __init__(self, fetcher: Fetcher, recipe: Recipe) -> None:
         self._fetcher = fetcher
-        self._url = url
+        self._recipe = recipe
         self._begun: Future[bytes] | None = None
 
     def begin(self) -> None:
         if self._begun is None:
-            self._begun = self._fetcher.begin(self._url)
+            self._begun = self._fetcher.begin(self._recipe)
 
     def __call__(self) -> bytes:
         self.begin()

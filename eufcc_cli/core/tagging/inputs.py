@@ -12,6 +12,7 @@ from typing import NoReturn
 
 from eufcc_cli.core.errors import ImageError
 from eufcc_cli.core.files import is_system_name
+from eufcc_cli.core.harvest.iiif.walk import may_be_document
 from eufcc_cli.core.images.decode import FILE_ENDINGS
 from eufcc_cli.core.tagging.image_list import read_list
 
@@ -35,6 +36,10 @@ class Input:
     """The Europeana item it shows."""
     row: int | None = None
     """Its row in the table, counted from 0."""
+    canvas: str | None = None
+    """The IIIF canvas that it shows."""
+    label: str = ""
+    """What its manifest calls it."""
 
     @property
     def path(self) -> Path | None:
@@ -47,13 +52,14 @@ def listed(
     fetch: Callable[[str], Callable[[], bytes]] | None = None,
     *,
     null: bool = False,
+    canvases: Callable[[str], Iterable[Input]] | None = None,
 ) -> Iterator[Input]:
     """The images that arguments name, each once, in order, as they are found.
 
     An argument is a file, a folder (searched to its depths, in the order of its names, without hidden
-    files, thumbnails and deleted files of a NAS), a glob, an address that `fetch` gets, or `-`: a list of
-    these on the file descriptor `stdin` (see `read_list`). What is not there becomes an input whose
-    source says so.
+    files, thumbnails and deleted files of a NAS), a glob, an address that `fetch` gets, an IIIF manifest or
+    collection whose images `canvases` gives, or `-`: a list of these on the file descriptor `stdin` (see
+    `read_list`). What is not there becomes an input whose source says so.
     """
     seen: set[int] = set()  # hashes instead of names: a million images then take some megabytes
     for argument in arguments:
@@ -61,18 +67,33 @@ def listed(
             for place in _expand(entry):
                 if (key := hash(place)) not in seen:
                     seen.add(key)
-                    yield _input(place, fetch)
+                    if canvases is None or not is_iiif(place):
+                        yield _input(place, fetch)
+                        continue
+                    for item in canvases(place):
+                        if (key := hash(item.canvas or item.name)) not in seen or item.canvas is None:
+                            seen.add(key)
+                            yield item
 
 
 def count(arguments: Iterable[str]) -> int | None:
-    """How many images arguments name, by names alone; None where only reading a pipe to its end tells."""
+    """How many images arguments name, by names alone; None where only a pipe or a manifest tells."""
     arguments = list(arguments)
-    return None if "-" in arguments else sum(1 for argument in arguments for _ in _expand(argument))
+    return (
+        None
+        if "-" in arguments or any(map(is_iiif, arguments))
+        else sum(1 for argument in arguments for _ in _expand(argument))
+    )
 
 
 def is_url(place: str) -> bool:
     """True for what looks like an address rather than a path."""
     return _URL.match(place) is not None
+
+
+def is_iiif(place: str) -> bool:
+    """True for a URL that looks like that of an IIIF manifest or collection."""
+    return is_url(place) and may_be_document(place)
 
 
 def _input(place: str, fetch: Callable[[str], Callable[[], bytes]] | None) -> Input:

@@ -69,6 +69,11 @@ class Tagger:
         return "+".join(model.name for model in self.models)
 
     @property
+    def short_side(self) -> int:
+        """The pixels that an image's shorter side needs to be seen as well as the models can."""
+        return max(model.preprocessing.stored for model in self.models)
+
+    @property
     def spec(self) -> str:
         """What a command calls the models: a run by its name, others by their folder."""
         runs = self._root.runs

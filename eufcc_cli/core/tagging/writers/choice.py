@@ -17,12 +17,13 @@ def make_writer(
     *,
     fills: bool = False,
     language: str | None = None,
+    canvases: bool = False,
 ) -> Writer:
     """The writer of a form: jsonl, json, csv, table, tree, webannotation, additions (to a catalogue)."""
     if form in ("table", "tree"):
         return Plain(form)
     if form == "csv":
-        return Csv(ids=catalogue is not None, kinds=fills, names=language is not None)
+        return Csv(ids=catalogue is not None, kinds=fills, names=language is not None, canvases=canvases)
     if form == "webannotation":
         return WebAnnotations(tagger.name, tagger.digest, date, tagger.uris, language, tagger.names)
     if form == "additions" and catalogue is not None:

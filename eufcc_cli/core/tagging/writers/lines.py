@@ -21,6 +21,8 @@ def as_json(result: Result, model: str | None, digest: str | None = None) -> dic
     content: dict[str, Any] = {"image": result.input.name}
     if result.input.id is not None:
         content["id"] = result.input.id
+    if result.input.canvas is not None:
+        content |= {"canvas": result.input.canvas, "label": result.input.label}
     if result.error is not None:
         return {**content, "error": result.error}
     if model is not None:
@@ -131,13 +133,17 @@ class Json(JsonLines):
 class Csv(Writer):
     """One row for each suggestion; an image without any, or with an error, has one row."""
 
-    def __init__(self, *, ids: bool = False, kinds: bool = False, names: bool = False) -> None:
-        """ids: the images come from a table; kinds, names: suggestions have a kind, or names."""
+    def __init__(
+        self, *, ids: bool = False, kinds: bool = False, names: bool = False, canvases: bool = False
+    ) -> None:
+        """ids: the images come from a table; kinds, names: suggestions have a kind, or names; canvases: some
+        images are those of IIIF canvases."""
         self.columns = [
             *(["id"] if ids else []),
             *("image", "facet", "tag", "path", "score", "error"),
             *(["kind"] if kinds else []),
             *(["name"] if names else []),
+            *(["canvas", "label"] if canvases else []),
         ]
         self.head = csv_rows([self.columns])
 
@@ -148,7 +154,9 @@ class Csv(Writer):
                 self._cells(facet, Suggestion(c.tag, c.path, c.score, f"contradicted by {c.instead.tag}"))
                 for c in found
             ]
-        image = {"id": result.input.id or "", "image": result.input.name, "error": result.error or ""}
+        item = result.input
+        image = {"id": item.id or "", "image": item.name, "error": result.error or ""}
+        image |= {"canvas": item.canvas or "", "label": item.label}
         return csv_rows([{**image, **row}.get(column, "") for column in self.columns] for row in rows or [{}])
 
     def _cells(self, facet: str, tag: Suggestion) -> dict[str, object]:

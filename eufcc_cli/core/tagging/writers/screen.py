@@ -52,7 +52,7 @@ def _colour(score: float) -> str:
 
 def panel(result: Result, *, boxed: bool = True) -> RenderableType:
     """An image's suggestions, a line for each that no other goes on from: breadcrumb, bar, probability."""
-    name = Text(visible(result.input.name), style="bold")
+    name = Text(visible(result.input.label or result.input.name), style="bold")
     if result.error is not None:
         content: RenderableType = Text(result.error, style="red")
     else:
@@ -118,7 +118,9 @@ def _ends(tags: Iterable[Suggestion]) -> list[Suggestion]:
 
 def tree(result: Result) -> Tree:
     """The suggested part of the hierarchy, with the probability of each tag that is suggested."""
-    drawn = Tree(Text(visible(result.input.name), style="bold"), guide_style="bright_black")
+    drawn = Tree(
+        Text(visible(result.input.label or result.input.name), style="bold"), guide_style="bright_black"
+    )
     if result.error is not None:
         drawn.add(Text(result.error, style="red"))
     for facet, tags in result.tags.items():

@@ -1,0 +1,1 @@
+"""IIIF: manifests and collections, and the images of their canvases."""
