@@ -67,6 +67,8 @@ class ModelLoader:
     weights: Path | None
     texts: "TextOptions"
     methods: list[str] = field(default_factory=list)
+    names_are_shown: bool = False
+    """Whether `names` says how tags are shown, too, whatever the model."""
 
     def __call__(self, name: str) -> "TaggingModel":
         from eufcc_cli.core.model.checkpoint import load_model
@@ -81,7 +83,8 @@ class ModelLoader:
         """Raise an error where options about CLIP models are given, and no loaded model takes them."""
         from eufcc_cli.core.model.zero_shot import ZERO_SHOT
 
-        if self.texts and not any(_reads_texts(method) for method in self.methods):
+        texts = replace(self.texts, names=None) if self.names_are_shown else self.texts
+        if texts and not any(_reads_texts(method) for method in self.methods):
             raise EufccError(
                 f"--prompts, --text, --names, --add-tag: {', '.join(self.methods)} reads no texts",
                 hint="give a run of `eufcc train --method clip-1-tag`, say, or clip:ViT-B-32/openai",

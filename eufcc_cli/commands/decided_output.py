@@ -76,11 +76,16 @@ def write_decided(
 def _texts(form: str, decided: "list[DecidedImage]", language: str | None, root: Root) -> Iterator[str]:
     from eufcc_cli.core.tagging.writers.decided_tags import DecidedAnnotations, decided_csv
     from eufcc_cli.core.taxonomy.concepts import read_uris
+    from eufcc_cli.core.taxonomy.names import names_of_paths
 
     if form == "csv":
         return decided_csv(decided)
     date = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    return DecidedAnnotations(date, read_uris(root.concepts), language).texts(decided)
+    paths: dict[str, set[tuple[str, ...]]] = {}
+    for tag in (tag for image in decided for tag in image.tags):
+        paths.setdefault(tag.facet, set()).add(tag.path)
+    names = names_of_paths(root, paths)
+    return DecidedAnnotations(date, read_uris(root.concepts), language, names).texts(decided)
 
 
 def _write_sidecars(decided: "list[DecidedImage]", folder: Path | None) -> None:

@@ -15,13 +15,13 @@ from eufcc_cli.commands.options import (
     Decoders,
     Device,
     Language,
-    Names,
     Photos,
     Phrase,
     Plugin,
     Precision,
     Prompts,
     Weights,
+    Wordings,
 )
 from eufcc_cli.core.errors import EufccError, HubError
 from eufcc_cli.core.files import Root, write_text
@@ -195,7 +195,7 @@ def evaluate(
     weights: Weights = None,
     prompts: Prompts = None,
     text: Phrase = None,
-    names: Names = None,
+    names: Wordings = None,
     plugin: Plugin = None,
 ) -> None:
     """Measure models on annotated images, as the EUFCC-340K paper does.
@@ -232,7 +232,9 @@ def evaluate(
     first = processes.join()[0] == 0
     splits = [] if calibrate else [read_split(root, name) for name in split or _test_splits(root)]
     fitted_on = None if weights_from == "equal" else read_split(root, weights_from)
-    load = ModelLoader(root, device, precision, weights, TextOptions(prompts, text, names))
+    load = ModelLoader(
+        root, device, precision, weights, TextOptions(prompts, text, names[0] if names else None)
+    )
     left_out: list[str] = []
 
     def without(name: str, error: HubError) -> None:
@@ -249,6 +251,7 @@ def evaluate(
         workers=workers,
         keep=keep_scores,
         on_unreachable=without,
+        wordings=() if calibrate else names and names[1:],
     )
     load.refuse_unused()
     if not split:

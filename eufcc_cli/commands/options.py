@@ -94,13 +94,33 @@ Phrase = Annotated[
         show_default="that of the training",
     ),
 ]
-Names = Annotated[
-    str | None,
+Wordings = Annotated[
+    list[str] | None,
     _clip(
+        "--names",
         metavar="LANGUAGE|FILE",
         help="What tags are called in texts: tags (themselves), a language such as fr, or a CSV file with "
-        "columns tag,name.",
-        show_default="English, where they have English names; that of the training",
+        "columns tag,name (repeatable: a row of results for each).",
+        show_default="that of the training; for clip:NAME English names and the tags, where they have some",
+    ),
+]
+Names = Annotated[
+    str | None,
+    typer.Option(
+        metavar="LANGUAGE|FILE",
+        help="What tags are called, in results (unless --language) and in the texts that CLIP models read: "
+        "tags (themselves), a language such as fr, or a CSV file with columns tag,name.",
+        show_default="results: the tags; texts: English names where they have some, or those of the training",
+        rich_help_panel="Output",
+    ),
+]
+FlagTerms = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Mark tags that a list calls contentious, with what it says: CSV with columns "
+        "term,language,note, or SKOS such as the DE-BIAS vocabulary. Nothing is hidden or replaced.",
+        rich_help_panel="Output",
     ),
 ]
 AddTag = Annotated[

@@ -22,6 +22,7 @@ from eufcc_cli.commands.options import (
     Compile,
     Decoders,
     Device,
+    FlagTerms,
     Language,
     Model,
     Names,
@@ -47,6 +48,7 @@ from eufcc_cli.core.files import sha256
 
 if TYPE_CHECKING:
     from eufcc_cli.core.model.tagging_model import TaggingModel
+    from eufcc_cli.core.tagging.display import Display
     from eufcc_cli.core.tagging.inputs import Input
     from eufcc_cli.core.tagging.own_table import OwnTable
     from eufcc_cli.core.tagging.records import Catalogue
@@ -241,6 +243,8 @@ def tag(
         ),
     ] = False,
     language: Language = None,
+    names: Names = None,
+    flag_terms: FlagTerms = None,
     progress: Annotated[
         bool | None,
         typer.Option(
@@ -264,7 +268,6 @@ def tag(
     weights: Weights = None,
     prompts: Prompts = None,
     text: Phrase = None,
-    names: Names = None,
     plugin: Plugin = None,
 ) -> None:
     """Suggest tags for images: the term, where it stands in the thesaurus, how probable it is.
@@ -339,10 +342,13 @@ def tag(
     texts = TextOptions(prompts, text, names, tuple(add_tag or ()))
     with importing():
         from eufcc_cli.core.model.batching import STEADY
+        from eufcc_cli.core.tagging.display import Display
+        from eufcc_cli.core.taxonomy.flagged_terms import read_flagged_terms
 
     total = None if named is None else named + (len(catalogue) if catalogue else 0)
-    load = ModelLoader(root, device, precision, weights, texts)
-    tagger = _tagger(model, choice, load, language, compile_)
+    load = ModelLoader(root, device, precision, weights, texts, names_are_shown=True)
+    flagged = None if flag_terms is None else read_flagged_terms(flag_terms)
+    tagger = _tagger(model, choice, load, Display(language, names, flagged), compile_)
     done = Tally(catalogued)
     with ExitStack() as stack:
         fetcher = stack.enter_context(Fetcher(Politeness(allow_private_hosts=allow_private_hosts)))
@@ -385,7 +391,7 @@ def tag(
 
 
 def _tagger(
-    names: list[str] | None, choice: "Choice", load: ModelLoader, language: str | None, compiled: bool
+    names: list[str] | None, choice: "Choice", load: ModelLoader, display: "Display", compiled: bool
 ) -> "Tagger":
     with importing():
         from eufcc_cli.core.model.checkpoint import newest_run
@@ -398,7 +404,7 @@ def _tagger(
         models = [load(newest)]
     else:
         models = [_untrained(load)]
-    tagger = Tagger(models, choice, load.root, language)
+    tagger = Tagger(models, choice, load.root, display)
     load.refuse_unused()
     if compiled:
         for model in tagger.models:
@@ -469,12 +475,15 @@ def _sink(
         catalogue,
         fills=options["fill"],
         language=options["language"],
+        names=options["language"] is not None or options["names"] is not None,
+        flags=options["flag_terms"] is not None,
         canvases=any(map(is_iiif, options["images"] or ())),
     )
     if output is None:
         return Pipe(writer)
     table = options["table"] and sha256(options["table"])
-    asked |= {"format": form, "language": options["language"], "images": options["images"], "table": table}
+    asked |= {"format": form, "images": options["images"], "table": table}
+    asked |= {name: str(options[name]) for name in ("language", "names", "flag_terms") if options[name]}
     return File(stack.enter_context(ResultFile(output, writer, asked, skip_existing=skip_existing)), writer)
 
 

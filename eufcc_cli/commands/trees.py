@@ -10,7 +10,7 @@ import typer
 from eufcc_cli import console
 from eufcc_cli.commands import trees_output as output
 from eufcc_cli.commands.common import SOME_FAILED, existing_root, importing
-from eufcc_cli.commands.options import Language
+from eufcc_cli.commands.options import FlagTerms, Language
 from eufcc_cli.core.errors import DataError
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ def trees(
             rich_help_panel=_WHAT,
         ),
     ] = False,
+    flag_terms: FlagTerms = None,
     stats: Annotated[
         bool,
         typer.Option(
@@ -118,6 +119,8 @@ def trees(
         raise typer.BadParameter(f"--format {format.value} is for trees")
     if labels and (lint or stats or plot or strict):
         raise typer.BadParameter("--lint, --stats, --plot and --strict read tables, not label files")
+    if flag_terms is not None and not lint:
+        raise typer.BadParameter("--flag-terms goes with --lint")
     with importing():
         from eufcc_cli.core.taxonomy import search
         from eufcc_cli.core.taxonomy.annotations import check_facets, facet_column, read_table
@@ -145,7 +148,7 @@ def trees(
     elif not lint:
         _warn_of_errors(trees)
 
-    found = lint and _lint(ctx, tables, trees, format)
+    found = lint and _lint(ctx, tables, trees, format, flag_terms)
     if stats or plot:
         _statistics(tables, trees, format if stats else None, plot)
     if min_count:
@@ -229,17 +232,29 @@ def _warn_of_errors(trees: "Trees") -> None:
         console.warn(f"left out: {messages[0]}{more}; `eufcc trees --lint` tells all, with their lines")
 
 
-def _lint(ctx: typer.Context, tables: "Tables", trees: "Trees", format: Format) -> bool:
+def _lint(
+    ctx: typer.Context, tables: "Tables", trees: "Trees", format: Format, flag_terms: Path | None
+) -> bool:
     """Print what lint finds, against the root's label files where there are some; True if anything."""
     from eufcc_cli.core.dataset.columns import facet_of_column
     from eufcc_cli.core.download.ledger import LedgerReader
+    from eufcc_cli.core.taxonomy.flagged_terms import read_flagged_terms
     from eufcc_cli.core.taxonomy.hierarchy import read_trees
     from eufcc_cli.core.taxonomy.lint import KINDS, lint
+    from eufcc_cli.core.taxonomy.names import Names, names_of
 
     label_files = [path for facet in trees if (path := ctx.obj.label_file(facet)).is_file()]
     with LedgerReader(ctx.obj.ledger) as ledger:
         digests = dict(ledger.rows("SELECT id, sha256 FROM images WHERE sha256 IS NOT NULL"))
-    findings = lint(tables, trees, read_trees(label_files), digests=digests, facet_of=facet_of_column)
+    findings = lint(
+        tables,
+        trees,
+        read_trees(label_files),
+        digests=digests,
+        facet_of=facet_of_column,
+        flagged=None if flag_terms is None else read_flagged_terms(flag_terms),
+        names=Names() if flag_terms is None else names_of(ctx.obj, trees),
+    )
     output.tell_findings(findings, KINDS, as_document=format is Format.json)
     return bool(findings)
 

@@ -1,6 +1,6 @@
 """What is to be scored: runs, models, ensembles written A+B, and predictions files, each opened once."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +12,10 @@ from eufcc_cli.core.evaluation.predictions import Predictions
 from eufcc_cli.core.evaluation.scoring import ModelScorer
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.model.checkpoint import trained_runs
+from eufcc_cli.core.model.clip.clip_network import ClipNetwork
+from eufcc_cli.core.model.clip.prompts import TAGS
 from eufcc_cli.core.model.tagging_model import TaggingModel
+from eufcc_cli.core.model.zero_shot import ZERO_SHOT, with_names
 
 
 def open_sources(
@@ -26,8 +29,12 @@ def open_sources(
     workers: int | None = None,
     keep: bool = True,
     on_unreachable: Callable[[str, HubError], None] | None = None,
+    wordings: Sequence[str] | None = None,
 ) -> list[Source]:
     """All that is to be scored, in the order given; `ensemble` adds that of all single ones.
+
+    Each single CLIP model is scored again with its tags called as each of `wordings` says (see `text_names`).
+    None: a published one that reads English names is scored again with the tags themselves.
 
     Raises EufccError where there is nothing, or but one member for an ensemble; HubError where a model is
     out of reach, or with `on_unreachable` only where all are: it is called for each, and the others remain.
@@ -56,6 +63,8 @@ def open_sources(
             last = error
             continue
         sources.append(found[0] if len(found) == 1 else Ensemble(found))
+        if len(found) == 1 and isinstance(found[0], ModelScorer):
+            sources += _worded(found[0], wordings)
     for path in predictions:
         read = read_predictions(path, root)
         # A model's own lines beside the model itself, or beside other lines of it: called by their file.
@@ -69,6 +78,18 @@ def open_sources(
             raise EufccError("`ensemble`: needs at least two models", hint="name several runs")
         sources.append(Ensemble(single))
     return sources
+
+
+def _worded(scorer: ModelScorer, wordings: Sequence[str] | None) -> Iterator[Source]:
+    """A CLIP model with its tags called otherwise."""
+    model = scorer.model
+    if wordings is None:
+        reads_names = model.method == ZERO_SHOT and any(model.config["method_options"]["names"].values())
+        wordings = [TAGS] if reads_names else []
+    if isinstance(model.network, ClipNetwork):
+        for names in wordings:
+            made = with_names(model, names, scorer.root)
+            yield replace(scorer, model=made, name=f"{scorer.name}, {names}")
 
 
 def spoken_of(sources: Sequence[Source], splits: list[TestSplit]) -> list[TestSplit]:

@@ -1,6 +1,8 @@
 """CLIP models as they are published, for the tags of a collection root or EUFCC-340K: no training at all."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import torch
 
@@ -8,7 +10,7 @@ from eufcc_cli.core.errors import HubError
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.machine import select_device, select_precision
 from eufcc_cli.core.model.clip.clip_network import ClipNetwork
-from eufcc_cli.core.model.clip.prompts import TextOptions, Wording, english_names
+from eufcc_cli.core.model.clip.prompts import TextOptions, Wording, english_names, text_names
 from eufcc_cli.core.model.clip.towers import clip_preprocessing, clip_tokenizer, create_clip
 from eufcc_cli.core.model.hub import without_network
 from eufcc_cli.core.model.tagging_model import CLIP, TaggingModel, build_methods, keep_embeddings
@@ -58,6 +60,25 @@ def zero_shot_model(
     )
     keep_embeddings(model, root)
     return model
+
+
+def with_names(model: TaggingModel, names: str, root: Root) -> TaggingModel:
+    """A CLIP model that reads other names of its tags (see `text_names`); it shares the model's weights.
+
+    Raises DataError for names that cannot be used.
+    """
+    wording = Wording.from_json(model.config["method_options"])
+    wording = replace(wording, names=text_names(names, model.vocabulary, root))
+    network = cast(ClipNetwork, model.network)
+    other = ClipNetwork(network.clip, network.tokenizer, wording.texts(model.vocabulary))
+    made = replace(
+        model,
+        name=f"{model.name}, {names}",
+        network=other.eval(),
+        config={**model.config, "method_options": {**model.config["method_options"], **wording.to_json()}},
+    )
+    keep_embeddings(made, root)
+    return made
 
 
 def root_vocabulary(root: Root) -> Vocabulary:

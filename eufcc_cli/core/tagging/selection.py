@@ -11,6 +11,7 @@ import numpy as np
 
 from eufcc_cli.core.errors import EufccError, ModelError
 from eufcc_cli.core.metrics.calibration import Calibration, Coherence, FacetCalibration
+from eufcc_cli.core.taxonomy.flagged_terms import Flag
 from eufcc_cli.core.taxonomy.vocabulary import FacetVocabulary, Vocabulary
 
 DEFAULT_TOP = 10
@@ -23,7 +24,8 @@ class Suggestion(NamedTuple):
     """A tag for an image, with the tags from the top down to it, and its probability.
 
     kind: in a catalogue, what the suggestion is to the record: `missing` or `more specific`; names: the names
-    of the tags on the path in the language asked for, empty where none is.
+    of the tags on the path in the language asked for, empty where none is; flags: the contentious terms that
+    a user's list finds in the tag's names.
     """
 
     tag: str
@@ -31,6 +33,7 @@ class Suggestion(NamedTuple):
     score: float
     kind: str | None = None
     names: tuple[str, ...] = ()
+    flags: tuple[Flag, ...] = ()
 
     @property
     def shown(self) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from eufcc_cli.core.metrics.calibration import Calibration
 from eufcc_cli.core.model.network import Network
 from eufcc_cli.core.model.prediction import predict_together
 from eufcc_cli.core.model.tagging_model import CONFIG, TaggingModel
+from eufcc_cli.core.tagging.display import Display
 from eufcc_cli.core.tagging.inputs import Input
 from eufcc_cli.core.tagging.records import Contradiction, fill
 from eufcc_cli.core.tagging.selection import Choice, Chooser, Suggestion
@@ -45,13 +46,11 @@ class Tagger:
     """
 
     def __init__(
-        self, models: Sequence[TaggingModel], choice: Choice, root: Root, language: str | None = None
+        self, models: Sequence[TaggingModel], choice: Choice, root: Root, display: Display = Display()
     ) -> None:
-        """language: suggestions carry the names of their tags in it, those of the root and the glossary."""
         self.models = models
         self._root = root
         self.vocabulary = models[0].vocabulary
-        self._language = language
         calibration = _ensemble_calibration(models, root) if len(models) > 1 else calibration_of(models[0])
         self.calibration = calibration
         if choice.coverage is not None and calibration is None:
@@ -60,6 +59,7 @@ class Tagger:
                 hint=f"make one from the validation split: `eufcc evaluate --calibrate {self.spec}`",
             )
         self.chooser = Chooser(self.vocabulary, calibration, choice)
+        self._displayed = display.of(self.vocabulary, self.names, root) if display != Display() else None
         self._choosers = [
             Chooser(self.vocabulary, calibration_of(model), Choice(facets=choice.facets)) for model in models
         ]
@@ -143,10 +143,10 @@ class Tagger:
                 continue
             scores = self._together([member.scores or {} for member in members])
             if record_of is None:
-                yield Result(item, self._named(self.chooser(scores)))
+                yield Result(item, self._shown(self.chooser(scores)))
             else:
                 filled = fill(self.chooser, record_of(item), scores)
-                yield Result(item, self._named(filled.tags), None, filled.contradictions)
+                yield Result(item, self._shown(filled.tags), None, filled.contradictions)
 
     @cached_property
     def names(self) -> Names:
@@ -155,15 +155,8 @@ class Tagger:
         paths = {facet: [tags.path(i) for i in range(len(tags))] for facet, tags in facets}
         return names_of_paths(self._root, paths)
 
-    def _named(self, found: dict[str, list[Suggestion]]) -> dict[str, list[Suggestion]]:
-        """The suggestions with their names in the language asked for."""
-        if self._language is None:
-            return found
-        named = {}
-        for facet, tags in found.items():
-            shown = self.names.shown(facet, self._language)
-            named[facet] = [tag._replace(names=tuple(map(shown, tag.path))) for tag in tags]
-        return named
+    def _shown(self, found: dict[str, list[Suggestion]]) -> dict[str, list[Suggestion]]:
+        return found if self._displayed is None else self._displayed(found)
 
     def _together(self, members: Sequence[Mapping[str, np.ndarray]]) -> Mapping[str, np.ndarray]:
         """The log-scores of one image, from those of each member.

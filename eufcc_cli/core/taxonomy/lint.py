@@ -11,7 +11,9 @@ from pathlib import Path
 import pandas as pd
 
 from eufcc_cli.core.taxonomy.annotations import DATABASE, FACET_COLUMNS, ID, IMAGE_URL, PROVIDER, facet_column
+from eufcc_cli.core.taxonomy.flagged_terms import FlaggedTerms
 from eufcc_cli.core.taxonomy.hierarchy import Hierarchy
+from eufcc_cli.core.taxonomy.names import Names
 from eufcc_cli.core.taxonomy.source import Places
 from eufcc_cli.core.taxonomy.spelling import fold, singulars
 from eufcc_cli.core.taxonomy.table_checks import repeats, validate
@@ -39,6 +41,7 @@ KINDS = {
     "two-facets": "tags that occur in two facets",
     "singleton": "tags that one image has",
     "outside-labels": "tags outside the label files",
+    "contentious": "tags that a list of contentious terms speaks of",
     "inner": "annotations that stop at an inner node",
 }
 TOP = "(top level)"
@@ -71,12 +74,15 @@ def lint(
     *,
     digests: Mapping[str, str] | None = None,
     facet_of: Callable[[str], str | None] = lambda name: None,
+    flagged: FlaggedTerms | None = None,
+    names: Names = Names(),
 ) -> list[Finding]:
     """Everything found in tables (read with `need_ids=False`), their trees and against the label files.
 
     The findings come in the order of `KINDS`; those about tables are what `validate` reports, and images
     that stand in two tables or under two ids. `digests` are those of the images' files, by id; `facet_of`
-    gives the facet that a column's name speaks of.
+    gives the facet that a column's name speaks of; `flagged` are terms that are looked for in tags and in
+    their `names`.
     """
     findings = [
         Finding(at.kind, at.message, file=str(at.path), place=at.place, column=at.column)
@@ -95,6 +101,8 @@ def lint(
             *_singletons(tree),
             *_inner(tree),
         ]
+        if flagged is not None:
+            findings += _contentious(tree, flagged, names)
         if facet in labels:
             findings += _outside(tree, labels[facet])
     order = list(KINDS)
@@ -201,6 +209,15 @@ def _outside(tree: Hierarchy, labels: Hierarchy) -> Iterator[Finding]:
         if name not in labels:
             told = f"{' | '.join(tree.path(name))} ({tree.counts.named[name]})"
             yield Finding("outside-labels", told, tree.facet, (name,))
+
+
+def _contentious(tree: Hierarchy, flagged: FlaggedTerms, names: Names) -> Iterator[Finding]:
+    for tag in tree:
+        for flag in flagged.of_tag(names, tree.facet, tag):
+            by = "" if flag.name == tag else f", by its name {flag.name}"
+            note = f": {flag.note}" if flag.note else ""
+            message = f"{tag} ({tree.counts.named[tag]}){by}: {flag.term}{note}"
+            yield Finding("contentious", message, tree.facet, (tag,))
 
 
 def _inner(tree: Hierarchy) -> Iterator[Finding]:

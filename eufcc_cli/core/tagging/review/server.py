@@ -153,6 +153,7 @@ class _Api:
         terms = ordering.terms(self._review, Filter.from_query(query))
         for term in terms:
             term["names"] = self._other_names(term["facet"], term["path"][-1])
+            term["flags"] = self._review.suggestions.flags.get(term["term"], [])
         return {"terms": terms, "version": self._review.version}
 
     def _sheet(self, query: dict[str, str]) -> dict[str, Any]:
@@ -174,17 +175,19 @@ class _Api:
     def _image(self, query: dict[str, str]) -> dict[str, Any]:
         review = self._review
         review.refresh()
-        number = _number(str(query.get("image")), len(review.suggestions.images))
-        image = review.suggestions.images[number]
+        suggestions = review.suggestions
+        number = _number(str(query.get("image")), len(suggestions.images))
+        image = suggestions.images[number]
         facets: dict[str, list[dict[str, Any]]] = {}
         for row in review.rows_of_image(number):
-            term = review.suggestions.terms[review.term[row]]
+            term = suggestions.terms[review.term[row]]
             score = float(review.score[row])
             facets.setdefault(term.facet, []).append(
                 {
                     "row": row,
                     "path": term.path,
                     "names": self._other_names(term.facet, term.tag),
+                    "flags": suggestions.flags.get(int(review.term[row]), []),
                     "score": score if row < review.suggested else None,
                     "verdict": VERDICT_OF[int(review.verdict[row])],
                     "contradicts": bool(review.contradicts[row]),

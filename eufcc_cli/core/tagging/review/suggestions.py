@@ -72,6 +72,8 @@ class Suggestions:
     terms: list[Term] = field(default_factory=list)
     of_image: list[dict[int, Row]] = field(default_factory=list)
     """For each image, {term: row}."""
+    flags: dict[int, list[str]] = field(default_factory=dict)
+    """What a list of contentious terms says about a term."""
     suspects: bool = False
     """True where the rows are doubtful annotations of `--suspects`."""
 
@@ -228,6 +230,12 @@ def _add_row(
     if isinstance(score, bool) or not isinstance(score, int | float) or not 0 <= score <= 1:
         raise DataError(f"{where}: the score of {tag} is {score!r}, not a probability", hint=_HINT)
     term = suggestions.add_term(str(facet), above)
+    for flag in _list(entry.get("flags", []), where):
+        if not isinstance(flag, dict) or not all(isinstance(flag.get(key), str) for key in ("term", "note")):
+            raise DataError(f"{where}: a flag of {tag} names no term and note", hint=_HINT)
+        text = visible(f"{flag['term']}: {flag['note']}" if flag["note"] else flag["term"])
+        if text not in suggestions.flags.setdefault(term, []):
+            suggestions.flags[term].append(text)
     suggestions.of_image[image].setdefault(term, Row(image, term, float(score), doubt, flagged))
 
 

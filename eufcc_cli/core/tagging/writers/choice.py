@@ -17,13 +17,19 @@ def make_writer(
     *,
     fills: bool = False,
     language: str | None = None,
+    names: bool = False,
     canvases: bool = False,
+    flags: bool = False,
 ) -> Writer:
-    """The writer of a form: jsonl, json, csv, table, tree, webannotation, additions (to a catalogue)."""
+    """The writer of a form: jsonl, json, csv, table, tree, webannotation, additions (to a catalogue).
+
+    fills, names, canvases, flags: suggestions have a kind, names or flags, or images are those of canvases;
+    language: that of annotations' texts.
+    """
     if form in ("table", "tree"):
         return Plain(form)
     if form == "csv":
-        return Csv(ids=catalogue is not None, kinds=fills, names=language is not None, canvases=canvases)
+        return Csv(ids=catalogue is not None, kinds=fills, names=names, canvases=canvases, flags=flags)
     if form == "webannotation":
         return WebAnnotations(tagger.name, tagger.digest, date, tagger.uris, language, tagger.names)
     if form == "additions" and catalogue is not None:

@@ -14,6 +14,7 @@ from eufcc_cli.core.tagging.writers.lines import PATH_SEPARATOR, csv_rows
 from eufcc_cli.core.tagging.writers.sidecar import is_ours, sidecar_path, write_sidecar
 from eufcc_cli.core.tagging.writers.web_annotations import WebAnnotations, urn
 from eufcc_cli.core.taxonomy.concepts import Uris
+from eufcc_cli.core.taxonomy.names import Names
 
 _COLUMNS = ["image", "facet", "tag", "path", "score", "error", "verdict", "reviewer", "time"]
 
@@ -38,8 +39,10 @@ def _csv_row(item: Input, tag: DecidedTag, ids: bool) -> list[object]:
 class DecidedAnnotations:
     """An annotation page with one tagging annotation by a person for each accepted or added tag."""
 
-    def __init__(self, date: str, uris: Uris, language: str | None) -> None:
-        self._suggested = WebAnnotations("", "", date, uris, language)
+    def __init__(self, date: str, uris: Uris, language: str | None, names: Names = Names()) -> None:
+        self._suggested = WebAnnotations("", "", date, uris, language, names)
+        self._language = language
+        self._names = names
 
     def texts(self, images: Iterable[DecidedImage]) -> Iterator[str]:
         """The parts of the page, in order."""
@@ -55,7 +58,9 @@ class DecidedAnnotations:
         """One annotation: its creator is the reviewer, its generator the model whose suggestion it was."""
         decision = tag.decision
         score = 1.0 if decision.score is None else decision.score
-        content = self._suggested.annotation(item, tag.facet, Suggestion(tag.tag, tag.path, score))
+        shown = self._names.shown(tag.facet, self._language)
+        suggestion = Suggestion(tag.tag, tag.path, score, names=tuple(map(shown, tag.path)))
+        content = self._suggested.annotation(item, tag.facet, suggestion)
         content["id"] = urn(item.iri, tag.facet, tag.tag, decision.reviewer, decision.time)
         content["creator"] = {"type": "Person", "name": decision.reviewer}
         content["created"] = decision.time

@@ -12,6 +12,7 @@ from eufcc_cli.core.tagging.records import Contradiction
 from eufcc_cli.core.tagging.selection import Suggestion
 from eufcc_cli.core.tagging.tagger import Result
 from eufcc_cli.core.tagging.writers.writer import Writer, other_format
+from eufcc_cli.core.taxonomy.flagged_terms import Flag
 
 PATH_SEPARATOR = " | "
 
@@ -50,6 +51,8 @@ def _tag(suggestion: Suggestion) -> dict[str, Any]:
         content["kind"] = suggestion.kind
     if suggestion.names:
         content["names"] = suggestion.names
+    if suggestion.flags:
+        content["flags"] = [flag._asdict() for flag in suggestion.flags]
     return content
 
 
@@ -79,9 +82,14 @@ def from_json(content: dict[str, Any]) -> Result:
 
 
 def _suggestion(
-    tag: str, path: list[str], score: float, kind: str | None = None, names: Sequence[str] = ()
+    tag: str,
+    path: list[str],
+    score: float,
+    kind: str | None = None,
+    names: Sequence[str] = (),
+    flags: Sequence[dict[str, str]] = (),
 ) -> Suggestion:
-    return Suggestion(tag, tuple(path), score, kind, tuple(names))
+    return Suggestion(tag, tuple(path), score, kind, tuple(names), tuple(Flag(**flag) for flag in flags))
 
 
 class JsonLines(Writer):
@@ -134,16 +142,23 @@ class Csv(Writer):
     """One row for each suggestion; an image without any, or with an error, has one row."""
 
     def __init__(
-        self, *, ids: bool = False, kinds: bool = False, names: bool = False, canvases: bool = False
+        self,
+        *,
+        ids: bool = False,
+        kinds: bool = False,
+        names: bool = False,
+        canvases: bool = False,
+        flags: bool = False,
     ) -> None:
-        """ids: the images come from a table; kinds, names: suggestions have a kind, or names; canvases: some
-        images are those of IIIF canvases."""
+        """ids: the images come from a table; kinds, names, flags: suggestions have a kind, names, or flags;
+        canvases: some images are those of IIIF canvases."""
         self.columns = [
             *(["id"] if ids else []),
             *("image", "facet", "tag", "path", "score", "error"),
             *(["kind"] if kinds else []),
             *(["name"] if names else []),
             *(["canvas", "label"] if canvases else []),
+            *(["flags"] if flags else []),
         ]
         self.head = csv_rows([self.columns])
 
@@ -167,6 +182,7 @@ class Csv(Writer):
             "score": tag.score,
             "kind": tag.kind or "",
             "name": tag.shown[-1],
+            "flags": PATH_SEPARATOR.join(flag_text(flag) for flag in tag.flags),
         }
 
     def existing(self, path: Path) -> set[str]:
@@ -175,6 +191,15 @@ class Csv(Writer):
             if (found := next(reader, [])) != self.columns:
                 raise other_format(path, "the CSV that `tag` writes", f"its columns are {', '.join(found)}")
             return {row[self.columns.index("image")] for row in reader}
+
+
+def flag_text(flag: Flag) -> str:
+    """What a list says about a term, on one line.
+
+    >>> flag_text(Flag("Gypsy", "en", "Say Roma.", "gypsy dress"))
+    'Gypsy: Say Roma.'
+    """
+    return f"{flag.term}: {flag.note}" if flag.note else flag.term
 
 
 def csv_rows(rows: Iterable[Sequence[object]]) -> str:

@@ -15,9 +15,11 @@ from eufcc_cli.core.files import visible
 from eufcc_cli.core.tagging.records import Contradiction
 from eufcc_cli.core.tagging.selection import Suggestion
 from eufcc_cli.core.tagging.tagger import Result
+from eufcc_cli.core.tagging.writers.lines import flag_text
 from eufcc_cli.core.tagging.writers.writer import Writer
 
 _CRUMB = " › "
+_FLAG = " ⚑ "
 _BAR = 12  # characters
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 _WIDEST = 100  # characters of a panel: on wider ones, the eye loses the line
@@ -78,6 +80,8 @@ def _table(result: Result, expand: bool) -> Table:
             colour = _colour(tag.score)
             table.add_row(heading, _crumbs(tag, tags), Text(bar(tag.score), colour), percent(tag.score))
             heading = ""
+        for text in dict.fromkeys(flag_text(flag) for tag in tags for flag in tag.flags):
+            table.add_row(heading, Text(f"{_FLAG}{visible(text)}", "yellow"), "", "")
         for found in result.contradictions.get(facet, ()):
             table.add_row(heading, _doubt(found), "", percent(found.score))
             heading = ""
@@ -90,13 +94,18 @@ def _crumbs(tag: Suggestion, tags: Sequence[Suggestion]) -> Text:
     """The way down to a tag; an ancestor that is clearly surer than the tag tells how sure."""
     scores = {other.path: other.score for other in tags}
     text = Text()
+    flagged = {other.path for other in tags if other.flags}
     for depth, name in enumerate(tag.shown[:-1], start=1):
         text.append(name, "dim")
+        if tag.path[:depth] in flagged:
+            text.append(_FLAG, "yellow")
         score = scores.get(tag.path[:depth])
         if score is not None and percent(score) != percent(tag.score):
             text.append(f" {percent(score).replace(' ', '')}", "dim italic")
         text.append(_CRUMB, "dim")
     text.append(tag.shown[-1], "bold")
+    if tag.flags:
+        text.append(_FLAG, "yellow")
     if tag.kind:
         text.append(f"  {tag.kind}", "dim italic")
     return text
@@ -146,6 +155,8 @@ def _leaf(name: str, suggestion: Suggestion | None) -> Text:
     text.append(f"  {percent(suggestion.score)}", _colour(suggestion.score))
     if suggestion.kind:
         text.append(f"  {suggestion.kind}", "dim italic")
+    for flag in suggestion.flags:
+        text.append(f"  {_FLAG}{visible(flag_text(flag))}", "yellow")
     return text
 
 

@@ -19,8 +19,8 @@ CONTEXT = "http://www.w3.org/ns/anno.jsonld"
 class WebAnnotations(JsonLines):
     """An annotation page with one tagging annotation for each suggestion, one a line.
 
-    Each line is complete by itself. The body is the concept's URI where the vocabulary has one, else the
-    tag's name. Images that failed or have no suggestion have no line.
+    Each line is complete by itself. The body is the concept's URI, with its labels, where the vocabulary has
+    one, else the tag's name. Images that failed or have no suggestion have no line.
     """
 
     form = "the annotation page that `tag` writes"
@@ -73,10 +73,12 @@ class WebAnnotations(JsonLines):
 
     def _body(self, facet: str, tag: Suggestion) -> dict[str, Any]:
         where = {"purpose": "tagging", "rdfs:label": PATH_SEPARATOR.join((facet, *tag.shown))}
+        known = dict(reversed([*self._names.every(facet, tag.tag)]))  # the first name in each language
         uri = self._uris.get(facet, {}).get(tag.tag)
         if uri is not None:
-            return {"type": "SpecificResource", "source": uri, **where}
-        known = dict(reversed([*self._names.every(facet, tag.tag)]))
+            labels = [{"@value": text, "@language": code} for code, text in known.items()]
+            body = {"type": "SpecificResource", "source": uri, **where}
+            return {**body, "skos:prefLabel": labels or tag.shown[-1]}
         # A tag that has names, but none in the language asked for, is a word of another one.
         named = self._language and (self._language in known or not known)
         language = {"language": self._language} if named else {}

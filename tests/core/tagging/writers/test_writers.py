@@ -161,12 +161,20 @@ def test_one_annotation_for_each_suggestion_with_what_w3c_requires() -> None:
 
 def test_a_concept_has_its_uri_and_a_name_its_language() -> None:
     uri = "http://vocab.getty.edu/aat/300010957"
-    metal, bronze = annotations([GOOD], uris={"materials": {"bronze": uri}}, language="en")["items"]
+    names = Names()
+    for language, name in (("en", "bronze (metal)"), ("en", "bronze alloy"), ("de", "Bronze")):
+        names.add("materials", "bronze", language, name)
+    uris = {"materials": {"bronze": uri}}
+    metal, bronze = annotations([GOOD], uris=uris, language="en", names=names)["items"]
     assert bronze["body"] == {
         "type": "SpecificResource",
         "source": uri,
         "purpose": "tagging",
         "rdfs:label": "materials | metal | copper alloy | bronze",
+        "skos:prefLabel": [
+            {"@value": "bronze (metal)", "@language": "en"},
+            {"@value": "Bronze", "@language": "de"},
+        ],
     }
     assert metal["body"]["language"] == "en"
 

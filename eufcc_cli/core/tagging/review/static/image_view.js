@@ -132,7 +132,8 @@ export class ImageView {
       element("span", { className: "path" },
         row.path.length > 1 ? element("span", { className: "crumbs" }, `${row.path.slice(0, -1).join(" › ")} › `) : null,
         element("strong", {}, tag),
-        notes ? element("span", { className: "note" }, notes) : null),
+        notes ? element("span", { className: "note" }, notes) : null,
+        row.flags.length ? element("span", { className: "flag" }, `⚑ ${row.flags.join("; ")}`) : null),
       element("span", { className: "probability" }, bar, element("span", { className: "score" }, percent(row.score))),
       element("button", { type: "button", className: "yes", "data-verdict": "accepted", "data-chip": chip, "aria-pressed": yes, "aria-label": `Accept ${tag}` }, "✓"),
       element("button", { type: "button", className: "no", "data-verdict": "rejected", "data-chip": chip, "aria-pressed": no, "aria-label": `Reject ${tag}` }, "✗"));

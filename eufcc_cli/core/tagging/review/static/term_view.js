@@ -130,6 +130,7 @@ export class TermView {
     byId("term-path").textContent = path.join(" › ");
     byId("term-name").textContent = entry ? entry.path.at(-1) : "No term to show";
     byId("term-names").textContent = entry ? entry.names.map(([language, name]) => `${name} (${language})`).join(", ") : "";
+    byId("term-flags").textContent = (entry?.flags ?? []).map((text) => `⚑ ${text}`).join("\n");
     for (const id of ["accept-marked", "accept-all", "reject-all"]) byId(id).disabled = !entry;
   }
 

@@ -1,0 +1,60 @@
+"""How suggestions are shown: by which names, and with what a list of contentious terms says about them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+from eufcc_cli.core.files import Root
+from eufcc_cli.core.model.clip.prompts import text_names
+from eufcc_cli.core.tagging.selection import Suggestion
+from eufcc_cli.core.taxonomy.flagged_terms import Flag, FlaggedTerms
+from eufcc_cli.core.taxonomy.names import Names
+from eufcc_cli.core.taxonomy.vocabulary import Vocabulary
+
+Suggestions = dict[str, list[Suggestion]]
+"""By facet, best first."""
+
+
+@dataclass(frozen=True)
+class Display:
+    """What a user asks for; the tags themselves stay what they are."""
+
+    language: str | None = None
+    """Tags are shown by their names in it, those of the root and the glossary."""
+    names: str | None = None
+    """Where no language is given, what tags are called: `tags`, a language, or a CSV file (`text_names`)."""
+    flagged: FlaggedTerms | None = None
+
+    def of(self, vocabulary: Vocabulary, names: Names, root: Root) -> Callable[[Suggestions], Suggestions]:
+        """A function that adds names and flags to suggestions; DataError for names that cannot be used."""
+        shown = self._shown(vocabulary, names, root)
+        flagged = self.flagged
+
+        @cache
+        def flags(facet: str, tag: str) -> tuple[Flag, ...]:
+            return tuple(flagged.of_tag(names, facet, tag)) if flagged is not None else ()
+
+        def displayed(found: Suggestions) -> Suggestions:
+            if shown is not None:
+                found = {
+                    facet: [
+                        tag._replace(names=tuple(shown(facet, name) for name in tag.path)) for tag in tags
+                    ]
+                    for facet, tags in found.items()
+                }
+            if flagged is not None:
+                found = {
+                    facet: [tag._replace(flags=flags(facet, tag.tag)) for tag in tags]
+                    for facet, tags in found.items()
+                }
+            return found
+
+        return displayed
+
+    def _shown(self, vocabulary: Vocabulary, names: Names, root: Root) -> Callable[[str, str], str] | None:
+        """What a tag of a facet is called, None where it is by itself."""
+        if self.language is not None:
+            language = self.language
+            return lambda facet, tag: names.of(facet, tag, language) or tag
+        called = text_names(self.names, vocabulary, root) if self.names is not None else {}
+        return (lambda facet, tag: called.get(facet, {}).get(tag, tag)) if called else None
