@@ -20,12 +20,13 @@ from eufcc_cli.core.tagging.inputs import Input
 from eufcc_cli.core.tagging.records import Contradiction
 from eufcc_cli.core.tagging.selection import Suggestion
 from eufcc_cli.core.tagging.tagger import Result
-from eufcc_cli.core.tagging.writers.lines import Csv, Json, JsonLines
+from eufcc_cli.core.tagging.writers.lines import Csv, Json, JsonLines, from_json
 from eufcc_cli.core.tagging.writers.screen import Plain, bar, panel, percent, tree
 from eufcc_cli.core.tagging.writers.sidecar import creator, is_ours, sidecar_path, write_sidecar
 from eufcc_cli.core.tagging.writers.table_columns import Additions
 from eufcc_cli.core.tagging.writers.web_annotations import WebAnnotations
 from eufcc_cli.core.tagging.writers.writer import Writer
+from eufcc_cli.core.taxonomy.flagged_terms import Flag
 from eufcc_cli.core.taxonomy.names import Names
 
 DIGEST = "ab" * 32
@@ -123,13 +124,29 @@ def test_any_name_survives_json_and_csv(name: str, path: list[str]) -> None:
     assert (row[0], row[2], row[3]) == (name, path[-1], " | ".join(path))
 
 
+def test_flags_stand_in_every_form_and_come_back() -> None:
+    flag = Flag("Bronze", "en", "A note, with a comma.", "bronze")
+    tags = {"materials": [METAL, BRONZE._replace(flags=(flag,))]}
+    result = Result(GOOD.input, tags)
+    content = json.loads(JsonLines("demo").text(result))
+    metal, bronze = content["tags"]["materials"]
+    assert "flags" not in metal
+    assert bronze["flags"] == [flag._asdict()]
+    assert from_json(content).tags == tags
+    _, row = csv.DictReader(io.StringIO(whole(Csv(flags=True), [result])))
+    assert row["flags"] == "Bronze: A note, with a comma."
+    for form in ("table", "tree"):
+        assert "⚑ Bronze: A note, with a comma." in Plain(form).text(result)
+
+
 # --- W3C Web Annotation ------------------------------------------------------------------------------
 
 
 def annotations(results: list[Result], **options: object) -> dict:
     uris = options.pop("uris", {})
     language = options.pop("language", None)
-    return json.loads(whole(WebAnnotations("demo", DIGEST, DATE, uris, language), results))
+    names = options.pop("names", Names())
+    return json.loads(whole(WebAnnotations("demo", DIGEST, DATE, uris, language, names), results))
 
 
 def test_one_annotation_for_each_suggestion_with_what_w3c_requires() -> None:
