@@ -73,7 +73,9 @@ class WebAnnotations(JsonLines):
 
     def _body(self, facet: str, tag: Suggestion) -> dict[str, Any]:
         where = {"purpose": "tagging", "rdfs:label": PATH_SEPARATOR.join((facet, *tag.shown))}
-        known = dict(reversed([*self._names.every(facet, tag.tag)]))  # the first name in each language
+        known: dict[str, str] = {}
+        for code, text in self._names.every(facet, tag.tag):
+            known.setdefault(code, text)
         uri = self._uris.get(facet, {}).get(tag.tag)
         if uri is not None:
             labels = [{"@value": text, "@language": code} for code, text in known.items()]
