@@ -10,7 +10,7 @@ from eufcc_cli.core.errors import HubError
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.machine import select_device, select_precision
 from eufcc_cli.core.model.clip.clip_network import ClipNetwork
-from eufcc_cli.core.model.clip.prompts import TextOptions, Wording, english_names, text_names
+from eufcc_cli.core.model.clip.prompts import TextOptions, Wording, english_names
 from eufcc_cli.core.model.clip.towers import clip_preprocessing, clip_tokenizer, create_clip
 from eufcc_cli.core.model.hub import without_network
 from eufcc_cli.core.model.tagging_model import CLIP, TaggingModel, build_methods, keep_embeddings
@@ -68,7 +68,7 @@ def with_names(model: TaggingModel, names: str, root: Root) -> TaggingModel:
     Raises DataError for names that cannot be used.
     """
     wording = Wording.from_json(model.config["method_options"])
-    wording = replace(wording, names=text_names(names, model.vocabulary, root))
+    wording = TextOptions(names=names).wording(wording, model.vocabulary, root)
     network = cast(ClipNetwork, model.network)
     other = ClipNetwork(network.clip, network.tokenizer, wording.texts(model.vocabulary))
     made = replace(

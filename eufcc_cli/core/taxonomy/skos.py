@@ -2,10 +2,13 @@
 
 SKOS Reference, W3C Recommendation 18 August 2009. Every parent that annotations give a tag becomes a
 `skos:broader`, except one that would close a cycle: an editorial note names it instead. The first name of a
-tag in a language is its `skos:prefLabel`, the others are `skos:altLabel`; its URI is an `skos:exactMatch`.
+tag in a language is its `skos:prefLabel`, the others are `skos:altLabel`; its URI is an
+`skos:exactMatch`, or an `skos:closeMatch` where several tags of a facet have it: exact matches are transitive
+(S45), so the tags would be one concept.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from urllib.parse import quote
 
@@ -48,13 +51,15 @@ def to_skos(
         graph.add((scheme, RDF.type, SKOS.ConceptScheme))
         graph.add((scheme, SKOS.prefLabel, Literal(tree.facet)))
         broader, cyclic = broader_of(tree)
+        known = {tag: uri for tag, uri in uris.get(tree.facet, {}).items() if tag in tree}
+        shared = Counter(known.values())
         for tag, node in concept.items():
             graph.add((node, RDF.type, SKOS.Concept))
             graph.add((node, SKOS.inScheme, scheme))
             for property, language, text in _labels(names, tree.facet, tag, tag_language):
                 graph.add((node, SKOS[property], Literal(text, lang=language)))
-            if uri := uris.get(tree.facet, {}).get(tag):
-                graph.add((node, SKOS.exactMatch, URIRef(uri)))
+            if uri := known.get(tag):
+                graph.add((node, SKOS.closeMatch if shared[uri] > 1 else SKOS.exactMatch, URIRef(uri)))
             if tree.parent(tag) is None:
                 graph.add((node, SKOS.topConceptOf, scheme))
                 graph.add((scheme, SKOS.hasTopConcept, node))

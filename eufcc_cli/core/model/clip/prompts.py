@@ -11,6 +11,7 @@ import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -55,6 +56,10 @@ def read_prompts(path: Path) -> dict[str, tuple[str, ...]]:
         raise DataError(
             f"`prompts` {path}: {error}", hint='write lines like materials = "an object made of {tag}"'
         ) from error
+    return _checked(path, content)
+
+
+def _checked(path: Path, content: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
     found = {}
     for facet, value in content.items():
         if facet not in FACETS:
@@ -78,6 +83,20 @@ PROMPTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     read_prompts(Path(__file__).with_name("prompts.toml"))
 )
 """The prompts for which a user has given no others."""
+
+
+@cache
+def prompts_of(language: str) -> Mapping[str, tuple[str, ...]] | None:
+    """The prompts in a language of the glossary, None for any other.
+
+    >>> prompts_of("fr")["objectTypes"], prompts_of("nl")
+    (('une image de {tag}',), None)
+    """
+    if language == "en":
+        return PROMPTS
+    path = Path(__file__).with_name("prompts_by_language.toml")
+    content = tomllib.loads(path.read_text(encoding="utf-8"))
+    return _checked(path, content[language]) if language in content else None
 
 
 @dataclass(frozen=True)
@@ -143,8 +162,11 @@ class TextOptions:
     def wording(self, wording: Wording, vocabulary: Vocabulary, root: Root) -> Wording:
         """The wording with what the user says about it; raises DataError for a file that cannot be used.
 
-        `names` are those of the root's labels/names.csv and of the glossary, or of a file.
+        `names` are those of the root's labels/names.csv and of the glossary, or of a file. The prompts are in
+        their language, where the glossary has it and neither the training nor the user has chosen others.
         """
+        if wording.prompts == PROMPTS and (prompts := prompts_of(self.names or "en")):
+            wording = replace(wording, prompts=prompts)
         if self.prompts is not None:
             wording = replace(wording, prompts={**wording.prompts, **read_prompts(self.prompts)})
         if self.phrase is not None:

@@ -84,7 +84,8 @@ def create_clip(
     except ModelError:
         raise
     except ImportError as error:
-        raise ModelError(f"{name}: {_first_line(error)}", hint="install what it names") from error
+        hint = "pip install 'eufcc[multilingual]'"
+        raise ModelError(f"{name}: {_first_line(error)}", hint=hint) from error
     except (OSError, ValueError, RuntimeError) as error:
         raise ModelError(
             f"{name}: cannot be loaded: {_first_line(error)}",
@@ -159,9 +160,10 @@ def clip_tokenizer(name: str, config: Mapping[str, Any]) -> Tokenizer:
             return _remembering(open_clip.SimpleTokenizer(context_length=length, **options))
     except ModelError:
         raise
-    except (ImportError, OSError, ValueError, RuntimeError) as error:
+    except (ImportError, OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError) as error:
+        needs = "pip install 'eufcc[multilingual]'" if isinstance(error, ImportError) else None
         raise ModelError(
-            f"{name}: no tokenizer: {_first_line(error)}", hint="install what it names"
+            f"{name}: no tokenizer: {_first_line(error)}", hint=needs or "check the model's folder or name"
         ) from error
 
 

@@ -13,6 +13,7 @@ from eufcc_cli.core.model.clip.prompts import (
     TextOptions,
     Wording,
     english_names,
+    prompts_of,
     read_names,
     read_prompts,
     text_names,
@@ -233,3 +234,21 @@ def test_published_tags_are_called_by_their_names(tmp_path):
     write_names(root.names, Names({"materials": {"fusta": {"nl": ["hout"]}}}))
     assert text_names("nl", CATALAN, root) == {"materials": {"fusta": "hout"}}
     assert english_names(Vocabulary({"materials": FacetVocabulary(("stone",), (-1,))}), root) == {}
+
+
+@pytest.mark.parametrize("language", ["en", "es", "fr", "de", "ca"])
+def test_names_of_a_language_stand_in_its_prompts(tmp_path, language):
+    root = Root(tmp_path)
+    wording = TextOptions(names=language).wording(Wording(), CATALAN, root)
+    (text,) = wording.texts(CATALAN)["materials"][CATALAN.facets["materials"].index["fusta"]]
+    words = {
+        "en": "an image of an object made of wood",
+        "es": "una imagen de un objeto hecho de madera",
+        "fr": "une image d'un objet fait de bois",
+        "de": "ein Bild eines Gegenstands aus Holz",
+        "ca": "una imatge d'un objecte fet de fusta",
+    }
+    assert text == words[language]
+    own = TextOptions(names=language).wording(Wording({"materials": ("{tag}",)}), CATALAN, root)
+    assert own.prompts == {"materials": ("{tag}",)}  # those of a training stay
+    assert set(prompts_of(language)) == set(FACETS)
