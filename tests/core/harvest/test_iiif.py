@@ -266,7 +266,8 @@ def test_a_chain_of_collections_without_end_is_cut() -> None:
         ("https://example.org/view?manifest=7", True),
         ("https://iiif.io/api/image/3.0/example/reference/59d0/full/max/0/default.jpg", False),
         ("https://iiif.example.org/image/2/1/0,0,10,10/!90,90/0/native.webp", False),
-        ("https://api.europeana.eu/thumbnail/v2/url.json?uri=https%3A%2F%2Fiiif.example.org%2F1.jpg", True),
+        ("https://example.org/collections/top", True),
+        ("https://api.europeana.eu/thumbnail/v2/url.json?uri=https%3A%2F%2Fiiif.example.org%2F1.jpg", False),
         ("https://example.org/photos/7", False),
     ],
 )

@@ -21,7 +21,7 @@ Start = Callable[[str], Callable[[], bytes]]
 _AHEAD = 8  # documents of a collection that are fetched while others are read
 _DEEPEST = 32
 _IMAGE_REQUEST = re.compile(r"/(full|square|max|\d+,\d+,\d+,\d+|pct:[\d.,]+)/[^/]+/!?[\d.]+/[^/]+\.\w+$")
-_WORDS = ("manifest", "iiif", "presentation")
+_WORDS = ("manifest", "iiif", "presentation", "collection")
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def may_be_document(url: str) -> bool:
     """
     parts = urlsplit(url)
     path = parts.path.lower().rstrip("/")
-    if path.endswith(tuple(FILE_ENDINGS)) or _IMAGE_REQUEST.search(path):
+    if path.endswith(tuple(FILE_ENDINGS)) or _IMAGE_REQUEST.search(path) or "/thumbnail/" in path:
         return False
     segments = [*path.split("/"), parts.hostname or "", parts.query.lower()]
     return path.endswith(".json") or any(word in segment for segment in segments for word in _WORDS)
