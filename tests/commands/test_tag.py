@@ -486,6 +486,38 @@ def test_web_annotations_and_their_language(
     assert json.loads(here("gone.jpg", "--format", "webannotation")[1])["items"] == []
 
 
+def test_names_and_flags_for_every_model(
+    here: Callable[..., tuple[int, str, str]], pictures: list[Path], tmp_path: Path
+) -> None:
+    options = (pictures[0], "--threshold", 0, "--facet", "materials")
+    code, out, err = here(*options)
+    assert code == 0, err
+    plain = json.loads(out)["tags"]["materials"]
+    first = plain[0]["tag"]
+    names, flagged = tmp_path / "names.csv", tmp_path / "flagged.csv"
+    names.write_text(f"tag,name\n{first},Etwas\n")
+    flagged.write_text(f"term,language,note\n{first.upper()},,What to know.\n")
+    code, out, err = here(*options, "--names", names, "--flag-terms", flagged)
+    assert code == 0, err
+    found = json.loads(out)["tags"]["materials"]
+    assert [(tag["tag"], tag["score"]) for tag in found] == [(tag["tag"], tag["score"]) for tag in plain]
+    assert found[0]["names"][-1] == "Etwas"
+    assert found[0]["flags"] == [
+        {"term": first.upper(), "language": "", "note": "What to know.", "name": first}
+    ]
+    code, out, err = here(*options, "--names", names, "--flag-terms", flagged, "--format", "table")
+    assert "Etwas" in out
+    assert f"⚑ {first.upper()}: What to know." in out
+    code, out, err = here(*options, "--names", names, "--flag-terms", flagged, "--format", "csv")
+    row = next(csv.DictReader(io.StringIO(out)))
+    assert (row["tag"], row["name"], row["flags"]) == (first, "Etwas", f"{first.upper()}: What to know.")
+    for wrong in (("--names", "xx"), ("--flag-terms", tmp_path / "gone.csv")):
+        code, _, err = here(*options, *wrong)
+        assert code == 1
+        assert wrong[0] in err
+    assert here(*options, "--text", "name")[0] == 1  # only CLIP reads texts
+
+
 def test_sidecars_lie_beside_the_images_and_spare_those_of_others(
     here: Callable[..., tuple[int, str, str]], pictures: list[Path], tmp_path: Path
 ) -> None:

@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from eufcc_cli.commands.common import ModelLoader
 from eufcc_cli.core.errors import EufccError, ModelError
+from eufcc_cli.core.evaluation.score_sources import open_sources
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.model.checkpoint import load_model
 from eufcc_cli.core.model.clip import towers
@@ -476,3 +477,24 @@ def test_clip_and_convnext_vote_together(clip_root, tiny, eufcc):
     (result,) = json.loads(done.stdout)["results"]
     assert result["method"] == "multilabel+clip-1-tag+clip-zero-shot"
     assert result["overall"]["pairs"] > 0
+
+
+def test_names_and_tags_are_both_scored(tiny, demo_root, tmp_path):
+    spec, catalan = f"clip:local-dir:{tiny}", Root(tmp_path / "catalan")
+
+    def sources(root, names=None, **options):
+        load = ModelLoader(root, "cpu", "fp32", None, TextOptions(names=names))
+        return open_sources(root, [spec], [], load, **options)
+
+    both = sources(catalan)  # no labels: the tags of EUFCC-340K
+    assert [source.name for source in both] == [spec, f"{spec}, tags"]
+    number = both[0].vocabulary.facets["materials"].index["fusta"]
+    texts = [source.model.network.texts["materials"][number] for source in both]
+    assert texts == [("an image of an object made of wood",), ("an image of an object made of fusta",)]
+    assert both[0].model.network.clip is both[1].model.network.clip
+    assert both[0].model.digest != both[1].model.digest
+    assert [source.name for source in sources(catalan, "de", wordings=["en", "tags"])] == [
+        spec, f"{spec}, en", f"{spec}, tags"
+    ]  # fmt: skip
+    assert [source.name for source in sources(catalan, wordings=())] == [spec]
+    assert [source.name for source in sources(Root(demo_root))] == [spec]  # its tags are English words
