@@ -1,7 +1,6 @@
 """IIIF manifests as the input of `tag` and of `fetch table`, on a real local server."""
 
 import csv
-import io
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -58,33 +57,17 @@ def test_a_manifest_is_tagged_canvas_by_canvas(
     # 4:3 pictures for a network that sees 32 pixels
     assert [path.split("/")[5] for path in served.images()] == ["43,"] * 2
 
-    code, out, err = here("--root", trained, "tag", url, *options, "--format", "csv")
-    assert code == 0, err
-    rows = list(csv.DictReader(io.StringIO(out)))
-    assert {(row["canvas"], row["label"]) for row in rows} == {
-        (f"{url}/canvas/{n}", f"Book: {n}") for n in (1, 2)
-    }
-    code, out, _ = here("--root", trained, "tag", url, *options, "--format", "webannotation")
-    assert {item["target"] for item in json.loads(out)["items"]} == {f"{url}/canvas/{n}" for n in (1, 2)}
-
     output = tmp_path / "tags.jsonl"
     code, _, err = here("--root", trained, "tag", f"{served.base}/all/collection", *options, "-o", output)
     assert code == 3
     assert "gone/manifest" in output.read_text()
     assert len(output.read_text().splitlines()) == 13
-    assert "12 images" in err
+    assert "1 image could not be tagged" in err
     asked = len(served.images())
     code, _, err = here(
         "--root", trained, "tag", f"{served.base}/all/collection", *options, "-o", output, "--skip-existing"
     )
     assert len(served.images()) == asked
-
-
-def test_private_servers_need_a_word(here: Here, trained: Path, served: Library) -> None:
-    code, out, _ = here("--root", trained, "tag", f"{served.base}/one/manifest")
-    assert code == 3
-    (line,) = map(json.loads, out.splitlines())
-    assert line["error"].startswith("cannot fetch: ")
 
 
 def test_a_collection_becomes_a_collection(here: Here, served: Library, tmp_path: Path) -> None:

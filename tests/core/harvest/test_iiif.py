@@ -355,6 +355,16 @@ def test_documents_that_cannot_be_used_are_rows(served: Library, fetcher: Fetche
     assert Image.open(io.BytesIO(item.source())).size == (800, 600)  # type: ignore[arg-type]
 
 
+def test_servers_of_this_network_are_not_asked_unless_allowed(served: Library) -> None:
+    url = served.manifest3("/m/manifest", {}, [])
+    with Fetcher(Politeness(retries=0)) as careful:
+        (item,) = Canvases(careful, 100)(url)
+    assert callable(item.source)
+    with pytest.raises(ImageError, match="cannot fetch: "):
+        item.source()
+    assert served.asked == []
+
+
 def test_manifests_become_records_and_an_interrupted_harvest_goes_on(
     served: Library, fetcher: Fetcher, tmp_path: Any
 ) -> None:

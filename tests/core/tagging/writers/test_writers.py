@@ -139,6 +139,17 @@ def test_flags_stand_in_every_form_and_come_back() -> None:
         assert "⚑ Bronze: A note, with a comma." in Plain(form).text(result)
 
 
+def test_a_canvas_is_the_target_and_has_its_label() -> None:
+    url = "https://a.org/manifest/canvas/1"
+    result = Result(Input("https://a.org/1.jpg", Path("x"), url, canvas=url, label="Book: 1r"), GOOD.tags)
+    content = json.loads(JsonLines("demo").text(result))
+    assert (content["image"], content["canvas"], content["label"]) == ("https://a.org/1.jpg", url, "Book: 1r")
+    row = next(csv.DictReader(io.StringIO(whole(Csv(canvases=True), [result]))))
+    assert (row["image"], row["canvas"], row["label"]) == ("https://a.org/1.jpg", url, "Book: 1r")
+    assert {item["target"] for item in annotations([result])["items"]} == {url}
+    assert Plain("table").text(result).startswith("Book: 1r\n")
+
+
 # --- W3C Web Annotation ------------------------------------------------------------------------------
 
 
