@@ -184,7 +184,16 @@ def method_scores(method, parents, z, stop=False):
 
 
 def method_loss(
-    method, parents, z, true, counts=None, stop=False, gamma_pos=0.0, gamma_neg=2.0, asl_clip=0.05
+    method,
+    parents,
+    z,
+    true,
+    counts=None,
+    stop=False,
+    gamma_pos=0.0,
+    gamma_neg=2.0,
+    asl_clip=0.05,
+    deeper_unknown=False,
 ):
     """The loss of one image in one facet; `true` is its set of true tags."""
     tags = range(len(parents))
@@ -192,6 +201,11 @@ def method_loss(
         return 0.0
     if method.startswith("hsoftmax") or method == "multilabel-coherent":
         true = {above for tag in true for above in path_of(tag, parents)}
+    if deeper_unknown:
+        all_true = {above for tag in true for above in path_of(tag, parents)}
+        ends = {tag for tag in all_true if not any(parents[other] == tag for other in all_true)}
+        unknown = {below for tag in ends for below in descendants_of(tag, parents)} - ends
+        tags = [tag for tag in tags if tag not in unknown]
 
     if method == "multilabel":
         terms = [-math.log(sigmoid_of(z[tag] if tag in true else -z[tag])) for tag in tags]

@@ -14,6 +14,7 @@ from eufcc_cli.core.files import Root
 
 if TYPE_CHECKING:
     from eufcc_cli.core.model.clip.prompts import TextOptions
+    from eufcc_cli.core.model.converted_model import ConvertedModel
     from eufcc_cli.core.model.tagging_model import TaggingModel
 
 SOME_FAILED = 3
@@ -66,9 +67,21 @@ class ModelLoader:
     precision: str
     weights: Path | None
     texts: "TextOptions"
+    logit_adjustment: float = 0.0
     methods: list[str] = field(default_factory=list)
     names_are_shown: bool = False
     """Whether `names` says how tags are shown, too, whatever the model."""
+
+    def for_tagging(self, name: str) -> "TaggingModel | ConvertedModel":
+        """The model without PyTorch, where it was converted before and nothing is changed in it."""
+        if not (self.weights or self.texts or self.logit_adjustment):
+            from eufcc_cli.core.model.converted_model import load_converted
+
+            model = load_converted(name, self.root, self.device, self.precision)
+            if model is not None:
+                self.methods.append(model.method)
+                return model
+        return self(name)
 
     def __call__(self, name: str) -> "TaggingModel":
         from eufcc_cli.core.model.checkpoint import load_model
@@ -76,18 +89,24 @@ class ModelLoader:
         model = load_model(
             name, self.root, self.device, self.precision, weights=self.weights, texts=self.texts
         )
+        if self.logit_adjustment:
+            from eufcc_cli.core.model.logit_adjustment import adjust_logits
+
+            adjust_logits(model, self.logit_adjustment)
         self.methods.append(model.method)
         return model
 
     def refuse_unused(self) -> None:
         """Raise an error where options about CLIP models are given, and no loaded model takes them."""
-        from eufcc_cli.core.model.zero_shot import ZERO_SHOT
-
         texts = replace(self.texts, names=None) if self.names_are_shown else self.texts
         if texts and not any(_reads_texts(method) for method in self.methods):
             raise EufccError(
                 f"--prompts, --text, --names, --add-tag: {', '.join(self.methods)} reads no texts",
                 hint="give a run of `eufcc train --method clip-1-tag`, say, or clip:ViT-B-32/openai",
             )
-        if self.weights and ZERO_SHOT not in self.methods:
+        if self.weights:
+            from eufcc_cli.core.model.zero_shot import ZERO_SHOT
+
+            if ZERO_SHOT in self.methods:
+                return
             raise EufccError("--weights: only clip:NAME takes any", hint="give clip:ViT-B-32, say")

@@ -15,6 +15,7 @@ from eufcc_cli.commands.options import (
     Decoders,
     Device,
     Language,
+    LogitAdjustment,
     Photos,
     Phrase,
     Plugin,
@@ -81,6 +82,7 @@ def evaluate(
             rich_help_panel=_WHAT,
         ),
     ] = None,
+    logit_adjustment: LogitAdjustment = 0.0,
     ensemble: Annotated[
         bool, typer.Option("--ensemble", help="Add the ensemble of all models.", rich_help_panel=_WHAT)
     ] = False,
@@ -217,6 +219,7 @@ def evaluate(
     if decisions:
         measure_decisions(ctx, decisions, format_, html)
         return
+    per_depth = per_depth or logit_adjustment > 0  # what rare tags gain and frequent ones lose
     root = existing_root(ctx, photos)
 
     with importing():
@@ -232,9 +235,8 @@ def evaluate(
     first = processes.join()[0] == 0
     splits = [] if calibrate else [read_split(root, name) for name in split or _test_splits(root)]
     fitted_on = None if weights_from == "equal" else read_split(root, weights_from)
-    load = ModelLoader(
-        root, device, precision, weights, TextOptions(prompts, text, names[0] if names else None)
-    )
+    texts = TextOptions(prompts, text, names[0] if names else None)
+    load = ModelLoader(root, device, precision, weights, texts, logit_adjustment)
     left_out: list[str] = []
 
     def without(name: str, error: HubError) -> None:

@@ -78,6 +78,15 @@ Weights = Annotated[
     Path | None,
     _clip(help="Weights for clip:NAME, in safetensors, instead of published ones."),
 ]
+LogitAdjustment = Annotated[
+    float,
+    typer.Option(
+        metavar="TAU",
+        min=0,
+        help="Rank tags as if training had seen all equally often: 1 in full, 0 not at all. Rare tags gain, "
+        "frequent ones lose; scores are then no calibrated probabilities.",
+    ),
+]
 Prompts = Annotated[
     Path | None,
     _clip(

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -24,6 +24,7 @@ from eufcc_cli.commands.options import (
     Device,
     FlagTerms,
     Language,
+    LogitAdjustment,
     Model,
     Names,
     Photos,
@@ -47,6 +48,7 @@ from eufcc_cli.core.errors import EufccError
 from eufcc_cli.core.files import sha256
 
 if TYPE_CHECKING:
+    from eufcc_cli.core.model.converted_model import ConvertedModel
     from eufcc_cli.core.model.tagging_model import TaggingModel
     from eufcc_cli.core.tagging.display import Display
     from eufcc_cli.core.tagging.inputs import Input
@@ -102,6 +104,7 @@ def tag(
             rich_help_panel=_CHOOSING,
         ),
     ] = None,
+    logit_adjustment: LogitAdjustment = 0.0,
     facet: Annotated[
         list[str] | None,
         typer.Option(metavar="FACET", help="Only this facet (repeatable).", rich_help_panel=_CHOOSING),
@@ -346,7 +349,7 @@ def tag(
         from eufcc_cli.core.taxonomy.flagged_terms import read_flagged_terms
 
     total = None if named is None else named + (len(catalogue) if catalogue else 0)
-    load = ModelLoader(root, device, precision, weights, texts, names_are_shown=True)
+    load = ModelLoader(root, device, precision, weights, texts, logit_adjustment, names_are_shown=True)
     flagged = None if flag_terms is None else read_flagged_terms(flag_terms)
     tagger = _tagger(model, choice, load, Display(language, names, flagged), compile_)
     done = Tally(catalogued)
@@ -394,21 +397,23 @@ def _tagger(
     names: list[str] | None, choice: "Choice", load: ModelLoader, display: "Display", compiled: bool
 ) -> "Tagger":
     with importing():
-        from eufcc_cli.core.model.checkpoint import newest_run
+        from eufcc_cli.core.model.model_files import newest_run
         from eufcc_cli.core.tagging.tagger import Tagger, compile_network
 
+    models: list[TaggingModel | ConvertedModel]
+    one = load if compiled else load.for_tagging
     if names:
-        models = [load(name) for name in names]
+        models = [one(names[0])] if len(names) == 1 else [load(name) for name in names]
     elif newest := newest_run(load.root):
         console.note(f"model: {newest}, the newest in {load.root.runs}")
-        models = [load(newest)]
+        models = [one(newest)]
     else:
         models = [_untrained(load)]
     tagger = Tagger(models, choice, load.root, display)
     load.refuse_unused()
     if compiled:
         for model in tagger.models:
-            compile_network(model)
+            compile_network(cast("TaggingModel", model))
     if tagger.calibration is None and names:
         console.warn(
             f"{tagger.name} is not calibrated, its scores are the method's own; "

@@ -50,6 +50,8 @@ def check_usage(options: dict[str, Any], arguments: list[str], form: str) -> Non
         problem = "--accept P is the threshold: leave --threshold out"
     elif options["accept"] is not None and options["skip_existing"]:
         problem = "--accept writes a whole table: leave --skip-existing out"
+    elif options["coverage"] is not None and options["logit_adjustment"]:
+        problem = "--coverage needs calibrated scores: leave --logit-adjustment out"
     elif options["skip_existing"] and options["output"] is None and form != "sidecar":
         problem = "--skip-existing needs --output FILE, or --format sidecar"
     elif options["output"] and options["table"] and _is_same(options["output"], options["table"]):

@@ -17,7 +17,8 @@ from eufcc_cli.core.files import Root
 from eufcc_cli.core.training.config import TrainConfig
 
 if TYPE_CHECKING:
-    from eufcc_cli.core.training.run import Plan, Trained
+    from eufcc_cli.core.training.plan import Plan
+    from eufcc_cli.core.training.run import Trained
 
 
 def train(
@@ -166,6 +167,11 @@ def _show_plan(plan: "Plan") -> None:
         f"({plan.why}), {size} parameters, {plan.device}, {plan.precision}"
     )
     console.note(f"{plan.images:,} images to learn from, {plan.validation_images:,} to validate on")
+    if plan.held_out:
+        console.note(
+            f"{len(plan.held_out.split):,} images of {', '.join(plan.held_out.providers)} are held out: they "
+            "choose how far to go from the start"
+        )
     if plan.missing:
         console.warn(f"{plan.missing:,} annotated images are not on disk: see `eufcc download` and `photos`")
     if plan.unknown:
@@ -225,6 +231,9 @@ def _show_result(trained: "Trained", root: Path) -> None:
     kept = best.history[best.best_epoch - 1] if best.best_epoch else {}
     name = f"strength {kept['strength']:g}" if "strength" in kept else f"epoch {best.best_epoch}"
     console.note(f"Kept {name} in {trained.folder}")
+    if (way := trained.interpolation) is not None:
+        by = f", which is best for {', '.join(way.held_out.providers)}" if way.held_out else ""
+        console.note(f"Its weights are {way.a:g} of the way from the start to that epoch{by}")
     tests = [split for split in Root(root).splits() if split.startswith("test")]
     if tests:
         asked = " ".join(f"--split {split}" for split in tests)

@@ -11,6 +11,7 @@ import os
 import sys
 from dataclasses import dataclass, fields
 from functools import cache, lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from eufcc_cli.core.control_groups import cpu_limit, memory_left
@@ -123,9 +124,30 @@ def has_bf16_matrices() -> bool:
     """Whether the processor has matrix units for bf16; vector units make bf16 slower than float32."""
     if (described := _described().bf16) is not None:
         return described
+    if sys.platform == "linux":
+        return _flag_of_processor("amx_tile")
     import torch
 
     return bool(getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)())
+
+
+@cache
+def _flag_of_processor(flag: str) -> bool:
+    """Whether Linux lists a feature of the processor."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return False
+    return any(line.startswith("flags") and flag in line.split() for line in lines)
+
+
+def may_have_gpu() -> bool:
+    """Whether PyTorch might find a GPU here; False only where there certainly is none. Imports nothing."""
+    described = _described()
+    if described.cuda is not None or described.mps is not None:
+        return bool(described.cuda or described.mps)
+    devices = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/kfd", "/dev/dxg")  # NVIDIA, AMD, WSL
+    return sys.platform != "linux" or any(map(os.path.exists, devices))
 
 
 def cuda_devices() -> int:

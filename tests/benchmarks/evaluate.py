@@ -27,7 +27,8 @@ TAGS = {"objectTypes": 894, "materials": 269, "classifications": 33, "subjects":
 
 def collection(folder: Path) -> Root:
     """A split of noise with three random tags per facet, and an untrained model with the published tags."""
-    from eufcc_cli.core.model.checkpoint import save_config, save_weights
+    from eufcc_cli.core.model.checkpoint import save_weights
+    from eufcc_cli.core.model.model_files import save_config
     from eufcc_cli.core.model.network import Network, create_backbone
     from eufcc_cli.core.model.preprocessing import Preprocessing
     from eufcc_cli.core.model.tagging_model import build_methods

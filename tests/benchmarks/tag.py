@@ -24,7 +24,8 @@ from PIL import Image
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.machine import cores, select_precision
 from eufcc_cli.core.model.batching import BatchSize
-from eufcc_cli.core.model.checkpoint import load_model, save_config, save_weights
+from eufcc_cli.core.model.checkpoint import load_model, save_weights
+from eufcc_cli.core.model.model_files import save_config
 from eufcc_cli.core.model.network import Network, create_backbone
 from eufcc_cli.core.model.preprocessing import Preprocessing
 from eufcc_cli.core.model.tagging_model import build_methods

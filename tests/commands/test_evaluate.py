@@ -181,3 +181,26 @@ def test_a_run_without_its_files_or_a_split_without_images_is_refused(made, tmp_
     (root / "data" / "test_ood.csv").unlink()
     done = inside(root, "ml")
     assert "neither test_id.csv nor test_ood.csv is there" in done.stderr
+
+
+def test_logit_adjustment_moves_scores_and_is_shown_by_frequency(made):
+    save_model(made, "rare", "softmax", 1)
+    path = made.run("rare") / "config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    config["tag_images"] = {
+        facet: {"images": 100, "tags": list(range(1, 1 + len(entry["tags"])))}
+        for facet, entry in config["vocabulary"]["facets"].items()
+    }
+    path.write_text(json.dumps(config), encoding="utf-8")
+    asked = ["--split", "test_id", "--logit-adjustment", 1]
+    done = inside(made.path, "rare", *asked)
+    assert done.exit_code == 0, done.stderr
+    assert "tail: fewer than 20 images" in done.stdout
+    assert "tail: fewer" not in inside(made.path, "rare", *asked[:2]).stdout
+    plain, adjusted = (
+        json.loads(inside(made.path, "rare", *more, "--format", "json").stdout)["results"][0]["overall"]
+        for more in (asked[:2], asked)
+    )
+    assert plain["avg_rp"] != adjusted["avg_rp"]
+    done = inside(made.path, "ml", *asked)
+    assert done.exit_code == 1 and done.stderr.startswith("error: --logit-adjustment: ml does not hold")

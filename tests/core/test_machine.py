@@ -39,6 +39,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before[0])
 def test_inference_is_in_bf16_only_with_matrix_units(monkeypatch: pytest.MonkeyPatch, amx: bool) -> None:
     monkeypatch.delenv("EUFCC_MACHINE", raising=False)
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx, raising=False)
+    monkeypatch.setattr(machine, "_flag_of_processor", lambda flag: amx)
     _expect_bf16(amx)
 
 
@@ -47,6 +48,7 @@ def test_a_description_decides_over_the_machine(monkeypatch: pytest.MonkeyPatch,
     described = f"bf16={str(amx).lower()},cores=3,memory=5e9,cuda=2,mps=false"
     monkeypatch.setenv("EUFCC_MACHINE", described)
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: not amx, raising=False)
+    monkeypatch.setattr(machine, "_flag_of_processor", lambda flag: not amx)
     _expect_bf16(amx)
     assert (machine.cores(), machine.free_memory()) == (3, 5_000_000_000)
     assert machine.select_device().type == "cuda"
@@ -175,3 +177,14 @@ def test_freed_memory_is_kept_for_the_next_tensor() -> None:
     pages = 20 * (80 << 20) // 4096
     assert faults["keep"] < pages / 10
     assert faults["leave"] > pages / 2
+
+
+def test_what_pytorch_need_not_be_asked_is_what_it_would_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(machine.VARIABLE, raising=False)
+    if sys.platform == "linux":
+        assert machine.has_bf16_matrices() == bool(torch.cpu._is_amx_tile_supported())
+    if not machine.may_have_gpu():
+        assert not machine.cuda_devices() and not machine.has_mps()
+    for described, may in (("cuda=1", True), ("mps=true", True), ("cuda=0,mps=false", False)):
+        monkeypatch.setenv(machine.VARIABLE, described)
+        assert machine.may_have_gpu() is may

@@ -15,7 +15,7 @@ from eufcc_cli.core.evaluation.scoring import ModelScorer
 from eufcc_cli.core.files import Root, write_text
 from eufcc_cli.core.machine import precision_name
 from eufcc_cli.core.metrics.calibration import Calibration, Coherence, fit_calibration
-from eufcc_cli.core.model.checkpoint import read_config, save_config
+from eufcc_cli.core.model.model_files import read_config, save_config
 from eufcc_cli.core.progress import SILENT, Progress
 
 

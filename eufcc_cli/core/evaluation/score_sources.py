@@ -11,9 +11,9 @@ from eufcc_cli.core.evaluation.prediction_files import read_predictions
 from eufcc_cli.core.evaluation.predictions import Predictions
 from eufcc_cli.core.evaluation.scoring import ModelScorer
 from eufcc_cli.core.files import Root
-from eufcc_cli.core.model.checkpoint import trained_runs
 from eufcc_cli.core.model.clip.clip_network import ClipNetwork
 from eufcc_cli.core.model.clip.prompts import TAGS
+from eufcc_cli.core.model.model_files import trained_runs
 from eufcc_cli.core.model.tagging_model import TaggingModel
 from eufcc_cli.core.model.zero_shot import ZERO_SHOT, with_names
 

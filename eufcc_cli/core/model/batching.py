@@ -1,10 +1,12 @@
 """How many images a network is given at once."""
 
 import logging
-
-import torch
+from typing import TYPE_CHECKING
 
 from eufcc_cli.core.machine import free_memory
+
+if TYPE_CHECKING:
+    import torch
 
 log = logging.getLogger("eufcc")
 
@@ -40,6 +42,7 @@ class BatchSize:
 
     fits: as many as there is memory for.
 
+    >>> import torch
     >>> size = BatchSize(torch.device("cpu"), None)
     >>> for _ in range(2):
     ...     size.measured(16, seconds=1.0)  # the first batch of a size only warms up
@@ -51,7 +54,7 @@ class BatchSize:
     16
     """
 
-    def __init__(self, device: torch.device, fixed: int | None, fits: int | None = None) -> None:
+    def __init__(self, device: "torch.device", fixed: int | None, fits: int | None = None) -> None:
         self.now = fixed or _FIRST.get(device.type, 8)
         self.most = fixed or max(2 * self.now, _MOST.get(device.type, 64))
         if fits is not None and fits < self.most:

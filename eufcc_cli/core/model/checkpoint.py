@@ -1,9 +1,5 @@
 """A model on disk and in memory: weights, configuration, vocabulary. Loading one never runs its code."""
 
-import json
-import logging
-import os
-import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,128 +11,25 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
 
-from eufcc_cli.core.errors import EufccError, HubError, ModelError
-from eufcc_cli.core.files import Root, write_bytes, write_text
+from eufcc_cli.core.errors import EufccError, ModelError
+from eufcc_cli.core.files import Root, write_bytes
 from eufcc_cli.core.machine import select_device, select_precision
 from eufcc_cli.core.model.clip.clip_network import ClipNetwork
 from eufcc_cli.core.model.clip.prompts import TextOptions, Wording
 from eufcc_cli.core.model.clip.towers import build_clip, clip_tokenizer
-from eufcc_cli.core.model.hub import hub, without_network
 from eufcc_cli.core.model.methods import Method, find_method
+from eufcc_cli.core.model.model_files import CLIP, CONFIG, WEIGHTS, find_model, read_config
 from eufcc_cli.core.model.network import Network, create_backbone
 from eufcc_cli.core.model.preprocessing import Preprocessing
-from eufcc_cli.core.model.tagging_model import (
-    CLIP,
-    CONFIG,
-    WEIGHTS,
-    TaggingModel,
-    build_methods,
-    keep_by_root,
-)
+from eufcc_cli.core.model.tagging_model import TaggingModel, build_methods, keep_by_root
 from eufcc_cli.core.model.zero_shot import zero_shot_model
 from eufcc_cli.core.taxonomy.vocabulary import Vocabulary
-
-log = logging.getLogger("eufcc")
-
-_FORMAT = 1
 
 
 def save_weights(folder: Path, network: nn.Module) -> None:
     """Write a network's tensors to model.safetensors, whole or not at all."""
     tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
     write_bytes(folder / WEIGHTS, save(tensors, metadata={"format": "pt"}))
-
-
-def save_config(folder: Path, config: dict[str, Any]) -> None:
-    """Write config.json, whole or not at all."""
-    text = json.dumps({"eufcc_format": _FORMAT, **config}, ensure_ascii=False, indent=1)
-    write_text(folder / CONFIG, text + "\n")
-
-
-def read_config(folder: Path) -> dict[str, Any]:
-    """A model folder's config.json; raises ModelError where it is not there or not eufcc's."""
-    path = folder / CONFIG
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ModelError(
-            f"{path}: {error.strerror}", hint="a model's folder holds config.json and model.safetensors"
-        ) from error
-    except ValueError as error:
-        raise ModelError(
-            f"{path}: not JSON: {error}", hint="train the model again, or restore the file"
-        ) from error
-    if not isinstance(config, dict) or config.get("eufcc_format") != _FORMAT:
-        raise ModelError(f"{path}: not the configuration of an eufcc model", hint="give a folder under runs/")
-    return config
-
-
-def find_model(spec: str, root: Root) -> Path:
-    """The folder a model's name stands for: a run, a folder, a safetensors file, or `hf-hub:ORG/NAME`."""
-    if spec.startswith("hf-hub:"):
-        return _from_hub(spec.removeprefix("hf-hub:"), root)
-    run = root.run(spec)
-    for folder in (run, Path(spec)):
-        if os.path.isdir(folder):  # noqa: PTH112  (pathlib's raises for names that cannot be)
-            if folder == run and _is_without_an_epoch(folder):
-                command = f"eufcc --root {shlex.quote(str(root.path))} train --resume"
-                name = shlex.quote(spec)
-                raise ModelError(
-                    f"{folder}: no epoch of its training is finished",
-                    hint=f"go on with it: `{command} --config {name} --name {name}`",
-                )
-            return folder
-    if spec.endswith(".safetensors") and os.path.isfile(spec):  # noqa: PTH113
-        if Path(spec).name != WEIGHTS:
-            raise ModelError(
-                f"{spec}: a model's weights are called {WEIGHTS}", hint="keep config.json beside it"
-            )
-        return Path(spec).parent
-    runs = trained_runs(root)
-    hint = f"there are: {', '.join(runs)}" if runs else "train one: `eufcc train --name NAME`"
-    raise ModelError(f"{spec}: no such model in {root.runs}, and no such folder", hint=hint)
-
-
-def _is_without_an_epoch(run: Path) -> bool:
-    return (run / CONFIG).is_file() and not (run / WEIGHTS).is_file() and not _is_finished(run)
-
-
-def trained_runs(root: Root) -> list[str]:
-    """The names of the runs that have a model, if only of a first epoch."""
-    return sorted(
-        path.parent.name for path in root.runs.glob(f"*/{CONFIG}") if (path.parent / WEIGHTS).is_file()
-    )
-
-
-def newest_run(root: Root) -> str | None:
-    """The name of the run whose training ended last, None where there is no trained model."""
-    runs = [path.parent for path in root.runs.glob(f"*/{CONFIG}") if (path.parent / WEIGHTS).is_file()]
-    finished = [run for run in runs if _is_finished(run)]
-    return max(finished, key=lambda run: (run / CONFIG).stat().st_mtime).name if finished else None
-
-
-def _is_finished(run: Path) -> bool:
-    try:
-        return bool(read_config(run).get("finished", True))
-    except ModelError as error:
-        log.warning("%s", error)
-        return False
-
-
-def _from_hub(repository: str, root: Root) -> Path:
-    from huggingface_hub import hf_hub_download
-
-    try:
-        with hub(f"hf-hub:{repository}"):
-            hf_hub_download(repository, WEIGHTS)
-            return Path(hf_hub_download(repository, CONFIG)).parent  # both lie in one snapshot's folder
-    except HubError as error:
-        raise HubError(str(error), hint=without_network(root)) from error
-    except (OSError, ValueError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ModelError(
-            f"hf-hub:{repository}: {reason}", hint="check the name (ORG/NAME) and the network, then try again"
-        ) from error
 
 
 def load_model(

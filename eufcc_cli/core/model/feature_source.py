@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from eufcc_cli.core.errors import ImageError, ModelError
 from eufcc_cli.core.files import sha256 as sha256_of_file
@@ -14,7 +14,10 @@ from eufcc_cli.core.images.decode import open_pixels
 from eufcc_cli.core.model.batching import BatchSize
 from eufcc_cli.core.model.features import rounded
 from eufcc_cli.core.model.preprocessing import Preprocessing, as_images
-from eufcc_cli.core.model.tagging_model import TaggingModel
+
+if TYPE_CHECKING:
+    from eufcc_cli.core.model.converted_model import ConvertedModel
+    from eufcc_cli.core.model.tagging_model import TaggingModel
 
 Source = Path | Callable[[], Path | bytes]
 """An image file, or a function that gets one (its bytes, say) and raises ImageError where it cannot."""
@@ -60,7 +63,7 @@ def _digest(file: Path) -> bytes:
 class FeatureSource:
     """A model that looks at images: what its store knows first, then by an engine, else by PyTorch."""
 
-    def __init__(self, model: TaggingModel) -> None:
+    def __init__(self, model: "TaggingModel | ConvertedModel") -> None:
         self.model = model
         self.engine = model.engine()
 
@@ -79,8 +82,7 @@ class FeatureSource:
         features = self.features(number, images, size, smallest)
         filler = max(0, smallest - len(features))
         filled = np.concatenate([features, np.repeat(features[:1], filler, 0)]) if filler else features
-        scores = model.scores_of(torch.from_numpy(filled))
-        return {facet: table[: len(images)].cpu().numpy() for facet, table in scores.items()}
+        return {facet: table[: len(images)] for facet, table in model.scores_of_arrays(filled).items()}
 
     def features(self, number: int, images: list[ReadImage], size: BatchSize, smallest: int) -> np.ndarray:
         """What the heads see of some images, float32 [B, views, width]; what is new is kept."""
@@ -99,16 +101,24 @@ class FeatureSource:
         return features
 
     def _looked(self, images: list[ReadImage], size: BatchSize, smallest: int) -> np.ndarray:
-        model = self.model
-        pictures = [image.seen[model.preprocessing] for image in images]
+        pictures = [image.seen[self.model.preprocessing] for image in images]
         if self.engine is not None:
             return self.engine.features(pictures)
+        return self._by_pytorch(pictures, images, size, smallest)
+
+    def _by_pytorch(
+        self, pictures: list[np.ndarray], images: list[ReadImage], size: BatchSize, smallest: int
+    ) -> np.ndarray:
+        import torch
+
+        model: Any = self.model
         filled = [*pictures, *[pictures[0]] * (smallest - len(pictures))]
         squares = as_images(np.concatenate(filled)).unflatten(0, (len(filled), -1))
         if model.device.type == "cuda":
             squares = squares.pin_memory()
         try:
-            return model.features(squares)[: len(images)].cpu().numpy()
+            found: np.ndarray = model.features(squares)[: len(images)].cpu().numpy()
+            return found
         except torch.OutOfMemoryError as error:
             if len(images) == 1:
                 raise ModelError(

@@ -12,15 +12,19 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from eufcc_cli.core.errors import EufccError, ModelError
 from eufcc_cli.core.files import Root, atomic_open, sha256, write_text
-from eufcc_cli.core.model.network import Network
 from eufcc_cli.core.model.openvino_engine import backbone_digest
 from eufcc_cli.core.model.preprocessing import Preprocessing
+
+if TYPE_CHECKING:
+    import torch
+
+    from eufcc_cli.core.model.network import Network
 
 log = logging.getLogger("eufcc")
 
@@ -54,17 +58,32 @@ class FeatureStore:
     def of(
         cls,
         root: Root,
-        network: Network,
+        network: "Network",
         preprocessing: Preprocessing,
-        precision: torch.dtype,
+        precision: "torch.dtype",
         *,
         limit: float,
     ) -> "FeatureStore":
         """The store of a network's backbone, below ROOT/data/features, named by all that decides features."""
-        seen = {**preprocessing.to_json(), "precision": str(precision)}
-        decides = [_FORMAT, backbone_digest(network.backbone, preprocessing.size), seen]
+        backbone = backbone_digest(network.backbone, preprocessing.size)
+        return cls.named(root, backbone, network.width, preprocessing, str(precision), limit=limit)
+
+    @classmethod
+    def named(
+        cls,
+        root: Root,
+        backbone: str,
+        width: int,
+        preprocessing: Preprocessing,
+        precision: str,
+        *,
+        limit: float,
+    ) -> "FeatureStore":
+        """The same for a backbone of that digest and width."""
+        seen = {**preprocessing.to_json(), "precision": precision}
+        decides = [_FORMAT, backbone, seen]
         name = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:32]
-        return cls(root.data / "features" / name, preprocessing.views, network.width, limit=limit)
+        return cls(root.data / "features" / name, preprocessing.views, width, limit=limit)
 
     def __contains__(self, image: bytes) -> bool:
         return image in self._where or image in self._fresh

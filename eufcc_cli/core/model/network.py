@@ -57,6 +57,15 @@ class Network(nn.Module):
         """Features [B, D] -> {facet: [B, outputs of the facet]}."""
         return {facet: head(features) for facet, head in self.heads.items()}
 
+    def train(self, mode: bool = True) -> "Network":
+        """Into the mode of training, except batch norm that is frozen: its statistics stay as they are."""
+        super().train(mode)
+        for module in self.modules():
+            learnt = [parameter.requires_grad for parameter in module.parameters(recurse=False)]
+            if isinstance(module, nn.modules.batchnorm._BatchNorm) and learnt and not any(learnt):
+                module.eval()
+        return self
+
     def no_weight_decay(self) -> set[str]:
         names = self.backbone.no_weight_decay() if hasattr(self.backbone, "no_weight_decay") else set()
         return {f"backbone.{name}" for name in names}

@@ -12,16 +12,17 @@ import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from filelock import FileLock
-from torch import nn
 
 from eufcc_cli.core.errors import EufccError
 from eufcc_cli.core.files import write_bytes
 from eufcc_cli.core.model.preprocessing import Preprocessing
+
+if TYPE_CHECKING:  # what is converted already is computed without PyTorch
+    from torch import Tensor, nn
 
 log = logging.getLogger("eufcc")
 
@@ -32,12 +33,10 @@ _OPENVINO_LOG = logging.getLogger("openvino")
 class Engine:
     """A backbone, converted and compiled for this machine's processor; usable from one thread at a time."""
 
-    def __init__(
-        self, network: Any, preprocessing: Preprocessing, streams: int, precision: torch.dtype
-    ) -> None:
+    def __init__(self, network: Any, preprocessing: Preprocessing, streams: int, precision: object) -> None:
         import openvino
 
-        hint = "bf16" if precision == torch.bfloat16 else "f32"
+        hint = "bf16" if str(precision).endswith("bfloat16") else "f32"
         settings = {
             "NUM_STREAMS": str(streams),
             "INFERENCE_NUM_THREADS": streams,
@@ -74,10 +73,10 @@ class Engine:
 
 
 def open_engine(
-    backbone: nn.Module,
+    backbone: "nn.Module",
     preprocessing: Preprocessing,
     streams: int,
-    precision: torch.dtype,
+    precision: object,
     folder: Path | None = None,
 ) -> Engine | None:
     """The engine of a backbone; None where OpenVINO cannot compute it, or not as PyTorch does.
@@ -87,18 +86,18 @@ def open_engine(
     """
     path = None if folder is None else folder / f"{backbone_digest(backbone, preprocessing.size)}.xml"
     try:
-        network = _kept(path) if path is not None else None
+        network = kept_network(path) if path is not None else None
         if network is None:
             network = _converted(backbone, preprocessing.size)
             if path is not None:
-                _keep(network, path)
+                keep_network(network, path)
         return Engine(network, preprocessing, streams, precision)
     except Exception as error:  # whatever a converter meets in a network that it does not know
         log.info("PyTorch computes this backbone: OpenVINO cannot (%s)", str(error).splitlines()[:1])
         return None
 
 
-def backbone_digest(backbone: nn.Module, size: int) -> str:
+def backbone_digest(backbone: "nn.Module", size: int) -> str:
     """SHA-256 over a backbone's tensors, its structure, and the size of its images."""
     digest = hashlib.sha256(f"{size}\n{backbone}".encode())
     for name, tensor in sorted(backbone.state_dict().items()):
@@ -107,19 +106,25 @@ def backbone_digest(backbone: nn.Module, size: int) -> str:
     return digest.hexdigest()
 
 
-def _converted(backbone: nn.Module, size: int) -> Any:
+def convert(network: "nn.Module", example: "Tensor") -> Any:
+    """A network as OpenVINO has it, for inputs of the example's shape."""
     import openvino
+    import torch
 
-    example = torch.zeros(1, 3, size, size)
-    was_training = backbone.training
-    backbone.eval()
+    was_training = network.training
+    network.eval()
     try:
         with torch.no_grad(), warnings.catch_warnings(), _quiet():
             warnings.simplefilter("ignore")  # of torch.jit, which the converter uses
-            network = openvino.convert_model(backbone, example_input=example, input=[1, 3, size, size])
+            return openvino.convert_model(network, example_input=example, input=list(example.shape))
     finally:
-        backbone.train(was_training)
-    return network
+        network.train(was_training)
+
+
+def _converted(backbone: "nn.Module", size: int) -> Any:
+    import torch
+
+    return convert(backbone, torch.zeros(1, 3, size, size))
 
 
 @contextlib.contextmanager
@@ -146,7 +151,7 @@ def _on_pixels(network: Any, preprocessing: Preprocessing) -> Any:
     return steps.build()
 
 
-def _kept(path: Path) -> Any:
+def kept_network(path: Path) -> Any:
     """The converted network of that name, or None where there is none that is whole."""
     import openvino
 
@@ -160,7 +165,8 @@ def _kept(path: Path) -> Any:
     return None
 
 
-def _keep(network: Any, path: Path) -> None:
+def keep_network(network: Any, path: Path) -> None:
+    """Write a converted network; where that cannot be, a warning says so."""
     import openvino
 
     try:
@@ -183,3 +189,4 @@ def _remove_oldest(folder: Path) -> None:
     for old in networks[:-_KEPT]:
         old.unlink(missing_ok=True)
         old.with_suffix(".bin").unlink(missing_ok=True)
+        old.with_suffix(".json").unlink(missing_ok=True)

@@ -8,13 +8,17 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from eufcc_cli.core.machine import cores, give_memory_back, keep_freed_memory
 from eufcc_cli.core.model.batching import BatchSize, images_that_fit
 from eufcc_cli.core.model.feature_source import FeatureSource, ReadImage, Source, read_image
-from eufcc_cli.core.model.tagging_model import TaggingModel
+
+if TYPE_CHECKING:
+    from eufcc_cli.core.model.converted_model import ConvertedModel
+    from eufcc_cli.core.model.tagging_model import TaggingModel
 
 log = logging.getLogger("eufcc")
 
@@ -34,7 +38,7 @@ class Prediction:
 
 
 def predict(
-    model: TaggingModel,
+    model: "TaggingModel | ConvertedModel",
     items: Iterable[tuple[str, Source]],
     *,
     batch_size: int | None = 64,
@@ -49,7 +53,7 @@ def predict(
 
 
 def predict_together(
-    models: Sequence[TaggingModel],
+    models: "Sequence[TaggingModel | ConvertedModel]",
     items: Iterable[tuple[str, Source]],
     *,
     batch_size: int | None = 64,

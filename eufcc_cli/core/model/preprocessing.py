@@ -4,16 +4,18 @@ import dataclasses
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from eufcc_cli.core.errors import ModelError
 from eufcc_cli.core.images.decode import open_pixels
 from eufcc_cli.core.images.resize import Filter, resize, to_rgb
 from eufcc_cli.core.model.views import VIEWS
+
+if TYPE_CHECKING:  # tagging by an engine needs no PyTorch
+    import torch
+    from torch import Tensor
 
 _FILTERS = get_args(Filter)
 _CROP_MODES = ("center", "squash", "border")
@@ -77,7 +79,7 @@ class Preprocessing:
         return dataclasses.replace(self, **whole, second_crop=second, mirror="mirror" in parts)
 
     @classmethod
-    def of_backbone(cls, backbone: torch.nn.Module, image_size: int | None) -> "Preprocessing":
+    def of_backbone(cls, backbone: "torch.nn.Module", image_size: int | None) -> "Preprocessing":
         """timm's data configuration of a backbone, at another image size if one is asked for."""
         from timm.data import resolve_data_config
 
@@ -142,18 +144,22 @@ class Preprocessing:
         part = slice(start, start + self.size)
         return np.stack([crop.square(pixels)[part, part] for crop in crops])
 
-    def middle(self, images: Tensor) -> Tensor:
+    def middle(self, images: "Tensor") -> "Tensor":
         """The squares the network sees in evaluation: [B, 3, stored, stored] -> [B, 3, size, size]."""
         start = (self.stored - self.size) // 2
         return images[..., start : start + self.size, start : start + self.size]
 
-    def normalise(self, images: Tensor) -> Tensor:
+    def normalise(self, images: "Tensor") -> "Tensor":
         """Images in 0..255, uint8 or float -> float32 with the backbone's mean and deviation."""
+        import torch
+
         mean = torch.tensor(self.mean, device=images.device).mul_(255).view(3, 1, 1)
         scale = torch.tensor(self.std, device=images.device).mul_(255).reciprocal_().view(3, 1, 1)
         return (images.float() - mean) * scale
 
 
-def as_images(squares: np.ndarray) -> Tensor:
+def as_images(squares: np.ndarray) -> "Tensor":
     """uint8 [B, S, S, 3] -> the same memory as [B, 3, S, S], channels last."""
+    import torch
+
     return torch.from_numpy(squares).permute(0, 3, 1, 2)

@@ -47,6 +47,14 @@ class Tree(nn.Module):
         true = truth.float()
         return torch.zeros_like(true).index_add(0, self.above, true.index_select(0, self.below)) > 0
 
+    def below_the_last(self, truth: Tensor) -> Tensor:
+        """The tags bool [n, B] below those where an annotation ends, from the true tags bool [n, B]."""
+        closed = self.closed(truth)
+        true = closed.float()
+        within = torch.zeros_like(true).index_add(0, self.above, true.index_select(0, self.below))
+        ends = closed & (within == 1)  # none of its descendants is true
+        return (self.sum_above(ends.float()) > 0) & ~closed
+
     def sum_above(self, x: Tensor) -> Tensor:
         """The sum of x [n, B] over each tag and its ancestors."""
         return torch.zeros_like(x).index_add(0, self.below, x.index_select(0, self.above))

@@ -1,29 +1,27 @@
 """All that scores an image: a network, what its outputs mean, and how it wants its images."""
 
+import contextlib
 import hashlib
-import json
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from eufcc_cli.core.files import Root, sha256
 from eufcc_cli.core.machine import threads
 from eufcc_cli.core.model.clip.clip_network import ClipNetwork
+from eufcc_cli.core.model.converted_model import keep_converted
 from eufcc_cli.core.model.features import FeatureStore
 from eufcc_cli.core.model.methods import Method, find_method
+from eufcc_cli.core.model.model_files import WEIGHTS, model_digest
 from eufcc_cli.core.model.network import Network
 from eufcc_cli.core.model.openvino_engine import Engine, open_engine
 from eufcc_cli.core.model.preprocessing import Preprocessing
 from eufcc_cli.core.taxonomy.vocabulary import Vocabulary
-
-CONFIG = "config.json"
-WEIGHTS = "model.safetensors"
-CLIP = "clip:"
-"""What the name of a published CLIP model begins with, where a model's name is asked for."""
 
 
 @dataclass
@@ -53,16 +51,14 @@ class TaggingModel:
     @cached_property
     def digest(self) -> str:
         """SHA-256 over weights, method, vocabulary and preprocessing: what decides the scores."""
-        content = [self.method, self.vocabulary.digest, self.preprocessing.to_json()]
-        content.append(self.config.get("method_options", {}))
         if self.folder is not None:
-            content.append(sha256(self.folder / WEIGHTS))
+            weights = sha256(self.folder / WEIGHTS)
         else:
-            weights = hashlib.sha256()
+            content = hashlib.sha256()
             for name, tensor in sorted(self.network.state_dict().items()):
-                weights.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
-            content.append(weights.hexdigest())
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+                content.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+            weights = content.hexdigest()
+        return model_digest(self.method, self.vocabulary, self.preprocessing, self.config, weights)
 
     @torch.inference_mode()
     def log_scores(self, images: Tensor) -> dict[str, Tensor]:
@@ -93,12 +89,19 @@ class TaggingModel:
     def scores_of(self, features: Tensor) -> dict[str, Tensor]:
         """Features [B, views, D] -> {facet: log-scores float32 [B, tags]}: the mean of those of each view."""
         batch, views = features.shape[:2]
-        with self._autocast():
+        # On a processor heads cost next to nothing in float32, in which an engine computes them, too.
+        with self._autocast() if self.device.type != "cpu" else contextlib.nullcontext():
             logits = self.network.logits(features.to(self.device).flatten(0, 1))  # type: ignore[operator]
         scores = {facet: method.log_scores(logits[facet]) for facet, method in self.methods.items()}
         if views == 1:
             return scores
         return {facet: table.unflatten(0, (batch, views)).mean(1) for facet, table in scores.items()}
+
+    def scores_of_arrays(self, features: np.ndarray) -> dict[str, np.ndarray]:
+        """As `scores_of`, from and to arrays."""
+        return {
+            facet: table.cpu().numpy() for facet, table in self.scores_of(torch.from_numpy(features)).items()
+        }
 
     def engine(self) -> Engine | None:
         """What computes features on a processor instead of PyTorch; None where PyTorch has to.
@@ -112,6 +115,8 @@ class TaggingModel:
         if self._engine is None or self._engine[0] != state:
             made = open_engine(network.backbone, self.preprocessing, threads(), self.precision, self.engines)
             self._engine = (state, made)
+            if made is not None and self.engines is not None and self.folder is not None:
+                keep_converted(network, self.methods, self.preprocessing, self.engines, self.digest)
         return self._engine[1]
 
     def _autocast(self) -> torch.autocast:

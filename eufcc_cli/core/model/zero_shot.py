@@ -13,7 +13,8 @@ from eufcc_cli.core.model.clip.clip_network import ClipNetwork
 from eufcc_cli.core.model.clip.prompts import TextOptions, Wording, english_names
 from eufcc_cli.core.model.clip.towers import clip_preprocessing, clip_tokenizer, create_clip
 from eufcc_cli.core.model.hub import without_network
-from eufcc_cli.core.model.tagging_model import CLIP, TaggingModel, build_methods, keep_embeddings
+from eufcc_cli.core.model.model_files import CLIP
+from eufcc_cli.core.model.tagging_model import TaggingModel, build_methods, keep_embeddings
 from eufcc_cli.core.taxonomy.annotations import read_table
 from eufcc_cli.core.taxonomy.hierarchy import root_trees
 from eufcc_cli.core.taxonomy.names import glossary_trees

@@ -6,8 +6,7 @@ from typing import Any
 
 from eufcc_cli.core.errors import ModelError
 from eufcc_cli.core.files import atomic_open, write_text
-from eufcc_cli.core.model.checkpoint import read_config
-from eufcc_cli.core.model.tagging_model import CONFIG, WEIGHTS
+from eufcc_cli.core.model.model_files import CONFIG, WEIGHTS, read_config
 
 _FIGURES = {"r_precision": "R-Precision", "acc@1": "Acc@1", "acc@10": "Acc@10", "avg_rp": "AvgRP"}
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from eufcc_cli.core.files import Root, visible
-from eufcc_cli.core.model.checkpoint import read_config
+from eufcc_cli.core.model.model_files import read_config
 from eufcc_cli.core.tagging.inputs import Input, file_iri, is_url
 from eufcc_cli.core.tagging.selection import Suggestion
 from eufcc_cli.core.tagging.tagger import Result

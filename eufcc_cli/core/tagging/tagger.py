@@ -7,23 +7,27 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
-from typing import cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-from torch import nn
 
 from eufcc_cli.core.errors import ModelError
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.metrics.calibration import Calibration
-from eufcc_cli.core.model.network import Network
+from eufcc_cli.core.model.model_files import CONFIG
 from eufcc_cli.core.model.prediction import predict_together
-from eufcc_cli.core.model.tagging_model import CONFIG, TaggingModel
 from eufcc_cli.core.tagging.display import Display
 from eufcc_cli.core.tagging.inputs import Input
 from eufcc_cli.core.tagging.records import Contradiction, fill
 from eufcc_cli.core.tagging.selection import Choice, Chooser, Suggestion
 from eufcc_cli.core.taxonomy.concepts import Uris, read_uris
 from eufcc_cli.core.taxonomy.names import Names, names_of_paths
+
+if TYPE_CHECKING:
+    from eufcc_cli.core.model.converted_model import ConvertedModel
+    from eufcc_cli.core.model.tagging_model import TaggingModel
+
+    Model = TaggingModel | ConvertedModel
 
 Record = Mapping[str, str]
 """What is catalogued of an image: {facet: annotation}."""
@@ -46,7 +50,7 @@ class Tagger:
     """
 
     def __init__(
-        self, models: Sequence[TaggingModel], choice: Choice, root: Root, display: Display = Display()
+        self, models: "Sequence[Model]", choice: Choice, root: Root, display: Display = Display()
     ) -> None:
         self.models = models
         self._root = root
@@ -179,7 +183,7 @@ class Tagger:
         return together
 
 
-def _ensemble_calibration(models: Sequence[TaggingModel], root: Root) -> Calibration | None:
+def _ensemble_calibration(models: "Sequence[Model]", root: Root) -> Calibration | None:
     """The calibration of models together; raises ModelError where they do not score the same tags."""
     from eufcc_cli.core.evaluation.calibrate import ensemble_calibration
     from eufcc_cli.core.evaluation.ensembles import refuse_other_vocabulary
@@ -189,7 +193,7 @@ def _ensemble_calibration(models: Sequence[TaggingModel], root: Root) -> Calibra
     return ensemble_calibration([model.digest for model in models], root)
 
 
-def calibration_of(model: TaggingModel) -> Calibration | None:
+def calibration_of(model: "Model") -> Calibration | None:
     """The calibration stored with a model, if there is one."""
     content = model.config.get("calibration")
     try:
@@ -198,10 +202,14 @@ def calibration_of(model: TaggingModel) -> Calibration | None:
         raise ModelError(f"{model.folder}/{CONFIG}: {error}", hint=error.hint) from error
 
 
-def compile_network(model: TaggingModel) -> None:
+def compile_network(model: "TaggingModel") -> None:
     """Have torch compile a model's network when it is first used; raises ModelError without a compiler."""
     if model.device.type == "cpu" and not any(map(shutil.which, (os.environ.get("CXX", "c++"), "g++", "cl"))):
         raise ModelError("`compile`: there is no C++ compiler", hint="install g++, or leave `compile` out")
-    network = model.network
-    seeing = network.backbone if isinstance(network, Network) else network.clip.visual  # type: ignore[union-attr]
+    from torch import nn
+
+    from eufcc_cli.core.model.network import Network
+
+    network: Any = model.network
+    seeing = network.backbone if isinstance(network, Network) else network.clip.visual
     cast(nn.Module, seeing).compile()  # in place: names and heads stay as they are

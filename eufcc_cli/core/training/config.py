@@ -115,6 +115,15 @@ class TrainConfig:
     patience: int | None = setting(
         None, "Stop after this many epochs without a better validation.", above=0, panel=_LEARNING
     )
+    interpolate: str | None = setting(
+        None,
+        "Weights so far on the way from the start (CLIP: the published model; else the pretrained backbone "
+        "with fitted heads), 0, to the fine-tuned end, 1; auto: what is best for providers that are held out "
+        "of training for this.",
+        metavar="auto|A",
+        panel=_LEARNING,
+        default_text="the end",
+    )
     seed: int = setting(0, "Seed of weights, order and augmentation.", minimum=0, panel=_LEARNING)
     augment: str = setting(
         "light",
@@ -193,11 +202,33 @@ class TrainConfig:
                     raise ModelError(
                         f"`{name}`: heads on features take neither", hint="leave it out, or give `tune=full`"
                     )
-            if self.from_scratch:
+        if self.tune in ("head", "head-then-full") and self.from_scratch:
+            raise ModelError(
+                f"`tune` {self.tune}: a backbone that has learnt nothing sees nothing",
+                hint="give `tune=full`, or a backbone with weights",
+            )
+        self._check_interpolation(method.reads_texts)
+
+    def _check_interpolation(self, clip: bool) -> None:
+        if self.interpolate is None:
+            return
+        if self.interpolate != "auto":
+            try:
+                fits = 0 <= float(self.interpolate) <= 1
+            except ValueError:
+                fits = False
+            if not fits:
                 raise ModelError(
-                    "`tune` head: a backbone that has learnt nothing sees nothing",
-                    hint="give `tune=full`, or a backbone with weights",
+                    f"`interpolate` {self.interpolate}: neither auto nor a number from 0 to 1",
+                    hint="give `interpolate=auto`, or `interpolate=0.5`",
                 )
+        if self.from_scratch:
+            raise ModelError(
+                "`interpolate`: a training from scratch has no start that knows anything",
+                hint="leave it out, or start from weights",
+            )
+        if not clip and self.tune in ("head", "full"):
+            raise ModelError(f"`interpolate`: not with `tune` {self.tune}", hint="give `tune=head-then-full`")
 
     def own_method(self) -> Method:
         """The method with its settings, not yet prepared for any facet."""
@@ -257,6 +288,8 @@ class TrainConfig:
         )
 
     def _usual_tune(self) -> str:
+        if self.interpolate is not None:
+            return "head-then-full"
         timed = self.epochs is not None or self.time_budget is not None
         return "full" if self.on_gpu or self.from_scratch or timed else "head"
 

@@ -80,9 +80,11 @@ def note_of_parts(costs: Costs, share: int, part: int, network: nn.Module) -> st
     return f"{text}, with the same result"
 
 
-def refuse_short_budget(costs: Costs, share: int, budget: float, elapsed: float) -> None:
-    """Raise ModelError where not even one step and its validation end within a time budget."""
-    step, ending = costs.step(share), 2 * costs.validation  # of the last epoch, and of the best
+def refuse_short_budget(
+    costs: Costs, share: int, budget: float, elapsed: float, closing: float = 2.0
+) -> None:
+    """Raise ModelError where not even one step, and `closing` validations, end within a time budget."""
+    step, ending = costs.step(share), closing * costs.validation
     if elapsed + step + ending <= budget:
         return
     needed = math.ceil(elapsed + 2 * step + 1.1 * ending)

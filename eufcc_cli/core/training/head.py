@@ -26,6 +26,7 @@ STRENGTHS = (1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4)
 
 _STEPS, _NEXT_STEPS = 25, 15  # of L-BFGS for the first strength, and for those that start near
 _IN_MEMORY = 2 << 30  # bytes of float32 features up to which all of them are one batch
+_AT_ONCE = 4e9  # features x samples x tags up to which a hundred steps on all of them take seconds
 _BATCH, _EPOCHS = 4096, 3  # of AdamW, for more than that: the first strength's passes, then one for each
 _SHUFFLED = 16  # batches that are read together, in the order of the disk, and then mixed
 _RATE = 3e-3
@@ -69,14 +70,16 @@ def fit_heads(
     """
     scaling = _Scaling.of(train.features)
     facets = {
-        facet: _Facet(method, train, facet, scaling, priors[facet], seed, in_memory)
+        facet: _Facet(method, train, facet, scaling, priors[facet], in_memory)
         for facet, method in methods.items()
         if train.targets[facet].teaching(method.learns_rejections).any()
     }
     best: FittedHeads | None = None
     best_figure, history = -1.0, []
+    stream = _Stream({facet: part for facet, part in facets.items() if not part.whole}, train.features, seed)
     for number, strength in enumerate(strengths, start=1):
-        losses = {facet: part.fit(strength) for facet, part in facets.items()}
+        losses = {facet: part.fit(strength) for facet, part in facets.items() if part.whole}
+        losses |= stream.fit(strength)
         heads = {facet: part.head() for facet, part in facets.items()}
         figures = measure_heads(heads, validation, methods)
         pairs = {facet: len(part.rows) for facet, part in facets.items()}
@@ -166,7 +169,6 @@ class _Facet:
         facet: str,
         scaling: _Scaling,
         prior: Tensor,
-        seed: int,
         in_memory: int,
     ) -> None:
         self.method, self.scaling = method, scaling
@@ -177,16 +179,15 @@ class _Facet:
         self.bias = prior.detach().clone().float().requires_grad_(True)
         # The mean over n questions pushes a weight n times less than one question does.
         self.share = 1 / self.targets.size if isinstance(method, Multilabel) else 1.0
-        self.seed, self.epoch = seed, 0
-        self.optimizer: torch.optim.Optimizer | None = None
         size = len(self.rows) * self.views * width * 4
-        self.whole = size <= min(in_memory, free_memory() // 4)
+        products = len(self.rows) * self.views * width * method.outputs
+        self.whole = size <= min(in_memory, free_memory() // 4) and products <= _AT_ONCE
         self.batch: _Batch | None = None
 
     def fit(self, strength: float) -> float:
         """Move to the solution of a strength, from that of the one before; the mean loss there."""
-        with _one_thread(self.whole):
-            return self._lbfgs(strength) if self.whole else self._adamw(strength)
+        with _one_thread():
+            return self._lbfgs(strength)
 
     def head(self) -> tuple[Tensor, Tensor]:
         """Weight and bias for features that are not standardised."""
@@ -194,26 +195,27 @@ class _Facet:
             weight = self.weight / torch.from_numpy(self.scaling.deviation)
             return weight, self.bias - weight @ torch.from_numpy(self.scaling.mean)
 
-    def _taken(self, rows: np.ndarray) -> "_Batch":
-        """Standardised samples [rows x views, D], their true tags, and which tags are known, if not all."""
-        x = torch.from_numpy(self.scaling(self.features.take(rows))).flatten(0, 1)
+    def targets_of(self, rows: np.ndarray) -> tuple[Tensor, Tensor | None]:
+        """The true tags [rows x views, n] of some rows, and which tags are known, if not all."""
         known = self.targets.known(rows) if self.method.learns_rejections else None
         return (
-            x,
             torch.from_numpy(self.targets.dense(rows)).repeat_interleave(self.views, 0),
             None if known is None else torch.from_numpy(known).repeat_interleave(self.views, 0),
         )
 
-    def _objective(self, batch: "_Batch", strength: float) -> tuple[Tensor, Tensor]:
-        x, truth, known = batch
-        logits = x @ self.weight.T + self.bias
-        losses = self.method.loss(logits, truth) if known is None else self.method.loss(logits, truth, known)
-        loss = losses.mean()
-        return loss, loss + strength * self.share * self.weight.square().sum()
+    def losses(self, logits: Tensor, truth: Tensor, known: Tensor | None) -> Tensor:
+        """The loss of every sample."""
+        return self.method.loss(logits, truth) if known is None else self.method.loss(logits, truth, known)
+
+    def penalty(self, strength: float) -> Tensor:
+        return strength * self.share * self.weight.square().sum()
 
     def _lbfgs(self, strength: float) -> float:
         steps = _STEPS if self.batch is None else _NEXT_STEPS
-        batch = self.batch = self.batch or self._taken(self.rows)
+        if self.batch is None:
+            x = torch.from_numpy(self.scaling(self.features.take(self.rows))).flatten(0, 1)
+            self.batch = (x, *self.targets_of(self.rows))
+        x, truth, known = self.batch
         optimizer = torch.optim.LBFGS(
             [self.weight, self.bias],
             max_iter=steps,
@@ -227,7 +229,8 @@ class _Facet:
         def closure() -> Tensor:
             nonlocal last
             optimizer.zero_grad()
-            loss, objective = self._objective(batch, strength)
+            loss = self.losses(x @ self.weight.T + self.bias, truth, known).mean()
+            objective = loss + self.penalty(strength)
             objective.backward()
             last = float(loss.detach())
             return objective
@@ -235,28 +238,52 @@ class _Facet:
         optimizer.step(closure)
         return last
 
-    def _adamw(self, strength: float) -> float:
-        """Passes over batches; the batches of a pass are a function of the seed and the pass."""
-        first = self.optimizer is None
-        optimizer = self.optimizer = self.optimizer or torch.optim.AdamW(
-            [self.weight, self.bias], lr=_RATE, weight_decay=0.0
-        )
-        epochs = _EPOCHS if first else 1
-        batches = -(-len(self.rows) // _BATCH) * epochs
-        done, total = 0, 0.0
+
+class _Stream:
+    """Facets whose features are too many for one batch: AdamW, a few passes, each batch read once for all."""
+
+    def __init__(self, facets: Mapping[str, _Facet], features: FeatureTable, seed: int) -> None:
+        self.facets, self.features, self.seed, self.epoch = facets, features, seed, 0
+        learnt = [tensor for part in facets.values() for tensor in (part.weight, part.bias)]
+        self.optimizer = torch.optim.AdamW(learnt, lr=_RATE, weight_decay=0.0) if learnt else None
+        self.teaching = {facet: np.zeros(len(features), bool) for facet in facets}
+        for facet, part in facets.items():
+            self.teaching[facet][part.rows] = True
+        self.rows = np.flatnonzero(np.any([*self.teaching.values()], 0)) if facets else np.empty(0, np.int64)
+
+    def fit(self, strength: float) -> dict[str, float]:
+        """As `_Facet.fit`, for all of them; the batches of a pass are a function of the seed and the pass."""
+        if self.optimizer is None:
+            return {}
+        epochs = _EPOCHS if self.epoch == 0 else 1
+        batches, done = -(-len(self.rows) // _BATCH) * epochs, 0
         for _ in range(epochs):
-            total = 0.0
+            totals = dict.fromkeys(self.facets, 0.0)
             for rows in self._batches():
-                for group in optimizer.param_groups:
+                for group in self.optimizer.param_groups:
                     group["lr"] = _RATE * max(0.02, 1 - done / batches)
-                optimizer.zero_grad()
-                loss, objective = self._objective(self._taken(rows), strength)
-                objective.backward()
-                optimizer.step()
-                total += float(loss.detach()) * len(rows)
+                self._step(rows, strength, totals)
                 done += 1
             self.epoch += 1
-        return total / len(self.rows)
+        return {facet: totals[facet] / len(part.rows) for facet, part in self.facets.items()}
+
+    def _step(self, rows: np.ndarray, strength: float, totals: dict[str, float]) -> None:
+        assert self.optimizer is not None
+        self.optimizer.zero_grad()
+        x = torch.from_numpy(self.features.take(rows))
+        for facet, part in self.facets.items():
+            here = self.teaching[facet][rows]
+            if not here.any():
+                continue
+            samples = (x if here.all() else x[torch.from_numpy(here)]).flatten(0, 1)
+            # Standardised in the weights, which are few, instead of in the features.
+            weight = part.weight / torch.from_numpy(part.scaling.deviation)
+            bias = part.bias - weight @ torch.from_numpy(part.scaling.mean)
+            logits = torch.addmm(bias, samples, weight.T)
+            loss = part.losses(logits, *part.targets_of(rows[here])).mean()
+            (loss + part.penalty(strength)).backward()
+            totals[facet] += float(loss.detach()) * int(here.sum())
+        self.optimizer.step()
 
     def _batches(self) -> Iterator[np.ndarray]:
         """Shuffled batches of rows that lie near each other on disk, a group of batches at a time."""
@@ -272,12 +299,9 @@ class _Facet:
 class _one_thread:
     """Small products by one thread: several wait for each other longer than they compute."""
 
-    def __init__(self, small: bool) -> None:
-        self.small, self.before = small, torch.get_num_threads()
-
     def __enter__(self) -> None:
-        if self.small:
-            torch.set_num_threads(1)
+        self.before = torch.get_num_threads()
+        torch.set_num_threads(1)
 
     def __exit__(self, *_: object) -> None:
         torch.set_num_threads(self.before)

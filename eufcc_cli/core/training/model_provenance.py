@@ -12,6 +12,7 @@ import timm
 from eufcc_cli import __version__
 from eufcc_cli.core.files import Root, sha256
 from eufcc_cli.core.model.methods import METHODS
+from eufcc_cli.core.model.model_files import TAG_IMAGES
 from eufcc_cli.core.model.plugins import plugin_of
 from eufcc_cli.core.model.tagging_model import TaggingModel
 from eufcc_cli.core.taxonomy.concepts import known_uris
@@ -41,6 +42,10 @@ def provenance(
         "derived": {key: value for key, value in resolved.items() if value != given[key]},
         "data": {f"{name}.csv": sha256(root.table(name)) for name in ("train", "val")},
         "images": len(split),
+        TAG_IMAGES: {
+            facet: {"images": int(targets.annotated.sum()), "tags": targets.counts().tolist()}
+            for facet, targets in split.targets.items()
+        },
         "plugins": plugins_of(model),
         "versions": versions(config.method),
         "revision": git_revision(),

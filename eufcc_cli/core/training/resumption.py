@@ -4,8 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from eufcc_cli.core.errors import ModelError
-from eufcc_cli.core.model.checkpoint import read_config
-from eufcc_cli.core.model.tagging_model import CONFIG
+from eufcc_cli.core.model.model_files import CONFIG, read_config
 from eufcc_cli.core.training.config import TrainConfig
 from eufcc_cli.core.training.trainer import STATE
 

@@ -1,11 +1,10 @@
 """One training from settings to a model on disk: what `eufcc train` calls."""
 
 import contextlib
-import math
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,69 +18,50 @@ from eufcc_cli.core.errors import DataError, HubError, ModelError
 from eufcc_cli.core.files import Root, write_text
 from eufcc_cli.core.locks import hold_lock
 from eufcc_cli.core.machine import (
-    cores,
     give_memory_back,
-    precision_name,
     select_device,
     select_precision,
     threads,
-    used_memory,
 )
 from eufcc_cli.core.metrics.belief import Belief
-from eufcc_cli.core.model.checkpoint import save_config, save_weights
+from eufcc_cli.core.model.checkpoint import save_weights
 from eufcc_cli.core.model.hub import without_network
 from eufcc_cli.core.model.methods import METHODS
+from eufcc_cli.core.model.model_files import WEIGHTS, save_config
 from eufcc_cli.core.model.network import (
     Network,
-    count_parameters,
     create_backbone,
     freeze_stages,
     initialise,
     refuse_image_size,
 )
 from eufcc_cli.core.model.preprocessing import Preprocessing
-from eufcc_cli.core.model.tagging_model import WEIGHTS, TaggingModel, build_methods
+from eufcc_cli.core.model.tagging_model import TaggingModel, build_methods
 from eufcc_cli.core.progress import SILENT, Progress
 from eufcc_cli.core.taxonomy.annotations import read_table
 from eufcc_cli.core.taxonomy.vocabulary import Vocabulary, training_vocabulary
 from eufcc_cli.core.training.clip_trainer import ClipTrainer, new_clip_model
 from eufcc_cli.core.training.config import TrainConfig
-from eufcc_cli.core.training.costs import Costs, note_of_parts, threads_worth
+from eufcc_cli.core.training.costs import threads_worth
 from eufcc_cli.core.training.data import Split, load_split
 from eufcc_cli.core.training.decided_split import LearnedDecisions, decided_facets, learn_decisions
 from eufcc_cli.core.training.head_run import learn_heads
 from eufcc_cli.core.training.head_run import measure as measure_heads_of
+from eufcc_cli.core.training.interpolation import (
+    AUTO,
+    GRID,
+    START,
+    Interpolation,
+    hold_out,
+    interpolate,
+    keep_start,
+)
 from eufcc_cli.core.training.model_provenance import provenance
+from eufcc_cli.core.training.plan import Plan, plan_of, plan_of_heads
 from eufcc_cli.core.training.resumption import settled
 from eufcc_cli.core.training.sources import open_squares
 from eufcc_cli.core.training.trainer import HISTORY, STATE, Position, Trainer, history_csv
 from eufcc_cli.core.training.trial import measure_costs
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What is about to be trained, told before the first step."""
-
-    name: str
-    config: TrainConfig
-    why: str
-    """Why this backbone."""
-    images: int
-    validation_images: int
-    missing: int
-    facets: dict[str, tuple[int, int]]
-    """For each facet its tags, and the training images annotated in it."""
-    unknown: int
-    """Names in the training annotations that the vocabulary does not have: they are not learnt."""
-    parameters: int
-    device: str
-    precision: str
-    memory: int
-    """Bytes that the process is expected to have at most, on a GPU the card's."""
-    seconds: float | None
-    """Expected time of the whole training, from a trial of a few images."""
-    parts: str | None = None
-    """What there is to say of a batch that does not fit into the memory."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +75,7 @@ class Trained:
     """Images of both splits that could not be read, with the reason."""
     beliefs: list[Belief]
     """What the validation split says of the model, in words."""
+    interpolation: Interpolation | None = None
 
 
 def train_run(
@@ -137,6 +118,9 @@ def train_run(
     # An image without a tag in any facet teaches nothing.
     teaches = split.annotated if METHODS[config.method].learns_rejections else split.tagged
     split = split.without(np.flatnonzero(~teaches))
+    held_out = None
+    if config.interpolate == AUTO:
+        split, held_out = hold_out(split, config.seed)
     clip = METHODS[config.method].reads_texts
     for part in (split, validation):
         if not part.tagged.any():
@@ -163,9 +147,9 @@ def train_run(
         )
     packing = time.monotonic()
     with accelerator.main_process_first():  # one process builds the cache, the others find it
-        squares, validation_squares = (
+        squares, validation_squares, *further = (
             open_squares(root, part, model.preprocessing, config, device, progress)
-            for part in (split, validation)
+            for part in (split, validation, *((held_out.split,) if held_out is not None else ()))
         )
     packing = time.monotonic() - packing  # a time budget is for learning: the next run has these images
     model.network.to(accelerator.device).to(memory_format=torch.channels_last)
@@ -193,6 +177,8 @@ def train_run(
     # A second training of that name would write over this one's model.
     with hold_lock(folder / ".lock", f"{folder} is being trained") if main else contextlib.nullcontext():
         resumed = resume and (folder / STATE).is_file()
+        if held_out is not None:
+            trainer.closing += len(GRID) * len(held_out.split) / len(validation)
         (costs,) = broadcast_object_list([measure_costs(trainer)])
         trainer.take(costs)
         if resumed:
@@ -200,20 +186,33 @@ def train_run(
         if main:
             if not resumed:
                 _clear(folder)
+                if config.interpolate is not None:
+                    keep_start(folder, trainer.plain)
             record = provenance(given, name, model, root, split)
             save_config(folder, {**record, "finished": False})
             if on_plan is not None:
-                on_plan(_plan(config, name, given.why(), trainer, costs, split, validation))
+                on_plan(plan_of(config, name, given.why(), trainer, costs, split, validation, held_out))
         accelerator.wait_for_everyone()
         torch.set_num_threads(threads(config.threads, threads_worth(costs, trainer.at.part)))
         position = trainer.run()
         trainer.restore_best()
+        interpolation = None
+        if config.interpolate is not None:
+            measured = None
+            if held_out is not None:
+                measured = replace(trainer.validation, split=held_out.split, squares=further[0])
+            interpolation = interpolate(trainer.kept, folder, config.interpolate, held_out, measured)
+            if main:
+                save_weights(folder, trainer.kept)
         validated, calibration, beliefs = trainer.validation.calibrate(trainer.kept, counts)
         if main:
             results = {"epochs": position.epoch, "validation": validated}
             results["calibration"] = calibration.to_json()
+            if interpolation is not None:
+                results["interpolation"] = interpolation.to_json()
             save_config(folder, {**record, **results, "finished": True})
-            (folder / STATE).unlink(missing_ok=True)
+            for name in (STATE, START):
+                (folder / name).unlink(missing_ok=True)
         accelerator.wait_for_everyone()
     give_memory_back()
     unreadable = {
@@ -221,7 +220,7 @@ def train_run(
         for part, found in ((split, squares), (validation, validation_squares))
         for row, reason in found.bad.items()
     }
-    return Trained(folder, position, validated, unreadable, beliefs)
+    return Trained(folder, position, validated, unreadable, beliefs, interpolation)
 
 
 def _learn_heads_alone(
@@ -245,7 +244,7 @@ def _learn_heads_alone(
         record = provenance(given, model.name, model, root, split)
         save_config(folder, {**record, "finished": False})
         if on_plan is not None:
-            on_plan(_head_plan(model, config, given.why(), split, validation, device))
+            on_plan(plan_of_heads(model, config, given.why(), split, validation, device))
         priors = _priors(model, split, counts)
         learnt = learn_heads(model, config, root, split, validation, priors, progress, on_epoch)
         validated, calibration, beliefs = measure_heads_of(learnt, model, counts)
@@ -332,79 +331,6 @@ def _start_from_priors(model: TaggingModel, priors: dict[str, torch.Tensor]) -> 
 
 
 def _clear(folder: Path) -> None:
-    for old in (STATE, WEIGHTS, HISTORY, "history.png"):
+    for old in (STATE, START, WEIGHTS, HISTORY, "history.png"):
         (folder / old).unlink(missing_ok=True)
     shutil.rmtree(folder / "tensorboard", ignore_errors=True)
-
-
-def _mapped(trainer: Trainer) -> int:
-    """Bytes of image caches, which count as the process's, though the system takes them back when it must."""
-    caches = (getattr(squares, "array", None) for squares in (trainer.squares, trainer.validation.squares))
-    return sum(cache.nbytes for cache in caches if cache is not None)
-
-
-def _plan(
-    config: TrainConfig,
-    name: str,
-    why: str,
-    trainer: Trainer,
-    costs: Costs,
-    split: Split,
-    validation: Split,
-) -> Plan:
-    epoch = costs.step(trainer.share) * trainer.batches + costs.validation
-    seconds = epoch * config.epochs if config.epochs else None
-    if config.time_budget:
-        seconds = min(seconds or config.time_budget, config.time_budget)
-    device = trainer.accelerator.device
-    if device.type == "cuda":
-        shown = torch.cuda.get_device_name(device)
-    else:
-        number = threads(config.threads, threads_worth(costs, trainer.at.part))
-        shown = f"{device.type}, {number} thread{'s' if number > 1 else ''}"
-    return Plan(
-        name=name,
-        why=why,
-        config=config,
-        images=len(split),
-        validation_images=len(validation),
-        missing=split.missing + validation.missing,
-        facets=_annotated(split),
-        unknown=sum(len(targets.unknown) for targets in split.targets.values()),
-        parameters=count_parameters(trainer.plain),
-        device=shown,
-        precision=trainer.accelerator.mixed_precision.replace("no", "fp32"),
-        memory=costs.used + costs.memory(trainer.share, trainer.at.part) + _mapped(trainer),
-        seconds=seconds,
-        parts=note_of_parts(costs, trainer.share, trainer.at.part, trainer.plain)
-        if trainer.at.part < math.ceil(trainer.share / (config.accumulate or 1))
-        else None,
-    )
-
-
-def _head_plan(
-    model: TaggingModel, config: TrainConfig, why: str, split: Split, validation: Split, device: torch.device
-) -> Plan:
-    network = model.network
-    assert isinstance(network, Network)
-    return Plan(
-        name=model.name,
-        why=why,
-        config=config,
-        images=len(split),
-        validation_images=len(validation),
-        missing=split.missing + validation.missing,
-        facets=_annotated(split),
-        unknown=sum(len(targets.unknown) for targets in split.targets.values()),
-        parameters=count_parameters(network.heads),
-        device=f"{device.type}, {cores()} cores"
-        if device.type == "cpu"
-        else torch.cuda.get_device_name(device),
-        precision=precision_name(model.precision),
-        memory=used_memory(),
-        seconds=None,
-    )
-
-
-def _annotated(split: Split) -> dict[str, tuple[int, int]]:
-    return {facet: (targets.size, int(targets.annotated.sum())) for facet, targets in split.targets.items()}

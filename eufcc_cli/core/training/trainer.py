@@ -97,6 +97,7 @@ class Trainer:
         self.augmentation = AUGMENTATIONS[config.augment]
         self.weights = rarity_weights(self.split) if config.balanced else None
         self.batches = math.ceil(len(self.split) / config.batch_size)
+        self.closing = 2.0  # passes over the validation images after the last step: its own, the best epoch's
         self._rate = 0.0  # the learning rate of the last step
         self._saved = time.monotonic()
         self._started = self._saved if started is None else started
@@ -294,7 +295,7 @@ class Trainer:
         """
         budget = self.config.time_budget
         if budget and self.at.step == 0:
-            refuse_short_budget(costs, self.share, budget, self._elapsed())
+            refuse_short_budget(costs, self.share, budget, self._elapsed(), self.closing)
         self.at.validation_seconds = self.at.validation_seconds or costs.validation
         self.at.part = part_that_fits(costs, self.share, self.at.part)
         self.validation = replace(self.validation, batch_size=self.at.part)
@@ -314,8 +315,7 @@ class Trainer:
         by_steps = self.at.step / (self.config.epochs * self.batches) if self.config.epochs else 0.0
         if not self.config.time_budget:
             return by_steps
-        # After the last step come its validation, and that of the best epoch.
-        end = self.config.time_budget - 2 * self.at.validation_seconds
+        end = self.config.time_budget - self.closing * self.at.validation_seconds
         done = max(by_steps, (self._elapsed() - self.at.begun) / max(end - self.at.begun, 1e-3))
         if self.accelerator.num_processes > 1:  # one clock for all, or they would part ways
             clock = torch.tensor(done, device=self.accelerator.device)

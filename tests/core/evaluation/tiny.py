@@ -10,7 +10,8 @@ from PIL import Image
 
 from eufcc_cli.core.evaluation.eval_split import Scores
 from eufcc_cli.core.files import Root, image_stem
-from eufcc_cli.core.model.checkpoint import save_config, save_weights
+from eufcc_cli.core.model.checkpoint import save_weights
+from eufcc_cli.core.model.model_files import save_config
 from eufcc_cli.core.model.network import Network, create_backbone
 from eufcc_cli.core.model.preprocessing import Preprocessing
 from eufcc_cli.core.model.tagging_model import build_methods

@@ -15,7 +15,8 @@ from eufcc_cli.core.errors import ImageError, ModelError
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.machine import select_precision
 from eufcc_cli.core.model.batching import STEADY
-from eufcc_cli.core.model.checkpoint import load_model, save_config, save_weights
+from eufcc_cli.core.model.checkpoint import load_model, save_weights
+from eufcc_cli.core.model.model_files import save_config
 from eufcc_cli.core.model.network import Network, create_backbone
 from eufcc_cli.core.model.prediction import predict, predict_together
 from eufcc_cli.core.model.preprocessing import Preprocessing

@@ -13,7 +13,8 @@ from eufcc_cli.core.model.memory import Peak, imagined
 from eufcc_cli.core.training import run
 from eufcc_cli.core.training.config import TrainConfig
 from eufcc_cli.core.training.costs import Costs, note_of_parts, part_that_fits, refuse_short_budget
-from eufcc_cli.core.training.run import Plan, train_run
+from eufcc_cli.core.training.plan import Plan
+from eufcc_cli.core.training.run import train_run
 
 COSTS = Costs(
     used=500, free=1000, fixed=100, waiting=1, image=40, seconds=0.5, update=1.0, validation=2.0

@@ -6,15 +6,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from eufcc_cli.core.files import Root
+from eufcc_cli.core.model.checkpoint import load_model
+from eufcc_cli.core.model.network import create_backbone
+from eufcc_cli.core.model.prediction import predict
 from eufcc_cli.core.taxonomy.annotations import ID, read_table
 from eufcc_cli.core.taxonomy.decisions import Decision, DecisionsFile
 from eufcc_cli.core.taxonomy.vocabulary import training_vocabulary
 from eufcc_cli.core.training.config import TrainConfig
 from eufcc_cli.core.training.data import load_split
 from eufcc_cli.core.training.decided_split import learn_decisions
-from eufcc_cli.core.training.run import Plan, train_run
+from eufcc_cli.core.training.plan import Plan
+from eufcc_cli.core.training.run import train_run
 from tests.conftest import Run
 
 
@@ -148,3 +154,39 @@ def test_images_with_rejected_tags_alone(demo_root: Path, tmp_path: Path, method
 
 def _fields(one: Decision) -> dict[str, object]:
     return {name: getattr(one, name) for name in one.__slots__}
+
+
+def test_heads_on_features_learn_decisions_too(demo_root: Path, tmp_path: Path) -> None:
+    """Every training image is said to be of the first term, new ones alone not to be of the second."""
+    root = Root(demo_root)
+    torch.manual_seed(0)
+    weights = tmp_path / "mini.safetensors"
+    save_file(create_backbone("convnext_mini").state_dict(), weights)
+    split = load_split(root, "train", training_vocabulary(root, read_table(root.table("train"))))
+    tags = split.targets["materials"]
+    vocabulary = training_vocabulary(root, read_table(root.table("train"))).facets["materials"]
+    yes, no = [tag for tag, parent in zip(vocabulary.tags, vocabulary.parents, strict=True) if parent < 0][:2]
+    new = tmp_path / "new.jpg"
+    shutil.copy(split.files[0], new)
+    path = write(
+        tmp_path / "d.jsonl",
+        [
+            *(decision(f"{i}.jpg", yes, "accepted", id=i) for i in ids(demo_root, "train")),
+            decision(str(new), no, "rejected"),
+        ],
+    )
+    config = TrainConfig(
+        method="multilabel", tune="head", backbone="convnext_mini", weights=str(weights), image_size=32,
+        device="cpu",
+    )  # fmt: skip
+    plans: list[Plan] = []
+    trained = train_run(config, root, "h", decisions=[path], on_plan=plans.append)
+    assert plans[0].images == len(split) + 1
+    assert plans[0].facets["materials"] == (tags.size, len(split) + 1)
+    model = load_model("h", root, "cpu", "fp32")
+    (found,) = predict(model, [("x", new)])
+    assert found.scores is not None
+    scores = dict(zip(vocabulary.tags, found.scores["materials"], strict=True))
+    assert scores[yes] == max(scores.values()) and np.exp(scores[yes]) > 0.9
+    record = json.loads((trained.folder / "config.json").read_text())
+    assert (record["decisions"]["accepted"], record["decisions"]["rejected"]) == (len(split), 1)

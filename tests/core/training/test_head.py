@@ -11,9 +11,10 @@ from sklearn.linear_model import LogisticRegression
 from eufcc_cli.core.errors import ModelError
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.images.decode import open_pixels
-from eufcc_cli.core.model.checkpoint import load_model, read_config
+from eufcc_cli.core.model.checkpoint import load_model
 from eufcc_cli.core.model.features import FeatureTable
 from eufcc_cli.core.model.methods import METHODS
+from eufcc_cli.core.model.model_files import read_config
 from eufcc_cli.core.model.network import create_backbone
 from eufcc_cli.core.model.prediction import predict
 from eufcc_cli.core.model.preprocessing import as_images

@@ -91,6 +91,13 @@ class Method(ABC):
         counts int [n]: the images with each tag; images: the images annotated in the facet.
         """
 
+    def log_prior(self, counts: "np.ndarray", images: int) -> "Tensor":
+        """Logarithms [outputs] of how frequent each output is in training: what logit adjustment subtracts.
+
+        counts and images as above. A constant that is the same for all outputs of a softmax does not matter.
+        """
+        return self.prior_bias(counts, images)
+
     def to(self, device: "torch.device | str") -> Self:
         """Move the tensors of the method to a device."""
         for name, value in vars(self).items():

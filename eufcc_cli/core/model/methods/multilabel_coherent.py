@@ -6,10 +6,7 @@ from eufcc_cli.core.model.methods.method import full_precision, register_method
 from eufcc_cli.core.model.methods.multilabel import Multilabel, mean_of_known
 
 if TYPE_CHECKING:
-    import numpy as np
     from torch import Tensor
-
-    from eufcc_cli.core.taxonomy.vocabulary import FacetVocabulary
 
 
 @register_method("multilabel-coherent")
@@ -21,16 +18,13 @@ class CoherentMultilabel(Multilabel):
     the deepest tags, depth by depth; the sigmoid grows with z, so that they are taken of the logits.
     """
 
-    def prepare(self, vocabulary: "FacetVocabulary", tag_counts: "np.ndarray | None") -> None:
-        from eufcc_cli.core.model.tag_tree import Tree
-
-        super().prepare(vocabulary, tag_counts)
-        self.tree = Tree(vocabulary)
-
     def loss(self, logits: "Tensor", truth: "Tensor", known: "Tensor | None" = None) -> "Tensor":
         z, closed = full_precision(logits).T.contiguous(), self.tree.closed(truth.T.contiguous())
         # Below a tag that is not true there is none that is: one climb gives both maxima.
-        losses = self.tag_losses(self.tree.largest_below(z, closed), closed)
+        losses, known = (
+            self.tag_losses(self.tree.largest_below(z, closed), closed),
+            self.known_tags(truth, known),
+        )
         return losses.mean(0) * truth.any(-1) if known is None else mean_of_known(losses, known.T | closed, 0)
 
     def log_scores(self, logits: "Tensor") -> "Tensor":

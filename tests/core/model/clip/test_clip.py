@@ -340,6 +340,18 @@ def test_locked_towers_stay_as_they_were(quick, tiny, demo_root):
         assert not all(same.values())
 
 
+def test_weights_lie_between_the_published_and_the_fine_tuned_ones(quick, tiny, demo_root):
+    file = tiny / "open_clip_model.safetensors"
+    config = quick.changed(weights=str(file), epochs=1)
+    train_run(config, Root(demo_root), "end")
+    train_run(config.changed(interpolate="0.25"), Root(demo_root), "between")
+    start, end, found = load_file(file), weights(demo_root, "end"), weights(demo_root, "between")
+    assert any(not torch.equal(start[name], end[f"clip.{name}"]) for name in start)
+    for name, tensor in start.items():
+        expected = 0.75 * tensor.double() + 0.25 * end[f"clip.{name}"].double()
+        torch.testing.assert_close(found[f"clip.{name}"].double(), expected, atol=1e-5, rtol=1e-4)
+
+
 def test_equal_captions_repel_each_other_only_if_asked(quick, demo_root):
     config = replace(quick, epochs=1)
     losses = []

@@ -1,0 +1,185 @@
+"""A trained model without PyTorch: backbone and heads as they were converted when it was first used.
+
+PyTorch takes two seconds of a processor to import, more than all else that tagging one image takes. What a
+model scores is kept in ROOT/runs/.engines: the backbone by the digest of its weights, the heads with their
+method by the digest of the model. Both may be deleted at any time: PyTorch then makes them again.
+"""
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from eufcc_cli.core.errors import EufccError
+from eufcc_cli.core.files import Root, sha256, write_text
+from eufcc_cli.core.machine import has_bf16_matrices, may_have_gpu, threads
+from eufcc_cli.core.model.features import FeatureStore
+from eufcc_cli.core.model.methods import Method
+from eufcc_cli.core.model.model_files import CLIP, WEIGHTS, find_model, model_digest, read_config
+from eufcc_cli.core.model.openvino_engine import (
+    Engine,
+    backbone_digest,
+    convert,
+    keep_network,
+    kept_network,
+)
+from eufcc_cli.core.model.preprocessing import Preprocessing
+from eufcc_cli.core.taxonomy.vocabulary import Vocabulary
+
+log = logging.getLogger("eufcc")
+
+_CLOSE = 1e-3  # by how much converted heads may differ from PyTorch's log-scores
+_PRECISIONS = {"fp32": "torch.float32", "bf16": "torch.bfloat16"}
+
+
+@dataclass(frozen=True)
+class Processor:
+    """The device of a converted model."""
+
+    type: str = "cpu"
+
+
+@dataclass
+class ConvertedModel:
+    """What a TaggingModel is to tagging, without its network."""
+
+    name: str
+    method: str
+    vocabulary: Vocabulary
+    preprocessing: Preprocessing
+    config: dict[str, Any]
+    folder: Path
+    digest: str
+    precision: str
+    store: FeatureStore | None
+    device: Processor = field(default_factory=Processor)
+    networks: tuple[Any, Any] = field(default=(None, None), repr=False)
+    """Backbone and heads, as OpenVINO reads them."""
+    _opened: Any = field(default=None, repr=False)
+
+    def engine(self) -> Engine:
+        """What computes features."""
+        return Engine(self.networks[0], self.preprocessing, threads(), self.precision)
+
+    def scores_of_arrays(self, features: np.ndarray) -> dict[str, np.ndarray]:
+        """Features [B, views, D] -> {facet: log-scores float32 [B, tags]}."""
+        if self._opened is None:
+            self._opened = _compiled(self.networks[1])
+        rows = [self._opened([one[None]]) for one in features.astype(np.float32)]
+        return {
+            facet: np.concatenate([row[number] for row in rows])
+            for number, facet in enumerate(self.vocabulary.facets)
+        }
+
+
+def load_converted(spec: str, root: Root, device: str, precision: str) -> ConvertedModel | None:
+    """A trained model of that name as it was converted; None where PyTorch has to load it.
+
+    That is on a GPU, for CLIP, for models with plugins, and where nothing is converted yet.
+    Raises ModelError where there is no such model, or its config.json is damaged.
+    """
+    if spec.startswith((CLIP, "hf-hub:")) or device not in ("auto", "cpu"):
+        return None
+    if device == "auto" and may_have_gpu():
+        return None
+    if precision == "auto":
+        precision = "bf16" if has_bf16_matrices() else "fp32"
+    folder = find_model(spec, root)
+    config = read_config(folder)
+    if precision not in _PRECISIONS or config.get("plugins"):
+        return None
+    try:
+        vocabulary = Vocabulary.from_json(config["vocabulary"])
+        preprocessing = Preprocessing.from_json(config["preprocessing"])
+        weights = sha256(folder / WEIGHTS)
+        digest = model_digest(config["method"], vocabulary, preprocessing, config, weights)
+        path = _place(root.runs / ".engines", digest)
+        record = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        backbone, width = str(record["backbone"]), int(record["width"])
+    except (OSError, ValueError, KeyError, TypeError, EufccError):  # PyTorch's loader says what is wrong
+        return None
+    networks = kept_network(path.parent.parent / f"{Path(backbone).name}.xml"), kept_network(path)
+    if any(network is None for network in networks):
+        return None
+    store = None
+    if config.get("tune") == "head":
+        limit = float(config.get("training", {}).get("features_limit", 20.0))
+        arithmetic = _PRECISIONS[precision]
+        store = FeatureStore.named(root, backbone, width, preprocessing, arithmetic, limit=limit)
+    return ConvertedModel(
+        name=folder.name if folder.parent == root.runs else config.get("name", folder.name),
+        method=config["method"],
+        vocabulary=vocabulary,
+        preprocessing=preprocessing,
+        config=config,
+        folder=folder,
+        digest=digest,
+        precision=_PRECISIONS[precision],
+        store=store,
+        networks=networks,
+    )
+
+
+def keep_converted(
+    network: Any, methods: Mapping[str, Method], preprocessing: Preprocessing, engines: Path, digest: str
+) -> None:
+    """Leave a model's heads, and which backbone it has, where `load_converted` finds them.
+
+    network: a Network; digest: the model's.
+    """
+    path = _place(engines, digest)
+    if path.with_suffix(".json").is_file() and path.is_file():
+        return
+    try:
+        keep_network(_converted_heads(network, methods, preprocessing.views), path)
+        backbone = backbone_digest(network.backbone, preprocessing.size)
+        write_text(
+            path.with_suffix(".json"), json.dumps({"backbone": backbone, "width": network.width}) + "\n"
+        )
+    except Exception as error:  # whatever a converter meets in a method that it does not know
+        log.info("PyTorch computes these heads: OpenVINO cannot (%s)", str(error).splitlines()[:1])
+
+
+def _place(engines: Path, digest: str) -> Path:
+    return engines / "heads" / f"{digest}.xml"
+
+
+def _converted_heads(network: Any, methods: Mapping[str, Method], views: int) -> Any:
+    """The network from features [1, views, D] to the log-scores of all facets; checked against PyTorch's."""
+    import torch
+    from torch import nn
+
+    class Heads(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.heads = network.heads
+
+        def forward(self, features: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            seen = features[0]
+            return tuple(
+                method.log_scores(self.heads[facet](seen)).mean(0, keepdim=True)
+                for facet, method in methods.items()
+            )
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        example = torch.randn(1, views, network.width)
+    heads = Heads().eval()
+    converted = convert(heads, example)
+    with torch.no_grad():
+        expected = heads(example)
+    found = _compiled(converted)([example.numpy()])
+    for number, table in enumerate(expected):
+        np.testing.assert_allclose(found[number], table.numpy(), atol=_CLOSE, rtol=_CLOSE)
+    return converted
+
+
+def _compiled(network: Any) -> Any:
+    import openvino
+
+    settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": "1"}
+    return openvino.Core().compile_model(network, "CPU", settings)

@@ -1,0 +1,120 @@
+"""What a training is going to do, and what it takes: told before the first step."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+
+from eufcc_cli.core.machine import cores, precision_name, threads, used_memory
+from eufcc_cli.core.model.network import Network, count_parameters
+from eufcc_cli.core.model.tagging_model import TaggingModel
+from eufcc_cli.core.training.config import TrainConfig
+from eufcc_cli.core.training.costs import Costs, note_of_parts, threads_worth
+from eufcc_cli.core.training.data import Split
+from eufcc_cli.core.training.interpolation import HeldOut
+from eufcc_cli.core.training.trainer import Trainer
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is about to be trained, told before the first step."""
+
+    name: str
+    config: TrainConfig
+    why: str
+    """Why this backbone."""
+    images: int
+    validation_images: int
+    missing: int
+    facets: dict[str, tuple[int, int]]
+    """For each facet its tags, and the training images annotated in it."""
+    unknown: int
+    """Names in the training annotations that the vocabulary does not have: they are not learnt."""
+    parameters: int
+    device: str
+    precision: str
+    memory: int
+    """Bytes that the process is expected to have at most, on a GPU the card's."""
+    seconds: float | None
+    """Expected time of the whole training, from a trial of a few images."""
+    held_out: HeldOut | None = None
+    """Images of train that are not learnt from, to choose between weights by them."""
+    parts: str | None = None
+    """What there is to say of a batch that does not fit into the memory."""
+
+
+def plan_of(
+    config: TrainConfig,
+    name: str,
+    why: str,
+    trainer: Trainer,
+    costs: Costs,
+    split: Split,
+    validation: Split,
+    held_out: HeldOut | None,
+) -> Plan:
+    """The plan of a training through the backbone."""
+    epoch = costs.step(trainer.share) * trainer.batches + costs.validation
+    seconds = epoch * config.epochs if config.epochs else None
+    if config.time_budget:
+        seconds = min(seconds or config.time_budget, config.time_budget)
+    device = trainer.accelerator.device
+    if device.type == "cuda":
+        shown = torch.cuda.get_device_name(device)
+    else:
+        number = threads(config.threads, threads_worth(costs, trainer.at.part))
+        shown = f"{device.type}, {number} thread{'s' if number > 1 else ''}"
+    return Plan(
+        name=name,
+        why=why,
+        config=config,
+        images=len(split),
+        validation_images=len(validation),
+        missing=split.missing + validation.missing,
+        facets=_annotated(split),
+        unknown=sum(len(targets.unknown) for targets in split.targets.values()),
+        parameters=count_parameters(trainer.plain),
+        device=shown,
+        precision=trainer.accelerator.mixed_precision.replace("no", "fp32"),
+        memory=costs.used + costs.memory(trainer.share, trainer.at.part) + _mapped(trainer),
+        seconds=seconds,
+        held_out=held_out,
+        parts=note_of_parts(costs, trainer.share, trainer.at.part, trainer.plain)
+        if trainer.at.part < math.ceil(trainer.share / (config.accumulate or 1))
+        else None,
+    )
+
+
+def plan_of_heads(
+    model: TaggingModel, config: TrainConfig, why: str, split: Split, validation: Split, device: torch.device
+) -> Plan:
+    """The plan of heads on features."""
+    network = model.network
+    assert isinstance(network, Network)
+    return Plan(
+        name=model.name,
+        why=why,
+        config=config,
+        images=len(split),
+        validation_images=len(validation),
+        missing=split.missing + validation.missing,
+        facets=_annotated(split),
+        unknown=sum(len(targets.unknown) for targets in split.targets.values()),
+        parameters=count_parameters(network.heads),
+        device=f"{device.type}, {cores()} cores"
+        if device.type == "cpu"
+        else torch.cuda.get_device_name(device),
+        precision=precision_name(model.precision),
+        memory=used_memory(),
+        seconds=None,
+    )
+
+
+def _annotated(split: Split) -> dict[str, tuple[int, int]]:
+    return {facet: (targets.size, int(targets.annotated.sum())) for facet, targets in split.targets.items()}
+
+
+def _mapped(trainer: Trainer) -> int:
+    """Bytes of image caches, which count as the process's, though the system takes them back when it must."""
+    caches = (getattr(squares, "array", None) for squares in (trainer.squares, trainer.validation.squares))
+    return sum(cache.nbytes for cache in caches if cache is not None)
