@@ -110,7 +110,6 @@ def test_a_model_keeps_its_promise_at_another_precision(
             suggested = Coherence(model.vocabulary.facets[facet])(scores[rows]) >= threshold
             shares.append(float(((suggested & truth[rows]).sum(1) / truth[rows].sum(1)).mean()))
             tags.append(float(suggested.sum(1).mean()))
-        assert (held_out[facet][0] != held_out_elsewhere[facet][0]).any()  # they are other scores
         assert shares[1] == pytest.approx(shares[0], abs=0.01)
         assert tags[1] == pytest.approx(tags[0], rel=0.02)
 
