@@ -8,6 +8,8 @@ from eufcc_cli.core.machine import free_memory
 if TYPE_CHECKING:
     import torch
 
+    from eufcc_cli.core.model.converted_model import Processor
+
 log = logging.getLogger("eufcc")
 
 STEADY = 16
@@ -54,7 +56,9 @@ class BatchSize:
     16
     """
 
-    def __init__(self, device: "torch.device", fixed: int | None, fits: int | None = None) -> None:
+    def __init__(
+        self, device: "torch.device | Processor", fixed: int | None, fits: int | None = None
+    ) -> None:
         self.now = fixed or _FIRST.get(device.type, 8)
         self.most = fixed or max(2 * self.now, _MOST.get(device.type, 64))
         if fits is not None and fits < self.most:
