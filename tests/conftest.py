@@ -53,6 +53,12 @@ def warm(eufcc_command: str) -> Iterator[WarmCommand]:
         command.close()
 
 
+@pytest.fixture(scope="session")
+def quick_command(warm: WarmCommand) -> list[str]:
+    """The words that start `eufcc`, for tests that send signals to it or put it into a pipe."""
+    return warm.start(dict(os.environ) | {"HF_HUB_OFFLINE": "1"}, set(), [])
+
+
 @pytest.fixture
 def eufcc(warm: WarmCommand, tmp_path: Path) -> Run:
     """Run the installed `eufcc` in a process of its own, in an empty folder, with pipes for all streams."""
@@ -79,11 +85,19 @@ def eufcc(warm: WarmCommand, tmp_path: Path) -> Run:
     return run
 
 
-@pytest.fixture(scope="session", params=["fp32", "bf16"])
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Tests that need a processor run at each precision of inference that they ask for."""
+    if "processor" in metafunc.fixturenames:
+        once = metafunc.definition.get_closest_marker("one_processor") is not None
+        metafunc.parametrize("processor", ["fp32"] if once else ["fp32", "bf16"], indirect=True)
+
+
+@pytest.fixture(scope="session")
 def processor(request: pytest.FixtureRequest) -> Iterator[str]:
     """A processor without and one with matrix units for bf16, as eufcc sees it: the precision of inference.
 
-    Everything that uses it is tested at both, whatever machine the tests run on.
+    Everything that uses it is tested at both, whatever machine the tests run on, but for tests marked with
+    `one_processor`: those are about processes, streams and files, whatever the scores are.
     """
     described = os.environ.get("EUFCC_MACHINE", "")
     others = [part for part in described.split(",") if part and not part.startswith("bf16=")]

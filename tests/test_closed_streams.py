@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.one_processor
+
 
 def run(command: str, root: Path, redirection: str, *arguments: object) -> subprocess.CompletedProcess[str]:
     call = [command, "-q", "--root", root, *arguments]

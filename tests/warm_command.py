@@ -77,8 +77,12 @@ def _answer(connection: socket.socket) -> None:
     for number in range(3):
         os.close(number)
     ended = os.pidfd_open(child)
-    if connection in select.select([ended, connection], [], [])[0]:
-        os.kill(child, signal.SIGKILL)  # whoever called is gone
+    while ended not in (ready := select.select([ended, connection], [], [])[0]) and ready:
+        signals = connection.recv(16).split()
+        for number in signals or [b"%d" % signal.SIGKILL]:  # none: whoever called was killed
+            os.kill(child, int(number))
+        if not signals:
+            break
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     with contextlib.suppress(OSError):
         connection.send(b"%d" % status)
@@ -97,6 +101,8 @@ def call(path: str, arguments: list[str]) -> int:
     }
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(path)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda number, _: connection.send(b"%d " % number))
         socket.send_fds(connection, [json.dumps(request).encode() + b"\n"], [0, 1, 2])
         return int(connection.recv(16) or 1)
 

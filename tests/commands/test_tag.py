@@ -9,6 +9,7 @@ import os
 import pty
 import re
 import select
+import shlex
 import shutil
 import signal
 import subprocess
@@ -56,10 +57,10 @@ def pictures(trained: Path) -> list[Path]:
     return sorted((trained / "data" / "images").rglob("*.jpg"))[:12]
 
 
-def start(command: str, root: Path, *arguments: object, **kwargs: object) -> "subprocess.Popen[bytes]":
+def start(command: list[str], root: Path, *arguments: object, **kwargs: object) -> "subprocess.Popen[bytes]":
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
-        [command, "--root", str(root), "tag", *map(str, arguments)], env=environment, **kwargs
+        [*command, "--root", str(root), "tag", *map(str, arguments)], env=environment, **kwargs
     )
 
 
@@ -99,9 +100,10 @@ def test_every_image_gets_exactly_one_result(tag: Tag, tmp_path: Path) -> None:
 # --- pipes ---------------------------------------------------------------------------------------------
 
 
-def test_results_come_line_by_line(trained: Path, pictures: list[Path], eufcc_command: str) -> None:
+@pytest.mark.one_processor
+def test_results_come_line_by_line(trained: Path, pictures: list[Path], quick_command: list[str]) -> None:
     """Each path is written only after the result of the one before has been read."""
-    process = start(eufcc_command, trained, "-", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    process = start(quick_command, trained, "-", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdin is not None
     assert process.stdout is not None
     for path in pictures[:4]:
@@ -115,9 +117,12 @@ def test_results_come_line_by_line(trained: Path, pictures: list[Path], eufcc_co
     assert process.wait(timeout=60) == 0
 
 
-def test_a_reader_that_has_enough_ends_it_quietly(trained: Path, eufcc_command: str, tmp_path: Path) -> None:
+@pytest.mark.one_processor
+def test_a_reader_that_has_enough_ends_it_quietly(
+    trained: Path, quick_command: list[str], tmp_path: Path
+) -> None:
     script = (
-        f"find {trained}/data/images -name '*.jpg' | {eufcc_command} --root {trained} tag - --format jsonl "
+        f"find {trained}/data/images -name '*.jpg' | {shlex.join(quick_command)} --root {trained} tag - --format jsonl "
         '| head -n 2; echo "${PIPESTATUS[*]}"'
     )
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=120)
@@ -128,6 +133,7 @@ def test_a_reader_that_has_enough_ends_it_quietly(trained: Path, eufcc_command: 
     assert "Error" not in done.stderr
 
 
+@pytest.mark.one_processor
 def test_on_a_terminal_it_draws_panels(trained: Path, pictures: list[Path], eufcc_command: str) -> None:
     shown = {}
     for setting in ({}, {"NO_COLOR": "1"}):
@@ -318,15 +324,16 @@ def wait_for_lines(path: Path, count: int, process: "subprocess.Popen[bytes]") -
         time.sleep(0.02)
 
 
+@pytest.mark.one_processor
 def test_killed_in_the_middle_it_goes_on_to_the_same_file(
-    trained: Path, many: Path, eufcc_command: str, tmp_path: Path
+    trained: Path, many: Path, eufcc_command: str, quick_command: list[str], tmp_path: Path
 ) -> None:
     whole, output = tmp_path / "whole.jsonl", tmp_path / "tags.jsonl"
     command = [eufcc_command, "--root", trained, "tag", "--output"]
     few = peak_memory([*command, tmp_path / "few.jsonl", *sorted(many.iterdir())[:200]])
     assert peak_memory([*command, whole, many]) < few + (64 << 20)  # it does not grow with their number
 
-    killed = start(eufcc_command, trained, many, "--output", output)
+    killed = start(quick_command, trained, many, "--output", output)
     wait_for_lines(output, 300, killed)
     killed.send_signal(signal.SIGKILL)
     killed.wait()
@@ -335,7 +342,7 @@ def test_killed_in_the_middle_it_goes_on_to_the_same_file(
     with output.open("ab") as file:
         file.write(b'{"image": "torn')  # what a kill in the middle of a write leaves
 
-    interrupted = start(eufcc_command, trained, many, "--output", output, stderr=subprocess.PIPE)
+    interrupted = start(quick_command, trained, many, "--output", output, stderr=subprocess.PIPE)
     wait_for_lines(output, done + 200, interrupted)
     interrupted.send_signal(signal.SIGINT)
     _, told = interrupted.communicate(timeout=60)
@@ -351,13 +358,14 @@ def test_killed_in_the_middle_it_goes_on_to_the_same_file(
         path = Path(json.loads(line)["image"])
         path.rename(aside / path.name)
         path.write_bytes(b"")
-    assert start(eufcc_command, trained, many, "--output", output).wait(timeout=120) == 0
+    assert start(quick_command, trained, many, "--output", output).wait(timeout=120) == 0
     for path in aside.iterdir():
         path.replace(many / path.name)
     assert output.read_bytes() == whole.read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith(".")) == []
 
 
+@pytest.mark.one_processor
 def test_an_unfinished_file_of_another_command_is_kept(
     here: Callable[..., tuple[int, str, str]], pictures: list[Path], tmp_path: Path
 ) -> None:
@@ -372,6 +380,7 @@ def test_an_unfinished_file_of_another_command_is_kept(
     assert output.read_text() == "precious\n"
 
 
+@pytest.mark.one_processor
 def test_an_unfinished_file_of_another_table_or_other_images_is_kept(
     trained: Path,
     here: Callable[..., tuple[int, str, str]],
@@ -399,19 +408,20 @@ def test_an_unfinished_file_of_another_table_or_other_images_is_kept(
         assert output.read_bytes() == content
 
 
+@pytest.mark.one_processor
 def test_an_image_that_comes_twice_has_two_results_killed_or_not(
-    eufcc_command: str, trained: Path, tmp_path: Path
+    quick_command: list[str], trained: Path, tmp_path: Path
 ) -> None:
     frame = pd.read_csv(trained / "data" / "test_id.csv", dtype=str, keep_default_na=False)
     table = tmp_path / "table.csv"
     pd.concat([frame] * 12, ignore_index=True).to_csv(table, index=False)
     whole, output = tmp_path / "whole.jsonl", tmp_path / "tags.jsonl"
-    assert start(eufcc_command, trained, "--table", table, "--output", whole).wait() == 0
-    killed = start(eufcc_command, trained, "--table", table, "--output", output)
+    assert start(quick_command, trained, "--table", table, "--output", whole).wait() == 0
+    killed = start(quick_command, trained, "--table", table, "--output", output)
     wait_for_lines(output, len(frame) + 1, killed)
     killed.send_signal(signal.SIGKILL)
     killed.wait()
-    assert start(eufcc_command, trained, "--table", table, "--output", output).wait() == 0
+    assert start(quick_command, trained, "--table", table, "--output", output).wait() == 0
     assert output.read_bytes() == whole.read_bytes()
 
 
@@ -449,12 +459,13 @@ def test_skip_existing_adds_only_what_is_new(
         assert parse(twice.read_text())
 
 
+@pytest.mark.one_processor
 def test_a_full_disk_keeps_what_is_written(
-    trained: Path, many: Path, eufcc_command: str, tmp_path: Path
+    trained: Path, many: Path, quick_command: list[str], tmp_path: Path
 ) -> None:
     """A limit on the size of files stands for the full disk; the same command, given room, goes on."""
     output = tmp_path / "tags.jsonl"
-    command = f"{eufcc_command} --root {trained} tag {many}/00*.jpg --output {output}"
+    command = f"{shlex.join(quick_command)} --root {trained} tag {many}/00*.jpg --output {output}"
     limited = subprocess.run(
         ["bash", "-c", f"trap '' XFSZ; ulimit -f 40; {command}"], capture_output=True, text=True, timeout=120
     )
@@ -723,6 +734,7 @@ def test_a_model_without_calibration_says_so_and_can_get_one(
         assert fitted["thresholds"].keys() == values["thresholds"].keys()
 
 
+@pytest.mark.one_processor
 def test_without_a_model_or_a_hub_three_ways_out_are_named(
     eufcc: Callable[..., subprocess.CompletedProcess[str]], pictures: list[Path], tmp_path: Path
 ) -> None:
@@ -735,6 +747,7 @@ def test_without_a_model_or_a_hub_three_ways_out_are_named(
     assert all(way in hint for way in ("`eufcc train`", "--model FOLDER", "--weights FILE"))
 
 
+@pytest.mark.one_processor
 def test_clip_needs_no_root(
     eufcc: Callable[..., subprocess.CompletedProcess[str]], pictures: list[Path], tmp_path: Path
 ) -> None:

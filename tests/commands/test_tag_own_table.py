@@ -17,6 +17,8 @@ from eufcc_cli.cli import app
 from eufcc_cli.core.dataset.export_file import read_export
 
 Tag = Callable[..., tuple[int, str, str]]
+pytestmark = pytest.mark.one_processor
+
 HEADER = ["Inventory no.", "Title", "Object", "Medium"]
 
 
@@ -146,10 +148,12 @@ def test_wrong_usage(trained: Path, arguments: tuple[str, ...], message: str) ->
     assert message in " ".join(result.stderr.split())
 
 
-def test_an_interrupted_run_goes_on(trained: Path, museum: Path, tmp_path: Path, eufcc_command: str) -> None:
+def test_an_interrupted_run_goes_on(
+    trained: Path, museum: Path, tmp_path: Path, quick_command: list[str]
+) -> None:
     out = tmp_path / "out.csv"
     command = [
-        eufcc_command, "--root", str(trained), "tag", "--table", str(museum / "export.csv"),
+        *quick_command, "--root", str(trained), "tag", "--table", str(museum / "export.csv"),
         "--profile", str(museum / "profile.toml"), "--photos", str(museum / "photos"),
         "--accept", "0.05", "--batch-size", "1", "--workers", "1", "-o", str(out),
     ]  # fmt: skip

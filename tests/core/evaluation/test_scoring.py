@@ -1,8 +1,8 @@
 import json
 import os
+import shutil
 import socket
 import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -11,17 +11,24 @@ from eufcc_cli.core.errors import DataError
 from eufcc_cli.core.evaluation.eval_split import read_split
 from eufcc_cli.core.evaluation.score_store import ScoreStore
 from eufcc_cli.core.evaluation.scoring import ModelScorer
-from eufcc_cli.core.files import image_stem
+from eufcc_cli.core.files import Root, image_stem
 from eufcc_cli.core.model.checkpoint import load_model
 from eufcc_cli.core.model.prediction import predict
 from tests.core.evaluation.tiny import make_root, save_model
 
 
-@pytest.fixture
-def collection(tmp_path, processor):
-    root = make_root(tmp_path)
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A root with a model that was converted for the processor: what takes most of the time."""
+    root = make_root(tmp_path_factory.mktemp("made"))
     save_model(root, "ml")
-    return root
+    load_model("ml", root, "cpu").engine()
+    return root.path
+
+
+@pytest.fixture
+def collection(tmp_path, made, processor):
+    return Root(shutil.copytree(made, tmp_path / "root"))
 
 
 def scorer(root, **options):
@@ -69,11 +76,13 @@ def test_kept_scores_belong_to_the_model_and_to_the_image(collection, monkeypatc
     assert len(list((collection.runs / ".scores").glob("*.sqlite"))) == 2
 
 
+@pytest.mark.one_processor
 def test_without_keeping_nothing_is_written(collection):
     scorer(collection, keep=False).scores(read_split(collection, "test_id"))
     assert not (collection.runs / ".scores").exists()
 
 
+@pytest.mark.one_processor
 def test_a_damaged_store_is_told_and_costs_only_time(collection, caplog):
     split = read_split(collection, "test_id")
     first = scorer(collection).scores(split)
@@ -100,6 +109,7 @@ def test_a_row_of_another_length_is_not_taken_for_scores(tmp_path):
     store.close()
 
 
+@pytest.mark.one_processor
 def test_missing_and_broken_images_are_reported_and_the_others_scored(collection):
     split = read_split(collection, "test_id")
     whole = scorer(collection, keep=False).scores(split)
@@ -114,6 +124,7 @@ def test_missing_and_broken_images_are_reported_and_the_others_scored(collection
         assert (scores.facets[facet] == np.delete(table, [3, 5], 0)).all()
 
 
+@pytest.mark.one_processor
 def test_a_split_whose_images_are_all_missing_or_broken_is_an_error(collection):
     split = read_split(collection, "test_ood")
     for image_id in split.ids:
@@ -127,17 +138,19 @@ def test_a_split_whose_images_are_all_missing_or_broken_is_an_error(collection):
     assert "download --split test_ood" in str(caught.value.hint)
 
 
-def test_two_processes_equal_one_to_the_last_digit(collection):
+def test_two_processes_equal_one_to_the_last_digit(collection, quick_command):
     """The command as torchrun starts it, each process with a share of the batches, against one process."""
     (collection.images / f"{image_stem('test_id.3')}.png").write_text("no image")
     (collection.images / f"{image_stem('val.5')}.png").unlink()
     save_model(collection, "s", "softmax", 1)
-    one = subprocess.Popen(**started(collection))
+    one = subprocess.Popen(**started(quick_command, collection))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
     ranks = [
-        subprocess.Popen(**started(collection, RANK=rank, LOCAL_RANK=rank, WORLD_SIZE="2", **address))
+        subprocess.Popen(
+            **started(quick_command, collection, RANK=rank, LOCAL_RANK=rank, WORLD_SIZE="2", **address)
+        )
         for rank in "01"
     ]
     expected, errors = one.communicate(timeout=250)
@@ -149,19 +162,9 @@ def test_two_processes_equal_one_to_the_last_digit(collection):
     assert json.loads(found)["results"][0]["images_failed"] == 1
 
 
-def started(root, **environment):
+def started(words, root, **environment):
     """How to start an evaluation in a process of its own."""
-    command = [
-        sys.executable,
-        "-m",
-        "eufcc_cli",
-        "--root",
-        str(root.path),
-        "evaluate",
-        "ml",
-        "s",
-        "--ensemble",
-    ]
+    command = [*words, "--root", str(root.path), "evaluate", "ml", "s", "--ensemble"]
     command += ["--format", "json", "--all-metrics", "--weights-from", "val", "--batch-size", "5"]
     command += ["--bootstrap", "20", "--no-keep-scores", "--device", "cpu"]
     return {

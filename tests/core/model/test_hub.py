@@ -20,6 +20,8 @@ from safetensors.torch import save_file
 
 from tests.conftest import Run
 
+pytestmark = pytest.mark.one_processor
+
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 # As the hub keeps it: the head is named, so that another number of classes leaves it out.
 CONFIG = {"tag": "ours", "classifier": "head.fc", "first_conv": "stem.0", "num_classes": 3}
