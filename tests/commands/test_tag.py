@@ -118,13 +118,9 @@ def test_results_come_line_by_line(trained: Path, pictures: list[Path], quick_co
 
 
 @pytest.mark.one_processor
-def test_a_reader_that_has_enough_ends_it_quietly(
-    trained: Path, quick_command: list[str], tmp_path: Path
-) -> None:
-    script = (
-        f"find {trained}/data/images -name '*.jpg' | {shlex.join(quick_command)} --root {trained} tag - --format jsonl "
-        '| head -n 2; echo "${PIPESTATUS[*]}"'
-    )
+def test_a_reader_that_has_enough_ends_it_quietly(trained: Path, quick_command: list[str]) -> None:
+    tag = f"{shlex.join(quick_command)} --root {trained} tag - --format jsonl"
+    script = f"find {trained}/data/images -name '*.jpg' | {tag} | head -n 2; echo \"${{PIPESTATUS[*]}}\""
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=120)
     *lines, status = done.stdout.splitlines()
     assert [set(json.loads(line)) for line in lines] == [{"image", "model", "digest", "tags"}] * 2
@@ -461,11 +457,11 @@ def test_skip_existing_adds_only_what_is_new(
 
 @pytest.mark.one_processor
 def test_a_full_disk_keeps_what_is_written(
-    trained: Path, many: Path, quick_command: list[str], tmp_path: Path
+    trained: Path, many: Path, eufcc_command: str, tmp_path: Path
 ) -> None:
     """A limit on the size of files stands for the full disk; the same command, given room, goes on."""
     output = tmp_path / "tags.jsonl"
-    command = f"{shlex.join(quick_command)} --root {trained} tag {many}/00*.jpg --output {output}"
+    command = f"{eufcc_command} --root {trained} tag {many}/00*.jpg --output {output}"
     limited = subprocess.run(
         ["bash", "-c", f"trap '' XFSZ; ulimit -f 40; {command}"], capture_output=True, text=True, timeout=120
     )

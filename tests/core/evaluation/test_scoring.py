@@ -147,10 +147,9 @@ def test_two_processes_equal_one_to_the_last_digit(collection, quick_command):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+    two = address | {"WORLD_SIZE": "2"}
     ranks = [
-        subprocess.Popen(
-            **started(quick_command, collection, RANK=rank, LOCAL_RANK=rank, WORLD_SIZE="2", **address)
-        )
+        subprocess.Popen(**started(quick_command, collection, RANK=rank, LOCAL_RANK=rank, **two))
         for rank in "01"
     ]
     expected, errors = one.communicate(timeout=250)
