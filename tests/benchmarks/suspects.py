@@ -95,7 +95,9 @@ def main() -> None:
             f"{len((wrong | lost).intersection(listed)) / len(listed):.1%} of the lines are right"
         )
         head = listed[: round(FIRST * len(listed))]
-        print(f"of the first 10 % of its lines {len((wrong | lost).intersection(head)) / len(head):.1%} are right")
+        print(
+            f"of the first 10 % of its lines {len((wrong | lost).intersection(head)) / len(head):.1%} are right"
+        )
 
 
 if __name__ == "__main__":

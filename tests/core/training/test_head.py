@@ -19,6 +19,8 @@ from eufcc_cli.core.model.network import create_backbone
 from eufcc_cli.core.model.prediction import predict
 from eufcc_cli.core.model.preprocessing import as_images
 from eufcc_cli.core.taxonomy.annotations import read_table
+from eufcc_cli.core.taxonomy.decided_targets import with_decisions
+from eufcc_cli.core.taxonomy.decisions import Decision
 from eufcc_cli.core.taxonomy.vocabulary import FacetVocabulary, Targets
 from eufcc_cli.core.training import head
 from eufcc_cli.core.training.config import TrainConfig
@@ -89,6 +91,25 @@ def test_every_method_learns_and_is_repeatable(method: str) -> None:
     assert all(
         torch.equal(a, b) for a, b in zip(fitted.heads["materials"], again.heads["materials"], strict=True)
     )
+
+
+@pytest.mark.parametrize("in_memory", [1 << 30, 0])
+def test_heads_learn_from_images_of_which_only_rejected_tags_are_known(in_memory: int) -> None:
+    train, validation = part(300, 2), part(120, 3)
+    targets = train.targets["materials"]
+    unknown = np.flatnonzero(~targets.annotated)
+    rejected = Decision(time="", reviewer="", image="x", facet="materials", tag="bronze", verdict="rejected")
+    decided = Part(
+        train.features, {"materials": with_decisions(targets, TAGS, {row: [rejected] for row in unknown})}
+    )
+    methods = {"materials": METHODS["multilabel"].for_facet(TAGS)}
+    of_unknown = FeatureTable(train.features.parts, train.features.where[unknown])
+    before, after = (
+        next(score_heads(fitted.heads, of_unknown, methods))[1]["materials"].exp().mean(0)
+        for fitted in (fit("multilabel", one, validation, in_memory=in_memory) for one in (train, decided))
+    )
+    assert after[1] < before[1] - 0.05
+    assert (after[2:] - before[2:]).abs().max() < 0.05  # nothing was said of the others
 
 
 @pytest.mark.parametrize("method", ["softmax", "multilabel", "hsoftmax-nodes"])

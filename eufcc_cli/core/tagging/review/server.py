@@ -158,10 +158,12 @@ class _Api:
 
     def _sheet(self, query: dict[str, str]) -> dict[str, Any]:
         self._review.refresh()
-        term = _number(query.get("term"), len(self._review.suggestions.terms))
-        rows = ordering.sheet(self._review, term, Filter.from_query(query))
-        names = {row[1]: self._review.suggestions.images[row[1]].name for row in rows}
-        return {"rows": [[*row, Path(names[row[1]]).name] for row in rows], "version": self._review.version}
+        numbers = query.get("term", "").split(",")
+        rows = []
+        for term in [_number(text, len(self._review.suggestions.terms)) for text in numbers]:
+            found = ordering.sheet(self._review, term, Filter.from_query(query))
+            rows += [[*row, term, Path(self._review.suggestions.images[row[1]].name).name] for row in found]
+        return {"rows": rows, "version": self._review.version}
 
     def _images(self, query: dict[str, str]) -> dict[str, Any]:
         self._review.refresh()

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -71,6 +72,15 @@ def make_root(folder: Path) -> Root:
         encoding="utf-8",
     )
     return Root(folder)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """One Chromium for all tests of the page; each opens its own pages."""
+    from tests.core.tagging.review.person import chromium
+
+    with chromium() as started:
+        yield started
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import { element } from "./api.js";
 
 const SPARE = 2; // rows beyond the view that are drawn as well
+export const RULE = 36; // pixels
 
 export class WindowedGrid {
   /**
@@ -13,18 +14,16 @@ export class WindowedGrid {
     Object.assign(this, { host, draw, change, minWidth, height, gap });
     this.items = [];
     this.drawn = new Map();
-    this.break = null;
+    this.rules = [];
     this.furthest = -1;
     this.room = element("div", { className: "room" });
-    this.rule = element("div", { className: "rule", hidden: true });
-    this.room.append(this.rule);
     host.append(this.room);
     host.addEventListener("scroll", () => this.paint(), { passive: true });
     new ResizeObserver(() => this.layout()).observe(host);
   }
 
-  /** Shows items; lineAt: the index before which a line with a text stands, or null. */
-  show(items, { lineAt = null, text = "", keep = false } = {}) {
+  /** Shows items, and rules with a text between them: [{ at: the index that a rule stands before, text }]. */
+  show(items, { rules = [], keep = false } = {}) {
     this.items = items;
     if (!keep) {
       for (const made of this.drawn.values()) made.remove();
@@ -32,67 +31,89 @@ export class WindowedGrid {
       this.furthest = -1;
       this.host.scrollTop = 0;
     }
-    this.line(lineAt, text);
-  }
-
-  line(lineAt, text) {
-    this.break = lineAt !== null && lineAt < this.items.length ? lineAt : null;
-    this.rule.textContent = text;
-    this.rule.hidden = this.break === null;
+    for (const { made } of this.rules) made.remove();
+    this.rules = rules.filter(({ at }) => at < items.length).map(({ at, text }) => (
+      { at, made: element("div", { className: "rule" }, text) }));
+    this.room.append(...this.rules.map(({ made }) => made));
     this.layout();
   }
 
+  /** [columns, width of an item], where items have at least a width. */
+  cut(least) {
+    const width = this.host.clientWidth - this.gap;
+    const columns = least === null ? 1 : Math.max(1, Math.floor(width / (least + this.gap)));
+    return [columns, width / columns - this.gap];
+  }
+
+  /** How many items of a least width and of height(width) the view holds, besides some pixels. */
+  holds(least, height, besides = 0) {
+    const [columns, width] = this.cut(least);
+    const free = this.host.clientHeight - this.gap / 2 - besides;
+    return columns * Math.max(1, Math.floor(free / (height(width) + this.gap)));
+  }
+
   layout() {
-    const width = this.host.clientWidth - 2 * this.gap;
-    if (width <= 0) return;
-    const least = this.minWidth();
-    this.columns = least === null ? 1 : Math.max(1, Math.floor((width + this.gap) / (least + this.gap)));
-    this.itemWidth = (width + this.gap) / this.columns - this.gap;
+    if (this.host.clientWidth <= 2 * this.gap) return;
+    [this.columns, this.itemWidth] = this.cut(this.minWidth());
     this.itemHeight = this.height(this.itemWidth);
-    this.above = this.break === null ? 0 : Math.ceil(this.break / this.columns);
-    this.ruleHeight = this.break === null ? 0 : 36;
-    const below = this.items.length - (this.break ?? 0);
-    const rows = this.above + Math.ceil(below / this.columns);
-    this.room.style.height = `${rows * (this.itemHeight + this.gap) + this.ruleHeight + this.gap}px`;
-    this.rule.style.transform = `translateY(${this.top(this.above) - this.ruleHeight}px)`;
+    this.sections = [{ start: 0, row: 0 }];
+    for (const { at } of this.rules) {
+      const before = this.sections.at(-1);
+      this.sections.push({ start: at, row: before.row + Math.ceil((at - before.start) / this.columns) });
+    }
+    const last = this.sections.at(-1);
+    const rows = last.row + Math.ceil((this.items.length - last.start) / this.columns);
+    const rules = this.rules.length * RULE;
+    this.room.style.height = `${rows * (this.itemHeight + this.gap) + rules + this.gap}px`;
+    this.rules.forEach(({ made }, number) => {
+      const y = this.sections[number + 1].row * (this.itemHeight + this.gap) + this.gap + number * RULE;
+      made.style.transform = `translateY(${y}px)`;
+    });
+    for (const [index, made] of this.drawn) this.place(made, index);
     this.paint();
   }
 
   /** The row of an item. */
   row(index) {
-    if (this.break === null || index < this.break) return Math.floor(index / this.columns);
-    return this.above + Math.floor((index - this.break) / this.columns);
+    const { start, row } = this.sections.findLast((section) => section.start <= index);
+    return row + Math.floor((index - start) / this.columns);
   }
 
   /** The first item of a row. */
   first(row) {
-    if (this.break === null || row < this.above) return row * this.columns;
-    return this.break + (row - this.above) * this.columns;
+    const section = this.sections.findLast((one) => one.row <= row);
+    return section.start + (row - section.row) * this.columns;
   }
 
   top(row) {
-    const shift = this.break !== null && row >= this.above ? this.ruleHeight : 0;
-    return row * (this.itemHeight + this.gap) + this.gap + shift;
+    const rules = this.sections.findLastIndex((section) => section.row <= row);
+    return row * (this.itemHeight + this.gap) + this.gap + rules * RULE;
+  }
+
+  /** How many rows of items fit into the view. */
+  get rowsInView() {
+    return Math.max(1, Math.floor(this.host.clientHeight / (this.itemHeight + this.gap)));
   }
 
   column(index) {
     return index - this.first(this.row(index));
   }
 
-  /** The item above or below another, in its column as far as the row has one. */
+  /** The item some rows above or below another, in its column as far as the row has one. */
   vertical(index, step) {
-    const row = this.row(index) + step;
     const last = this.items.length - 1;
-    if (row < 0 || row > this.row(last)) return index;
-    const end = Math.min(this.first(row + 1) - 1, this.break !== null && row < this.above ? this.break - 1 : last, last);
-    return Math.min(this.first(row) + this.column(index), end);
+    if (last < 0) return index;
+    const to = Math.max(0, Math.min(this.row(last), this.row(index) + step));
+    if (to === this.row(index)) return index;
+    const next = this.sections.find((section) => section.row === to + 1)?.start ?? this.first(to + 1);
+    return Math.min(this.first(to) + this.column(index), next - 1, last);
   }
 
   paint() {
     if (!this.columns) return;
     const { scrollTop, clientHeight } = this.host;
     const size = this.itemHeight + this.gap;
-    const from = Math.max(0, Math.floor((scrollTop - this.ruleHeight) / size) - SPARE);
+    const from = Math.max(0, Math.floor((scrollTop - this.rules.length * RULE) / size) - SPARE);
     const to = Math.ceil((scrollTop + clientHeight) / size) + SPARE;
     const first = Math.min(this.first(from), this.items.length);
     const last = Math.min(this.first(to + 1), this.items.length);
@@ -103,20 +124,24 @@ export class WindowedGrid {
       }
     }
     for (let index = first; index < last; index += 1) {
-      let made = this.drawn.get(index);
-      if (!made) {
-        made = this.draw(this.items[index], index);
+      if (!this.drawn.has(index)) {
+        const made = this.draw(this.items[index], index);
         this.drawn.set(index, made);
+        this.place(made, index);
+        this.change(made, this.items[index], index);
         this.room.append(made);
       }
-      const x = this.gap + this.column(index) * (this.itemWidth + this.gap);
-      const y = this.top(this.row(index));
-      made.style.transform = `translate(${x}px, ${y}px)`;
-      made.style.width = `${this.itemWidth}px`;
-      made.style.height = `${this.itemHeight}px`;
-      this.change(made, this.items[index], index);
-      if (y + this.itemHeight / 2 <= scrollTop + clientHeight) this.furthest = Math.max(this.furthest, index);
+      if (index > this.furthest && this.top(this.row(index)) + this.itemHeight / 2 <= scrollTop + clientHeight) {
+        this.furthest = index;
+      }
     }
+  }
+
+  place(made, index) {
+    const x = this.gap + this.column(index) * (this.itemWidth + this.gap);
+    made.style.transform = `translate(${x}px, ${this.top(this.row(index))}px)`;
+    made.style.width = `${this.itemWidth}px`;
+    made.style.height = `${this.itemHeight}px`;
   }
 
   /** Brings the element of an item up to date, if it is drawn. */

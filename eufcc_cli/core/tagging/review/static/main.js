@@ -99,7 +99,7 @@ class App {
 
   async refilter() {
     this.markFilters();
-    await this.current.load(this.view === "terms" ? this.terms.term : this.images.image);
+    await this.current.load(this.view === "terms" ? this.terms.opened : this.images.image);
     this.remember();
   }
 
@@ -117,7 +117,7 @@ class App {
       byId(button).setAttribute("aria-pressed", name === view);
     }
     byId("finished").hidden = true;
-    await (view === "terms" ? this.terms.load(place.term ?? this.terms.term) : this.images.load(place.image ?? this.images.image));
+    await (view === "terms" ? this.terms.load(place.terms ?? this.terms.opened) : this.images.load(place.image ?? this.images.image));
     if (view === "terms") byId("sheet").focus();
     else document.activeElement?.blur();
   }
@@ -128,7 +128,7 @@ class App {
     for (const field of this.form.elements) {
       if (field.name) filters[field.name] = field.type === "checkbox" ? field.checked : field.value;
     }
-    sessionStorage.setItem("place", JSON.stringify({ view: this.view, term: this.terms.term, image: this.images.image, filters }));
+    sessionStorage.setItem("place", JSON.stringify({ view: this.view, terms: this.terms.opened, image: this.images.image, filters }));
   }
 
   /** Takes in the server's answer to what was done at a place. */
@@ -143,7 +143,7 @@ class App {
     this.version = answer.version;
     this.progress(answer);
     if (answer.reload) {
-      await this.current.load(this.view === "terms" ? this.terms.term : this.images.image);
+      await this.current.load(this.view === "terms" ? this.terms.opened : this.images.image);
     } else {
       this.terms.changed(new Map(answer.changed.map(([row, , , verdict]) => [row, verdict])));
       if (this.view === "images") await this.images.changed(answer.changed);
@@ -174,11 +174,10 @@ class App {
     byId("finished").hidden = true;
     if (!answer.undone.length) return;
     const [, image, term] = answer.changed.find(([row]) => row === answer.undone.at(-1)) ?? [];
-    const at = place ?? { view: this.view, image, term };
+    const at = place ?? { view: this.view, image, terms: [term] };
     if (at.view !== this.view) await this.change(at.view, at);
     else if (at.view === "terms") {
-      await this.terms.loadTerms();
-      await this.terms.open(at.term ?? this.terms.term);
+      await this.terms.undone(at.terms, answer.undone);
     } else {
       const index = this.images.images.findIndex((one) => one.image === at.image);
       if (index >= 0 && index !== this.images.index) await this.images.open(index);

@@ -1,27 +1,31 @@
 // By term: a contact sheet of the images that one term is suggested for.
 
 import { allIsWell, byId, element, get, inTurn, number, percent, post } from "./api.js";
-import { WindowedGrid } from "./grid.js";
+import { RULE, WindowedGrid } from "./grid.js";
+import { numbersFor, sheetsOf } from "./sheets.js";
 
-const ACCEPTED = 1, REJECTED = 2;
-const WAIT = 700; // milliseconds for the next digit of a number
-const SIZES = [112, 144, 176, 224, 288, 384];
+const REJECTED = 2;
+const SIZES = [112, 128, 144, 176, 224, 288, 384]; // pixels
+const LARGEST_FITTED = 4;
 
 export class TermView {
   /** app: filters(), took(answer, place), openLarge(image, name), finished(). */
   constructor(app) {
     this.app = app;
-    this.terms = [];
-    this.term = null;
+    this.sheets = []; // of terms, those that save most clicks first
+    this.opened = []; // the terms of the sheet that is open
     this.rows = [];
+    this.undecided = 0; // rows, the first ones, that had no verdict when the sheet was opened
+    this.lines = new Map(); // {term: the index of its last marked row}, where somebody moved the line
     this.cursor = 0;
     this.threshold = 0.5;
-    this.size = Number(localStorage.getItem("size") ?? 2);
+    this.chosen = localStorage.getItem("size"); // null: the pictures of a sheet fit into the view
+    this.size = Number(this.chosen ?? 0);
     this.confirmed = false;
     this.typed = "";
     this.sheet = new WindowedGrid(byId("sheet"), {
-      minWidth: () => Math.min(SIZES[this.size] * this.scale(), byId("sheet").clientWidth / 2 - 16),
-      height: (width) => width + 28 * this.scale(),
+      minWidth: () => this.widthOf(this.size),
+      height: (width) => this.heightOf(width, this.isMixed),
       draw: (row, index) => this.tile(row, index),
       change: (tile, row, index) => this.paintTile(tile, row, index),
     });
@@ -38,6 +42,21 @@ export class TermView {
     return parseFloat(getComputedStyle(document.documentElement).fontSize) / 16;
   }
 
+  /** The least width of a picture of a size, in pixels. */
+  widthOf(size) {
+    return Math.min(SIZES[size] * this.scale(), byId("sheet").clientWidth / 2 - 16);
+  }
+
+  /** How many pictures of a size the view holds. */
+  room(size, isMixed) {
+    const height = (width) => this.heightOf(width, isMixed);
+    return this.sheet.holds(this.widthOf(size), height, isMixed ? 0 : RULE);
+  }
+
+  heightOf(width, isMixed) {
+    return width + (isMixed ? 50 : 28) * this.scale();
+  }
+
   connect() {
     const on = (id, action) => byId(id).addEventListener("click", () => {
       inTurn(action);
@@ -50,6 +69,7 @@ export class TermView {
     on("previous-term", () => this.step(-1));
     on("smaller", () => this.resize(-1));
     on("larger", () => this.resize(1));
+    on("fit", () => this.fitAgain());
     byId("threshold").addEventListener("input", (event) => {
       this.setThreshold(event.target.value / 100);
     });
@@ -62,21 +82,37 @@ export class TermView {
     });
     byId("term-list").addEventListener("click", (event) => {
       const entry = event.target.closest(".entry");
-      if (entry) inTurn(() => this.open(Number(entry.dataset.term))).then(() => byId("sheet").focus());
+      if (entry) inTurn(() => this.open([Number(entry.dataset.term)])).then(() => byId("sheet").focus());
     });
   }
 
-  /** Loads the list of terms, and opens one: the one wanted if it is there, else the best. */
-  async load(wanted = null) {
+  get isMixed() {
+    return this.opened.length > 1;
+  }
+
+  get terms() {
+    return this.sheets.flat();
+  }
+
+  entryOf(number) {
+    return this.terms.find(({ term }) => term === number);
+  }
+
+  /** Loads the list of terms, and opens a sheet: of the terms wanted that are there, else the best. */
+  async load(wanted = []) {
     await this.loadTerms();
-    const there = this.terms.some((entry) => entry.term === wanted);
-    await this.open(there ? wanted : (this.terms[0]?.term ?? null));
+    const there = wanted.filter((number) => this.entryOf(number));
+    await this.open(there.length ? there : this.numbers(this.sheets[0]));
   }
 
   async loadTerms() {
     const { terms } = await get("terms", this.app.filters());
-    this.terms = terms;
-    this.list.show(terms, { keep: false });
+    this.sheets = sheetsOf(terms, this.room(Number(this.chosen ?? 0), true));
+    this.list.show(this.terms);
+  }
+
+  numbers(sheet = []) {
+    return sheet.map(({ term }) => term);
   }
 
   /** Brings the numbers in the list up to date, in the order that it has. */
@@ -92,53 +128,72 @@ export class TermView {
     this.counting = setTimeout(() => inTurn(() => this.refreshCounts()), 300);
   }
 
-  async open(term) {
-    this.term = term;
+  /** Opens a sheet: of one term with all of its images, or of several with what is undecided. */
+  async open(numbers) {
+    this.opened = numbers;
     this.confirmed = false;
+    this.typed = "";
     this.hideUnseen();
-    const entry = this.terms.find((one) => one.term === term);
     byId("sheet").setAttribute("aria-busy", "true");
-    this.rows = [];
-    if (entry) {
-      const { rows } = await get("sheet", { ...this.app.filters(), term });
-      this.rows = rows.map(([row, image, score, verdict, contradicts, record, name]) => (
-        { row, image, score, verdict, contradicts, record, name }));
-    }
-    this.line = null;
+    this.rows = numbers.length ? await this.fetchRows(numbers) : [];
+    if (this.isMixed) this.rows = this.rows.filter((row) => row.verdict === 0);
+    else this.rows.sort((one, other) => (one.verdict !== 0) - (other.verdict !== 0));
+    this.undecided = this.rows.filter((row) => row.verdict === 0).length;
+    this.fit();
+    this.lines.clear();
+    this.numberRows();
     this.cursor = 0;
-    this.head(entry);
+    this.head();
     this.show(false);
     byId("sheet").setAttribute("aria-busy", "false");
     this.list.renewAll();
-    const place = this.terms.indexOf(entry);
-    byId("term-list").setAttribute("aria-activedescendant", entry ? `term-${term}` : "");
-    this.list.reveal(place);
-    this.prefetch(place);
+    byId("term-list").setAttribute("aria-activedescendant", numbers.length ? `term-${numbers[0]}` : "");
+    this.list.reveal(this.terms.indexOf(this.entryOf(numbers.at(-1))));
+    this.list.reveal(this.terms.indexOf(this.entryOf(numbers[0])));
+    this.prefetch();
     this.app.remember();
   }
 
-  /** Has the browser ask for the first pictures of the sheet after this one. */
-  async prefetch(place) {
-    const next = this.terms[place + 1];
-    if (!next?.left) return;
-    const { rows } = await get("sheet", { ...this.app.filters(), term: next.term });
-    for (const row of rows.slice(0, 24)) new Image().src = `thumbnail/${row[1]}`;
+  async fetchRows(numbers) {
+    const { rows } = await get("sheet", { ...this.app.filters(), term: numbers.join(",") });
+    return rows.map(([row, image, score, verdict, contradicts, record, term, name]) => (
+      { row, image, score, verdict, contradicts, record, term, name }));
   }
 
-  head(entry) {
-    const path = entry ? [entry.facet, ...entry.path.slice(0, -1)] : [];
+  /** Gives a number to each undecided picture, the nearest to the line first. */
+  numberRows() {
+    const open = this.rows.slice(0, this.undecided);
+    open.sort((one, other) => Math.abs(one.score - this.threshold) - Math.abs(other.score - this.threshold));
+    numbersFor(open.length).forEach((text, place) => (open[place].number = text));
+  }
+
+  /** Has the browser ask for the first pictures of the sheet after this one. */
+  async prefetch() {
+    const next = this.sheets[this.place() + 1];
+    if (!next?.[0].left) return;
+    for (const row of (await this.fetchRows(this.numbers(next))).slice(0, 24)) new Image().src = `thumbnail/${row.image}`;
+  }
+
+  head() {
+    const entries = this.opened.map((number) => this.entryOf(number)).filter(Boolean);
+    const [entry] = entries;
+    const path = entry ? [entry.facet, ...(this.isMixed ? [] : entry.path.slice(0, -1))] : [];
     byId("term-path").textContent = path.join(" › ");
-    byId("term-name").textContent = entry ? entry.path.at(-1) : "No term to show";
-    byId("term-names").textContent = entry ? entry.names.map(([language, name]) => `${name} (${language})`).join(", ") : "";
-    byId("term-flags").textContent = (entry?.flags ?? []).map((text) => `⚑ ${text}`).join("\n");
+    byId("term-name").textContent = entry ? entries.map((one) => one.path.at(-1)).join(", ") : "No term to show";
+    byId("term-names").textContent = entries.length === 1 ? entry.names.map(([language, name]) => `${name} (${language})`).join(", ") : "";
+    byId("term-flags").textContent = entries.flatMap((one) => one.flags ?? []).map((text) => `⚑ ${text}`).join("\n");
     for (const id of ["accept-marked", "accept-all", "reject-all"]) byId(id).disabled = !entry;
   }
 
   show(keep) {
-    const byProbability = this.app.filters().sort !== "uncertainty" && !this.app.suspects;
-    const first = this.rows.findIndex((row, index) => !this.isAbove(row, index));
-    const text = this.line === null ? `below ${percent(this.threshold)}` : "not marked from here";
-    this.sheet.show(this.rows, { lineAt: byProbability && first >= 0 ? first : null, text, keep });
+    const rules = [];
+    if (!this.isMixed && this.app.filters().sort !== "uncertainty" && !this.app.suspects) {
+      const first = this.rows.findIndex((row, index) => index < this.undecided && !this.isAbove(row, index));
+      const text = this.lines.size ? "not marked from here" : `below ${percent(this.threshold)}`;
+      if (first >= 0) rules.push({ at: first, text });
+    }
+    if (this.undecided && this.undecided < this.rows.length) rules.push({ at: this.undecided, text: "already decided" });
+    this.sheet.show(this.rows, { rules, keep });
     this.sheet.renewAll();
     byId("threshold").value = Math.round(this.threshold * 100);
     byId("threshold-value").textContent = percent(this.threshold);
@@ -146,7 +201,7 @@ export class TermView {
   }
 
   isAbove(row, index) {
-    return this.line === null ? row.score >= this.threshold : index < this.line;
+    return this.lines.has(row.term) ? index <= this.lines.get(row.term) : row.score >= this.threshold;
   }
 
   /** Whether Enter accepts a row: its verdict, or where it has none, on which side of the line it stands. */
@@ -164,13 +219,14 @@ export class TermView {
   tile(row, index) {
     const picture = element("img", { src: `thumbnail/${row.image}`, alt: "", loading: "lazy", decoding: "async", draggable: false });
     return element("div", { className: "tile", id: `tile-${row.row}`, role: "option", "data-index": index },
+      this.isMixed ? element("span", { className: "of-term" }, this.entryOf(row.term)?.path.at(-1) ?? "") : null,
       picture,
       element("span", { className: "mark", "aria-hidden": "true" }),
       element("button", { className: "magnify", type: "button", tabIndex: -1, title: "Show large (Z)", "aria-hidden": "true" }, "⤢"),
       element("span", { className: "caption" },
         element("span", { className: "score" }, percent(row.score)),
-        element("kbd", { "aria-hidden": "true" }, String(index + 1)),
-        element("span", { className: "note" }, row.contradicts ? "≠ record" : row.record ? "in record" : "")));
+        row.number ? element("kbd", { "aria-hidden": "true" }, row.number) : null,
+        element("span", { className: "note" }, row.contradicts ? "≠ record" : row.record ? "record" : "")));
   }
 
   paintTile(tile, row, index) {
@@ -184,8 +240,10 @@ export class TermView {
     tile.setAttribute("aria-selected", marked);
     tile.setAttribute("aria-setsize", this.rows.length);
     tile.setAttribute("aria-posinset", index + 1);
-    tile.setAttribute("aria-label", `${row.name}, ${percent(row.score)}, ${state}${row.contradicts ? ", contradicts the record" : ""}`);
-    tile.title = `${row.name}: ${state}`;
+    tile.classList.toggle("typed", this.typed !== "" && (row.number ?? "").startsWith(this.typed));
+    const name = this.isMixed ? `${row.name}, ${this.entryOf(row.term)?.path.at(-1)}` : row.name;
+    tile.setAttribute("aria-label", `${name}, ${percent(row.score)}, ${state}${row.contradicts ? ", contradicts the record" : ""}`);
+    tile.title = `${name}: ${state}`;
     if (index === this.cursor) byId("sheet").setAttribute("aria-activedescendant", tile.id);
   }
 
@@ -197,7 +255,7 @@ export class TermView {
   }
 
   paintEntry(made, term) {
-    const current = term.term === this.term;
+    const current = this.opened.includes(term.term);
     made.classList.toggle("current", current);
     made.setAttribute("aria-selected", current);
     made.querySelector(".left").textContent = term.left ? number(term.left) : "✓";
@@ -222,15 +280,17 @@ export class TermView {
   }
 
   async save(rows) {
-    const place = { view: "terms", term: this.term, rows: rows.length };
+    const place = { view: "terms", terms: this.opened, rows: rows.length };
     const answer = await post("decide", { rows });
     allIsWell();
     this.app.took(answer, place);
   }
 
   async decideSheet(how) {
-    const open = this.rows.map((row, index) => ({ row, index })).filter(({ row }) => row.verdict === 0);
-    const wanted = how === "marked" ? open : this.rows.map((row, index) => ({ row, index }));
+    const rows = this.rows.map((row, index) => ({ row, index }));
+    const open = rows.filter(({ row }) => row.verdict === 0);
+    // What was decided before the sheet was opened stays as it is, unless there is nothing else.
+    const wanted = how === "marked" ? open : rows.slice(0, this.undecided || rows.length);
     const unseen = open.filter(({ index }) => index > this.sheet.furthest).length;
     if (unseen && !this.confirmed) {
       this.confirmed = true;
@@ -238,11 +298,11 @@ export class TermView {
       byId("unseen").hidden = false;
       return;
     }
-    const rows = wanted.map(({ row, index }) => {
+    const verdicts = wanted.map(({ row, index }) => {
       const accept = how === "marked" ? this.isMarked(row, index) : how === "accept";
       return [row.row, accept ? "accepted" : "rejected"];
     });
-    if (rows.length) await this.save(rows);
+    if (verdicts.length) await this.save(verdicts);
     await this.next();
   }
 
@@ -250,32 +310,60 @@ export class TermView {
     byId("unseen").hidden = true;
   }
 
-  /** Opens the undecided term that saves most clicks now. */
+  /** Opens the undecided sheet that saves most clicks now. */
   async next() {
     await this.loadTerms();
-    const best = this.terms.find((term) => term.left && term.term !== this.term);
-    if (best) await this.open(best.term);
+    const best = this.sheets.find((sheet) => sheet[0].left && !this.opened.includes(sheet[0].term));
+    if (best) await this.open(this.numbers(best));
     else {
-      await this.open(this.terms.find((term) => term.term === this.term)?.term ?? this.terms[0]?.term ?? null);
+      await this.load(this.opened);
       this.app.finished();
     }
   }
 
+  /** Shows where rows were undecided again: on the open sheet, or on that of the terms. */
+  async undone(terms, rows) {
+    const index = this.rows.findIndex((row) => row.row === rows.at(-1));
+    if (index < 0 || String(terms) !== String(this.opened)) return this.load(terms);
+    this.move(index);
+    await this.refreshCounts();
+  }
+
+  /** The place of the open sheet, or of the one that its term stands on, among all. */
+  place() {
+    return this.sheets.findIndex((sheet) => sheet.some(({ term }) => term === this.opened[0]));
+  }
+
   async step(by) {
-    const place = this.terms.findIndex((term) => term.term === this.term);
-    const to = this.terms[place + by];
-    if (to) await this.open(to.term);
+    const to = this.sheets[this.place() + by];
+    if (to) await this.open(this.numbers(to));
   }
 
   setThreshold(value) {
     this.threshold = value;
-    this.line = null;
+    this.lines.clear();
     this.show(true);
   }
 
   resize(by) {
-    this.size = Math.max(0, Math.min(SIZES.length - 1, this.size + by));
+    this.chosen = this.size = Math.max(0, Math.min(SIZES.length - 1, this.size + by));
     localStorage.setItem("size", this.size);
+    this.sheet.layout();
+    this.sheet.reveal(this.cursor);
+  }
+
+  /** Makes the pictures as large as all that are undecided fit into the view, unless a size was chosen. */
+  fit() {
+    if (this.chosen !== null) return;
+    this.size = LARGEST_FITTED;
+    while (this.size > 0 && this.room(this.size, this.isMixed) < this.undecided) this.size -= 1;
+  }
+
+  /** Has the sheets' pictures fit again. */
+  fitAgain() {
+    this.chosen = null;
+    localStorage.removeItem("size");
+    this.fit();
     this.sheet.layout();
     this.sheet.reveal(this.cursor);
   }
@@ -296,33 +384,31 @@ export class TermView {
     this.count();
   }
 
-  /** Takes a digit of an image's number; more digits may follow within a moment. */
-  digit(name) {
-    this.typed += name;
-    clearTimeout(this.timer);
-    if (Number(this.typed) * 10 > this.rows.length) return this.useTyped();
-    this.timer = setTimeout(() => inTurn(() => this.useTyped()), WAIT);
+  /** What a key does here, or undefined. */
+  key(name) {
+    if (/^[0-9]$/.test(name)) return () => this.digit(name);
+    const action = this.action(name);
+    return action && (() => {
+      this.type("");
+      return action();
+    });
   }
 
-  /** Goes to the image whose number was typed, and changes its mark. */
-  async useTyped() {
-    clearTimeout(this.timer);
-    const index = Number(this.typed) - 1;
-    this.typed = "";
-    if (index < 0 || index >= this.rows.length) return;
+  /** Takes a digit of a picture's number; the last one changes the picture's mark. */
+  async digit(name) {
+    const typed = this.typed + name;
+    const index = this.rows.findIndex((row) => row.number === typed);
+    const begins = this.rows.some((row) => row.number?.startsWith(typed));
+    this.type(index < 0 && begins ? typed : "");
+    if (index < 0) return;
     this.move(index);
     await this.toggle();
   }
 
-  /** What a key does here, or undefined; a number that was typed before it counts first. */
-  key(name) {
-    if (/^[0-9]$/.test(name)) return () => this.digit(name);
-    const action = this.action(name);
-    if (!action || !this.typed) return action;
-    return async () => {
-      await this.useTyped();
-      await action();
-    };
+  type(text) {
+    if (text === this.typed) return;
+    this.typed = text;
+    this.sheet.renewAll();
   }
 
   action(name) {
@@ -333,8 +419,8 @@ export class TermView {
       ArrowUp: () => this.sheet.vertical(this.cursor, -1),
       Home: () => 0,
       End: () => this.rows.length - 1,
-      PageDown: () => this.sheet.vertical(this.cursor, 3),
-      PageUp: () => this.sheet.vertical(this.cursor, -3),
+      PageDown: () => this.sheet.vertical(this.cursor, this.sheet.rowsInView),
+      PageUp: () => this.sheet.vertical(this.cursor, -this.sheet.rowsInView),
       l: () => Math.max(0, this.rows.findIndex((row, index) => !this.isAbove(row, index)) - 1),
     };
     if (moves[name]) return () => this.move(moves[name]());
@@ -346,12 +432,14 @@ export class TermView {
       j: () => this.step(1),
       k: () => this.step(-1),
       t: () => {
-        this.line = this.cursor + 1;
+        const row = this.rows[this.cursor];
+        if (row) this.lines.set(row.term, this.cursor);
         this.show(true);
       },
       z: () => this.zoom(),
       "+": () => this.resize(1),
       "-": () => this.resize(-1),
+      "=": () => this.fitAgain(),
     }[name];
   }
 }
