@@ -24,12 +24,15 @@ from tests.core.tagging.review.person import Person, chromium
 
 WINDOWS = ((1920, 1080), (1366, 768))
 
-_TILES = """() => [...document.querySelectorAll("#sheet .tile")].map((tile) => ({
+_TILES = """() => {
+  const end = document.querySelector("#sheet").getBoundingClientRect().bottom + 8;
+  return [...document.querySelectorAll("#sheet .tile")].map((tile) => ({
   row: Number(tile.id.slice(5)), index: Number(tile.dataset.index),
   decided: tile.classList.contains("decided"), marked: tile.classList.contains("marked"),
   number: tile.querySelector("kbd")?.textContent ?? "",
-  visible: tile.getBoundingClientRect().bottom <= document.querySelector("#sheet").getBoundingClientRect().bottom + 8,
-}))"""
+  visible: tile.getBoundingClientRect().bottom <= end,
+  }));
+}"""
 
 
 def made_suggestions(

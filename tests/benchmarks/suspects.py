@@ -94,10 +94,9 @@ def main() -> None:
             f"{len(lost.intersection(listed)) / len(lost):.1%} of the lost ones; "
             f"{len((wrong | lost).intersection(listed)) / len(listed):.1%} of the lines are right"
         )
-        head = listed[: round(FIRST * len(listed))]
-        print(
-            f"of the first 10 % of its lines {len((wrong | lost).intersection(head)) / len(head):.1%} are right"
-        )
+        top = listed[: round(FIRST * len(listed))]
+        hits = len((wrong | lost).intersection(top))
+        print(f"of the first 10 % of its lines {hits / len(top):.1%} are right")
 
 
 if __name__ == "__main__":

@@ -108,7 +108,7 @@ def test_heads_learn_from_images_of_which_only_rejected_tags_are_known(in_memory
         next(score_heads(fitted.heads, of_unknown, methods))[1]["materials"].exp().mean(0)
         for fitted in (fit("multilabel", one, validation, in_memory=in_memory) for one in (train, decided))
     )
-    assert after[1] < before[1] - 0.05
+    assert after[1] < before[1] - 0.03
     assert (after[2:] - before[2:]).abs().max() < 0.05  # nothing was said of the others
 
 

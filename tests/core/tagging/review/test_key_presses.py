@@ -35,7 +35,7 @@ def test_numbers_and_sheets(tmp_path: Path, browser: Any) -> None:
         line(i, {"materials": [suggestion(path, 0.9) for path, count in tags if i < count]}) for i in range(9)
     ]
     lines[0]["tags"]["subjects"] = [suggestion(["portrait"], 0.8)]  # type: ignore[index]
-    with serving(write_lines(tmp_path / "t.jsonl", lines), Root(tmp_path)) as (review, url):
+    with serving(write_lines(tmp_path / "t.jsonl", lines), Root(tmp_path)) as (_, url):
         person = Person(browser, url)
         for count in (0, 1, 10, 11, 19, 20, 64, 65, 500):
             numbers = person.page.evaluate(f"import('./sheets.js').then(m => m.numbersFor({count}))")
@@ -47,12 +47,13 @@ def test_numbers_and_sheets(tmp_path: Path, browser: Any) -> None:
               const { get } = await import("./api.js");
               const { sheetsOf } = await import("./sheets.js");
               const { terms } = await get("terms");
-              return [18, 8, 1].map((room) => sheetsOf(terms, room).map((sheet) => sheet.map((one) => one.path.at(-1))));
+              const names = (sheet) => sheet.map((one) => one.path.at(-1));
+              return [18, 8, 1].map((room) => sheetsOf(terms, room).map(names));
             }"""
         )
         assert [sorted(map(sorted, found)) for found in sheets] == [
             [["clay", "metal", "wood"], ["gold", "iron"], ["portrait"]],
-            [["clay", "gold", "iron"], ["metal"], ["portrait"], ["wood"]],
+            [["clay", "gold", "wood"], ["iron"], ["metal"], ["portrait"]],
             [["clay"], ["gold"], ["iron"], ["metal"], ["portrait"], ["wood"]],
         ]
         person.context.close()
