@@ -29,7 +29,7 @@ _TILES = """() => {
   return [...document.querySelectorAll("#sheet .tile")].map((tile) => ({
   row: Number(tile.id.slice(5)), index: Number(tile.dataset.index),
   decided: tile.classList.contains("decided"), marked: tile.classList.contains("marked"),
-  number: tile.querySelector("kbd")?.textContent ?? "",
+  label: tile.querySelector("kbd")?.textContent.toLowerCase() ?? "",
   visible: tile.getBoundingClientRect().bottom <= end,
   }));
 }"""
@@ -83,7 +83,7 @@ class Curator:
         self.person.press(*keys)
         self.keys += len(keys)
         for key in keys:
-            kind = "number" if key.isdigit() else "arrow" if key.startswith("Arrow") else key
+            kind = key if key in "artl" or len(key) > 1 else "label"
             self.pressed[kind] = self.pressed.get(kind, 0) + 1
 
     def sheet(self) -> list[dict[str, Any]]:
@@ -115,18 +115,18 @@ class Curator:
                 moves = ["l", *[step] * abs(last - max(0, line_at - 1)), "t"]
                 ways.append((moves, [index <= last for index in range(len(tiles))]))
         moves, marked = min(
-            ways, key=lambda way: len(way[0]) + sum(map(len, self.numbers(tiles, way[1], right)))
+            ways, key=lambda way: len(way[0]) + sum(map(len, self.labels(tiles, way[1], right)))
         )
-        self.press(*moves, *"".join(self.numbers(tiles, marked, right)), "Enter")
+        self.press(*moves, *"".join(self.labels(tiles, marked, right)), "Enter")
 
-    def numbers(self, tiles: list[dict[str, Any]], marked: list[bool], right: list[bool]) -> list[str]:
-        """The numbers of the pictures whose mark is wrong."""
+    def labels(self, tiles: list[dict[str, Any]], marked: list[bool], right: list[bool]) -> list[str]:
+        """The labels of the pictures whose mark is wrong."""
         wrong = [
             tile
             for tile, is_marked, is_right in zip(tiles, marked, right, strict=True)
             if is_marked != is_right
         ]
-        return [tile["number"] or "?" * 1000 for tile in wrong]
+        return [tile["label"] or "?" * 1000 for tile in wrong]
 
 
 def decide_all(review: Review, url: str, browser: Any, right: np.ndarray, window: tuple[int, int]) -> Curator:

@@ -70,11 +70,11 @@ class Person:
             "tiles => tiles.map(tile => tile.getAttribute('aria-label'))"
         )
 
-    def numbers(self) -> dict[int, str]:
-        """{image of `photos/IMAGE.png`: the number on its tile}."""
+    def labels(self) -> dict[int, str]:
+        """{image of `photos/IMAGE.png`: the keys of the label on its tile}."""
         pairs = self.page.locator("#sheet .tile").evaluate_all(
             """tiles => tiles.map(tile => [parseInt(tile.getAttribute("aria-label")),
-              tile.querySelector("kbd")?.textContent])"""
+              tile.querySelector("kbd")?.textContent.toLowerCase()])"""
         )
         return dict(pairs)
 

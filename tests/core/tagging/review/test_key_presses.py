@@ -28,8 +28,8 @@ def test_few_keys_decide_many_suggestions(tmp_path: Path, browser: Any) -> None:
         assert curator.keys <= 0.2 * len(right)
 
 
-def test_numbers_and_sheets(tmp_path: Path, browser: Any) -> None:
-    """No number begins another; sheets hold each term once, never with a broader one, and fit into a view."""
+def test_labels_and_sheets(tmp_path: Path, browser: Any) -> None:
+    """No label begins another; sheets hold each term once, never with a broader one, and fit into a view."""
     tags = [(["metal"], 9), (["metal", "gold"], 3), (["metal", "iron"], 2), (["wood"], 4), (["clay"], 1)]
     lines = [
         line(i, {"materials": [suggestion(path, 0.9) for path, count in tags if i < count]}) for i in range(9)
@@ -37,11 +37,11 @@ def test_numbers_and_sheets(tmp_path: Path, browser: Any) -> None:
     lines[0]["tags"]["subjects"] = [suggestion(["portrait"], 0.8)]  # type: ignore[index]
     with serving(write_lines(tmp_path / "t.jsonl", lines), Root(tmp_path)) as (_, url):
         person = Person(browser, url)
-        for count in (0, 1, 10, 11, 19, 20, 64, 65, 500):
-            numbers = person.page.evaluate(f"import('./sheets.js').then(m => m.numbersFor({count}))")
-            assert len(numbers) == min(count, 64)
-            assert not any(one.startswith(other) for one, other in permutations(numbers, 2))
-            assert [len(one) for one in numbers] == sorted(map(len, numbers))
+        for count in (0, 1, 10, 19, 20, 28, 29, 99, 100, 101, 500):
+            labels = person.page.evaluate(f"import('./sheets.js').then(m => m.labelsFor({count}))")
+            assert len(labels) == min(count, 100)
+            assert not any(one.startswith(other) for one, other in permutations(labels, 2))
+            assert [len(one) for one in labels] == sorted(map(len, labels))
         sheets = person.page.evaluate(
             """async () => {
               const { get } = await import("./api.js");

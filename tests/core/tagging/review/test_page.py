@@ -71,10 +71,10 @@ def test_by_term_with_the_keyboard(opened: tuple[Review, str, Person]) -> None:
     assert person.term == "bronze"
     assert set(of_term(review, "bronze")) == {1, 2} | {i for i in of_term(review, "bronze") if i > 2}
     assert len(of_term(review, "bronze")) < 24
-    numbers = person.numbers()
-    person.press(*numbers[4], *numbers[11])
+    labels = person.labels()
+    person.press(*labels[4], *labels[11])
     assert (of_term(review, "bronze")[4], of_term(review, "bronze")[11]) == ("rejected", "rejected")
-    person.press(*numbers[4])  # again: as it was
+    person.press(*labels[4])  # again: as it was
     assert of_term(review, "bronze")[4] == "accepted"
     person.open_term("vase")
     person.press("a")

@@ -1,4 +1,4 @@
-// What stands together on a contact sheet, and the number that each picture is reached by.
+// What stands together on a contact sheet, and the label that each picture is reached by.
 
 const LARGE = 0.5; // a term that fills this share of a view has a sheet of its own
 
@@ -36,16 +36,20 @@ function areRelated(one, other) {
   return one.path.includes(other.path.at(-1)) || other.path.includes(one.path.at(-1));
 }
 
+const DIGITS = [..."1234567890"];
+const LETTERS = [..."bchimnopy"]; // no other key of the page, nor beside A and R on a keyboard
+
+/** The keys that a label is made of. */
+export const LABEL_KEYS = new Set([...DIGITS, ...LETTERS]);
+
 /**
- * The number of each of `count` pictures, the most doubtful first: one digit for a few, two for the next.
- * No number begins with another one, so that nobody has to wait. The last of many have none.
+ * The label of each of `count` pictures, the most doubtful first: one key for some, a letter and a digit
+ * for the next. No label begins another one, so that nobody has to wait. The last of many have none.
  */
-export function numbersFor(count) {
-  let single = 10;
-  while (single > 4 && single + 10 * (10 - single) < count) single -= 1;
-  const digits = ["1", "2", "3", "4", "5", "6", "7", "8", "9", "0"];
-  const rest = digits.slice(single);
-  const numbers = digits.slice(0, single);
-  for (const first of rest) for (const second of digits) numbers.push(first + second);
-  return numbers.slice(0, count);
+export function labelsFor(count) {
+  let letters = LETTERS.length; // that are labels alone
+  while (letters > 0 && DIGITS.length * (1 + LETTERS.length - letters) + letters < count) letters -= 1;
+  const labels = [...DIGITS, ...LETTERS.slice(0, letters)];
+  for (const letter of LETTERS.slice(letters)) for (const digit of DIGITS) labels.push(letter + digit);
+  return labels.slice(0, count);
 }

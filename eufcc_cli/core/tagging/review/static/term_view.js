@@ -2,7 +2,7 @@
 
 import { allIsWell, byId, element, get, inTurn, number, percent, post } from "./api.js";
 import { RULE, WindowedGrid } from "./grid.js";
-import { numbersFor, sheetsOf } from "./sheets.js";
+import { LABEL_KEYS, labelsFor, sheetsOf } from "./sheets.js";
 
 const REJECTED = 2;
 const SIZES = [112, 128, 144, 176, 224, 288, 384]; // pixels
@@ -141,7 +141,7 @@ export class TermView {
     this.undecided = this.rows.filter((row) => row.verdict === 0).length;
     this.fit();
     this.lines.clear();
-    this.numberRows();
+    this.labelRows();
     this.cursor = 0;
     this.head();
     this.show(false);
@@ -160,11 +160,11 @@ export class TermView {
       { row, image, score, verdict, contradicts, record, term, name }));
   }
 
-  /** Gives a number to each undecided picture, the nearest to the line first. */
-  numberRows() {
+  /** Gives a label to each undecided picture, the nearest to the line first. */
+  labelRows() {
     const open = this.rows.slice(0, this.undecided);
     open.sort((one, other) => Math.abs(one.score - this.threshold) - Math.abs(other.score - this.threshold));
-    numbersFor(open.length).forEach((text, place) => (open[place].number = text));
+    labelsFor(open.length).forEach((text, place) => (open[place].label = text));
   }
 
   /** Has the browser ask for the first pictures of the sheet after this one. */
@@ -225,7 +225,7 @@ export class TermView {
       element("button", { className: "magnify", type: "button", tabIndex: -1, title: "Show large (Z)", "aria-hidden": "true" }, "⤢"),
       element("span", { className: "caption" },
         element("span", { className: "score" }, percent(row.score)),
-        row.number ? element("kbd", { "aria-hidden": "true" }, row.number) : null,
+        row.label ? element("kbd", { "aria-hidden": "true" }, row.label.toUpperCase()) : null,
         element("span", { className: "note" }, row.contradicts ? "≠ record" : row.record ? "record" : "")));
   }
 
@@ -240,7 +240,7 @@ export class TermView {
     tile.setAttribute("aria-selected", marked);
     tile.setAttribute("aria-setsize", this.rows.length);
     tile.setAttribute("aria-posinset", index + 1);
-    tile.classList.toggle("typed", this.typed !== "" && (row.number ?? "").startsWith(this.typed));
+    tile.classList.toggle("typed", this.typed !== "" && (row.label ?? "").startsWith(this.typed));
     const name = this.isMixed ? `${row.name}, ${this.entryOf(row.term)?.path.at(-1)}` : row.name;
     tile.setAttribute("aria-label", `${name}, ${percent(row.score)}, ${state}${row.contradicts ? ", contradicts the record" : ""}`);
     tile.title = `${name}: ${state}`;
@@ -386,7 +386,7 @@ export class TermView {
 
   /** What a key does here, or undefined. */
   key(name) {
-    if (/^[0-9]$/.test(name)) return () => this.digit(name);
+    if (LABEL_KEYS.has(name)) return () => this.labelKey(name);
     const action = this.action(name);
     return action && (() => {
       this.type("");
@@ -394,11 +394,11 @@ export class TermView {
     });
   }
 
-  /** Takes a digit of a picture's number; the last one changes the picture's mark. */
-  async digit(name) {
+  /** Takes a key of a picture's label; the last one changes the picture's mark. */
+  async labelKey(name) {
     const typed = this.typed + name;
-    const index = this.rows.findIndex((row) => row.number === typed);
-    const begins = this.rows.some((row) => row.number?.startsWith(typed));
+    const index = this.rows.findIndex((row) => row.label === typed);
+    const begins = this.rows.some((row) => row.label?.startsWith(typed));
     this.type(index < 0 && begins ? typed : "");
     if (index < 0) return;
     this.move(index);
