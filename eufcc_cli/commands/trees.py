@@ -297,6 +297,7 @@ def _draw(
     from eufcc_cli.core.taxonomy.names import Names, names_of
 
     names = names_of(root, trees) if language or format is Format.skos else Names()
+    names.warn_without(language)
     shown = {facet: names.shown(facet, language) for facet in trees}
     if format is Format.text:
         output.draw(trees, shown, counts=counts)

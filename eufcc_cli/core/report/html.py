@@ -119,6 +119,7 @@ def _names(comparison: Comparison, language: str | None) -> samples.Shown:
             known = paths.setdefault(facet, {})
             known.update(dict.fromkeys(found.tags.path(i) for i in range(len(found.tags))))
     names = names_of_paths(comparison.root, paths)
+    names.warn_without(language)
     return lambda facet, tag: names.of(facet, tag, language) or tag
 
 

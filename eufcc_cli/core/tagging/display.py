@@ -55,6 +55,7 @@ class Display:
         """What a tag of a facet is called, None where it is by itself."""
         if self.language is not None:
             language = self.language
+            names.warn_without(language)
             return lambda facet, tag: names.of(facet, tag, language) or tag
         called = text_names(self.names, vocabulary, root) if self.names is not None else {}
         return (lambda facet, tag: called.get(facet, {}).get(tag, tag)) if called else None

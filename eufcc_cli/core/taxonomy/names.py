@@ -2,6 +2,7 @@
 
 import csv
 import io
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -12,6 +13,8 @@ from eufcc_cli.core.errors import DataError
 from eufcc_cli.core.files import Root, write_text
 from eufcc_cli.core.taxonomy.annotations import canonical
 from eufcc_cli.core.taxonomy.hierarchy import Hierarchy
+
+log = logging.getLogger("eufcc")
 
 LANGUAGES = ("en", "es", "fr", "de", "ca")
 """The languages of the glossary; `ca` (Catalan) is that of the published tags themselves."""
@@ -40,6 +43,12 @@ class Names:
     def shown(self, facet: str, language: str | None) -> Callable[[str], str]:
         """The function that gives the name to show for a tag of the facet: the tag where it has none."""
         return lambda tag: (language and self.of(facet, tag, language)) or tag
+
+    def warn_without(self, language: str | None) -> None:
+        """Log a warning where no tag has a name in a language that is asked for."""
+        tags = (names for facet in self.facets.values() for names in facet.values())
+        if language is not None and not any(language in names for names in tags):
+            log.warning("no tag has a name in the language %s: the tags themselves are shown", language)
 
     def every(self, facet: str, tag: str) -> Iterator[tuple[str, str]]:
         """All names of a tag as (language, name)."""

@@ -1,16 +1,27 @@
 """Names of tags, and the glossary of EUFCC-340K."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eufcc_cli.core.errors import DataError
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.taxonomy.annotations import FACETS
 from eufcc_cli.core.taxonomy.hierarchy import Hierarchy, read_trees
-from eufcc_cli.core.taxonomy.names import LANGUAGES, Names, glossary, names_of, read_names, write_names
+from eufcc_cli.core.taxonomy.names import (
+    LANGUAGES,
+    Names,
+    glossary,
+    glossary_trees,
+    names_of,
+    read_names,
+    write_names,
+)
+from eufcc_cli.core.taxonomy.search import find
+from eufcc_cli.core.taxonomy.words import plain
 
 
 def test_every_published_tag_has_a_name_in_every_language(shared_data: Path) -> None:
@@ -38,6 +49,35 @@ def test_names_of_a_root_are_its_own_then_the_glossary_s(tmp_path: Path) -> None
     # No published tag is called stone: this fusta is a word of another language.
     assert list(names.every("materials", "fusta")) == []
     assert names.of("materials", "metall", "ca") == "metall"
+
+
+def test_a_language_without_names_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    names = Names({"materials": {"fusta": {"nl": ["hout"]}}})
+    names.warn_without("nl")
+    names.warn_without(None)
+    assert not caplog.messages
+    names.warn_without("en")
+    assert caplog.messages == ["no tag has a name in the language en: the tags themselves are shown"]
+
+
+EVERY_NAME = [
+    (facet, tag, text)
+    for facet, tags in glossary().items()
+    for tag, names in tags.items()
+    for texts in names.values()
+    for text in texts
+]
+
+
+@settings(max_examples=15)
+@given(st.sampled_from(EVERY_NAME), st.sampled_from([str.upper, str.title, plain, "  {}  ".format]))
+def test_any_name_in_any_language_finds_its_tag(
+    found: tuple[str, str, str], written: Callable[[str], str]
+) -> None:
+    facet, tag, text = found
+    trees = {facet: glossary_trees()[facet]}
+    names = Names({facet: {tag: dict(of) for tag, of in glossary()[facet].items()}})
+    assert tag in [place.tag for place in find(trees, written(text), names)]
 
 
 text = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=8)
