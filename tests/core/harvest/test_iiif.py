@@ -103,7 +103,7 @@ def test_bodies_in_all_their_forms() -> None:
         ([service], Service("https://a.example/1", 2, 1)),
         (several, Service("s", 3, None)),
         ({"profile": "http://library.stanford.edu/iiif/image-api/1.1/compliance.html#level1", "@id": "s"},
-         Service("s", 2, 1)),
+         Service("s", 1, 1)),
         ({"@id": "s"}, None),
         ("nonsense", None),
     ):  # fmt: skip

@@ -16,7 +16,7 @@ from eufcc_cli.core.files import visible
 
 _TAG = re.compile(r"<[^<>]*>")
 _ANY = ("none", "@none", "")
-_IMAGE_API = re.compile(r"iiif\.io/api/image/(\d)")
+_IMAGE_API = re.compile(r"(?:iiif\.io/api/image|image-api)/(\d)")
 _LEVEL = re.compile(r"level(\d)")
 
 

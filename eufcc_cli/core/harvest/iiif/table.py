@@ -104,8 +104,9 @@ async def _urls(pictures: Sequence[Picture], get: Get) -> list[str]:
         return request if isinstance(request, str) else picture.url
 
     found: Awaitable[list[str]] = asyncio.gather(*map(url_of, pictures))
+    urls = [url for url in await found if url.startswith(("http://", "https://"))]
     # What separates the URLs of a cell must not stand in one of them.
-    return [url.replace(";", "%3B").replace("|", "%7C") for url in await found]
+    return [url.replace(";", "%3B").replace("|", "%7C") for url in urls]
 
 
 def _row(manifest: Manifest, urls: list[str], language: str | None) -> dict[str, Any]:
