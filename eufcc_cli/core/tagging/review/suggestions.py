@@ -234,8 +234,9 @@ def _add_row(
         if not isinstance(flag, dict) or not all(isinstance(flag.get(key), str) for key in ("term", "note")):
             raise DataError(f"{where}: a flag of {tag} names no term and note", hint=_HINT)
         text = visible(f"{flag['term']}: {flag['note']}" if flag["note"] else flag["term"])
-        if text not in suggestions.flags.setdefault(term, []):
-            suggestions.flags[term].append(text)
+        texts = suggestions.flags.setdefault(term, [])
+        if text not in texts:
+            texts.append(text)
     suggestions.of_image[image].setdefault(term, Row(image, term, float(score), doubt, flagged))
 
 

@@ -46,6 +46,20 @@ def test_the_last_line_about_an_image_counts(tmp_path: Path) -> None:
     assert [(read.terms[row.term].tag, row.score) for row in read.rows()] == [("silk", 0.4)]
 
 
+def test_flags_of_terms(tmp_path: Path) -> None:
+    flag = {"term": "Bronze", "language": "en", "note": "What to know.", "name": "bronze"}
+    flagged = {**suggestion(BRONZE, 0.9), "flags": [flag, {**flag, "note": ""}]}
+    lines = [line(n, {"materials": [flagged, suggestion(SILK, 0.4)]}) for n in range(2)]
+    read = read_suggestions(write_lines(tmp_path / "t.jsonl", lines))
+    assert {read.terms[term].tag: texts for term, texts in read.flags.items() if texts} == {
+        "bronze": ["Bronze: What to know.", "Bronze"]
+    }
+    for wrong in ("x", ["x"], [{"term": 1, "note": ""}]):
+        lines = [line(0, {"materials": [{**flagged, "flags": wrong}]})]
+        with pytest.raises(DataError, match="line 1"):
+            read_suggestions(write_lines(tmp_path / "t.jsonl", lines))
+
+
 def test_suspects(tmp_path: Path) -> None:
     suspect = {"image": "0.png", "id": "0", "facet": "materials", "model": "demo", "suspect": "wrong"}
     lines = [{**suspect, **suggestion(path, 0.1), "doubt": 0.8} for path in (METAL, SILK)]
