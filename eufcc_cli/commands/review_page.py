@@ -1,6 +1,7 @@
 """`eufcc tag --review`: the review page, from its URL to Ctrl-C."""
 
 import getpass
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -59,14 +60,13 @@ def serve_review(
             f"{', '.join(review.torn)}: unfinished, as an interrupted program leaves it; not counted"
         )
     before = review.decided
-    try:
-        console.line(server.url)
-        console.note(f"decisions go to {review.path}; Ctrl-C ends the review")
+    console.line(server.url)
+    console.note(f"decisions go to {review.path}; Ctrl-C ends the review")
+    with suppress(KeyboardInterrupt):
         server.serve(browser=browser)
-    except KeyboardInterrupt:
-        review.refresh()
-        left = review.suggested - review.decided
-        console.note(f"{review.decided - before:,} decided now, {review.decided:,} in all, {left:,} left")
+    review.refresh()
+    left = review.suggested - review.decided
+    console.note(f"{review.decided - before:,} decided now, {review.decided:,} in all, {left:,} left")
 
 
 def _note_leftovers(path: str, names: list[str]) -> None:
