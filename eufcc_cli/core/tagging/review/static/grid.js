@@ -3,15 +3,19 @@
 import { element } from "./api.js";
 
 const SPARE = 2; // rows beyond the view that are drawn as well
+const JUMP = 1.2; // views between two paints
+const SETTLED = 80; // milliseconds without a jump, after which pictures are loaded
 export const RULE = 36; // pixels
 
 export class WindowedGrid {
   /**
    * host: the element that scrolls. draw(item, index) makes an element, change(made, item, index) brings
-   * it up to date. minWidth: of an item, in pixels (null: one column); height(width): of an item.
+   * it up to date, load(made, item) has its picture loaded. minWidth: of an item, in pixels (null: one
+   * column); height(width): of an item.
    */
-  constructor(host, { draw, change, minWidth = () => null, height, gap = 8 }) {
-    Object.assign(this, { host, draw, change, minWidth, height, gap });
+  constructor(host, { draw, change, load = () => {}, minWidth = () => null, height, gap = 8 }) {
+    Object.assign(this, { host, draw, change, load, minWidth, height, gap });
+    this.before = 0; // where it was scrolled to when it was last painted
     this.items = [];
     this.drawn = new Map();
     this.rules = [];
@@ -29,7 +33,7 @@ export class WindowedGrid {
       for (const made of this.drawn.values()) made.remove();
       this.drawn.clear();
       this.furthest = -1;
-      this.host.scrollTop = 0;
+      this.host.scrollTop = this.before = 0;
     }
     for (const { made } of this.rules) made.remove();
     this.rules = rules.filter(({ at }) => at < items.length).map(({ at, text }) => (
@@ -112,6 +116,8 @@ export class WindowedGrid {
   paint() {
     if (!this.columns) return;
     const { scrollTop, clientHeight } = this.host;
+    if (Math.abs(scrollTop - this.before) > JUMP * clientHeight) this.wait();
+    this.before = scrollTop;
     const size = this.itemHeight + this.gap;
     const from = Math.max(0, Math.floor((scrollTop - this.rules.length * RULE) / size) - SPARE);
     const to = Math.ceil((scrollTop + clientHeight) / size) + SPARE;
@@ -129,12 +135,22 @@ export class WindowedGrid {
         this.drawn.set(index, made);
         this.place(made, index);
         this.change(made, this.items[index], index);
+        if (!this.waiting) this.load(made, this.items[index]);
         this.room.append(made);
       }
       if (index > this.furthest && this.top(this.row(index)) + this.itemHeight / 2 <= scrollTop + clientHeight) {
         this.furthest = index;
       }
     }
+  }
+
+  /** Leaves pictures out while the view jumps: they would be gone before they are seen. */
+  wait() {
+    clearTimeout(this.waiting);
+    this.waiting = setTimeout(() => {
+      this.waiting = null;
+      for (const [index, made] of this.drawn) this.load(made, this.items[index]);
+    }, SETTLED);
   }
 
   place(made, index) {
@@ -164,4 +180,10 @@ export class WindowedGrid {
     }
     this.paint();
   }
+}
+
+/** Has the thumbnail of an item loaded, if that was not done before. */
+export function loadPicture(made, image) {
+  const picture = made.querySelector("img");
+  if (!picture.hasAttribute("src")) picture.src = `thumbnail/${image}`;
 }

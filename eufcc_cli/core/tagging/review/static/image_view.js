@@ -2,7 +2,7 @@
 
 import { allIsWell, byId, element, get, inTurn, number, percent, post } from "./api.js";
 import { TermBox } from "./term_box.js";
-import { WindowedGrid } from "./grid.js";
+import { loadPicture, WindowedGrid } from "./grid.js";
 
 const WAIT = 700; // milliseconds for the second digit of a number
 
@@ -19,6 +19,7 @@ export class ImageView {
       gap: 2,
       draw: (image) => this.entry(image),
       change: (made, image, index) => this.paintEntry(made, image, index),
+      load: (made, image) => loadPicture(made, image.image),
     });
     this.box = new TermBox((found) => inTurn(() => this.add(found)));
     this.connect();
@@ -152,7 +153,7 @@ export class ImageView {
 
   entry(image) {
     return element("div", { className: "entry image", role: "option", id: `image-${image.image}` },
-      element("img", { src: `thumbnail/${image.image}`, alt: "", loading: "lazy", decoding: "async" }),
+      element("img", { alt: "", decoding: "async" }),
       element("span", { className: "name" }, image.name),
       element("span", { className: "left" }));
   }

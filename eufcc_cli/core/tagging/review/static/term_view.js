@@ -1,7 +1,7 @@
 // By term: a contact sheet of the images that one term is suggested for.
 
 import { allIsWell, byId, element, get, inTurn, number, percent, post } from "./api.js";
-import { RULE, WindowedGrid } from "./grid.js";
+import { loadPicture, RULE, WindowedGrid } from "./grid.js";
 import { LABEL_KEYS, labelsFor, sheetsOf } from "./sheets.js";
 
 const REJECTED = 2;
@@ -28,6 +28,7 @@ export class TermView {
       height: (width) => this.heightOf(width, this.isMixed),
       draw: (row, index) => this.tile(row, index),
       change: (tile, row, index) => this.paintTile(tile, row, index),
+      load: (tile, row) => loadPicture(tile, row.image),
     });
     this.list = new WindowedGrid(byId("term-list"), {
       height: () => 58 * this.scale(),
@@ -217,7 +218,7 @@ export class TermView {
   }
 
   tile(row, index) {
-    const picture = element("img", { src: `thumbnail/${row.image}`, alt: "", loading: "lazy", decoding: "async", draggable: false });
+    const picture = element("img", { alt: "", decoding: "async", draggable: false });
     return element("div", { className: "tile", id: `tile-${row.row}`, role: "option", "data-index": index },
       this.isMixed ? element("span", { className: "of-term" }, this.entryOf(row.term)?.path.at(-1) ?? "") : null,
       picture,
