@@ -3,7 +3,7 @@
     python -m tests.benchmarks review_scrolling
 
 Without a graphics card Chromium draws on the processor, which other programs use as well. For comparison:
-"idle", the same page without scrolling, and "plain", 2,000 of the thumbnails in an ordinary scrolling element of
+"idle", the same page without scrolling, and "plain", 2,000 of the thumbnails in an ordinary element of
 the same size, without any script.
 """
 
