@@ -493,6 +493,7 @@ def test_web_annotations_and_their_language(
     assert json.loads(here("gone.jpg", "--format", "webannotation")[1])["items"] == []
 
 
+@pytest.mark.one_processor
 def test_names_and_flags_for_every_model(
     here: Callable[..., tuple[int, str, str]], pictures: list[Path], tmp_path: Path
 ) -> None:
