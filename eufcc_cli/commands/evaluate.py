@@ -253,7 +253,7 @@ def evaluate(
         workers=workers,
         keep=keep_scores,
         on_unreachable=without,
-        wordings=() if calibrate else names and names[1:],
+        wordings=() if calibrate or suspects or (ensemble and not names) else names and names[1:],
     )
     load.refuse_unused()
     if not split:
