@@ -69,6 +69,7 @@ class ModelLoader:
     texts: "TextOptions"
     logit_adjustment: float = 0.0
     methods: list[str] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
     names_are_shown: bool = False
     """Whether `names` says how tags are shown, too, whatever the model."""
 
@@ -94,6 +95,7 @@ class ModelLoader:
 
             adjust_logits(model, self.logit_adjustment)
         self.methods.append(model.method)
+        self.names.append(name)
         return model
 
     def refuse_unused(self) -> None:

@@ -12,7 +12,7 @@ import typer
 from eufcc_cli.console import with_options
 from eufcc_cli.core.settings import Declared
 
-_MACHINE, _CLIP = "Machine", "CLIP models"
+_MACHINE, _CLIP, _SHARDS = "Machine", "CLIP models", "Many machines"
 
 
 def _machine(*names: str, **about: Any) -> Any:
@@ -148,6 +148,51 @@ Plugin = Annotated[
         envvar="EUFCC_PLUGIN",
         help="Import a Python module, or .py file, that registers methods or timm backbones (repeatable).",
     ),
+]
+
+
+def _shards(*names: str, **about: Any) -> Any:
+    return typer.Option(*names, rich_help_panel=_SHARDS, **about)
+
+
+ShardSize = Annotated[
+    int | None,
+    _shards(
+        metavar="N",
+        min=1,
+        help="Write results in parts of N images to the folder, or address like s3://bucket/folder, that "
+        "--output names. Run it again to do what is not done.",
+        show_default=False,
+    ),
+]
+Engine = Annotated[str, _shards(help="Who works on the shards: local (this process) or ray.")]
+RayAddress = Annotated[
+    str | None,
+    _shards(metavar="ADDRESS", help="A Ray cluster: auto, or HOST:PORT.", show_default="this machine alone"),
+]
+Shard = Annotated[
+    str | None,
+    _shards(
+        metavar="I/N",
+        help="Do every Nth shard, from the Ith on (I from 0): for job arrays, as of Slurm.",
+        show_default="all",
+    ),
+]
+ShardTimeout = Annotated[
+    float, _shards(metavar="SECONDS", min=0.0, help="With ray: the longest that a shard may take.")
+]
+MaxUnreadable = Annotated[
+    float,
+    _shards(
+        min=0.0,
+        max=1.0,
+        help="The largest share of a shard's images that may fail to be fetched; with more, it is not "
+        "marked done.",
+    ),
+]
+Status = Annotated[
+    str | None,
+    _shards(metavar="FOLDER", help="Print what is done, failed and left there.", show_default=False),
 ]
 
 

@@ -22,9 +22,11 @@ from eufcc_cli.commands.options import (
     Compile,
     Decoders,
     Device,
+    Engine,
     FlagTerms,
     Language,
     LogitAdjustment,
+    MaxUnreadable,
     Model,
     Names,
     Photos,
@@ -32,6 +34,11 @@ from eufcc_cli.commands.options import (
     Plugin,
     Precision,
     Prompts,
+    RayAddress,
+    Shard,
+    ShardSize,
+    ShardTimeout,
+    Status,
     Weights,
 )
 from eufcc_cli.commands.own_table_file import (
@@ -42,6 +49,7 @@ from eufcc_cli.commands.own_table_file import (
     writes_own_table,
 )
 from eufcc_cli.commands.review_page import check_review_usage, is_tagged, serve_review
+from eufcc_cli.commands.sharded import check_sharded_usage, show_status, tag_sharded
 from eufcc_cli.commands.sinks import File, Pipe, Screen, Sidecars, Sink, Tally
 from eufcc_cli.commands.tag_usage import FORMATS, batch_size_of, check_usage, form_of
 from eufcc_cli.core.errors import EufccError
@@ -272,6 +280,13 @@ def tag(
     prompts: Prompts = None,
     text: Phrase = None,
     plugin: Plugin = None,
+    shard_size: ShardSize = None,
+    engine: Engine = "local",
+    ray_address: RayAddress = None,
+    shard: Shard = None,
+    shard_timeout: ShardTimeout = 3600.0,
+    max_unreadable: MaxUnreadable = 0.1,
+    status: Status = None,
 ) -> None:
     """Suggest tags for images: the term, where it stands in the thesaurus, how probable it is.
 
@@ -288,8 +303,12 @@ def tag(
     from eufcc_cli.core.tagging.inputs import count, is_url, listed
     from eufcc_cli.core.tagging.selection import Choice
 
+    if status is not None:
+        show_status(status)
+        return
     root = existing_root(ctx, photos)
     load_plugins(plugin or ())
+    check_sharded_usage(ctx.params)
     check_own_table_usage(ctx.params)
     if review is not None:
         check_review_usage(ctx.params)
@@ -312,7 +331,7 @@ def tag(
         output = ctx.params["output"] = None
     arguments = images or []
     catalogued = fill or accept is not None
-    form = form_of(format_, output, accept)
+    form = "jsonl" if shard_size else form_of(format_, output, accept)
     check_usage(ctx.params, arguments, form)
     choice = Choice(
         top=top,
@@ -351,7 +370,11 @@ def tag(
     total = None if named is None else named + (len(catalogue) if catalogue else 0)
     load = ModelLoader(root, device, precision, weights, texts, logit_adjustment, names_are_shown=True)
     flagged = None if flag_terms is None else read_flagged_terms(flag_terms)
-    tagger = _tagger(model, choice, load, Display(language, names, flagged), compile_)
+    display = Display(language, names, flagged)
+    tagger = _tagger(model, choice, load, display, compile_)
+    if shard_size is not None:
+        tag_sharded(ctx.params, root, load, tagger, choice, display, catalogue, size)
+        return
     done = Tally(catalogued)
     with ExitStack() as stack:
         fetcher = stack.enter_context(Fetcher(Politeness(allow_private_hosts=allow_private_hosts)))

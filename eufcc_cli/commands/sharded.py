@@ -1,0 +1,169 @@
+"""`eufcc tag --shard-size N`, `--shard I/N`, `--engine ray` and `--status`: what outgrows one machine."""
+
+import os
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from eufcc_cli import console
+from eufcc_cli.commands.common import SOME_FAILED, ModelLoader, importing
+from eufcc_cli.core.files import Root
+
+if TYPE_CHECKING:
+    from eufcc_cli.core.tagging.display import Display
+    from eufcc_cli.core.tagging.records import Catalogue
+    from eufcc_cli.core.tagging.selection import Choice
+    from eufcc_cli.core.tagging.shards.shard import Done
+    from eufcc_cli.core.tagging.shards.shard_inputs import Line
+    from eufcc_cli.core.tagging.tagger import Tagger
+
+_FORMS = ("parquet", "jsonl")
+_NOT_WITH = ("fill", "accept", "review", "decisions", "skip_existing", "compile_")
+
+
+def check_sharded_usage(options: dict[str, Any]) -> None:
+    """Reject, as wrong usage, what does not go with shards."""
+    problem = None
+    alone = [name for name in ("shard", "ray_address") if options[name]]
+    if options["engine"] != "local":
+        alone.append("engine")
+    if options["shard_size"] is None:
+        if alone:
+            problem = f"--{alone[0].replace('_', '-')} goes with --shard-size N"
+    elif options["output"] is None:
+        problem = "--shard-size needs --output FOLDER, or an address like s3://bucket/folder"
+    elif options["engine"] not in ("local", "ray"):
+        problem = f"--engine {options['engine']}: not one of local, ray"
+    elif options["shard"] and options["engine"] != "local":
+        problem = "--shard is for job arrays, which have no engine: leave --engine out"
+    elif options["ray_address"] and options["engine"] != "ray":
+        problem = "--ray-address goes with --engine ray"
+    elif options["format_"] not in (None, *_FORMS):
+        problem = f"--shard-size writes {' or '.join(_FORMS)}, not {options['format_']}"
+    elif with_it := next((name for name in _NOT_WITH if options[name] not in (None, False)), None):
+        problem = f"--{with_it.strip('_').replace('_', '-')} does not go with --shard-size"
+    elif "-" in (options["images"] or []):
+        problem = "--shard-size lists the images again when it resumes: give a file of a table, not -"
+    if problem:
+        raise typer.BadParameter(problem)
+
+
+def tag_sharded(
+    options: dict[str, Any],
+    root: Root,
+    load: ModelLoader,
+    tagger: "Tagger",
+    choice: "Choice",
+    display: "Display",
+    catalogue: "Catalogue | None",
+    batch_size: int | None,
+) -> None:
+    """Plan, tag the shards that are not done, and say what is left."""
+    from eufcc_cli.core.tagging.shards.engines import left, run_local, run_on_ray
+    from eufcc_cli.core.tagging.shards.place import Place
+    from eufcc_cli.core.tagging.shards.plan import make_plan
+    from eufcc_cli.core.tagging.shards.shard import Job, Shards, options_of
+
+    part = _part(options["shard"])
+    job = Job(
+        output=_address(options["output"]),
+        root=root.path.absolute(),
+        models=tuple(load.names),
+        choice=choice,
+        display=display,
+        device=load.device,
+        precision=load.precision,
+        weights=load.weights,
+        texts=load.texts,
+        logit_adjustment=load.logit_adjustment,
+        plugins=tuple(options["plugin"] or ()),
+        batch_size=batch_size,
+        workers=options["workers"],
+        allow_private_hosts=options["allow_private_hosts"],
+        max_unreadable=options["max_unreadable"],
+    )
+    place = Place(job.output)
+    plan = make_plan(
+        place,
+        _lines(options["images"] or [], catalogue),
+        options["shard_size"],
+        options["format_"] or "parquet",
+        tagger.name,
+        options_of(tagger, job),
+        console.progress(),
+    )
+    numbers = left(plan, place, part)
+    console.note(f"{plan.images:,} images in {plan.shards:,} shards; {len(numbers):,} to do here")
+    failed = images = undone = 0
+    if options["engine"] == "ray":
+        found = run_on_ray(job, plan, numbers, options["ray_address"], options["shard_timeout"])
+    else:
+        with importing():
+            shards = Shards(job, plan, tagger)
+        found = run_local(shards, numbers)
+    with console.progress().task("tagging", len(numbers), "shards") as bar:
+        for done in found:
+            images += done.images
+            failed += sum(done.failed.values())
+            undone += _note_problem(done)
+            bar.advance(**({"failed": failed} if failed else {}))
+    sentence = f"{len(numbers) - undone:,} shards done with {images:,} images"
+    sentence += f"; {failed:,} images could not be tagged" if failed else ""
+    sentence += f"; {undone:,} shards have to be tried again: run it again" if undone else ""
+    console.note(sentence)
+    if failed or undone:
+        raise typer.Exit(SOME_FAILED)
+
+
+def show_status(address: str) -> None:
+    """Print what is done, failed and left of a plan, as a table."""
+    from eufcc_cli.core.tagging.shards.place import Place
+    from eufcc_cli.core.tagging.shards.state import state_of
+
+    state = state_of(Place(_address(address)))
+    console.line(f"shards    {state.plan.shards:,}: {state.done:,} done, {len(state.failed):,} failed, "
+                 f"{state.left:,} left")  # fmt: skip
+    console.line(f"images    {state.images:,} of {state.plan.images:,}")
+    if state.images:
+        console.line(f"rate      {state.rate:.1f} images a second and process, on {state.nodes} machines")
+    for reason, number in state.reasons.items():
+        console.line(f"no tags   {number:,}: {reason}")
+    for number, problem in state.failed.items():
+        console.line(f"failed    shard {number}: {problem}")
+
+
+def _note_problem(done: "Done") -> bool:
+    if done.problem is None:
+        return False
+    console.warn(f"shard {done.shard}: {done.problem}; not marked done")
+    return True
+
+
+def _lines(arguments: list[str], catalogue: "Catalogue | None") -> Iterator["Line"]:
+    from eufcc_cli.core.tagging.shards.shard_inputs import line_of, plan_lines
+
+    rows = () if catalogue is None else catalogue.inputs()
+    return chain(plan_lines(arguments), (line_of(item, item.path and str(item.path)) for item in rows))
+
+
+def _part(asked: str | None) -> tuple[int, int]:
+    """--shard I/N as numbers, from 0."""
+    if asked is None:
+        return 0, 1
+    number, _, of = asked.partition("/")
+    if not (number.isdecimal() and of.isdecimal() and int(number) < int(of)):
+        raise typer.BadParameter(
+            f"{asked}: give I/N with I from 0 to N - 1, as job arrays count", param_hint="--shard"
+        )
+    return int(number), int(of)
+
+
+def _address(output: str | Path) -> str:
+    """An address as it is, a folder from the root of the file system; Path has made one slash of two."""
+    from eufcc_cli.core.tagging.inputs import is_url
+
+    text = str(output)
+    return text if is_url(text) else os.path.abspath(text)  # noqa: PTH100

@@ -1,0 +1,103 @@
+"""Where shards are written and read: a folder, or an address that fsspec knows (s3://, gs://, memory://)."""
+
+import posixpath
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from eufcc_cli.core.errors import CollectError, EufccError
+from eufcc_cli.core.tagging.inputs import is_url
+
+
+def is_store(address: str) -> bool:
+    """True for an address of an object store, or of anything else that fsspec reads; http stays polite.
+
+    >>> is_store("s3://bucket/scans"), is_store("https://example.org/a.jpg"), is_store("scans")
+    (True, False, False)
+    """
+    return is_url(address) and not address.lower().startswith(("http://", "https://", "ftp://", "file://"))
+
+
+def file_system(address: str) -> tuple[Any, str]:
+    """The file system of a path or address, and the path in it.
+
+    Raises EufccError where the library that reads such addresses is not installed.
+    """
+    import fsspec
+
+    try:
+        system, path = fsspec.core.url_to_fs(address)
+    except ImportError as error:
+        raise EufccError(
+            f"{address}: {error}", hint='install what reads it: `pip install "eufcc[cloud]"`'
+        ) from error
+    except ValueError as error:
+        raise EufccError(f"{address}: {error}", hint="give a folder, or an address like s3://…") from error
+    return system, path.rstrip("/")
+
+
+@contextmanager
+def reaching(address: str) -> Iterator[None]:
+    """Whatever a store raises is its user's business, not a bug of ours: an error that names the address."""
+    try:
+        yield
+    except (FileNotFoundError, EufccError):
+        raise
+    except Exception as error:  # every store has its own
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise CollectError(
+            f"{address}: {reason}", hint="look at its name, permissions and room, then run it again"
+        ) from error
+
+
+class Place:
+    """A folder of files that are there whole or not at all."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address.rstrip("/")
+        self._system, self._base = file_system(address)
+        self._local = not is_store(address)
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file, whole or not at all, over what is there."""
+        path = self._path(name)
+        with reaching(f"{self.address}/{name}"):
+            if not self._local:
+                self._system.pipe_file(path, content)  # one request: a store shows it whole or not at all
+                return
+            self._system.makedirs(posixpath.dirname(path), exist_ok=True)
+            unfinished = f"{path}.tmp"
+            with self._system.open(unfinished, "wb") as file:
+                file.write(content)
+            self._system.mv(unfinished, path)
+
+    def read(self, name: str) -> bytes | None:
+        """A file's content, None where there is none."""
+        try:
+            with reaching(f"{self.address}/{name}"):
+                content: bytes = self._system.cat_file(self._path(name))
+        except FileNotFoundError:
+            return None
+        return content
+
+    def delete(self, name: str) -> None:
+        """Delete a file, if there is one."""
+        try:
+            with reaching(f"{self.address}/{name}"):
+                self._system.rm_file(self._path(name))
+        except FileNotFoundError:
+            pass
+
+    def names(self, folder: str) -> list[str]:
+        """The names of the finished files in a folder, in order."""
+        self._system.invalidate_cache()
+        try:
+            with reaching(f"{self.address}/{folder}"):
+                found = self._system.ls(self._path(folder), detail=False)
+        except FileNotFoundError:
+            return []
+        names = (posixpath.basename(str(path).rstrip("/").replace("\\", "/")) for path in found)
+        return sorted(name for name in names if name and not name.endswith(".tmp"))
+
+    def _path(self, name: str) -> str:
+        return f"{self._base}/{name}"

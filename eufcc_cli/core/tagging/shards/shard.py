@@ -1,0 +1,221 @@
+"""One shard, tagged: its images in, a file of results out, and a note that it is done."""
+
+import hashlib
+import json
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from pebble import ProcessExpired, ProcessPool
+
+from eufcc_cli.core.errors import DataError, EufccError, ImageError
+from eufcc_cli.core.files import Root
+from eufcc_cli.core.images.decode import open_pixels
+from eufcc_cli.core.model.batching import STEADY
+from eufcc_cli.core.model.clip.prompts import TextOptions
+from eufcc_cli.core.progress import SILENT, Progress
+from eufcc_cli.core.tagging.display import Display
+from eufcc_cli.core.tagging.inputs import Input, Source, fail
+from eufcc_cli.core.tagging.selection import Choice
+from eufcc_cli.core.tagging.shards.parts import to_part
+from eufcc_cli.core.tagging.shards.place import Place
+from eufcc_cli.core.tagging.shards.plan import Plan, done_name, failed_name, inputs_name, tries_name
+from eufcc_cli.core.tagging.shards.shard_inputs import from_bytes, open_line
+from eufcc_cli.core.tagging.tagger import Tagger
+
+CAREFUL_AFTER = 2
+"""Tries of a shard that ended with their process; then images are decoded apart, to find which does it."""
+_LONGEST_DECODING = 120.0  # seconds
+_MOST_REASONS = 20
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every process that works on a plan has to know; it travels to other machines."""
+
+    output: str
+    root: Path
+    models: tuple[str, ...]
+    choice: Choice
+    display: Display = field(default_factory=Display)
+    device: str = "auto"
+    precision: str = "auto"
+    weights: Path | None = None
+    texts: TextOptions = TextOptions()
+    logit_adjustment: float = 0.0
+    plugins: tuple[str, ...] = ()
+    batch_size: int | None = None
+    workers: int | None = None
+    allow_private_hosts: bool = False
+    max_unreadable: float = 0.1
+    """The largest share of a shard's images that may fail for a while (not fetched) for it to be done."""
+
+    def open_tagger(self) -> Tagger:
+        """The models, loaded; raises ModelError where this machine does not have them."""
+        from eufcc_cli.core.model.checkpoint import load_model
+        from eufcc_cli.core.model.logit_adjustment import adjust_logits
+        from eufcc_cli.core.model.plugins import load_plugins
+
+        load_plugins(self.plugins)
+        root = Root(self.root)
+        models = [
+            load_model(name, root, self.device, self.precision, weights=self.weights, texts=self.texts)
+            for name in self.models
+        ]
+        if self.logit_adjustment:
+            for model in models:
+                adjust_logits(model, self.logit_adjustment)
+        return Tagger(models, self.choice, root, self.display)
+
+
+@dataclass(frozen=True)
+class Done:
+    """What became of a shard."""
+
+    shard: int
+    images: int
+    failed: dict[str, int]
+    """Images without suggestions, by reason."""
+    sha256: str
+    """Of the file of results."""
+    seconds: float
+    node: str
+    problem: str | None = None
+    """Why it is not done, and has to be tried again."""
+
+
+def options_of(tagger: Tagger, job: Job) -> dict[str, Any]:
+    """What a plan says of everything that results depend on, besides the images."""
+    shown = {"language": job.display.language, "names": job.display.names}
+    return {**tagger.scoring, **asdict(job.choice), **shown, "logit_adjustment": job.logit_adjustment}
+
+
+class Shards:
+    """A process's hold on a plan: the model, loaded once, and the shards that it tags."""
+
+    def __init__(self, job: Job, plan: Plan, tagger: Tagger | None = None) -> None:
+        """Raises EufccError where this machine's models score otherwise than the plan says."""
+        self.job = job
+        self.plan = plan
+        self.place = Place(job.output)
+        self.tagger = tagger or job.open_tagger()
+        here = json.loads(json.dumps(options_of(self.tagger, job)))
+        if here != plan.options:
+            other = next(key for key in plan.options if here.get(key) != plan.options[key])
+            raise EufccError(
+                f"{socket.gethostname()}: its {other} is not the plan's: it would give other results",
+                hint="give every machine the same models, processor precision and version of eufcc",
+            )
+
+    def tag(self, number: int, progress: Progress = SILENT) -> Done:
+        """Tag the images of a shard. The same plan and number give the same file, byte for byte."""
+        began = time.monotonic()
+        content = self.place.read(inputs_name(number))
+        if content is None:
+            raise DataError(
+                f"{self.place.address}/{inputs_name(number)}: not there, though the plan has it",
+                hint="choose another `output`: this one is not whole",
+            )
+        lines = from_bytes(content, inputs_name(number))
+        tries = int(self.place.read(tries_name(number)) or 0)
+        self.place.write(tries_name(number), b"%d" % (tries + 1))
+        waited: set[int] = set()  # images whose bytes could not be had: they may be another time
+        results = []
+        with _fetcher(self.job) as fetch, progress.task(f"shard {number}", len(lines)) as bar:
+            inputs = [open_line(line, fetch) for line in lines]
+            inputs = [_noting(item, partial(waited.add, row)) for row, item in enumerate(inputs)]
+            if tries >= CAREFUL_AFTER:
+                inputs = list(_decoded_apart(inputs))
+            tagged = self.tagger.tag(
+                inputs,
+                batch_size=self.job.batch_size,
+                workers=self.job.workers,
+                eager=False,
+                smallest_batch=STEADY,
+            )
+            with closing(tagged):  # type: ignore[type-var]
+                for result in tagged:
+                    results.append(result)
+                    bar.advance()
+        part = to_part(self.plan.form, results, self.tagger.name, self.tagger.digest)
+        reasons = Counter(result.error.split(":")[0] for result in results if result.error)
+        problem = None
+        if len(waited) > self.job.max_unreadable * len(lines):
+            problem = f"{len(waited):,} of {len(lines):,} images could not be fetched"
+        done = Done(
+            number,
+            len(lines),
+            dict(reasons.most_common(_MOST_REASONS)),
+            hashlib.sha256(part).hexdigest(),
+            round(time.monotonic() - began, 3),
+            socket.gethostname(),
+            problem,
+        )
+        note = json.dumps(asdict(done), sort_keys=True, ensure_ascii=False).encode() + b"\n"
+        if problem is None:
+            self.place.write(self.plan.part_name(number), part)
+            self.place.write(done_name(number), note)
+            self.place.delete(failed_name(number))
+        else:
+            self.place.write(failed_name(number), note)
+        self.place.delete(tries_name(number))
+        return done
+
+
+def _fetcher(job: Job) -> Any:
+    from eufcc_cli.core.download.prefetch import Fetcher
+    from eufcc_cli.core.http.politeness import Politeness
+
+    return Fetcher(Politeness(allow_private_hosts=job.allow_private_hosts))
+
+
+def _noting(item: Input, failed: Callable[[], None]) -> Input:
+    """An input that notes when its bytes cannot be had."""
+    source = item.source
+    if isinstance(source, Path) or (isinstance(source, partial) and source.func is fail):
+        return item
+
+    def noted() -> Path | bytes:
+        try:
+            return source()
+        except ImageError:
+            failed()
+            raise
+
+    return _with_source(item, noted)
+
+
+def _with_source(item: Input, source: Source) -> Input:
+    return Input(item.name, source, item.iri, item.id, item.item, item.row)
+
+
+def _decoded_apart(inputs: list[Input]) -> Iterator[Input]:
+    """The inputs, where one whose decoding ends its process has a source that says so."""
+    with ProcessPool(1, context=get_context("spawn")) as pool:
+        for item in inputs:
+            try:
+                content = item.source() if callable(item.source) else item.source
+                pool.schedule(_decode, args=[content], timeout=_LONGEST_DECODING).result()
+            except ImageError as error:
+                yield _with_source(item, partial(fail, str(error)))
+            except ProcessExpired:
+                yield _with_source(item, partial(fail, "it crashes the decoder"))
+            except TimeoutError:
+                yield _with_source(item, partial(fail, "it takes the decoder too long"))
+            else:
+                yield _with_source(item, partial(_same, content)) if callable(item.source) else item
+
+
+def _decode(content: Path | bytes) -> None:
+    open_pixels(content)
+
+
+def _same(content: Path | bytes) -> Path | bytes:
+    return content
