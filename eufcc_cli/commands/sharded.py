@@ -146,7 +146,9 @@ def _lines(arguments: list[str], catalogue: "Catalogue | None") -> Iterator["Lin
     from eufcc_cli.core.tagging.shards.shard_inputs import line_of, plan_lines
 
     rows = () if catalogue is None else catalogue.inputs()
-    return chain(plan_lines(arguments), (line_of(item, item.path and str(item.path)) for item in rows))
+    return chain(
+        plan_lines(arguments), (line_of(item, str(item.path) if item.path else None) for item in rows)
+    )
 
 
 def _part(asked: str | None) -> tuple[int, int]:

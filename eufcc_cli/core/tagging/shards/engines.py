@@ -2,6 +2,8 @@
 
 import logging
 import os
+import socket
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -55,13 +57,11 @@ def run_on_ray(
         each = max(1, min(job.workers or _CORES_EACH, int(total.get("CPU", 1))))
         resources: dict[str, Any] = {"num_gpus": 1} if gpus else {"num_cpus": each}
         most = gpus or max(1, int(total.get("CPU", 1)) // each)
-        worker = ray.remote(max_restarts=0, scheduling_strategy="SPREAD", **resources)(_Worker)
+        worker: Any = ray.remote(max_restarts=0, scheduling_strategy="SPREAD", **resources)(_Worker)
         waiting = list(reversed(numbers))
         tries: dict[int, int] = {}
         idle: list[Any] = []
         running: dict[Any, tuple[Any, int, float]] = {}
-        import time
-
         while waiting or running:
             while waiting and len(running) < most:
                 actor = idle.pop() if idle else worker.remote(job, plan)
@@ -117,8 +117,6 @@ class _Problem:
     """An error that a worker met and no other worker would mend."""
 
     def __init__(self, error: EufccError) -> None:
-        import socket
-
         self.message, self.hint, self.node = str(error), error.hint, socket.gethostname()
 
 

@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -48,7 +48,7 @@ class Job:
     device: str = "auto"
     precision: str = "auto"
     weights: Path | None = None
-    texts: TextOptions = TextOptions()
+    texts: TextOptions = field(default_factory=TextOptions)
     logit_adjustment: float = 0.0
     plugins: tuple[str, ...] = ()
     batch_size: int | None = None
@@ -193,7 +193,7 @@ def _noting(item: Input, failed: Callable[[], None]) -> Input:
 
 
 def _with_source(item: Input, source: Source) -> Input:
-    return Input(item.name, source, item.iri, item.id, item.item, item.row)
+    return replace(item, source=source)
 
 
 def _decoded_apart(inputs: list[Input]) -> Iterator[Input]:

@@ -20,7 +20,7 @@ Line = dict[str, Any]
 
 
 def plan_lines(arguments: Iterable[str], *, null: bool = False) -> Iterator[Line]:
-    """The images that arguments name, as `listed` finds them, and besides in stores and in WebDataset's tars."""
+    """The images that arguments name, as `listed` finds them, and those in stores and WebDataset's tars."""
     for argument in arguments:
         if argument.lower().endswith(".tar"):
             yield from _members(argument)
@@ -28,7 +28,7 @@ def plan_lines(arguments: Iterable[str], *, null: bool = False) -> Iterator[Line
             yield from _stored(argument)
         else:
             for item in listed([argument], null=null):
-                yield line_of(item, item.iri if is_url(item.name) else str(item.path))
+                yield line_of(item, item.iri if is_url(item.name) else str(Path(item.name).absolute()))
 
 
 def line_of(item: Input, place: str | None) -> Line:
