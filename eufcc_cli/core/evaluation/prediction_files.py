@@ -1,7 +1,9 @@
 """Reading predictions files: the JSON lines that `eufcc tag` writes; tables see prediction_tables."""
 
 import json
+import logging
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +15,21 @@ from eufcc_cli.core.evaluation.predictions import EXTERNAL, ZERO, Line, Predicti
 from eufcc_cli.core.files import Root, possible_ids
 from eufcc_cli.core.taxonomy.vocabulary import FacetVocabulary, Vocabulary
 
+log = logging.getLogger("eufcc")
+
 
 def read_predictions(path: Path, root: Root) -> Predictions:
     """Read JSON lines (as `eufcc tag` writes them), or a table, CSV or Parquet (see prediction_tables).
 
+    A folder of `tag --shard-size` counts as one file.
+
     The tags are those of the root's label files. Raises DataError, naming the line, for what is not such a
     file: unknown tags or facets, scores that are no probabilities, tags listed twice.
     """
+    if path.is_dir():
+        parts = parts_of(path)
+        read = read_parquet if parts[0].suffix == ".parquet" else _read_lines
+        return read(path, root, parts)
     if not path.is_file():
         raise DataError(f"`predictions` {path}: no such file", hint="give JSON lines, CSV or Parquet")
     if path.suffix.lower() == ".parquet":
@@ -27,20 +37,39 @@ def read_predictions(path: Path, root: Root) -> Predictions:
     return read_csv(path, root) if path.suffix.lower() == ".csv" else _read_lines(path, root)
 
 
-def _read_lines(path: Path, root: Root) -> Predictions:
+def parts_of(folder: Path) -> list[Path]:
+    """The files of results in a folder of `tag --shard-size`, in order.
+
+    Raises DataError where there are none; warns where some are not done yet.
+    """
+    parts = sorted([*folder.glob("part-*.parquet"), *folder.glob("part-*.jsonl")])
+    if not parts:
+        raise DataError(f"{folder}: no part-00000 in it", hint="give a folder of `eufcc tag --shard-size N`")
+    try:
+        planned = int(json.loads((folder / "_plan.json").read_bytes())["shards"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{folder}/_plan.json: {error}", hint="give the whole folder") from error
+    if len(parts) < planned:
+        log.warning("%s: %d of its %d shards are done", folder, len(parts), planned)
+    return parts
+
+
+def _read_lines(path: Path, root: Root, parts: Sequence[Path] = ()) -> Predictions:
     vocabulary = label_vocabulary(root)
     lines: list[Line] = []
     models: set[str] = set()
     seen: set[str] = set()
-    with path.open("rb") as file:
-        for number, raw in enumerate(file, start=1):
-            if not raw.strip():
-                continue
-            where = f"{path}: line {number}"
-            content = _parse(raw, where)
-            lines.append(_line(content, number, where, vocabulary))
-            models.add(str(content.get("model", "")))
-            seen |= lines[-1].facets.keys()
+    for part in parts or [path]:
+        with part.open("rb") as file:
+            for number, raw in enumerate(file, start=1):
+                if not raw.strip():
+                    continue
+                where = f"{part}: line {number}"
+                content = _parse(raw, where)
+                lines.append(_line(content, number, where, vocabulary))
+                if "error" not in content:
+                    models.add(str(content.get("model", "")))
+                seen |= lines[-1].facets.keys()
     if not seen:
         raise DataError(f"{path}: no tags in any line", hint="the file needs `tag --format jsonl` lines")
     name = next(iter(models)) if len(models) == 1 else ""

@@ -6,6 +6,7 @@ column `facet:tag` of natural logarithms of scores for every tag; and in a colum
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -58,10 +59,10 @@ def read_csv(path: Path, root: Root) -> Predictions:
     return _read_long(path, table, root, first=2)
 
 
-def read_parquet(path: Path, root: Root) -> Predictions:
-    """Read the long or the wide form from Parquet."""
+def read_parquet(path: Path, root: Root, parts: Sequence[Path] = ()) -> Predictions:
+    """Read the long or the wide form from Parquet; from several files of a folder as from one."""
     try:
-        table = pq.read_table(path)
+        table = pa.concat_tables([pq.read_table(part) for part in parts or [path]])
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{path}: no Parquet file: {error}", hint=_HINT) from error
     if set(_LONG) <= set(table.column_names):
@@ -76,7 +77,14 @@ def _read_long(path: Path, table: pa.Table, root: Root, first: int) -> Predictio
     if absent := [column for column in (key, *_LONG) if column not in names]:
         raise DataError(f"{path}: no column {absent[0]}, but {', '.join(names)}", hint=_HINT)
     vocabulary = label_vocabulary(root)
+    if key == "id" and table["id"].null_count:
+        key = "image"
     frame = table.select([key, *_LONG]).to_pandas()
+    # An image without any tag has one row, which names it alone, and perhaps the reason.
+    bare = frame[["facet", "tag", "score"]].isna().all(axis=1).to_numpy()
+    errors = table["error"].to_pandas() if "error" in names else pd.Series([None] * len(frame), dtype=object)
+    untagged = pd.DataFrame({"name": frame[key], "error": errors})[bare].dropna(subset="name")
+    frame = frame[~bare].reset_index(drop=True)
 
     def fail(wrong: np.ndarray, message: str, hint: str) -> None:
         if wrong.any():
@@ -115,6 +123,10 @@ def _read_long(path: Path, table: pa.Table, root: Root, first: int) -> Predictio
     lines = [
         Line(int(begin) + first, (name,) if key == "id" else tuple(possible_ids(name)))
         for begin, name in zip(begins, map(str, labels), strict=True)
+    ]
+    lines += [
+        Line(first, (str(name),) if key == "id" else tuple(possible_ids(str(name))), error=error or None)
+        for name, error in zip(untagged["name"], untagged["error"].where(untagged["error"].notna(), ""))
     ]
     seen = [facet for facet in known if (facets == facet).any()]
     if not seen:

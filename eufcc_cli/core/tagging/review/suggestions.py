@@ -3,14 +3,17 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from eufcc_cli.core.errors import DataError
+from eufcc_cli.core.evaluation.prediction_files import parts_of
 from eufcc_cli.core.files import visible
 from eufcc_cli.core.tagging.inputs import is_url
+from eufcc_cli.core.tagging.writers.lines import PATH_SEPARATOR
 from eufcc_cli.core.taxonomy.annotations import FACETS, canonical
 
 _HINT = "give a file that `eufcc tag -o FILE.jsonl` or `eufcc evaluate RUN --suspects FILE` wrote"
@@ -126,7 +129,7 @@ class Suggestions:
 
 
 def read_suggestions(path: Path) -> Suggestions:
-    """Read JSON lines of `tag` (or its JSON) or of `evaluate --suspects`.
+    """Read JSON lines of `tag` (or its JSON, or its folder of shards) or of `evaluate --suspects`.
 
     Raises DataError, naming file and line, for anything else, and for a file without suggestions.
     """
@@ -143,6 +146,10 @@ def read_suggestions(path: Path) -> Suggestions:
 
 
 def _contents(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    if path.is_dir():
+        for part in parts_of(path):
+            yield from _rows(part) if part.suffix == ".parquet" else _contents(part)
+        return
     try:
         with path.open("rb") as file:
             for number, raw in enumerate(file, start=1):
@@ -159,6 +166,29 @@ def _contents(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                 yield where, content
     except OSError as error:
         raise DataError(f"{path}: cannot read: {error.strerror or error}", hint=_HINT) from error
+
+
+def _rows(part: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The rows of a part in Parquet as lines, an image each."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        rows = pq.read_table(part).to_pylist()
+        for image, listed in groupby(rows, key=lambda row: row["image"]):
+            about, *_ = some = list(listed)
+            content = {
+                key: about[key] for key in ("id", "model", "digest", "error") if about[key] is not None
+            }
+            tags: dict[str, list[dict[str, Any]]] = {}
+            for row in some:
+                if row["facet"] is not None:
+                    path = row["path"].split(PATH_SEPARATOR)
+                    entry = {"tag": row["tag"], "path": path, "score": row["score"]}
+                    tags.setdefault(row["facet"], []).append(entry)
+            yield f"{part}: {image}", {**content, "image": image, "tags": tags}
+    except (OSError, pa.ArrowException, KeyError, AttributeError) as error:
+        raise DataError(f"{part}: not a part that `tag --shard-size` wrote: {error}", hint=_HINT) from error
 
 
 def _image(content: dict[str, Any], where: str) -> ReviewedImage:
