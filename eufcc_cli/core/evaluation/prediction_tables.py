@@ -83,6 +83,7 @@ def _read_long(path: Path, table: pa.Table, root: Root, first: int) -> Predictio
     # An image without any tag has one row, which names it alone, and perhaps the reason.
     bare = frame[["facet", "tag", "score"]].isna().all(axis=1).to_numpy()
     errors = table["error"].to_pandas() if "error" in names else pd.Series([None] * len(frame), dtype=object)
+    errors = errors.astype(object).where(errors.notna(), None)
     untagged = pd.DataFrame({"name": frame[key], "error": errors})[bare].dropna(subset="name")
     frame = frame[~bare].reset_index(drop=True)
 
@@ -125,8 +126,8 @@ def _read_long(path: Path, table: pa.Table, root: Root, first: int) -> Predictio
         for begin, name in zip(begins, map(str, labels), strict=True)
     ]
     lines += [
-        Line(first, (str(name),) if key == "id" else tuple(possible_ids(str(name))), error=error or None)
-        for name, error in zip(untagged["name"], untagged["error"].where(untagged["error"].notna(), ""))
+        Line(first, (str(name),) if key == "id" else tuple(possible_ids(str(name))), error=error)
+        for name, error in zip(untagged["name"], untagged["error"], strict=True)
     ]
     seen = [facet for facet in known if (facets == facet).any()]
     if not seen:

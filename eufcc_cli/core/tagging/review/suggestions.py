@@ -177,9 +177,10 @@ def _rows(part: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         rows = pq.read_table(part).to_pylist()
         for image, listed in groupby(rows, key=lambda row: row["image"]):
             about, *_ = some = list(listed)
-            content = {
-                key: about[key] for key in ("id", "model", "digest", "error") if about[key] is not None
-            }
+            if about["error"] is not None:
+                about |= {"model": None, "digest": None}
+            keys = ("id", "model", "digest", "error")
+            content = {key: about[key] for key in keys if about[key] is not None}
             tags: dict[str, list[dict[str, Any]]] = {}
             for row in some:
                 if row["facet"] is not None:

@@ -18,6 +18,7 @@ ENGINES = ("local", "ray")
 MOST_TRIES = 4
 """Of one shard in one run, where its process or machine ends."""
 _CORES_EACH = 4  # of a Ray worker without a GPU
+_CONNECTING = 10.0  # seconds
 _STARTING = 300.0  # seconds for a worker to load its models
 
 log = logging.getLogger("eufcc")
@@ -101,11 +102,14 @@ def run_on_ray(
 def _connect(ray: Any, address: str | None) -> None:
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     try:
+        if address and ":" in address:  # Ray itself would try for minutes
+            host, _, port = address.rpartition("/")[2].rpartition(":")
+            socket.create_connection((host, int(port)), _CONNECTING).close()
         if address is None:
             ray.init(address="local", num_cpus=cores(), include_dashboard=False, **options)
         else:
             ray.init(address=address, **options)
-    except (ConnectionError, TimeoutError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0]
         raise CollectError(
             f"`ray_address` {address}: no cluster can be reached there: {reason}",
