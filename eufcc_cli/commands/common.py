@@ -1,6 +1,7 @@
 """What several commands share: the root, and how a command says that some items failed."""
 
 import gc
+import shlex
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -97,6 +98,14 @@ class ModelLoader:
         self.methods.append(model.method)
         self.names.append(name)
         return model
+
+    def calibrate(self, spec: str) -> str:
+        """What to say about a model without a calibration: the command that makes one, where it can."""
+        if self.texts or not self.root.table("val").is_file():
+            return ""
+        where = "" if self.root.path == Path() else f" --root {shlex.quote(str(self.root.path))}"
+        weights = f" --weights {shlex.quote(str(self.weights))}" if self.weights else ""
+        return f"; `eufcc{where} evaluate --calibrate {spec}{weights}` makes them probabilities"
 
     def refuse_unused(self) -> None:
         """Raise an error where options about CLIP models are given, and no loaded model takes them."""

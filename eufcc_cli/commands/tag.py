@@ -439,8 +439,7 @@ def _tagger(
             compile_network(cast("TaggingModel", model))
     if tagger.calibration is None and names:
         console.warn(
-            f"{tagger.name} is not calibrated, its scores are the method's own; "
-            f"`eufcc evaluate --calibrate {tagger.spec}` makes them probabilities"
+            f"{tagger.name} is not calibrated, its scores are the method's own{load.calibrate(tagger.spec)}"
         )
     for facet in tagger.chooser.unreachable:
         console.warn(f"{facet}: too few validation images to promise so much: all of its tags are suggested")

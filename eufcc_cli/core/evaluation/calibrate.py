@@ -16,16 +16,18 @@ from eufcc_cli.core.files import Root, write_text
 from eufcc_cli.core.machine import precision_name
 from eufcc_cli.core.metrics.calibration import Calibration, Coherence, fit_calibration
 from eufcc_cli.core.model.model_files import read_config, save_config
+from eufcc_cli.core.model.zero_shot import calibration_file
 from eufcc_cli.core.progress import SILENT, Progress
 
 
 def calibrate(source: Source, split: TestSplit, root: Root, progress: Progress = SILENT) -> dict[str, float]:
     """Fit a model's or an ensemble's calibration on a split and store it where `tag` finds it.
 
-    A model's goes into its config.json, an ensemble's into ROOT/runs/.ensembles. Returns for each facet
+    A model's goes into its config.json, a published CLIP model's into ROOT/runs/.calibrations, an ensemble's
+    into ROOT/runs/.ensembles. Returns for each facet
     how many tags it takes, on average over the split's images, to cover 90 % of the true ones (nothing
-    on processes other than the first). Raises ModelError for what has no place to keep one: predictions, a
-    zero-shot model, other weights.
+    on processes other than the first). Raises ModelError for what has no place to keep one: predictions,
+    other weights.
     """
     keep = _place(source, root)
     scores = source.scores(split, progress)
@@ -54,8 +56,9 @@ def ensemble_file(digests: Iterable[str], root: Root) -> Path:
 
 
 def _place(source: Source, root: Root) -> Path:
-    if isinstance(source, ModelScorer) and source.model.folder is not None:
-        return source.model.folder / "config.json"
+    if isinstance(source, ModelScorer):
+        folder = source.model.folder
+        return calibration_file(source.model, root) if folder is None else folder / "config.json"
     if isinstance(source, Ensemble) and source.weights is None:
         members = [member for member in source.members if isinstance(member, ModelScorer)]
         if len(members) == len(source.members):

@@ -1,5 +1,7 @@
 """CLIP models as they are published, for the tags of a collection root or EUFCC-340K: no training at all."""
 
+import json
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -60,7 +62,20 @@ def zero_shot_model(
         precision=select_precision(precision, target, inference=True),
     )
     keep_embeddings(model, root)
+    _add_calibration(model, root)
     return model
+
+
+def calibration_file(model: TaggingModel, root: Root) -> Path:
+    """Where the calibration of a model without a folder is kept, by what decides its scores."""
+    return root.runs / ".calibrations" / f"{model.digest}.json"
+
+
+def _add_calibration(model: TaggingModel, root: Root) -> None:
+    """Give a model the calibration that a root keeps for it; without one, its scores are CLIP's own."""
+    model.config.pop("calibration", None)
+    with suppress(OSError, ValueError):
+        model.config["calibration"] = json.loads(calibration_file(model, root).read_text(encoding="utf-8"))
 
 
 def with_names(model: TaggingModel, names: str, root: Root) -> TaggingModel:
@@ -79,6 +94,7 @@ def with_names(model: TaggingModel, names: str, root: Root) -> TaggingModel:
         config={**model.config, "method_options": {**model.config["method_options"], **wording.to_json()}},
     )
     keep_embeddings(made, root)
+    _add_calibration(made, root)
     return made
 
 

@@ -17,7 +17,10 @@ from safetensors.torch import load_file, save_file
 
 from eufcc_cli.commands.common import ModelLoader
 from eufcc_cli.core.errors import EufccError, ModelError
+from eufcc_cli.core.evaluation.calibrate import calibrate
+from eufcc_cli.core.evaluation.eval_split import read_split
 from eufcc_cli.core.evaluation.score_sources import open_sources
+from eufcc_cli.core.evaluation.scoring import ModelScorer
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.model.checkpoint import load_model
 from eufcc_cli.core.model.clip import towers
@@ -25,6 +28,7 @@ from eufcc_cli.core.model.clip.clip_network import ClipNetwork
 from eufcc_cli.core.model.clip.prompts import PROMPTS, TextOptions
 from eufcc_cli.core.model.clip.towers import build_clip, clip_preprocessing, clip_tokenizer, create_clip
 from eufcc_cli.core.report.model_card import export_model
+from eufcc_cli.core.tagging.tagger import calibration_of
 from eufcc_cli.core.training.config import TrainConfig
 from eufcc_cli.core.training.run import train_run
 
@@ -510,3 +514,18 @@ def test_names_and_tags_are_both_scored(tiny, demo_root, tmp_path):
     ]  # fmt: skip
     assert [source.name for source in sources(catalan, wordings=())] == [spec]
     assert [source.name for source in sources(Root(demo_root))] == [spec]  # its tags are English words
+
+
+def test_a_published_model_is_calibrated_in_a_root(tiny, demo_root):
+    root, spec = Root(demo_root), f"clip:local-dir:{tiny}"
+
+    def load(**texts):
+        return load_model(spec, root, "cpu", "fp32", texts=TextOptions(**texts))
+
+    assert "calibration" not in load().config
+    calibrate(ModelScorer(load(), root, spec), read_split(root, "val"), root)
+    calibration = calibration_of(load())
+    assert calibration is not None
+    assert set(calibration.facets) == set(load().vocabulary.facets)
+    assert calibration_of(load(phrase="parent")) is None  # other texts, other scores
+    assert calibration_of(load_model(spec, Root(demo_root / "data"), "cpu", "fp32")) is None
