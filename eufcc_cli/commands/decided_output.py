@@ -1,7 +1,6 @@
-"""`eufcc tag --decisions`: what people accepted and added, for other systems."""
+"""`eufcc tag --decisions`: what people accepted and added, for other systems; votes as decisions."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,60 +8,79 @@ import typer
 
 from eufcc_cli import console
 from eufcc_cli.commands.common import SOME_FAILED
+from eufcc_cli.commands.tag_output import keyword_place
 from eufcc_cli.core.errors import EufccError, ImageError
 from eufcc_cli.core.files import Root, atomic_open
+from eufcc_cli.core.tagging.writers.formats import DECISIONS, EMBEDDED, KEYWORDS
+from eufcc_cli.core.taxonomy.decisions import DecisionsFile, now, read_decisions
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from eufcc_cli.core.tagging.decided_images import DecidedImage
+    from eufcc_cli.core.tagging.inputs import Input
+    from eufcc_cli.core.tagging.writers.keywords.sidecar import KeywordPlace
+    from eufcc_cli.core.taxonomy.names import Names
 
-FORMATS = ("csv", "webannotation", "sidecar")
 
-
-def check_decided_usage(options: dict[str, Any]) -> None:
+def _check(options: dict[str, Any], form: str) -> None:
     """Reject, as wrong usage, what does not go with --decisions."""
     problem = None
     given = [name for name in ("model", "top", "threshold", "coverage", "only", "exclude") if options[name]]
-    if options["format_"] not in FORMATS:
-        problem = f"--decisions: add --table EXPORT and --output, or --format, one of {', '.join(FORMATS)}"
+    if options["embed"] and (options["format_"] is not None or options["output"] is not None):
+        problem = "--embed writes into the images: leave --format and --output out"
+    elif form not in (*DECISIONS, EMBEDDED):
+        problem = (
+            "--decisions: add --table EXPORT and --output, or --embed, or --format, one of "
+            f"{', '.join(DECISIONS)}"
+        )
     elif given or options["fill"] or options["accept"] is not None:
         problem = "--decisions writes what people decided: leave the options that choose suggestions out"
-    elif options["language"] is not None and options["format_"] != "webannotation":
-        problem = "--language is for --format webannotation"
+    elif options["language"] is not None and form == "csv":
+        problem = "--language is for what other systems read: not for --format csv"
+    elif options["sidecar_name"] is not None and form != "sidecar":
+        problem = "--sidecar-name is for --format sidecar"
     if problem:
         raise typer.BadParameter(problem)
 
 
-def write_decided(
-    decisions: Path,
-    form: str,
-    images: list[str],
-    table: Path | None,
-    output: Path | None,
-    language: str | None,
-    root: Root,
-) -> None:
+def write_decided(options: dict[str, Any], root: Root) -> None:
     """Write the accepted and added tags of a decisions file; of all its images, or of those named."""
-    from eufcc_cli.core.tagging.decided_images import decided_images, tag_places
-    from eufcc_cli.core.tagging.inputs import Input, listed
-    from eufcc_cli.core.tagging.own_table import open_catalogue
-    from eufcc_cli.core.taxonomy.decisions import read_decisions
+    from eufcc_cli.core.tagging.decided_images import decided_images, named, tag_places
+    from eufcc_cli.core.taxonomy.names import names_of_paths
 
+    form = EMBEDDED if options["embed"] else options["format_"] or ""
+    _check(options, form)
+    decisions: Path = options["decisions"]
     read = read_decisions(decisions)
     if read.torn:
         console.warn(f"{', '.join(read.torn)}: unfinished, as an interrupted program leaves it; not counted")
-    inputs: list[Input] | None = None
-    if images or table:
-        inputs = [*listed(images), *(open_catalogue(table, root)[0].inputs() if table else ())]
-    decided = list(decided_images(read, tag_places(read, root), inputs))
+    inputs, frame = _inputs(options, root)
+    decided = list(
+        decided_images(
+            read,
+            tag_places(read, root),
+            inputs,
+            leaves_only=options["leaves_only"],
+            rejected=form in KEYWORDS,
+        )
+    )
     if not decided:
         raise EufccError(
             f"{decisions}: nothing in it is accepted or added" + (" for these images" if inputs else ""),
             hint="decide first: `eufcc tag --review SUGGESTIONS`",
         )
-    if form == "sidecar":
-        _write_sidecars(decided, output)
+    paths: dict[str, set[tuple[str, ...]]] = {}
+    for tag in (tag for image in decided for tag in image.tags):
+        paths.setdefault(tag.facet, set()).add(tag.path)
+    names = names_of_paths(root, paths)
+    if options["language"] is not None:
+        decided = named(decided, names, options["language"])
+    output: Path | None = options["output"]
+    if form in KEYWORDS:
+        _write_keywords(decided, keyword_place(form, output, options["sidecar_name"]))
         return
-    texts = _texts(form, decided, language, root)
+    texts = _texts(form, decided, options["language"], names, root, frame)
     if output is None:
         for text in texts:
             console.write(text)
@@ -73,30 +91,85 @@ def write_decided(
     console.note(f"{tags:,} accepted and added tags of {len(decided):,} images")
 
 
-def _texts(form: str, decided: "list[DecidedImage]", language: str | None, root: Root) -> Iterator[str]:
+def _inputs(options: dict[str, Any], root: Root) -> "tuple[list[Input] | None, pd.DataFrame | None]":
+    """The images that the options name, and the table that they are from; None where none is named."""
+    from eufcc_cli.core.tagging.inputs import listed
+    from eufcc_cli.core.tagging.own_table import open_catalogue
+
+    images, table = options["images"] or [], options["table"]
+    if not images and table is None:
+        return None, None
+    inputs, frame = list(listed(images)), None
+    if table is not None:
+        catalogue, _ = open_catalogue(table, root, options["profile"])
+        inputs += catalogue.inputs()
+        frame = catalogue.frame
+    return inputs, frame
+
+
+def _texts(
+    form: str,
+    decided: "list[DecidedImage]",
+    language: str | None,
+    names: "Names",
+    root: Root,
+    frame: "pd.DataFrame | None",
+) -> Iterator[str]:
+    from eufcc_cli.core.tagging.decided_records import decided_records
     from eufcc_cli.core.tagging.writers.decided_tags import DecidedAnnotations, decided_csv
+    from eufcc_cli.core.tagging.writers.edm_records import Edm
+    from eufcc_cli.core.tagging.writers.lido_records import Lido
     from eufcc_cli.core.taxonomy.concepts import read_uris
-    from eufcc_cli.core.taxonomy.names import names_of_paths
 
     if form == "csv":
         return decided_csv(decided)
-    date = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    paths: dict[str, set[tuple[str, ...]]] = {}
-    for tag in (tag for image in decided for tag in image.tags):
-        paths.setdefault(tag.facet, set()).add(tag.path)
-    names = names_of_paths(root, paths)
-    return DecidedAnnotations(date, read_uris(root.concepts), language, names).texts(decided)
+    uris = read_uris(root.concepts)
+    if form == "webannotation":
+        annotations = DecidedAnnotations(now(), uris, language, names)
+        for reason in annotations.unwritten(decided):
+            console.warn(reason)
+        return annotations.texts(decided)
+    return (Lido if form == "lido" else Edm)(uris, names, language).texts(decided_records(decided, frame))
 
 
-def _write_sidecars(decided: "list[DecidedImage]", folder: Path | None) -> None:
-    from eufcc_cli.core.tagging.writers.decided_tags import write_decided_sidecar
+def _write_keywords(decided: "list[DecidedImage]", place: "KeywordPlace") -> None:
+    from eufcc_cli.core.tagging.writers.decided_tags import decided_terms
 
     failed = 0
     for image in decided:
         try:
-            console.line(str(write_decided_sidecar(image, folder)))
+            path = place.path(image.input)
+            if image.tags or place.origin(path) is not None:
+                place.write(path, decided_terms(image))
+                console.line(str(path))
         except ImageError as error:
             failed += 1
             console.warn(f"{image.input.name}: {error}")
     if failed:
         raise typer.Exit(SOME_FAILED)
+
+
+def take_votes(options: dict[str, Any], root: Root) -> None:
+    """Add what people voted in a CrowdHeritage campaign to a decisions file, each decision once."""
+    from eufcc_cli.core.tagging.votes import read_votes, votes_as_decisions
+
+    given = [name for name in ("model", "format_", "output", "accept", "review") if options[name] is not None]
+    if options["decisions"] is None or given or options["embed"] or options["fill"]:
+        raise typer.BadParameter("--votes FILE goes with --decisions FILE, and --table FILE or images, alone")
+    inputs, _ = _inputs(options, root)
+    votes = votes_as_decisions(read_votes(options["votes"]), root, inputs)
+    path: Path = options["decisions"]
+    known = read_decisions(path).latest if path.is_file() else {}
+    new = [one for one in votes.decisions if one.key not in known or known[one.key].verdict != one.verdict]
+    DecisionsFile(path).append(new)
+    console.note(
+        f"{path}: {len(new):,} decisions added, {len(votes.decisions) - len(new):,} were there; "
+        f"{votes.undecided:,} annotations without a majority"
+    )
+    for found, reason in (
+        (votes.unknown_tags, "no tag of this collection"),
+        (votes.unknown_images, "no image that was named"),
+    ):
+        if found:
+            shown = ", ".join(dict.fromkeys(found[:5])) + (" …" if len(found) > 5 else "")
+            console.warn(f"{len(found):,} votes left out: {reason}: {shown}")

@@ -20,6 +20,7 @@ from eufcc_cli.core.errors import EufccError
 if TYPE_CHECKING:
     from eufcc_cli.core.download.summary import Census, Plan
     from eufcc_cli.core.download.verify import Audit
+    from eufcc_cli.core.files import Root
 
 _WHAT, _HOW, _KEEP, _TELL = "What to do", "How to ask servers", "What to keep", "What to tell"
 _SHOWN = 15  # hosts and providers in the tables on a terminal; all of them elsewhere
@@ -151,6 +152,16 @@ def download(
             rich_help_panel=_TELL,
         ),
     ] = None,
+    export: Annotated[
+        Path | None,
+        typer.Option(
+            "--export-imagefolder",
+            metavar="DIR",
+            help="Copy the images that are there, with their annotations, to a folder that Hugging Face's "
+            "`datasets` loads; fetch nothing.",
+            rich_help_panel=_WHAT,
+        ),
+    ] = None,
     format: Annotated[
         Format, typer.Option(help="How the outcome is printed.", rich_help_panel=_TELL)
     ] = Format.table,
@@ -177,6 +188,11 @@ def download(
             "--verify", idle | {"--split": split or None, "--limit": limit, "--retry-failed": retry_failed}
         )
     root = existing_root(ctx)
+    if export is not None:
+        others = {"--plan": plan or None, "--verify": verify or None, "--retry-failed": retry_failed}
+        _refuse("--export-imagefolder", idle | others | {"--limit": limit})
+        _export(root, export, split or [])
+        return
     for path in filter(None, idle.values()):
         _check_writable(path)
     politeness = Politeness(
@@ -212,6 +228,18 @@ def download(
             _write_duplicates(duplicates, found)
     _tell_census(counted, format)
     if counted.failed:
+        raise typer.Exit(SOME_FAILED)
+
+
+def _export(root: "Root", target: Path, splits: list[str]) -> None:
+    from eufcc_cli.core.dataset.imagefolder import export_imagefolder
+
+    done = export_imagefolder(root, target, splits, console.progress())
+    console.note(
+        f"{target}: " + ", ".join(f"{count:,} images of {name}" for name, count in done.images.items())
+    )
+    if done.missing:
+        console.warn(f"{done.missing:,} images are not there: `eufcc download` gets them")
         raise typer.Exit(SOME_FAILED)
 
 

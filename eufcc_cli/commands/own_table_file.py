@@ -24,6 +24,7 @@ def check_own_table_usage(options: Mapping[str, Any]) -> None:
     """Reject, as wrong usage, what does not go together in writing a museum's own table."""
     decided = options["decisions"] is not None and options["review"] is None
     into_table = decided and options["table"] is not None and options["format_"] is None
+    into_table = into_table and not options["embed"]
     problem = None
     if (options["merge"] or options["only_empty"]) and options["accept"] is None and not into_table:
         problem = "--merge and --only-empty go with --accept P, or with --decisions FILE and --table EXPORT"

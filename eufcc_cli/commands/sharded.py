@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from eufcc_cli.core.tagging.tagger import Tagger
 
 _FORMS = ("parquet", "jsonl")
-_NOT_WITH = ("fill", "accept", "review", "decisions", "skip_existing", "compile_")
+_NOT_WITH = ("fill", "accept", "review", "decisions", "skip_existing", "compile_", "embed")
 
 
 def check_sharded_usage(options: dict[str, Any]) -> None:

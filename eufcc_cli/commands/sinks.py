@@ -1,10 +1,8 @@
-"""Where `eufcc tag` puts its results: the screen, a pipe, a file, sidecars beside the images."""
+"""Where `eufcc tag` puts its results: the screen, a pipe, a file, keywords of the images."""
 
 import errno
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from eufcc_cli import console
@@ -15,6 +13,7 @@ if TYPE_CHECKING:
 
     from eufcc_cli.core.tagging.inputs import Input
     from eufcc_cli.core.tagging.tagger import Result
+    from eufcc_cli.core.tagging.writers.keywords.sidecar import KeywordPlace
     from eufcc_cli.core.tagging.writers.result_file import ResultFile
     from eufcc_cli.core.tagging.writers.writer import Writer
 
@@ -100,44 +99,40 @@ class File:
         pass
 
 
-class Sidecars:
-    """Writes an XMP file for each image, and its path to standard output.
+class Keywords:
+    """Writes each image's terms as its keywords, and the path of the file to standard output.
 
-    One that the same command wrote before stays, so that an interrupted run goes on.
+    An image that has those of the same origin already is skipped, so that an interrupted run goes on.
     """
 
-    def __init__(self, folder: Path | None, skip_existing: bool, creator: str, date: str) -> None:
+    def __init__(self, place: "KeywordPlace", skip_existing: bool, origin: str, date: str) -> None:
         self.failed = 0
-        self._folder = folder
+        self._place = place
         self._skip_existing = skip_existing
-        self._creator = creator
+        self._origin = origin
         self._date = date
 
     def wants(self, item: "Input") -> bool:
-        from eufcc_cli.core.tagging.writers.sidecar import is_current, is_ours, sidecar_path
-
         try:
-            path = sidecar_path(item, self._folder)
-            if not os.path.lexists(path):
-                return True
-            if not is_ours(path):
-                raise ImageError(f"{path} is another program's: move it, or give --output FOLDER")
+            path = self._place.path(item)
+            if self._skip_existing and self._place.origin(path) is not None:
+                return False
+            return not self._place.is_current(path, item, self._origin)
         except ImageError as error:
             self._fail(item, str(error))
             return False
-        return not (self._skip_existing or is_current(path, item, self._creator))
 
     def write(self, result: "Result") -> None:
-        from eufcc_cli.core.tagging.writers.sidecar import sidecar_path, write_sidecar
+        from eufcc_cli.core.tagging.writers.keywords.xmp import Terms
 
         if result.error is not None:
             self._fail(result.input, result.error)
             return
-        path = sidecar_path(result.input, self._folder)
         try:
-            write_sidecar(path, result, self._creator, self._date)
+            path = self._place.path(result.input)
+            self._place.write(path, Terms.of(result.tags, self._origin, self._date))
         except EufccError as error:
-            if getattr(error.__cause__, "errno", None) != errno.ENAMETOOLONG:
+            if not isinstance(error, ImageError) and getattr(error.__cause__, "errno", 0) not in _NO_PLACE:
                 raise
             self._fail(result.input, str(error))
             return
@@ -152,12 +147,17 @@ class Sidecars:
         console.warn(f"{item.name}: {reason}")
 
 
+_NO_PLACE = (errno.ENAMETOOLONG,)
+
+
 def _tell(writer: "Writer", result: "Result") -> None:
     """What a form has no place for is told on standard error."""
     if writer.tells_all:
         return
     if result.error is not None:
         console.warn(f"{result.input.name}: {result.error}")
+    for reason in writer.unwritten(result):
+        console.warn(f"{result.input.name}: {reason}")
     _tell_contradictions(result)
 
 

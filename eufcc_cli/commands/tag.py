@@ -1,21 +1,17 @@
 """`eufcc tag`: images in, suggestions out, as they come."""
 
-import hashlib
-import json
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import asdict
-from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from eufcc_cli import console
 from eufcc_cli.commands.common import SOME_FAILED, ModelLoader, existing_root, importing
-from eufcc_cli.commands.decided_output import check_decided_usage, write_decided
+from eufcc_cli.commands.decided_output import take_votes, write_decided
 from eufcc_cli.commands.options import (
     AddTag,
     AllowPrivateHosts,
@@ -42,7 +38,6 @@ from eufcc_cli.commands.options import (
     Weights,
 )
 from eufcc_cli.commands.own_table_file import (
-    OwnTableFile,
     check_own_table_usage,
     note_missing_photographs,
     write_decisions,
@@ -50,18 +45,17 @@ from eufcc_cli.commands.own_table_file import (
 )
 from eufcc_cli.commands.review_page import check_review_usage, is_tagged, serve_review
 from eufcc_cli.commands.sharded import check_sharded_usage, show_status, tag_sharded
-from eufcc_cli.commands.sinks import File, Pipe, Screen, Sidecars, Sink, Tally
-from eufcc_cli.commands.tag_usage import FORMATS, batch_size_of, check_usage, form_of
+from eufcc_cli.commands.sinks import Tally
+from eufcc_cli.commands.tag_output import make_sink
+from eufcc_cli.commands.tag_usage import batch_size_of, check_usage, form_of
 from eufcc_cli.core.errors import EufccError
-from eufcc_cli.core.files import sha256
+from eufcc_cli.core.tagging.writers.formats import DECISIONS, FORMATS, KEYWORDS, SidecarName
 
 if TYPE_CHECKING:
     from eufcc_cli.core.model.converted_model import ConvertedModel
     from eufcc_cli.core.model.tagging_model import TaggingModel
     from eufcc_cli.core.tagging.display import Display
     from eufcc_cli.core.tagging.inputs import Input
-    from eufcc_cli.core.tagging.own_table import OwnTable
-    from eufcc_cli.core.tagging.records import Catalogue
     from eufcc_cli.core.tagging.selection import Choice
     from eufcc_cli.core.tagging.tagger import Tagger
 
@@ -220,8 +214,17 @@ def tag(
             metavar="FILE",
             help="With --review: the file to append decisions to. With --table EXPORT and --output OUT: "
             "write what it holds as accepted and added into the museum's table. Else: write that in "
-            "--format csv, webannotation or sidecar. No model is needed.",
+            f"--format {', '.join(DECISIONS)}, or with --embed. No model is needed.",
             show_default="with --review, SUGGESTIONS.decisions.jsonl",
+            rich_help_panel=_REVIEW,
+        ),
+    ] = None,
+    votes: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Add the votes of a CrowdHeritage campaign, from the JSON file that it exports, to the "
+            "decisions of --decisions; --table, or images, say what was in the campaign.",
             rich_help_panel=_REVIEW,
         ),
     ] = None,
@@ -229,7 +232,7 @@ def tag(
         str | None,
         typer.Option(
             "--format",
-            help=f"{', '.join(FORMATS)} (XMP beside the image).",
+            help=", ".join(f"{name} ({format.about})" for name, format in FORMATS.items()) + ".",
             show_default="table on a terminal, else jsonl, or what --output's ending says",
             rich_help_panel=_OUTPUT,
         ),
@@ -249,13 +252,31 @@ def tag(
         bool,
         typer.Option(
             "--skip-existing",
-            help="Skip images that the finished FILE, or a sidecar, has a result of.",
+            help="Skip images that the finished FILE, a sidecar, or with --embed the image itself, has a "
+            "result of.",
             rich_help_panel=_OUTPUT,
         ),
     ] = False,
     language: Language = None,
     names: Names = None,
     flag_terms: FlagTerms = None,
+    sidecar_name: Annotated[
+        SidecarName | None,
+        typer.Option(
+            help="How sidecars are called: photo.jpg.xmp (darktable, digiKam) or photo.xmp (Adobe).",
+            show_default="the one that exists, else photo.jpg.xmp",
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = None,
+    embed: Annotated[
+        bool,
+        typer.Option(
+            "--embed",
+            help="Write the terms into the images themselves (JPEG, TIFF, PNG, WebP), as XMP; pixels stay as "
+            "they are, and the first state of an image stays beside it as NAME_original.",
+            rich_help_panel=_OUTPUT,
+        ),
+    ] = False,
     progress: Annotated[
         bool | None,
         typer.Option(
@@ -309,6 +330,9 @@ def tag(
     root = existing_root(ctx, photos)
     load_plugins(plugin or ())
     check_sharded_usage(ctx.params)
+    if votes is not None:
+        take_votes(ctx.params, root)
+        return
     check_own_table_usage(ctx.params)
     if review is not None:
         check_review_usage(ctx.params)
@@ -320,18 +344,17 @@ def tag(
             return
     elif reviewer is not None or not browser:
         raise typer.BadParameter("--reviewer and --no-browser go with --review SUGGESTIONS")
-    elif decisions is not None and format_ is None and table is not None and output is not None:
+    elif decisions is not None and format_ is None and not embed and table is not None and output is not None:
         write_decisions(ctx.params, root)
         return
     elif decisions is not None:
-        check_decided_usage(ctx.params)
-        write_decided(decisions, format_ or "", images or [], table, output, language, root)
+        write_decided(ctx.params, root)
         return
     if output == Path("-"):
         output = ctx.params["output"] = None
     arguments = images or []
     catalogued = fill or accept is not None
-    form = "jsonl" if shard_size else form_of(format_, output, accept)
+    form = "jsonl" if shard_size else form_of(format_, output, accept, embed)
     check_usage(ctx.params, arguments, form)
     choice = Choice(
         top=top,
@@ -354,7 +377,7 @@ def tag(
             note_missing_photographs(own_table)
     if "-" in arguments and "stdin" in console.CLOSED:
         raise EufccError("standard input is closed: - reads a list there", hint="name files or folders")
-    if output is None and form != "sidecar" and "stdout" in console.CLOSED:
+    if output is None and form not in KEYWORDS and "stdout" in console.CLOSED:
         raise EufccError(
             "standard output is closed: nobody would get the results", hint="name a file: -o FILE"
         )
@@ -378,7 +401,7 @@ def tag(
     done = Tally(catalogued)
     with ExitStack() as stack:
         fetcher = stack.enter_context(Fetcher(Politeness(allow_private_hosts=allow_private_hosts)))
-        sink = _sink(form, ctx.params, tagger, choice, catalogue, own_table, stack)
+        sink = make_sink(form, ctx.params, tagger, choice, catalogue, own_table, stack)
         shown = _progress_fits(form, output) if progress is None else progress
         bar = stack.enter_context(console.progress(shown).task("tagging", total))
         canvases = Canvases(fetcher, tagger.short_side, language)
@@ -464,54 +487,6 @@ def _untrained(load: ModelLoader) -> "TaggingModel":
             hint="without the hub: train on your own table with `eufcc train`; or give a trained model's "
             "folder, `model=FOLDER`; or CLIP weights in a file, `model=clip:ViT-B-32-256` and `weights=FILE`",
         ) from error
-
-
-def _sink(
-    form: str,
-    options: dict[str, Any],
-    tagger: "Tagger",
-    choice: "Choice",
-    catalogue: "Catalogue | None",
-    own_table: "OwnTable | None",
-    stack: ExitStack,
-) -> Sink:
-    from eufcc_cli.core.tagging.inputs import is_iiif
-    from eufcc_cli.core.tagging.writers.choice import make_writer
-    from eufcc_cli.core.tagging.writers.result_file import ResultFile
-
-    output, skip_existing = options["output"], options["skip_existing"]
-    asked = {**tagger.scoring, "fill": options["fill"], **asdict(choice)}
-    date = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    if form == "sidecar":
-        from eufcc_cli.core.tagging.writers.sidecar import creator
-
-        content = json.dumps(asked, sort_keys=True).encode()
-        origin = creator(tagger.name, tagger.digest, hashlib.sha256(content).hexdigest()[:16])
-        return Sidecars(output, skip_existing, origin, date)
-    if form in ("table", "tree") and output is None and console.on_terminal():
-        from eufcc_cli.core.tagging.writers.screen import panel, tree
-
-        return Screen(panel if form == "table" else tree)
-    if form == "additions" and own_table is not None:
-        asked |= {"images": [], "table": sha256(options["table"])}
-        return OwnTableFile(own_table, options, make_writer("jsonl", tagger, date), asked, stack)
-    writer = make_writer(
-        form,
-        tagger,
-        date,
-        catalogue,
-        fills=options["fill"],
-        language=options["language"],
-        names=options["language"] is not None or options["names"] is not None,
-        flags=options["flag_terms"] is not None,
-        canvases=any(map(is_iiif, options["images"] or ())),
-    )
-    if output is None:
-        return Pipe(writer)
-    table = options["table"] and sha256(options["table"])
-    asked |= {"format": form, "images": options["images"], "table": table}
-    asked |= {name: str(options[name]) for name in ("language", "names", "flag_terms") if options[name]}
-    return File(stack.enter_context(ResultFile(output, writer, asked, skip_existing=skip_existing)), writer)
 
 
 def _progress_fits(form: str, output: Path | None) -> bool:

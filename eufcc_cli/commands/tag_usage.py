@@ -6,18 +6,24 @@ from typing import Any
 import typer
 
 from eufcc_cli import console
+from eufcc_cli.core.tagging.writers.formats import EMBEDDED, FORMATS, KEYWORDS, OF_ENDING, SUGGESTIONS
 
-FORMATS = ("table", "tree", "jsonl", "json", "csv", "webannotation", "sidecar")
-_ENDINGS = {"": "jsonl", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json", ".csv": "csv"}
 TABLE_ENDINGS = (".csv", ".tsv", ".txt", ".xlsx", ".ods", ".jsonl")
 """Of the tables that --accept and --decisions write."""
-_ENDINGS |= {".jsonld": "webannotation", ".txt": "table"}
 
 
-def form_of(asked: str | None, output: Path | None, accept: float | None) -> str:
+def form_of(asked: str | None, output: Path | None, accept: float | None, embed: bool) -> str:
     """The form of the results: what --format says, or the output's ending, or where standard output goes."""
-    if asked is not None and asked not in FORMATS:
-        raise typer.BadParameter(f"{asked} is not one of {', '.join(FORMATS)}", param_hint="--format")
+    if embed:
+        if asked is not None or output is not None or accept is not None:
+            raise typer.BadParameter("--embed writes into the images: leave --format, --output, --accept out")
+        return EMBEDDED
+    if asked is not None and asked not in SUGGESTIONS:
+        known = asked in FORMATS
+        reason = "for what people decided: give --decisions FILE" if known else "not one of"
+        raise typer.BadParameter(
+            f"{asked} is {reason}" + ("" if known else f" {', '.join(SUGGESTIONS)}"), param_hint="--format"
+        )
     if accept is not None:
         if asked not in (None, "csv"):
             raise typer.BadParameter("--accept writes a table: leave --format out", param_hint="--format")
@@ -29,11 +35,11 @@ def form_of(asked: str | None, output: Path | None, accept: float | None) -> str
         return asked
     if output is not None:
         ending = output.suffix.lower()
-        if ending not in _ENDINGS:
+        if ending not in OF_ENDING:
             raise typer.BadParameter(
                 f"{output}: its ending does not tell: add --format", param_hint="--output"
             )
-        return _ENDINGS[ending]
+        return OF_ENDING[ending]
     return "table" if console.on_terminal() else "jsonl"
 
 
@@ -52,8 +58,10 @@ def check_usage(options: dict[str, Any], arguments: list[str], form: str) -> Non
         problem = "--accept writes a whole table: leave --skip-existing out"
     elif options["coverage"] is not None and options["logit_adjustment"]:
         problem = "--coverage needs calibrated scores: leave --logit-adjustment out"
-    elif options["skip_existing"] and options["output"] is None and form != "sidecar":
-        problem = "--skip-existing needs --output FILE, or --format sidecar"
+    elif options["skip_existing"] and options["output"] is None and form not in KEYWORDS:
+        problem = "--skip-existing needs --output FILE, --format sidecar, or --embed"
+    elif options["sidecar_name"] is not None and form != "sidecar":
+        problem = "--sidecar-name is for --format sidecar"
     elif options["output"] and options["table"] and _is_same(options["output"], options["table"]):
         problem = f"--output {options['output']} is the --table itself: name another file"
     if problem:

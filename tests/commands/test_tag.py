@@ -180,6 +180,10 @@ def test_usage_mistakes_end_with_2_before_any_work(here: Callable[..., tuple[int
         (("--table", "a.csv", "--accept", "0.5", "-o", "b.parquet"), "writes a table"),
         (("--table", __file__, "-o", __file__, "--format", "csv"), "--table itself"),
         (("a.jpg", "--format", "webannotation", "--language", "not a one"), "language"),
+        (("a.jpg", "--format", "lido"), "--decisions FILE"),
+        (("a.jpg", "--embed", "--format", "json"), "--embed"),
+        (("a.jpg", "--sidecar-name", "photo.xmp"), "--format sidecar"),
+        (("--votes", "a.json"), "--decisions FILE"),
     ]:
         code, out, err = here(*arguments)
         assert code == 2, arguments
@@ -526,22 +530,23 @@ def test_names_and_flags_for_every_model(
     assert here(*options, "--text", "name")[0] == 1  # only CLIP reads texts
 
 
-def test_sidecars_lie_beside_the_images_and_spare_those_of_others(
+def test_sidecars_lie_beside_the_images_and_keep_what_others_wrote(
     here: Callable[..., tuple[int, str, str]], pictures: list[Path], tmp_path: Path
 ) -> None:
     for name, path in zip(("a.jpg", "b.jpg", "c.jpg"), pictures, strict=False):
         shutil.copy(path, tmp_path / name)
-    foreign = tmp_path / "b.jpg.xmp"
-    foreign.write_text("<x:xmpmeta xmlns:x='adobe:ns:meta/'/>")
+    merged, broken = tmp_path / "b.xmp", tmp_path / "c.jpg.xmp"
+    merged.write_text("<x:xmpmeta xmlns:x='adobe:ns:meta/'><!-- theirs --></x:xmpmeta>")
+    broken.write_text("not XMP")
     code, out, err = here(tmp_path, "--format", "sidecar")
     assert code == 3
-    assert out.splitlines() == [str(tmp_path / "a.jpg.xmp"), str(tmp_path / "c.jpg.xmp")]
-    assert "b.jpg" in err
-    assert foreign.read_text() == "<x:xmpmeta xmlns:x='adobe:ns:meta/'/>"
-    assert "lr:hierarchicalSubject" in (tmp_path / "a.jpg.xmp").read_text()
-    code, out, err = here(tmp_path, "--format", "sidecar", "--skip-existing")
-    assert (code, out) == (3, "")  # another program's file is no result, and is still in the way
-    assert "b.jpg" in err
+    assert out.splitlines() == [str(tmp_path / "a.jpg.xmp"), str(merged)]
+    assert "c.jpg" in err and broken.read_text() == "not XMP"
+    assert "<!-- theirs -->" in merged.read_text()
+    assert "lr:hierarchicalSubject" in merged.read_text()
+    broken.unlink()
+    code, out, err = here(tmp_path, "--format", "sidecar", "--skip-existing", "--top", 1)
+    assert (code, out) == (0, f"{broken}\n"), err
     written = (tmp_path / "a.jpg.xmp").stat().st_mtime_ns
     code, out, _ = here(tmp_path / "a.jpg", "--format", "sidecar")
     assert (code, out) == (0, "")  # the same command: it is there
@@ -551,6 +556,19 @@ def test_sidecars_lie_beside_the_images_and_spare_those_of_others(
     code, out, _ = here(tmp_path / "b.jpg", "--format", "sidecar", "--output", tmp_path / "out")
     assert code == 0
     assert Path(out.strip()).is_relative_to(tmp_path / "out")
+
+
+def test_terms_are_embedded_once(
+    here: Callable[..., tuple[int, str, str]], pictures: list[Path], tmp_path: Path
+) -> None:
+    path = tmp_path / "a.jpg"
+    shutil.copy(pictures[0], path)
+    content = path.read_bytes()
+    code, out, err = here(path, "--embed", "--top", 1)
+    assert (code, out) == (0, f"{path}\n"), err
+    assert (tmp_path / "a.jpg_original").read_bytes() == content
+    assert b"lr:hierarchicalSubject" in path.read_bytes()
+    assert here(path, "--embed", "--top", 1)[:2] == (0, "")
 
 
 # --- a catalogue ---------------------------------------------------------------------------------------

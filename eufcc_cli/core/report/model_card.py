@@ -2,19 +2,20 @@
 
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from eufcc_cli.core.errors import ModelError
 from eufcc_cli.core.files import atomic_open, write_text
 from eufcc_cli.core.model.model_files import CONFIG, WEIGHTS, read_config
 
+if TYPE_CHECKING:
+    from huggingface_hub import ModelCardData
+
 _FIGURES = {"r_precision": "R-Precision", "acc@1": "Acc@1", "acc@10": "Acc@10", "avg_rp": "AvgRP"}
 
 _CARD = """\
 ---
-library_name: eufcc
-pipeline_tag: image-classification
-tags: [cultural-heritage, glam, multi-label, hierarchical, aat, timm]
+{metadata}
 ---
 
 # {name}
@@ -70,11 +71,39 @@ def export_model(run: Path, target: Path) -> None:
     write_text(target / "README.md", model_card(config))
 
 
+def _metadata(config: dict[str, Any]) -> "ModelCardData":
+    """What the hub reads: the kind of model, and its figures on the validation split."""
+    from huggingface_hub import EvalResult, ModelCardData
+
+    overall = config["validation"]["overall"]
+    results = [
+        EvalResult(
+            task_type="image-classification",
+            task_name="hierarchical multi-label image tagging",
+            dataset_type="imagefolder",
+            dataset_name="validation split",
+            dataset_split="validation",
+            metric_type=figure,
+            metric_name=name,
+            metric_value=round(float(overall[figure]), 4),
+        )
+        for figure, name in _FIGURES.items()
+    ]
+    return ModelCardData(
+        library_name="eufcc",
+        pipeline_tag="image-classification",
+        tags=["cultural-heritage", "glam", "multi-label", "hierarchical", "aat", "timm"],
+        model_name=config["name"],
+        eval_results=results,
+    )
+
+
 def model_card(config: dict[str, Any]) -> str:
     """The README of a model, from its config.json."""
     measured = config["validation"]
     rows = {"**overall**": measured["overall"], **measured["facets"]}
     return _CARD.format(
+        metadata=_metadata(config).to_yaml(),
         name=config["name"],
         method=config["method"],
         backbone=config["backbone"],

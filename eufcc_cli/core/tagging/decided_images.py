@@ -1,7 +1,7 @@
 """What people decided, image by image, with the place of each tag: what is written to other systems."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from eufcc_cli.core.files import Root, visible
@@ -12,6 +12,7 @@ from eufcc_cli.core.tagging.tagger import Result
 from eufcc_cli.core.taxonomy.annotations import FACETS
 from eufcc_cli.core.taxonomy.decisions import Decision, Decisions
 from eufcc_cli.core.taxonomy.hierarchy import Hierarchy
+from eufcc_cli.core.taxonomy.names import Names
 from eufcc_cli.core.taxonomy.vocabulary import Vocabulary
 
 
@@ -22,6 +23,8 @@ class DecidedTag:
     facet: str
     path: tuple[str, ...]
     decision: Decision
+    names: tuple[str, ...] = ()
+    """The names of the tags on the path in the language asked for, empty where none is."""
 
     @property
     def tag(self) -> str:
@@ -49,25 +52,49 @@ class DecidedImage:
         found: dict[str, list[Suggestion]] = {}
         for tag in self.tags:
             score = 1.0 if tag.decision.score is None else tag.decision.score
-            found.setdefault(tag.facet, []).append(Suggestion(tag.tag, tag.path, score))
+            found.setdefault(tag.facet, []).append(Suggestion(tag.tag, tag.path, score, names=tag.names))
         return Result(self.input, found)
 
 
 def decided_images(
-    decisions: Decisions, places: "TagPlaces", inputs: Iterable[Input] | None = None
+    decisions: Decisions,
+    places: "TagPlaces",
+    inputs: Iterable[Input] | None = None,
+    *,
+    leaves_only: bool = False,
+    rejected: bool = False,
 ) -> Iterator[DecidedImage]:
     """The images with accepted or added tags: among the inputs, or all that the decisions name.
 
-    Tags come by facet, broader ones before narrower ones. Rejected tags are left out.
+    Tags come by facet, broader ones before narrower ones. Rejected tags are left out. `leaves_only` leaves
+    out the ancestors of others; `rejected` adds the images whose tags were all rejected, without tags.
     """
     by_image = decisions.by_image()
     for item in _named(decisions) if inputs is None else inputs:
         known = by_image.get(item.id or item.name) or by_image.get(item.name, [])
         tags = [DecidedTag(one.facet, places.path(one.facet, one.tag), one) for one in known if one.is_true]
-        if tags:
+        if leaves_only:
+            above = {(tag.facet, tag.path[:depth]) for tag in tags for depth in range(1, len(tag.path))}
+            tags = [tag for tag in tags if (tag.facet, tag.path) not in above]
+        if tags or (rejected and known):
             order = {facet: number for number, facet in enumerate(FACETS)}
             tags.sort(key=lambda tag: (order.get(tag.facet, len(order)), tag.path))
             yield DecidedImage(item, tags)
+
+
+def named(images: Iterable[DecidedImage], names: Names, language: str) -> list[DecidedImage]:
+    """The images with the names of their tags in a language, as far as they have any."""
+    shown = {facet: names.shown(facet, language) for facet in FACETS}
+    return [
+        replace(
+            image,
+            tags=[
+                replace(tag, names=tuple(map(shown[tag.facet], tag.path))) if tag.facet in shown else tag
+                for tag in image.tags
+            ],
+        )
+        for image in images
+    ]
 
 
 def _named(decisions: Decisions) -> Iterator[Input]:

@@ -1,5 +1,6 @@
 """XML from strangers, record by record: no entities, no network, memory for one record at a time."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -81,3 +82,15 @@ def _declares_entities(name: str) -> DataError:
 def text_of(element: Any) -> str:
     """The text of an element and all below it, with single spaces."""
     return "" if element is None else " ".join("".join(element.itertext()).split())
+
+
+_FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def xml_text(text: str) -> str:
+    """A text with what XML cannot hold (control characters) replaced.
+
+    >>> xml_text("bronze\x00").encode()
+    b'bronze\xef\xbf\xbd'
+    """
+    return _FORBIDDEN.sub("\ufffd", text)

@@ -2,6 +2,7 @@
 
 from eufcc_cli.core.tagging.records import Catalogue
 from eufcc_cli.core.tagging.tagger import Tagger
+from eufcc_cli.core.tagging.writers.crowdheritage import CrowdHeritage
 from eufcc_cli.core.tagging.writers.lines import Csv, Json, JsonLines
 from eufcc_cli.core.tagging.writers.screen import Plain
 from eufcc_cli.core.tagging.writers.table_columns import Additions
@@ -21,7 +22,7 @@ def make_writer(
     canvases: bool = False,
     flags: bool = False,
 ) -> Writer:
-    """The writer of a form: jsonl, json, csv, table, tree, webannotation, additions (to a catalogue).
+    """The writer of a form: those of `formats.SUGGESTIONS`, additions (to a catalogue).
 
     fills, names, canvases, flags: suggestions have a kind, names or flags, or images are those of canvases;
     language: that of annotations' texts.
@@ -30,8 +31,9 @@ def make_writer(
         return Plain(form)
     if form == "csv":
         return Csv(ids=catalogue is not None, kinds=fills, names=names, canvases=canvases, flags=flags)
-    if form == "webannotation":
-        return WebAnnotations(tagger.name, tagger.digest, date, tagger.uris, language, tagger.names)
+    if form in ("webannotation", "crowdheritage"):
+        kind = WebAnnotations if form == "webannotation" else CrowdHeritage
+        return kind(tagger.name, tagger.digest, date, tagger.uris, language, tagger.names)
     if form == "additions" and catalogue is not None:
         return Additions(catalogue.frame, list(tagger.chooser.facets), tagger.name)
     return (Json if form == "json" else JsonLines)(tagger.name, tagger.digest)

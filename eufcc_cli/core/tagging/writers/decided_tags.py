@@ -1,19 +1,18 @@
-"""Accepted and added tags as CSV, Web Annotations and sidecars, with who decided them, and when."""
+"""Accepted and added tags as CSV, Web Annotations and keywords, with who decided them, and when."""
 
 import json
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
 from eufcc_cli import __version__
-from eufcc_cli.core.errors import ImageError
 from eufcc_cli.core.tagging.decided_images import DecidedImage, DecidedTag
 from eufcc_cli.core.tagging.inputs import Input
 from eufcc_cli.core.tagging.selection import Suggestion
+from eufcc_cli.core.tagging.writers.keywords.xmp import Terms
 from eufcc_cli.core.tagging.writers.lines import PATH_SEPARATOR, csv_rows
-from eufcc_cli.core.tagging.writers.sidecar import is_ours, sidecar_path, write_sidecar
 from eufcc_cli.core.tagging.writers.web_annotations import WebAnnotations, urn
 from eufcc_cli.core.taxonomy.concepts import Uris
+from eufcc_cli.core.taxonomy.decisions import now
 from eufcc_cli.core.taxonomy.names import Names
 
 _COLUMNS = ["image", "facet", "tag", "path", "score", "error", "verdict", "reviewer", "time"]
@@ -41,26 +40,25 @@ class DecidedAnnotations:
 
     def __init__(self, date: str, uris: Uris, language: str | None, names: Names = Names()) -> None:
         self._suggested = WebAnnotations("", "", date, uris, language, names)
-        self._language = language
-        self._names = names
 
     def texts(self, images: Iterable[DecidedImage]) -> Iterator[str]:
         """The parts of the page, in order."""
         yield self._suggested.head
         separator = ""
         for image in images:
-            for tag in image.tags:
+            for tag in (tag for tag in image.tags if self._suggested.allows(tag.facet, _suggestion(tag))):
                 yield separator + json.dumps(self.annotation(image.input, tag), ensure_ascii=False)
                 separator = self._suggested.separator
         yield self._suggested.tail
 
+    def unwritten(self, images: Iterable[DecidedImage]) -> list[str]:
+        """The tags that are left out, since Europeana does not take them."""
+        return [reason for image in images for reason in self._suggested.unwritten(image.result())]
+
     def annotation(self, item: Input, tag: DecidedTag) -> dict[str, Any]:
         """One annotation: its creator is the reviewer, its generator the model whose suggestion it was."""
         decision = tag.decision
-        score = 1.0 if decision.score is None else decision.score
-        shown = self._names.shown(tag.facet, self._language)
-        suggestion = Suggestion(tag.tag, tag.path, score, names=tuple(map(shown, tag.path)))
-        content = self._suggested.annotation(item, tag.facet, suggestion)
+        content = self._suggested.annotation(item, tag.facet, _suggestion(tag))
         content["id"] = urn(item.iri, tag.facet, tag.tag, decision.reviewer, decision.time)
         content["creator"] = {"type": "Person", "name": decision.reviewer}
         content["created"] = decision.time
@@ -74,15 +72,13 @@ class DecidedAnnotations:
         return content
 
 
-def write_decided_sidecar(image: DecidedImage, folder: Path | None) -> Path:
-    """Write an image's tags as XMP, with the reviewers as contributors; returns the file.
+def _suggestion(tag: DecidedTag) -> Suggestion:
+    score = 1.0 if tag.decision.score is None else tag.decision.score
+    return Suggestion(tag.tag, tag.path, score, names=tag.names)
 
-    Raises ImageError where a file of another program is there, or the image has no place for one.
-    """
-    path = sidecar_path(image.input, folder)
-    if path.exists() and not is_ours(path):
-        raise ImageError(f"{path} is another program's: move it, or name another folder")
+
+def decided_terms(image: DecidedImage) -> Terms:
+    """An image's tags as keywords, with the reviewers as contributors."""
     models = sorted({tag.decision.model for tag in image.tags if tag.decision.model})
-    creator = f"eufcc {__version__}" + (f", model {', '.join(models)}" if models else "")
-    write_sidecar(path, image.result(), creator, image.time, image.reviewers)
-    return path
+    origin = f"eufcc {__version__}, decisions" + (f", model {', '.join(models)}" if models else "")
+    return Terms.of(image.result().tags, origin, image.time or now(), image.reviewers)

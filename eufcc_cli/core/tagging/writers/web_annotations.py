@@ -1,6 +1,7 @@
 """Suggestions as W3C Web Annotations, as Europeana's Annotation API takes them."""
 
 import json
+import re
 import uuid
 from typing import Any
 
@@ -14,13 +15,17 @@ from eufcc_cli.core.taxonomy.iris import as_iri
 from eufcc_cli.core.taxonomy.names import Names
 
 CONTEXT = "http://www.w3.org/ns/anno.jsonld"
+LONGEST_TAG = 64
+"""Characters of a simple tag (https://pro.europeana.eu/data/annotations-scenarios)."""
+_URL = re.compile(r"^\s*(?:[a-z][a-z0-9+.-]*://|www\.|mailto:)", re.IGNORECASE)
 
 
 class WebAnnotations(JsonLines):
     """An annotation page with one tagging annotation for each suggestion, one a line.
 
     Each line is complete by itself. The body is the concept's URI, with its labels, where the vocabulary has
-    one, else the tag's name. Images that failed or have no suggestion have no line.
+    one, else the tag's name. Images that failed or have no suggestion have no line, nor have tags that
+    Europeana rejects.
     """
 
     form = "the annotation page that `tag` writes"
@@ -46,6 +51,7 @@ class WebAnnotations(JsonLines):
             json.dumps(self.annotation(result.input, facet, tag), ensure_ascii=False)
             for facet, tags in result.tags.items()
             for tag in tags
+            if self.allows(facet, tag)
         )
 
     def annotation(self, item: Input, facet: str, tag: Suggestion) -> dict[str, Any]:
@@ -59,7 +65,7 @@ class WebAnnotations(JsonLines):
             "created": self._date,
             "creator": {"id": f"urn:sha256:{self._digest}", "type": "Software", "name": self._model},
             "generator": {"type": "Software", "name": f"eufcc {__version__}"},
-            "body": self._body(facet, tag),
+            **self._body(facet, tag),
             "target": {"scope": as_iri(item.item), "source": source} if item.item else source,
             # The context has no word for certainty, but knows schema.org, which has one.
             "schema:reviewRating": {
@@ -72,19 +78,53 @@ class WebAnnotations(JsonLines):
         }
 
     def _body(self, facet: str, tag: Suggestion) -> dict[str, Any]:
+        """The body as the Annotation API takes it: a concept, a word and its language, or only a word."""
         where = {"purpose": "tagging", "rdfs:label": PATH_SEPARATOR.join((facet, *tag.shown))}
+        uri = self.uri(facet, tag)
+        if uri is not None:
+            labels = [{"@value": text, "@language": code} for code, text in self._labels(facet, tag).items()]
+            body = {"type": "SpecificResource", "source": uri, **where}
+            return {"body": {**body, "skos:prefLabel": labels or tag.shown[-1]}}
+        simple = self.simple_tag(facet, tag)
+        if "language" not in simple:
+            return {"bodyValue": simple["value"]}
+        return {"body": {"type": "TextualBody", **simple, "format": "text/plain", **where}}
+
+    def uri(self, facet: str, tag: Suggestion) -> str | None:
+        """The concept that a tag stands for."""
+        return self._uris.get(facet, {}).get(tag.tag)
+
+    def simple_tag(self, facet: str, tag: Suggestion) -> dict[str, str]:
+        """A tag as a word (`value`), and its language as far as it is known."""
+        value = tag.shown[-1]
+        known = self._labels(facet, tag)
+        # A tag that has names, but none in the language asked for, is a word of another one.
+        named = self._language and (self._language in known or not known)
+        language = (
+            self._language if named else next((code for code, name in known.items() if name == value), None)
+        )
+        return {"value": value, **({"language": language} if language else {})}
+
+    def _labels(self, facet: str, tag: Suggestion) -> dict[str, str]:
+        """{language: the name to show}."""
         known: dict[str, str] = {}
         for code, text in self._names.every(facet, tag.tag):
             known.setdefault(code, text)
-        uri = self._uris.get(facet, {}).get(tag.tag)
-        if uri is not None:
-            labels = [{"@value": text, "@language": code} for code, text in known.items()]
-            body = {"type": "SpecificResource", "source": uri, **where}
-            return {**body, "skos:prefLabel": labels or tag.shown[-1]}
-        # A tag that has names, but none in the language asked for, is a word of another one.
-        named = self._language and (self._language in known or not known)
-        language = {"language": self._language} if named else {}
-        return {"type": "TextualBody", "value": tag.shown[-1], **language, "format": "text/plain", **where}
+        return known
+
+    def unwritten(self, result: Result) -> list[str]:
+        return [
+            f"{facet}: {tag.shown[-1][:80]}: left out, Europeana takes tags of {LONGEST_TAG} characters at "
+            "most, and no URLs"
+            for facet, tags in result.tags.items()
+            for tag in tags
+            if not self.allows(facet, tag)
+        ]
+
+    def allows(self, facet: str, tag: Suggestion) -> bool:
+        """A simple tag has at most 64 characters and is no URL (scenarios of Europeana's Annotation API)."""
+        value = tag.shown[-1]
+        return self.uri(facet, tag) is not None or (len(value) <= LONGEST_TAG and not _URL.search(value))
 
     def key(self, item: Input) -> str:
         return as_iri(item.iri)

@@ -21,6 +21,10 @@ class Writer(ABC):
     def text(self, result: Result) -> str:
         """The text of one result; empty where this form has nothing to say of it."""
 
+    def unwritten(self, result: Result) -> list[str]:
+        """What this form has no place for among a result's suggestions, and why."""
+        return []
+
     def key(self, item: Input) -> str:
         """By what an input's result is found again in a file."""
         return item.name

@@ -1,27 +1,30 @@
 """What was accepted and added, for other systems: rejected tags are in none of it."""
 
 import csv
+import functools
 import io
 import json
+import xml.etree.ElementTree as ET
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from defusedxml.ElementTree import parse
+from typer.testing import CliRunner
 
-from eufcc_cli.core.errors import ImageError
+from eufcc_cli.cli import app
+from eufcc_cli.core.errors import EufccError
 from eufcc_cli.core.tagging.decided_images import DecidedImage, decided_images, tag_places
 from eufcc_cli.core.tagging.inputs import Input
 from eufcc_cli.core.tagging.writers.decided_tags import (
     DecidedAnnotations,
     decided_csv,
-    write_decided_sidecar,
+    decided_terms,
 )
+from eufcc_cli.core.tagging.writers.keywords.xmp import Packet
 from eufcc_cli.core.taxonomy.decisions import Decision, Decisions
-from tests.conftest import Run
 from tests.core.tagging.review.conftest import make_root, make_suggestions
 
-DC = "{http://purl.org/dc/elements/1.1/}"
-RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
+SUBJECT = "{http://purl.org/dc/elements/1.1/}subject"
 
 
 def decision(tag: str, verdict: str, time: int, **more: object) -> Decision:
@@ -106,33 +109,65 @@ def test_annotations_have_a_person_as_creator(decided: list[DecidedImage]) -> No
     assert len({item["id"] for item in page["items"]}) == 3
 
 
-def test_sidecars_name_their_contributors(decided: list[DecidedImage], tmp_path: Path) -> None:
-    path = write_decided_sidecar(decided[0], tmp_path / "out")
-    tree = parse(path)
-    people = [item.text for item in tree.iterfind(f".//{DC}contributor/{RDF}Bag/{RDF}li")]
-    tags = [item.text for item in tree.iterfind(f".//{DC}subject/{RDF}Bag/{RDF}li")]
-    assert people == ["Ann Example", "Bob & Co"]
-    assert tags == ["ceràmica", "metal", "bronze"]
-    write_decided_sidecar(decided[0], tmp_path / "out")  # its own may be replaced
-    path.write_text("<x:xmpmeta x:xmptk='Other program'/>")
-    with pytest.raises(ImageError, match="another program's"):
-        write_decided_sidecar(decided[0], tmp_path / "out")
+def test_keywords_name_their_contributors(decided: list[DecidedImage], tmp_path: Path) -> None:
+    terms = decided_terms(decided[0])
+    assert terms.contributors == ("Ann Example", "Bob & Co")
+    assert terms.subjects == ("ceràmica", "metal", "bronze")
+    assert terms.paths[2] == "materials|metal|copper alloy|bronze"
+    assert (terms.origin.split(", ", 1)[1], terms.date) == ("decisions, model demo", "2026-11-26T10:00:05Z")
 
 
-def test_the_command(tmp_path: Path, eufcc: Run) -> None:
+def test_broader_tags_and_rejected_images(tmp_path: Path) -> None:
+    decisions = Decisions()
+    for one in DECISIONS:
+        decisions.add(one)
+    places = tag_places(decisions, make_root(tmp_path / "root"))
+    leaves, rejected = decided_images(decisions, places, leaves_only=True, rejected=True)
+    assert [tag.tag for tag in leaves.tags] == ["ceràmica", "bronze"]
+    assert (rejected.input.name, rejected.tags) == ("photos/1.png", [])
+
+
+def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     make_root(tmp_path / "root")
     make_suggestions(tmp_path, 3)
     (tmp_path / "d.jsonl").write_text("".join(one.line() for one in DECISIONS))
-    base = ("--root", "root", "tag", "--decisions", "d.jsonl")
-    done = eufcc(*base, "--format", "csv", "-o", "out.csv")
-    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    run = functools.partial(CliRunner().invoke, app, catch_exceptions=False)
+    base = ["--root", "root", "tag", "--decisions", "d.jsonl"]
+    done = run([*base, "--format", "csv", "-o", "out.csv"])
+    assert (done.exit_code, done.stdout) == (0, ""), done.stderr
     assert "3 accepted and added tags of 1 images" in done.stderr
     assert (tmp_path / "out.csv").read_text().count("\n") == 4
-    done = eufcc(*base, "--format", "sidecar")
+    for form in ("lido", "edm"):
+        text = run([*base, "--format", form, "--language", "en"]).stdout
+        assert "ceramics" in ET.fromstring(text.encode()).itertext()
+    assert run([*base, "--format", "sidecar"]).stdout == f"{Path('photos/0.png.xmp')}\n"
+    assert Packet(Path("photos/0.png.xmp").read_bytes()).values(SUBJECT) == ["ceràmica", "metal", "bronze"]
+    with Path("d.jsonl").open("a") as file:
+        file.writelines(replace(one, verdict="rejected").line() for one in DECISIONS)
+    done = run([*base, "--format", "sidecar"])  # what was rejected is taken out; no file is made for it
     assert done.stdout == f"{Path('photos/0.png.xmp')}\n"
-    assert (tmp_path / "photos/0.png.xmp").is_file()
-    none = eufcc(*base, "photos/1.png", "--format", "webannotation")
-    assert none.returncode == 1
-    assert "nothing in it is accepted or added for these images" in none.stderr
-    for wrong in (base, (*base, "--format", "table"), (*base, "--format", "csv", "--top", "3")):
-        assert eufcc(*wrong).returncode == 2
+    assert Packet(Path("photos/0.png.xmp").read_bytes()).values(SUBJECT) == []
+    with pytest.raises(EufccError, match="nothing in it is accepted or added for these images"):
+        run([*base, "photos/1.png", "--format", "webannotation"])
+    for wrong in (base, [*base, "--format", "table"], [*base, "--format", "csv", "--top", "3"]):
+        assert run(wrong).exit_code == 2
+
+
+def test_votes_of_a_campaign_are_added_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    make_root(tmp_path / "root")
+    (tmp_path / "root/labels/concepts.csv").write_text("facet,tag,uri\nmaterials,bronze,http://v.org/1\n")
+    annotation = {
+        "body": "http://v.org/1",
+        "target": {"source": "https://a.org/1.jpg"},
+        "scope": "dcterms:medium",
+        "review": {"type": "Validation", "recommendation": "accept"},
+    }
+    (tmp_path / "c.json").write_text(json.dumps({"@graph": [annotation, {**annotation, "review": {}}]}))
+    command = ["--root", "root", "tag", "--votes", "c.json", "--decisions", "d.jsonl"]
+    done = CliRunner().invoke(app, command, catch_exceptions=False)
+    assert "1 decisions added, 0 were there; 1 annotations without a majority" in done.stderr, done.output
+    assert "0 decisions added, 1 were there" in CliRunner().invoke(app, command).stderr
+    (line,) = (tmp_path / "d.jsonl").read_text().splitlines()
+    assert json.loads(line)["verdict"] == "accepted"

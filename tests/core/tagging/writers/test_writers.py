@@ -15,14 +15,16 @@ from hypothesis import strategies as st
 from rdflib import Graph
 from rich.console import Console
 
-from eufcc_cli.core.errors import EufccError, ImageError
+from eufcc_cli.core.errors import EufccError
 from eufcc_cli.core.tagging.inputs import Input
 from eufcc_cli.core.tagging.records import Contradiction
 from eufcc_cli.core.tagging.selection import Suggestion
 from eufcc_cli.core.tagging.tagger import Result
+from eufcc_cli.core.tagging.writers.crowdheritage import CrowdHeritage
+from eufcc_cli.core.tagging.writers.keywords.sidecar import Sidecars, creator
+from eufcc_cli.core.tagging.writers.keywords.xmp import Terms
 from eufcc_cli.core.tagging.writers.lines import Csv, Json, JsonLines, from_json
 from eufcc_cli.core.tagging.writers.screen import Plain, bar, panel, percent, tree
-from eufcc_cli.core.tagging.writers.sidecar import creator, is_ours, sidecar_path, write_sidecar
 from eufcc_cli.core.tagging.writers.table_columns import Additions
 from eufcc_cli.core.tagging.writers.web_annotations import WebAnnotations
 from eufcc_cli.core.tagging.writers.writer import Writer
@@ -176,12 +178,8 @@ def test_one_annotation_for_each_suggestion_with_what_w3c_requires() -> None:
         assert annotation["motivation"] == "tagging"
         assert annotation["created"] == DATE
         assert annotation["creator"] == {"id": f"urn:sha256:{DIGEST}", "type": "Software", "name": "demo"}
-        assert annotation["body"]["purpose"] == "tagging"
-        assert len(annotation["body"].get("value", "")) <= 64  # Europeana's limit for a tag
     assert bronze["target"] == "file:///photos/a.jpg"
-    assert bronze["body"]["type"] == "TextualBody"
-    assert bronze["body"]["value"] == "bronze"
-    assert bronze["body"]["rdfs:label"] == "materials | metal | copper alloy | bronze"
+    assert bronze["bodyValue"] == "bronze" and "body" not in bronze  # a word of no known language
     assert bronze["schema:reviewRating"]["schema:ratingValue"] == 0.93
     assert vase["target"] == {"scope": "http://data.europeana.eu/item/12/d", "source": "https://a.org/d.jpg"}
     assert annotations(RESULTS) == annotations(RESULTS)  # the same ids in every run
@@ -207,6 +205,43 @@ def test_a_concept_has_its_uri_and_a_name_its_language() -> None:
     assert metal["body"]["language"] == "en"
 
 
+def test_tags_that_europeana_rejects_are_left_out_and_named() -> None:
+    """A simple tag has at most 64 characters and is no URL; a concept may be called as it likes."""
+    long = Suggestion("x" * 65, ("x" * 65,), 0.9)
+    url = Suggestion("https://a.org/x", ("https://a.org/x",), 0.9)
+    fits = Suggestion("y" * 64, ("y" * 64,), 0.9)
+    result = Result(GOOD.input, {"materials": [long, url, fits, BRONZE]})
+    writer = WebAnnotations("demo", DIGEST, DATE, {"materials": {"x" * 65: "http://v.org/1"}}, None)
+    items = json.loads(whole(writer, [result]))["items"]
+    assert [one.get("bodyValue") for one in items] == [None, "y" * 64, "bronze"]
+    assert items[0]["body"]["source"] == "http://v.org/1"
+    (reason,) = writer.unwritten(result)
+    assert "https://a.org/x" in reason and "64 characters" in reason
+
+
+def test_crowdheritage_has_scope_and_confidence() -> None:
+    uri = "http://vocab.getty.edu/aat/300010957"
+    vase = Suggestion("vase", ("vessel", "vase"), 0.7)
+    item = replace(GOOD.input, item="http://data.europeana.eu/item/12/d")
+    result = Result(item, {"materials": [METAL, BRONZE], "objectTypes": [vase], "subjects": [AMPERSAND]})
+    names = Names({"materials": {"metal": {"en": ["metal"]}}})
+    writer = CrowdHeritage("demo", DIGEST, DATE, {"materials": {"bronze": uri}}, None, names)
+    document = json.loads(whole(writer, [result]))
+    metal, bronze, *others = document["@graph"]
+    assert metal["body"] == {"type": "TextualBody", "value": "metal", "language": "en"}
+    assert bronze == {
+        "id": bronze["id"],
+        "type": "Annotation",
+        "created": DATE,
+        "creator": {"id": f"urn:sha256:{DIGEST}", "type": "Software", "name": "demo"},
+        "body": uri,
+        "target": {"source": "http://data.europeana.eu/item/12/d"},
+        "scope": "dcterms:medium",
+        "confidence": 0.93,
+    }
+    assert [one["scope"] for one in others] == ["dc:type", "dc:subject"]
+
+
 # The part of http://www.w3.org/ns/anno.jsonld that these annotations use.
 _CONTEXT = {
     "oa": "http://www.w3.org/ns/oa#",
@@ -227,6 +262,7 @@ _CONTEXT = {
     "Software": "as:Application",
     "tagging": "oa:tagging",
     "body": {"@type": "@id", "@id": "oa:hasBody"},
+    "bodyValue": "oa:bodyValue",
     "target": {"@type": "@id", "@id": "oa:hasTarget"},
     "source": {"@type": "@id", "@id": "oa:hasSource"},
     "scope": {"@type": "@id", "@id": "oa:hasScope"},
@@ -252,7 +288,7 @@ def test_as_linked_data_the_annotations_say_all_of_it() -> None:
         """PREFIX oa: <http://www.w3.org/ns/oa#> PREFIX s: <http://schema.org/>
         SELECT ?value ?score ?when ?model WHERE {
             ?a a oa:Annotation ; oa:motivatedBy oa:tagging ; oa:hasTarget <file:///photos/a.jpg> ;
-               oa:hasBody [ <http://www.w3.org/1999/02/22-rdf-syntax-ns#value> ?value ] ;
+               oa:bodyValue ?value ;
                <http://purl.org/dc/terms/created> ?when ; <http://purl.org/dc/terms/creator> ?model ;
                s:reviewRating [ s:ratingValue ?score ] } ORDER BY ?value"""
     )
@@ -268,8 +304,8 @@ def test_as_linked_data_the_annotations_say_all_of_it() -> None:
 
 def test_a_sidecar_is_read_back(tmp_path: Path) -> None:
     path = tmp_path / "a.jpg.xmp"
-    result = Result(GOOD.input, {"materials": [METAL, BRONZE], "subjects": [AMPERSAND]})
-    write_sidecar(path, result, creator("demo", DIGEST, "0"), DATE)
+    tags = {"materials": [METAL, BRONZE], "subjects": [AMPERSAND]}
+    Sidecars().write(path, Terms.of(tags, creator("demo", DIGEST, "0"), DATE))
     packet = path.read_text(encoding="utf-8")
     assert packet.startswith('<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>')
     rdf = next(ET.fromstring(packet).iter("{http://www.w3.org/1999/02/22-rdf-syntax-ns#}RDF"))
@@ -281,34 +317,12 @@ def test_a_sidecar_is_read_back(tmp_path: Path) -> None:
 
     assert bag("http://purl.org/dc/elements/1.1/subject") == {"metal", "bronze", '<a & "b">'}
     assert bag("http://ns.adobe.com/lightroom/1.0/hierarchicalSubject") == {
-        "metal",
-        "metal|copper alloy|bronze",
-        '<a & "b">',
+        "materials|metal",
+        "materials|metal|copper alloy|bronze",
+        'subjects|<a & "b">',
     }
     assert DIGEST in packet
     assert DATE in packet
-    assert is_ours(path)
-
-
-def test_only_sidecars_of_ours_are_ours(tmp_path: Path) -> None:
-    other = tmp_path / "other.xmp"
-    other.write_text('<x:xmpmeta xmlns:x="adobe:ns:meta/" x:xmptk="XMP Core 4.4.0-Exiv2"/>')
-    assert not is_ours(other)
-    assert not is_ours(tmp_path / "none.xmp")
-
-
-def test_where_sidecars_lie(tmp_path: Path) -> None:
-    assert sidecar_path(GOOD.input, None) == Path("photos/a.jpg.xmp")
-    assert sidecar_path(GOOD.input, Path("out")) == Path("out/photos/a.jpg.xmp")
-    absolute = Input("/x/a.jpg", Path("/x/a.jpg"), "file:///x/a.jpg")
-    assert sidecar_path(absolute, Path("out")) == Path("out/x/a.jpg.xmp")
-    outside = Input("../../a.jpg", Path("../../a.jpg"), "file:///a.jpg")
-    assert sidecar_path(outside, tmp_path).is_relative_to(tmp_path)
-    assert ".." not in sidecar_path(outside, tmp_path).parts
-    url = Input("https://a.org/../x.jpg", lambda: b"", "https://a.org/../x.jpg")
-    assert ".." not in sidecar_path(url, Path("out")).parts
-    with pytest.raises(ImageError, match="`output=FOLDER`"):
-        sidecar_path(url, None)
 
 
 # --- a catalogue -------------------------------------------------------------------------------------
@@ -440,7 +454,8 @@ def test_names_in_another_language_stand_beside_the_tags() -> None:
     assert (page["items"][0]["body"]["value"], page["items"][0]["body"]["language"]) == ("wood", "en")
     other = replace(GOOD, tags={"materials": [wood._replace(names=())]})
     page = json.loads(whole(WebAnnotations("demo", DIGEST, DATE, {}, "fr", names), [other]))
-    assert "language" not in page["items"][0]["body"]
+    body = page["items"][0]["body"]
+    assert (body["value"], body["language"]) == ("fusta", "ca")  # no French name: its own language
 
 
 def test_rows_of_a_table_begin_with_their_id() -> None:

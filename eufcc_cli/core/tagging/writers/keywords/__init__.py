@@ -1,0 +1,1 @@
+"""Terms as keywords of images: XMP packets, in sidecar files and in the images themselves."""
