@@ -58,6 +58,7 @@ def decided_records(
             )
         if is_url(item.iri) and not item.iri.startswith("file:") and item.iri not in record.images:
             record.images.append(item.iri)
-        known = {(tag.facet, tag.path) for tag in record.tags}
-        record.tags += [tag for tag in image.tags if (tag.facet, tag.path) not in known]
+        for tag in image.tags:
+            if all((one.facet, one.path) != (tag.facet, tag.path) for one in record.tags):
+                record.tags.append(tag)
     return list(records.values())
