@@ -153,7 +153,7 @@ def take_votes(options: dict[str, Any], root: Root) -> None:
     """Add what people voted in a CrowdHeritage campaign to a decisions file, each decision once."""
     from eufcc_cli.core.tagging.votes import read_votes, votes_as_decisions
 
-    given = [name for name in ("model", "format_", "output", "accept", "review") if options[name] is not None]
+    given = [name for name in ("model", "format_", "output", "accept", "review") if options[name]]
     if options["decisions"] is None or given or options["embed"] or options["fill"]:
         raise typer.BadParameter("--votes FILE goes with --decisions FILE, and --table FILE or images, alone")
     inputs, _ = _inputs(options, root)

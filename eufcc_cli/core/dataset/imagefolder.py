@@ -85,7 +85,9 @@ def export_imagefolder(
                 path = files.get(image_id)
                 names.append(None if path is None else _copy(path, folder, image_id))
                 task.advance()
-            here = table.assign(file_name=names).dropna(subset="file_name")
+            here = table.assign(file_name=pd.Series(names, table.index, dtype="str")).dropna(
+                subset="file_name"
+            )
             exported.missing += len(table) - len(here)
             exported.images[folder.name] = len(here)
             columns = {column: name for column, name in _COLUMNS.items() if column in here}
