@@ -93,13 +93,21 @@ def write_decided(options: dict[str, Any], root: Root) -> None:
 
 def _inputs(options: dict[str, Any], root: Root) -> "tuple[list[Input] | None, pd.DataFrame | None]":
     """The images that the options name, and the table that they are from; None where none is named."""
-    from eufcc_cli.core.tagging.inputs import listed
+    from eufcc_cli.core.download.prefetch import Fetcher
+    from eufcc_cli.core.http.politeness import Politeness
+    from eufcc_cli.core.tagging.canvases import Canvases
+    from eufcc_cli.core.tagging.inputs import is_iiif, listed
     from eufcc_cli.core.tagging.own_table import open_catalogue
 
     images, table = options["images"] or [], options["table"]
     if not images and table is None:
         return None, None
-    inputs, frame = list(listed(images)), None
+    if any(map(is_iiif, images)):  # annotations of a canvas need its address, not its picture
+        with Fetcher(Politeness(allow_private_hosts=options["allow_private_hosts"])) as fetcher:
+            inputs = list(listed(images, canvases=Canvases(fetcher, short_side=1)))
+    else:
+        inputs = list(listed(images))
+    frame = None
     if table is not None:
         catalogue, _ = open_catalogue(table, root, options["profile"])
         inputs += catalogue.inputs()

@@ -71,6 +71,22 @@ def test_a_manifest_is_tagged_canvas_by_canvas(
     assert len(served.images()) == asked
 
 
+def test_what_people_decided_is_said_of_the_canvas(here: Here, served: Library, tmp_path: Path) -> None:
+    url, decisions = f"{served.base}/one/manifest", tmp_path / "s.decisions.jsonl"
+    decision = {"time": "2026-11-26T10:11:12Z", "reviewer": "curator", "facet": "materials", "tag": "bronze"}
+    image = f"{served.base}/image/3/a/full/max/0/default.jpg"
+    decisions.write_text(json.dumps({**decision, "image": image, "verdict": "accepted", "score": 0.9}) + "\n")
+    asked = len(served.images())
+    code, out, err = here(
+        "--root", tmp_path, "tag", url, "--decisions", decisions, "--format", "webannotation",
+        "--allow-private-hosts",
+    )  # fmt: skip
+    assert code == 0, err
+    (annotation,) = json.loads(out)["items"]
+    assert annotation["target"] == f"{url}/canvas/1"
+    assert len(served.images()) == asked  # no picture is needed for that
+
+
 def test_a_collection_becomes_a_collection(here: Here, served: Library, tmp_path: Path) -> None:
     root = tmp_path / "root"
     root.mkdir()
