@@ -94,7 +94,7 @@ class Edm:
 def _aggregation(record: DecidedRecord) -> Any:
     """The aggregation of a record; its elements stand in the schema's order."""
     uri = _uri_of(record)
-    root = _element("ore:Aggregation", about=f"{uri}#aggregation")
+    root = _element("ore:Aggregation", about=f"{uri}{'-' if '#' in uri else '#'}aggregation")
     _add(root, "edm:aggregatedCHO", resource=uri)
     if record.provider:
         _add(root, "edm:dataProvider", record.provider)

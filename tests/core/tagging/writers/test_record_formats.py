@@ -165,6 +165,7 @@ def test_edm_without_concepts_is_well_formed_too() -> None:
     text = "".join(Edm({}, Names(), None).texts([BARE]))
     graph = Graph().parse(data=text, format="xml", publicID="http://a.org/")
     assert Literal("bronze") in set(graph.objects(None, URIRef("http://purl.org/dc/terms/medium")))
+    assert all(one.count("#") <= 1 for one in graph.all_nodes() if isinstance(one, URIRef))
 
 
 def test_edm_is_read_back(tmp_path: Path) -> None:
