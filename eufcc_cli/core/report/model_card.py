@@ -1,5 +1,6 @@
 """A trained model in the layout of the Hugging Face hub: config.json, model.safetensors, README.md."""
 
+import math
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -88,6 +89,7 @@ def _metadata(config: dict[str, Any]) -> "ModelCardData":
             metric_value=round(float(overall[figure]), 4),
         )
         for figure, name in _FIGURES.items()
+        if math.isfinite(overall[figure])
     ]
     return ModelCardData(
         library_name="eufcc",
