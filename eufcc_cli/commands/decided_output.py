@@ -12,7 +12,6 @@ from eufcc_cli.commands.tag_output import keyword_place
 from eufcc_cli.core.errors import EufccError, ImageError
 from eufcc_cli.core.files import Root, atomic_open
 from eufcc_cli.core.tagging.writers.formats import DECISIONS, EMBEDDED, KEYWORDS
-from eufcc_cli.core.taxonomy.decisions import DecisionsFile, now, read_decisions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,6 +46,7 @@ def _check(options: dict[str, Any], form: str) -> None:
 def write_decided(options: dict[str, Any], root: Root) -> None:
     """Write the accepted and added tags of a decisions file; of all its images, or of those named."""
     from eufcc_cli.core.tagging.decided_images import decided_images, named, tag_places
+    from eufcc_cli.core.taxonomy.decisions import read_decisions
     from eufcc_cli.core.taxonomy.names import names_of_paths
 
     form = EMBEDDED if options["embed"] else options["format_"] or ""
@@ -128,6 +128,7 @@ def _texts(
     from eufcc_cli.core.tagging.writers.edm_records import Edm
     from eufcc_cli.core.tagging.writers.lido_records import Lido
     from eufcc_cli.core.taxonomy.concepts import read_uris
+    from eufcc_cli.core.taxonomy.decisions import now
 
     if form == "csv":
         return decided_csv(decided)
@@ -160,6 +161,7 @@ def _write_keywords(decided: "list[DecidedImage]", place: "KeywordPlace") -> Non
 def take_votes(options: dict[str, Any], root: Root) -> None:
     """Add what people voted in a CrowdHeritage campaign to a decisions file, each decision once."""
     from eufcc_cli.core.tagging.votes import read_votes, votes_as_decisions
+    from eufcc_cli.core.taxonomy.decisions import DecisionsFile, read_decisions
 
     given = [name for name in ("model", "format_", "output", "accept", "review") if options[name]]
     if options["decisions"] is None or given or options["embed"] or options["fill"]:

@@ -12,7 +12,6 @@ from eufcc_cli.commands.own_table_file import OwnTableFile
 from eufcc_cli.commands.sinks import File, Keywords, Pipe, Screen, Sink
 from eufcc_cli.core.files import sha256
 from eufcc_cli.core.tagging.writers.formats import EMBEDDED, KEYWORDS, SidecarName
-from eufcc_cli.core.taxonomy.decisions import now
 
 if TYPE_CHECKING:
     from eufcc_cli.core.tagging.own_table import OwnTable
@@ -35,6 +34,7 @@ def make_sink(
     from eufcc_cli.core.tagging.inputs import is_iiif
     from eufcc_cli.core.tagging.writers.choice import make_writer
     from eufcc_cli.core.tagging.writers.result_file import ResultFile
+    from eufcc_cli.core.taxonomy.decisions import now
 
     output, skip_existing = options["output"], options["skip_existing"]
     asked = {**tagger.scoring, "fill": options["fill"], **asdict(choice)}
