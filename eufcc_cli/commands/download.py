@@ -288,12 +288,16 @@ def _tell_census(census: "Census", format: Format) -> None:
         )
         if len(shown) < len(groups):
             console.note(f"… and {len(groups) - len(shown):,} more; --format json lists all")
-    console.note(f"{_amount(census.bytes)} in data/images")
-    if census.failed:
-        console.note(
-            f"{census.failed:,} of {census.images:,} images failed: --report FILE lists them with their "
-            "reasons, --retry-failed tries again what may have passed"
+    done = census.statuses.get("ok", 0)
+    console.note(
+        f"{census.images:,} images: {done:,} there ({_amount(census.bytes)} in data/images), "
+        f"{census.failed:,} failed"
+        + (
+            ": --report FILE lists them with their reasons, --retry-failed tries again what may have passed"
+            if census.failed
+            else ""
         )
+    )
 
 
 def _tell_audit(audit: "Audit", format: Format) -> None:

@@ -10,7 +10,7 @@ from typer.core import TyperGroup
 from eufcc_cli import console
 from eufcc_cli.commands.common import SOME_FAILED
 from eufcc_cli.commands.fetch_table import table
-from eufcc_cli.commands.harvest_output import show_harvest
+from eufcc_cli.commands.harvest_output import harvest_sentence, show_harvest
 from eufcc_cli.commands.splits_output import show_splits
 from eufcc_cli.core.files import Root
 
@@ -99,6 +99,8 @@ def published(
     )
     for file in files:
         console.line(f"{file.path}{'' if file.new else '  (was there)'}")
+    new = sum(file.new for file in files)
+    console.note(f"{len(files):,} files: {new:,} fetched, {len(files) - new:,} were there")
 
 
 app.command("table")(table)
@@ -246,6 +248,7 @@ def europeana(
         progress=console.progress(),
     )
     show_harvest(done, unmapped, by_api=True)
+    console.note(harvest_sentence(done))
     if done.failed:
         raise typer.Exit(SOME_FAILED)
 

@@ -165,14 +165,15 @@ def table(
         float, typer.Option(help="Share for test_ood, of providers held out whole.", rich_help_panel=_SPLITS)
     ] = 0.1,
     min_count: Annotated[
-        int,
+        int | None,
         typer.Option(
             min=1,
+            show_default="that of the last time, else 3",
             help="Records that a term of your own needs, and images of train that any term needs; rarer ones "
             "fall back to a broader one.",
             rich_help_panel=_SPLITS,
         ),
-    ] = 3,
+    ] = None,
     seed: Annotated[
         int,
         typer.Option(min=0, help="The same table and seed give the same splits.", rich_help_panel=_SPLITS),
@@ -206,9 +207,13 @@ def table(
     from eufcc_cli.core.harvest.dumps import DumpFilter
     from eufcc_cli.core.harvest.harvesting import Servers
     from eufcc_cli.core.taxonomy.annotations import check_facets
+    from eufcc_cli.core.taxonomy.assignment import MIN_COUNT
 
     root: Root = ctx.obj
-    shares = Shares(val, test, ood, min_count, seed)
+    kept = profile or profile_file(root)
+    known = Profile.read(kept) if profile or kept.is_file() else None
+    least = min_count or (known.min_count if known else 0) or MIN_COUNT
+    shares = Shares(val, test, ood, least, seed)
     exports, broken = local_exports(root, sources, lang, allow_private_hosts=allow_private_hosts)
     kinds = {kind_of(path) for path in exports}
     if "zip" in kinds:
@@ -220,8 +225,6 @@ def table(
         return
     if provider is not None and len(provider) > 1:
         raise EufccError("`provider` names several columns", hint="several names are for ZIP files of EDM")
-    kept = profile or profile_file(root)
-    known = Profile.read(kept) if profile or kept.is_file() else None
     asked = {
         "id": id_,
         "photo": photo,

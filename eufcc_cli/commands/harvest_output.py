@@ -45,6 +45,15 @@ def show_harvest(done: "Harvest", unmapped: Path | None = None, *, by_api: bool 
         _list((f"  {record}: {reason}" for record, reason in done.failed.items()), "")
 
 
+def harvest_sentence(done: "Harvest") -> str:
+    """What a harvest did, in one line."""
+    failed = f"; {len(done.failed):,} could not be had" if done.failed else ""
+    return (
+        f"{done.images + len(done.failed):,} records: {done.images - done.untagged:,} with a tag, "
+        f"{done.untagged:,} without{failed}"
+    )
+
+
 def _list(lines: Iterable[str], rest: str) -> None:
     """The first of many lines, and where the others are."""
     every = list(lines)

@@ -176,6 +176,8 @@ class Tally:
     suggestions: int = 0
     filled: int = 0
     contradicted: int = 0
+    missing: int = 0
+    """Records without a photograph."""
 
     def add(self, result: "Result") -> None:
         found = sum(map(len, result.tags.values()))
@@ -190,4 +192,6 @@ class Tally:
             told = f"{self.images:,} records: {self.filled:,} filled, {self.contradicted:,} contradicted"
         else:
             told = f"{self.images:,} images: {self.suggestions:,} suggestions"
+        if self.missing:
+            told += f"; {self.missing:,} records without a photograph"
         return told + (f"; {failed:,} image{'s' if failed > 1 else ''} could not be tagged" if failed else "")

@@ -1,5 +1,6 @@
 """How a division into splits is reported: by `fetch splits` and `fetch table`."""
 
+import math
 from typing import TYPE_CHECKING
 
 from eufcc_cli import console
@@ -35,12 +36,23 @@ def show_splits(report: "Report") -> None:
         console.warn(
             f"{provider} is not held out, but {held_out} is: if they are one, add it to data/held_out.txt"
         )
-    if report.providers < 2:
-        return  # one museum: nothing can be held out
+    if report.providers < 2 or report.continued:
+        return  # nothing can be held out, or what is held out was decided before
     outer = report.splits["test_ood"].images if "test_ood" in report.splits else 0
-    if outer < 0.8 * report.shares.ood * images:
+    name, share = report.smallest_provider
+    if report.shares.ood and not outer and share >= 2 * report.shares.ood:
+        wanted = math.ceil(100 * share) / 100
+        console.note(
+            f"No test_ood: the provider with the fewest images, {name}, has {share:.0%} of them, where "
+            f"{report.shares.ood:.0%} are asked for. To hold it out: --ood {wanted:g} --anew"
+        )
+    elif outer < 0.8 * report.shares.ood * images:
         console.warn(
             f"test_ood has {outer / images:.1%} of the images: more providers cannot be held out without "
             "taking tags from train"
-            + (" (a smaller --min-count may help)" if report.shares.min_count > 1 and report.dropped else "")
+            + (
+                f" (perhaps with --min-count {report.shares.min_count - 1} --anew)"
+                if report.shares.min_count > 1 and report.dropped
+                else ""
+            )
         )

@@ -1,6 +1,7 @@
 """How `eufcc fetch table` reports what became of an export."""
 
 import csv
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,7 +53,19 @@ def show_import(done: "Imported", root: Root, report: Path | None) -> None:
         console.note(f"{report} lists them all.")
     elif done.problems:
         console.note("`report=FILE` lists them all.")
-    console.note(f"Next: eufcc --root {root.path} {'train' if done.pictures else 'download'}")
+    divided = sum(size.images for size in done.division.splits.values())
+    problems = "".join(f"; {count:,} × {kind}" for kind, count in done.counts.items())
+    console.note(
+        f"{done.records:,} records: {done.annotated:,} with terms; {divided:,} images in "
+        f"{', '.join(done.division.splits)}{problems}"
+    )
+    here = f"eufcc --root {shlex.quote(str(root.path))}"
+    if done.pictures:
+        console.note(f"Next: {here} train")
+    elif done.urls:
+        console.note(f"Next: {here} download")
+    else:
+        console.note("No image is there: give the folder of the photographs, `photos=DIR`, with this command")
 
 
 def _more(listed: Sequence[object], shown: int = _MOST_LISTED) -> str:

@@ -398,7 +398,7 @@ def tag(
     if shard_size is not None:
         tag_sharded(ctx.params, root, load, tagger, choice, display, catalogue, size)
         return
-    done = Tally(catalogued)
+    done = Tally(catalogued, missing=own_table.without_photograph() if own_table else 0)
     with ExitStack() as stack:
         fetcher = stack.enter_context(Fetcher(Politeness(allow_private_hosts=allow_private_hosts)))
         sink = make_sink(form, ctx.params, tagger, choice, catalogue, own_table, stack)

@@ -15,11 +15,14 @@ from eufcc_cli.core.download.candidates import candidate_urls
 from eufcc_cli.core.errors import CollectError
 from eufcc_cli.core.files import SPLITS
 from eufcc_cli.core.taxonomy.annotations import FACETS, IMAGE_URL, PROVIDER, facet_column, factorize, paths
-from eufcc_cli.core.taxonomy.hierarchy import Hierarchy, build_trees
+from eufcc_cli.core.taxonomy.hierarchy import Hierarchy
 from eufcc_cli.core.taxonomy.vocabulary import Vocabulary
 
 _STRATIFIED = ("train", "val", "test_id")
 _OUTER = "test_ood"
+
+Cells = tuple[np.ndarray, list[str]]
+"""The number of each image's annotation, and the distinct annotations."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,10 @@ class Report:
     untagged: int
     duplicates: int
     near_held_out: list[tuple[str, str]] = field(default_factory=list)
+    continued: bool = False
+    """Whether an earlier division decided already what is tested on."""
+    smallest_provider: tuple[str, float] = ("", 0.0)
+    """The provider with the fewest images, and its share of all."""
 
 
 def divide(
@@ -115,9 +122,10 @@ def divide(
     table = table.reset_index(drop=True)
     memory = memory or SplitMemory()
     rng = np.random.default_rng(shares.seed)
-    trees = build_trees([table])
+    cells = {facet: factorize(table[facet_column(facet)]) for facet in FACETS if facet_column(facet) in table}
+    trees = {facet: _tree(facet, *cells[facet]) for facet in cells}
     tags = [(facet, name) for facet, tree in trees.items() for name in tree]
-    has = _matrix(table, trees)
+    has = _matrix(len(table), cells, trees)
     images = np.asarray(has.sum(axis=0))
     # A tag too rare in all can be no tag of train, whichever way the images fall.
     possible = images >= shares.min_count
@@ -133,30 +141,43 @@ def divide(
     else:
         split[rows] = _assign(learnable, unit, block, holdable, shares, rng)
 
-    train = np.asarray(has[split == "train"].sum(axis=0))
-    kept = train >= shares.min_count
+    has_of = {name: has[split == name] for name in SPLITS}
+    images_of = {name: np.asarray(rows.sum(axis=0)) for name, rows in has_of.items()}
+    kept = images_of["train"] >= shares.min_count
     if not kept.any():
         raise _too_few(shares.min_count)
-    split[np.asarray(has[:, kept].sum(axis=1)) == 0] = ""
-    pruned = _prune(table, {tag for tag, keep in zip(tags, kept, strict=True) if keep})
-    parts = {name: pruned[split == name] for name in SPLITS if (split == name).any()}
-    counts = {name: np.asarray(has[split == name][:, kept].sum(axis=0)) for name in parts}
+    left_out = np.asarray(has[:, kept].sum(axis=1)) == 0
+    split[left_out] = ""
+    pruned = _prune(table, cells, {tag for tag, keep in zip(tags, kept, strict=True) if keep})
+    parts = {name: pruned[chosen] for name in SPLITS if (chosen := split == name).any()}
     report = Report(
         shares=shares,
         splits={
-            name: SplitSize(len(part), part[PROVIDER].nunique(), int((counts[name] > 0).sum()))
+            name: SplitSize(len(part), part[PROVIDER].nunique(), int((images_of[name][kept] > 0).sum()))
             for name, part in parts.items()
         },
         providers=table[PROVIDER].nunique(),
         held_out=sorted(set(parts[_OUTER][PROVIDER])) if _OUTER in parts else [],
         tags=int(kept.sum()),
-        dropped=_dropped(trees, tags, images, train, kept),
-        worst=_worst(has, split, kept, tags),
-        untagged=int((split == "").sum()),
+        dropped=_dropped(trees, tags, images, images_of["train"], kept),
+        worst=_worst(images_of, parts, kept, tags),
+        untagged=len(table) - sum(map(len, parts.values())),
         duplicates=len(rows) - int(unit.max() + 1),
-        near_held_out=memory.near(table[PROVIDER]),
+        continued=bool((stays != "").any()),
+        smallest_provider=_smallest(table[PROVIDER]),
+        near_held_out=memory.near(factorize(table[PROVIDER])[1]),
     )
     return parts, report
+
+
+def _smallest(providers: pd.Series) -> tuple[str, float]:
+    codes, names = factorize(providers)
+    images = np.bincount(codes, minlength=len(names))
+    named = [number for number, name in enumerate(names) if name.strip()]
+    if not named:
+        return "", 0.0
+    least = min(named, key=lambda number: images[number])
+    return names[least], float(images[least] / len(codes))
 
 
 def _too_few(min_count: int) -> CollectError:
@@ -164,17 +185,22 @@ def _too_few(min_count: int) -> CollectError:
     return CollectError(f"no tag has {min_count} images to learn from", hint=hint)
 
 
-def _matrix(table: pd.DataFrame, trees: Mapping[str, Hierarchy]) -> csr_array:
+def _tree(facet: str, codes: np.ndarray, texts: Sequence[str]) -> Hierarchy:
+    """The tree of a facet's annotations."""
+    rows = np.bincount(codes, minlength=len(texts)).tolist()
+    return Hierarchy.from_annotations(
+        facet, {text: count for text, count in zip(texts, rows, strict=True) if text}
+    )
+
+
+def _matrix(rows: int, cells: Mapping[str, Cells], trees: Mapping[str, Hierarchy]) -> csr_array:
     """[images, tags] int32: who has which tag, the tags of all facets side by side."""
-    vocabulary = Vocabulary.from_trees(trees)
-    blocks = [
-        csr_array(
-            (np.ones(len(targets.indices), dtype=np.int32), targets.indices, targets.indptr),
-            shape=(len(table), targets.size),
-        )
-        for targets in vocabulary.encode(table).values()
-    ]
-    return hstack(blocks, format="csr") if blocks else csr_array((len(table), 0), dtype=np.int32)
+    blocks = []
+    for facet, vocabulary in Vocabulary.from_trees(trees).facets.items():
+        targets = vocabulary.encode_distinct(*cells[facet])
+        ones = np.ones(len(targets.indices), dtype=np.int32)
+        blocks.append(csr_array((ones, targets.indices, targets.indptr), shape=(rows, targets.size)))
+    return hstack(blocks, format="csr") if blocks else csr_array((rows, 0), dtype=np.int32)
 
 
 def _groups(
@@ -194,7 +220,7 @@ def _groups(
     unit = originals[addresses]
     without = np.array([not text for text in texts], dtype=bool)[addresses]
     unit[without] = unit.max() + 1 + np.arange(without.sum())
-    unit = np.unique(unit, return_inverse=True)[1]
+    unit = _numbered(unit)
     for numbers in (factorize(table[RECORD])[0], *same) if RECORD in table else same:
         unit = _joined(unit, numbers)
     provider, names = factorize(table[PROVIDER])
@@ -203,16 +229,22 @@ def _groups(
         (np.ones(len(unit), dtype=np.int8), (unit, units + provider)), shape=(units + providers,) * 2
     )
     label = connected_components(links, directed=False)[1][units:]
-    block_of = np.unique(label, return_inverse=True)[1]
+    block_of = _numbered(label)
     holdable = np.ones(block_of.max() + 1, dtype=bool)
     holdable[[block for block, name in zip(block_of, names, strict=True) if not name.strip()]] = False
     return unit, block_of[provider], holdable
 
 
+def _numbered(values: np.ndarray) -> np.ndarray:
+    """[N] int: the place of each value among the distinct ones, in their order."""
+    codes, _ = pd.factorize(values, sort=True)
+    return codes
+
+
 def _joined(unit: np.ndarray, numbers: np.ndarray) -> np.ndarray:
     """The units after those with a number (-1: none) in common have become one."""
     there = np.flatnonzero(numbers >= 0)
-    if len(there) == 0 or len(np.unique(numbers[there])) == len(there):
+    if len(there) == 0 or pd.Index(numbers[there]).is_unique:
         return unit
     units = int(unit.max()) + 1
     size = units + int(numbers.max()) + 1
@@ -220,7 +252,7 @@ def _joined(unit: np.ndarray, numbers: np.ndarray) -> np.ndarray:
         (np.ones(len(there), dtype=np.int8), (unit[there], units + numbers[there])), shape=(size, size)
     )
     label = connected_components(links, directed=False)[1][:units]
-    return np.unique(label, return_inverse=True)[1][unit]
+    return _numbered(label)[unit]
 
 
 def _together(stays: np.ndarray, unit: np.ndarray) -> np.ndarray:
@@ -244,8 +276,8 @@ def _assign_new(
     split = stays.copy()
     fresh = np.flatnonzero(stays == "")
     if len(fresh):
-        numbers, units = np.unique(unit[fresh], return_inverse=True)
-        counts = _sum_rows(has[fresh], units, len(numbers))
+        units = _numbered(unit[fresh])
+        counts = _sum_rows(has[fresh], units, int(units.max()) + 1)
         counts = counts[:, np.asarray(counts.sum(axis=0)) > 0].tocsr()
         train = 1 - shares.val - shares.test - shares.ood
         folds = np.array([train, shares.val]) / (train + shares.val)
@@ -281,8 +313,8 @@ def _assign(
     outer = np.isin(block, candidates[chosen])
     split = np.full(images, _OUTER, dtype=object)
     inside = np.flatnonzero(~outer)
-    numbers, units = np.unique(unit[inside], return_inverse=True)
-    counts = _sum_rows(has[inside], units, len(numbers))
+    units = _numbered(unit[inside])
+    counts = _sum_rows(has[inside], units, int(units.max(initial=-1)) + 1)
     counts = counts[:, np.asarray(counts.sum(axis=0)) >= shares.min_count].tocsr()
     folds = np.array([inner - shares.val - shares.test, shares.val, shares.test]) / inner
     fold = stratify(counts, np.bincount(units), folds.tolist(), rng)
@@ -296,17 +328,14 @@ def _sum_rows(matrix: csr_array, group: np.ndarray, groups: int) -> csr_array:
     return (csr_array((ones, (group, np.arange(len(group)))), shape=(groups, len(group))) @ matrix).tocsr()
 
 
-def _prune(table: pd.DataFrame, kept: set[tuple[str, str]]) -> pd.DataFrame:
+def _prune(table: pd.DataFrame, cells: Mapping[str, Cells], kept: set[tuple[str, str]]) -> pd.DataFrame:
     """The table with only the names kept in its paths: a rare tag falls back to what stands above it."""
     out = table.copy()
-    for facet in FACETS:
-        column = facet_column(facet)
+    for facet, (codes, texts) in cells.items():
         names = {name for of, name in kept if of == facet}
-        if column in table:
-            codes, texts = factorize(table[column])
-            out[column] = (
-                pd.Series([_prune_text(text, names) for text in texts], dtype="str").take(codes).array
-            )
+        after = [_prune_text(text, names) for text in texts]
+        if after != texts:
+            out[facet_column(facet)] = pd.array(after, dtype="str").take(codes)
     return out
 
 
@@ -325,13 +354,15 @@ def _prune_text(annotation: str, names: set[str]) -> str:
 
 
 def _worst(
-    has: csr_array, split: np.ndarray, kept: np.ndarray, tags: Sequence[tuple[str, str]]
+    images_of: Mapping[str, np.ndarray],
+    parts: Mapping[str, pd.DataFrame],
+    kept: np.ndarray,
+    tags: Sequence[tuple[str, str]],
 ) -> Imbalance | None:
-    inner = [np.asarray(has[split == name].sum(axis=0)) for name in _STRATIFIED]
-    sizes = [int((split == name).sum()) for name in _STRATIFIED]
+    sizes = [len(parts.get(name, ())) for name in _STRATIFIED]
     if not kept.any() or not sum(sizes):
         return None
-    counts = np.stack(inner)
+    counts = np.stack([images_of[name] for name in _STRATIFIED])
     even = counts.sum(axis=0) * (np.array(sizes) / sum(sizes))[:, None]
     gap = np.where(kept, np.abs(counts - even), -1)
     fold, tag = np.unravel_index(int(gap.argmax()), gap.shape)

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
@@ -14,13 +14,19 @@ from eufcc_cli.core.dataset.profile import SEPARATORS, Profile
 from eufcc_cli.core.dataset.readers.export import Export
 from eufcc_cli.core.errors import DataError
 from eufcc_cli.core.files import forgives_case, image_stem
-from eufcc_cli.core.taxonomy.annotations import facet_column, factorize, paths
+from eufcc_cli.core.taxonomy.annotations import facet_column, factorize, paths, texts_of
 from eufcc_cli.core.taxonomy.assignment import Assignment, joined
 
 _COLUMN, _URI = "\x1f", "\x1e"  # between the cells of several columns, and before the URIs of a cell
 _PUBLISHED = " $ "
 _MOST_NAMED = 5
 _LONG = 300  # letters of an id that may be too long to name a file
+PHOTO_SEPARATORS = (*SEPARATORS, "\n")
+_BLANKS = (
+    r"\t\n\x0b\x0c\r\x1c-\x1f\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}"
+)
+_AT_AN_END = rf"^[ {_BLANKS}]|[ {_BLANKS}]$"  # what `str.strip` takes away, in RE2's words
+_UNEVEN = rf"^ | $|  |[{_BLANKS}]"  # what `str.split` changes
 
 
 @dataclass(frozen=True)
@@ -60,19 +66,24 @@ class FacetCells:
         if self.published:
             texts = self.cells
         else:
-            texts = [
-                joined(
-                    path
-                    for piece in pieces
-                    for path in (
-                        [known[piece.uri]]
-                        if piece.uri in known
-                        else paths(assignment.annotation(facet, [piece.text]))
-                    )
-                )
-                for pieces in self.pieces
-            ]
+            texts = [self._annotation(facet, pieces, assignment, known) for pieces in self.pieces]
         return np.array(texts, dtype=object)[self.codes]
+
+    @staticmethod
+    def _annotation(
+        facet: str, pieces: list[Piece], assignment: Assignment, known: Mapping[str, tuple[str, ...]]
+    ) -> str:
+        if len(pieces) == 1 and not pieces[0].uri:
+            return assignment.annotation(facet, [pieces[0].text])
+        return joined(
+            path
+            for piece in pieces
+            for path in (
+                [known[piece.uri]]
+                if piece.uri in known
+                else paths(assignment.annotation(facet, [piece.text]))
+            )
+        )
 
 
 @dataclass(frozen=True)
@@ -82,14 +93,24 @@ class Records:
     rows: np.ndarray
     """[N] int, the row of each record in the export."""
     ids: list[str]
-    providers: list[str]
-    titles: list[str]
-    photos: list[list[str]]
-    """What each record's photo cell names."""
+    providers: pd.Series
+    titles: pd.Series
+    photos: pd.Series
+    """Each record's photo cell."""
     facets: dict[str, FacetCells]
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def photo_names(self) -> dict[int, list[str]]:
+        """What the photo cells name, by the number of the record, where they name anything."""
+        numbers = np.flatnonzero((self.photos != "").to_numpy(dtype=bool))
+        cells = texts_of(self.photos.take(numbers))
+        return {
+            number: names
+            for number, cell in zip(numbers.tolist(), cells, strict=True)
+            if (names := split_cell(cell, PHOTO_SEPARATORS))
+        }
 
 
 def read_records(export: Export, profile: Profile, folder: Path) -> Records:
@@ -110,26 +131,33 @@ def read_records(export: Export, profile: Profile, folder: Path) -> Records:
             hint=f"name one with `facet=materials=COLUMN`; the columns are {', '.join(export.columns[:20])}",
         )
     frame = export.frame
-    filled = np.zeros(len(frame), dtype=bool)
-    for name in frame:
-        filled |= (frame[name].str.strip() != "").to_numpy(dtype=bool)
-    rows = np.flatnonzero(filled)
+    rows = _filled(frame, profile.id)
     if len(rows) < len(frame):
         frame = frame.iloc[rows].reset_index(drop=True)
-    ids = [str(text) for text in frame[profile.id].str.strip().tolist()]
-    _check_ids(export, profile.id, ids, rows, folder)
+    stripped = _trimmed(frame[profile.id])
+    ids = texts_of(stripped)
+    _check_ids(export, profile.id, stripped, ids, rows, folder)
     separators = profile.separators or ((export.separator,) if export.separator else SEPARATORS)
     return Records(
         rows,
         ids,
-        _texts(frame, profile.provider),
-        _texts(frame, profile.title),
-        [split_cell(cell, (*SEPARATORS, "\n")) for cell in _texts(frame, profile.photo)],
+        _column(frame, profile.provider),
+        _column(frame, profile.title),
+        _trimmed(frame[profile.photo]) if profile.photo else _column(frame, ""),
         {
             facet: _facet_cells(facet, frame, columns, export, separators)
             for facet, columns in profile.facets.items()
         },
     )
+
+
+def _filled(frame: pd.DataFrame, column: str) -> np.ndarray:
+    """[n] int: the rows with anything but blanks in a cell; most have it in one column."""
+    filled = (frame[column].str.strip() != "").to_numpy(dtype=bool)
+    if not filled.all():
+        for name in frame:
+            filled = filled | (frame[name].str.strip() != "").to_numpy(dtype=bool)
+    return np.flatnonzero(filled)
 
 
 def split_cell(text: str, separators: Sequence[str]) -> list[str]:
@@ -144,32 +172,52 @@ def split_cell(text: str, separators: Sequence[str]) -> list[str]:
     return [part.strip() for part in parts if part.strip()]
 
 
-def _texts(frame: pd.DataFrame, column: str) -> list[str]:
+def _column(frame: pd.DataFrame, column: str) -> pd.Series:
+    """A column with one space between words; without a name, one of empty texts."""
     if not column:
-        return [""] * len(frame)
-    return [" ".join(text.split()) for text in frame[column].tolist()]
+        return pd.Series("", index=frame.index, dtype="str")
+    return _changed(frame[column], _UNEVEN, lambda text: " ".join(text.split()))
 
 
-def _check_ids(export: Export, column: str, ids: list[str], rows: np.ndarray, folder: Path) -> None:
+def _trimmed(column: pd.Series) -> pd.Series:
+    return _changed(column, _AT_AN_END, str.strip)
+
+
+def _changed(column: pd.Series, where: str, change: Callable[[str], str]) -> pd.Series:
+    """A column after `change` of the texts that match a pattern."""
+    rows = np.flatnonzero(column.str.contains(where, regex=True).to_numpy(dtype=bool))
+    if len(rows):
+        column = column.copy()
+        column.iloc[rows] = [change(text) for text in texts_of(column.iloc[rows])]
+    return column
+
+
+def _check_ids(
+    export: Export, column: str, series: pd.Series, ids: list[str], rows: np.ndarray, folder: Path
+) -> None:
     if column in export.formulas:
         raise DataError(
             f"{export.place(export.formulas[column])}: a formula in the id column {column!r}",
             hint="paste the ids as values, and export again",
         )
-    missing = [i for i, text in enumerate(ids) if not text]
-    if missing:
+    missing = np.flatnonzero((series == "").to_numpy(dtype=bool))
+    if len(missing):
         places = ", ".join(export.place(int(rows[i])) for i in missing[:_MOST_NAMED])
         more = f" and {len(missing) - _MOST_NAMED:,} more" if len(missing) > _MOST_NAMED else ""
         raise DataError(f"no id ({column}) in {places}{more}", hint="give every record an id")
-    for i, text in enumerate(ids):
-        if text.startswith("="):
-            raise DataError(
-                f"{export.place(int(rows[i]))}: a formula in the id column {column!r}: {text[:60]}",
-                hint="paste the ids as values, and export again",
-            )
-        if len(text) > _LONG:
-            image_stem(text)  # raises DataError where it is too long to name a file
-    if len(set(ids)) == len(set(map(str.casefold, ids))) == len(ids):
+    formulas = np.flatnonzero(series.str.startswith("=").to_numpy(dtype=bool))
+    if len(formulas):
+        place, formula = export.place(int(rows[formulas[0]])), ids[formulas[0]][:60]
+        raise DataError(
+            f"{place}: a formula in the id column {column!r}: {formula}",
+            hint="paste the ids as values, and export again",
+        )
+    for text in texts_of(series[series.str.len() > _LONG]):
+        image_stem(text)  # raises DataError where it is too long to name a file
+    folded = (
+        series.str.lower() if all(map(str.isascii, ids)) else pd.Series(map(str.casefold, ids), dtype="str")
+    )
+    if folded.is_unique:
         return
     forgiving = forgives_case(folder)
     first: dict[str, int] = {}

@@ -22,7 +22,8 @@ class Profile:
 
     facets: {facet: columns}; separators: what several terms in a cell are separated by, where the default,
     `;` and `|`, is not meant; single: the facets that hold one value per record; language: that of the terms;
-    photos: the folders that the photographs lie in.
+    min_count: the records that a term of the museum's own needs (0: the usual number); photos: the folders
+    that the photographs lie in.
     """
 
     id: str = ""
@@ -34,6 +35,7 @@ class Profile:
     single: tuple[str, ...] = ()
     sheet: str = ""
     language: str = ""
+    min_count: int = 0
     photos: tuple[str, ...] = ()
 
     @classmethod
@@ -109,7 +111,7 @@ def parse_facets(values: Iterable[str]) -> dict[str, tuple[str, ...]]:
 
 _KNOWN: dict[str, type] = {
     "id": str, "photo": str, "provider": str, "title": str, "sheet": str, "language": str,
-    "facets": dict, "separators": list, "single": list, "photos": list,
+    "min_count": int, "facets": dict, "separators": list, "single": list, "photos": list,
 }  # fmt: skip
 
 
@@ -126,7 +128,7 @@ def _value(path: Path, name: str, value: Any) -> Any:
         columns = {facet: [of] if isinstance(of, str) else of for facet, of in value.items()}
         if all(isinstance(of, list) and all(isinstance(each, str) for each in of) for of in columns.values()):
             return {facet: tuple(of) for facet, of in columns.items()}
-    elif kind is str and isinstance(value, str):
+    elif (kind is str and isinstance(value, str)) or (kind is int and type(value) is int and value >= 0):
         return value
     raise DataError(
         f"{path}: {name} = {value!r} is not what it has to be", hint="see docs/how-to/own-collection.md"

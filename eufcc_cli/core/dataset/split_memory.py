@@ -18,7 +18,7 @@ import pandas as pd
 from eufcc_cli.core.dataset import provenance
 from eufcc_cli.core.errors import DataError
 from eufcc_cli.core.files import Root, write_text
-from eufcc_cli.core.taxonomy.annotations import ID, PROVIDER, factorize, read_table
+from eufcc_cli.core.taxonomy.annotations import ID, PROVIDER, factorize, read_table, texts_of
 from eufcc_cli.core.taxonomy.spelling import fold
 
 RECORD = "record"
@@ -74,7 +74,7 @@ class SplitMemory:
 
     def _add_table(self, split: str, table: pd.DataFrame, *, providers: bool = True) -> None:
         records = table[RECORD] if RECORD in table else table[ID]
-        for image, record in zip(table[ID], records, strict=True):
+        for image, record in zip(texts_of(table[ID]), texts_of(records), strict=True):
             if split in TEST_SPLITS:
                 self._add_test(image, record, split)
             else:
@@ -82,19 +82,19 @@ class SplitMemory:
         if split == "test_ood" and providers and PROVIDER in table:
             known = set(map(fold, self.held_out))
             self.held_out += sorted(
-                name for name in set(table[PROVIDER]) if name.strip() and fold(name) not in known
+                name for name in factorize(table[PROVIDER])[1] if name.strip() and fold(name) not in known
             )
 
     def place(self, table: pd.DataFrame) -> np.ndarray:
         """[N] object: the split in which each row has to stay, "" for one that may go to train or val."""
-        records = (table[RECORD] if RECORD in table else table[ID]).tolist()
         held = set(map(fold, self.held_out))
         codes, names = factorize(table[PROVIDER])
         outer = np.array([bool(name.strip()) and fold(name) in held for name in names], dtype=bool)[codes]
         places = np.full(len(table), "", dtype=object)
         if not (self.tests or self.others or outer.any()):
             return places
-        for row, (image, record) in enumerate(zip(table[ID].tolist(), records, strict=True)):
+        records = texts_of(table[RECORD] if RECORD in table else table[ID])
+        for row, (image, record) in enumerate(zip(texts_of(table[ID]), records, strict=True)):
             places[row] = self.tests.get(image) or self.test_records.get(record) or ""
             if not places[row]:
                 places[row] = "test_ood" if outer[row] else self.others.get(image, "")
@@ -104,7 +104,7 @@ class SplitMemory:
         """Providers that are spelled nearly as one held out, and are not: (provider, the one held out)."""
         held = {fold(name): name for name in self.held_out}
         found = []
-        for name in sorted(set(providers)):
+        for name in sorted(set(providers)) if held else ():
             key = fold(name)
             if name.strip() and key not in held:
                 # Numbers tell names apart: Museum 1 is no spelling of Museum 2.

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 from scipy.sparse import csr_array, hstack
 
 _TRIES = 300
@@ -29,34 +30,39 @@ def stratify(
     """
     folds = range(len(shares))
     order = rng.permutation(len(sizes))
-    lots = rng.random(len(sizes)).tolist()
+    lots = rng.random(len(sizes))
     kind = _kinds(counts, sizes)
     out = _share_out_alike(kind, shares, order)
     # Plain lists: the loop below touches single numbers, which numpy is slow at.
-    given = [np.asarray(counts[out == fold].sum(axis=0)) for fold in folds]
+    alike = counts[_one_of_each(kind)]
+    given = alike.T @ _units(kind, out, len(shares))
     totals = np.asarray(counts.sum(axis=0))
-    wanted = [(share * totals - has).tolist() for share, has in zip(shares, given, strict=True)]
+    wanted = [(share * totals - given[:, fold]).tolist() for fold, share in enumerate(shares)]
     room = [share * float(sizes.sum()) - float(sizes[out == f].sum()) for f, share in enumerate(shares)]
-    by_tag = counts.tocsc()
-    left = np.bincount(counts[out < 0].indices, minlength=counts.shape[1])
-    unit_tags, unit_counts, starts = counts.indices.tolist(), counts.data.tolist(), counts.indptr.tolist()
-    unit_sizes = sizes.tolist()
+    rest = np.flatnonzero(out < 0)
+    of_rest = counts[rest]
+    by_tag = of_rest.tocsc()
+    left = np.bincount(of_rest.indices, minlength=counts.shape[1])
+    place = np.full(len(sizes), -1)
+    place[rest] = np.arange(len(rest))
+    unit_tags, unit_counts, starts = of_rest.indices.tolist(), of_rest.data.tolist(), of_rest.indptr.tolist()
 
     def assign(unit: int, fold: int) -> None:
         out[unit] = fold
-        room[fold] -= unit_sizes[unit]
-        mine = wanted[fold]
-        for i in range(starts[unit], starts[unit + 1]):
+        room[fold] -= sizes[unit]
+        mine, row = wanted[fold], place[unit]
+        for i in range(starts[row], starts[row + 1]):
             mine[unit_tags[i]] -= unit_counts[i]
 
     while (left > 0).any():
         tag = int(np.argmin(np.where(left > 0, left, np.iinfo(left.dtype).max)))
-        units = by_tag.indices[by_tag.indptr[tag] : by_tag.indptr[tag + 1]]
+        units = rest[by_tag.indices[by_tag.indptr[tag] : by_tag.indptr[tag + 1]]]
         units = units[out[units] < 0]
         units = units[np.argsort(order[units])]
         for unit in units.tolist():
             assign(unit, _best(folds, [wanted[fold][tag] for fold in folds], room, lots[unit]))
-        gone = np.concatenate([counts.indices[starts[unit] : starts[unit + 1]] for unit in units.tolist()])
+        rows = place[units].tolist()
+        gone = np.concatenate([of_rest.indices[starts[row] : starts[row + 1]] for row in rows])
         left = left - np.bincount(gone, minlength=len(left))
     for unit in np.flatnonzero(out < 0)[np.argsort(order[out < 0])].tolist():
         assign(unit, _best(folds, room, room, lots[unit]))
@@ -69,15 +75,26 @@ def _kinds(counts: csr_array, sizes: np.ndarray) -> np.ndarray:
     keys = sizes.astype(np.uint64) * numbers[-1]
     rows = np.repeat(np.arange(len(sizes)), np.diff(counts.indptr))
     np.add.at(keys, rows, numbers[counts.indices] * counts.data.astype(np.uint64))
-    return np.unique(keys, return_inverse=True)[1]
+    return pd.factorize(keys)[0]
 
 
-def _places(kind: np.ndarray, order: np.ndarray) -> np.ndarray:
-    """[N] int, the place of each unit among those of its kind, in an order."""
-    units = np.bincount(kind)
-    place = np.empty(len(kind), dtype=np.int64)
-    place[np.lexsort((order, kind))] = np.arange(len(kind)) - np.repeat(np.cumsum(units) - units, units)
-    return place
+def _one_of_each(kind: np.ndarray) -> np.ndarray:
+    """[kinds] int: the first unit of each kind."""
+    first = np.empty(int(kind.max(initial=-1)) + 1, dtype=np.int64)
+    first[kind[::-1]] = np.arange(len(kind))[::-1]
+    return first
+
+
+def _units(kind: np.ndarray, fold: np.ndarray, folds: int) -> np.ndarray:
+    """[kinds, folds] int: the units of each kind in each fold (-1: in none)."""
+    there = fold >= 0
+    shape = (int(kind.max(initial=-1)) + 1, folds)
+    return np.bincount(kind[there] * folds + fold[there], minlength=shape[0] * folds).reshape(shape)
+
+
+def _places(kind: np.ndarray) -> np.ndarray:
+    """[N] int, the place of each unit among those of its kind."""
+    return pd.Series(kind).groupby(kind, sort=False).cumcount().to_numpy()
 
 
 def _share_out_alike(kind: np.ndarray, shares: Sequence[float], order: np.ndarray) -> np.ndarray:
@@ -86,15 +103,17 @@ def _share_out_alike(kind: np.ndarray, shares: Sequence[float], order: np.ndarra
     ends = np.cumsum(
         np.floor(np.bincount(kind)[:, None] * np.asarray(shares) + _TIE).astype(np.int64), axis=1
     )
-    fold = (_places(kind, order)[:, None] >= ends[kind]).sum(axis=1)
+    place = np.empty(len(kind), dtype=np.int64)
+    turn = np.empty(len(kind), dtype=np.int64)
+    turn[order] = np.arange(len(kind))
+    place[turn] = _places(kind[turn])
+    fold = (place[:, None] >= ends[kind]).sum(axis=1)
     return np.where(fold == len(shares), -1, fold)
 
 
 def _first_of_each(kind: np.ndarray) -> np.ndarray:
     """[N] bool: the first few of each kind."""
-    if not len(kind):
-        return np.zeros(0, dtype=bool)
-    return _places(np.unique(kind, return_inverse=True)[1], np.arange(len(kind))) < _FEW
+    return _places(kind) < _FEW
 
 
 def _best(folds: Sequence[int], first: list[float], second: list[float], lot: float) -> int:
@@ -121,17 +140,20 @@ def _even_out(
     totals = np.asarray(counts.sum(axis=0), dtype=float)
     weight = 1 / np.maximum(totals, 1)
     weight[-1] *= 10
-    squares = csr_array((counts.data**2, counts.indices, counts.indptr), shape=counts.shape)
+    folds = len(shares)
+    # Units of one kind in one fold are the same to every sum below: one of each kind stands for them.
+    alike = counts[_one_of_each(kind)]
+    squares = csr_array((alike.data**2, alike.indices, alike.indptr), shape=alike.shape) @ weight
     fold = fold.copy()
     for _ in range(_PASSES):
-        gap = np.stack([np.asarray(counts[fold == f].sum(axis=0)) for f in range(len(shares))])
-        gap = gap - shares[:, None] * totals
+        place = kind * folds + fold
+        gap = (alike.T @ _units(kind, fold, folds)).T - shares[:, None] * totals
         # What each move would change by itself picks the units worth a closer look.
-        pull = counts @ (weight * gap).T
-        change = pull - pull[np.arange(len(fold)), fold][:, None] + (squares @ weight)[:, None]
-        change[np.arange(len(fold)), fold] = 0
-        worth = rng.permutation(np.flatnonzero(change.min(axis=1) < -_TIE))
-        for unit in worth[_first_of_each(kind[worth] * len(shares) + fold[worth])].tolist():
+        pull = alike @ (weight * gap).T
+        change = pull[:, None, :] - pull[:, :, None] + squares[:, None, None]
+        change[:, np.arange(folds), np.arange(folds)] = 0
+        worth = rng.permutation(np.flatnonzero((change.min(axis=2) < -_TIE).ravel()[place]))
+        for unit in worth[_first_of_each(place[worth])].tolist():
             tags = counts.indices[counts.indptr[unit] : counts.indptr[unit + 1]]
             count = counts.data[counts.indptr[unit] : counts.indptr[unit + 1]]
             here, gaps = fold[unit], gap[:, tags]

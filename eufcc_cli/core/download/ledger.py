@@ -54,12 +54,16 @@ def find_images(root: Root, ids: Iterable[str] | None = None) -> dict[str, Path]
             return recorded
         return scan_images(root.images, [root.path]) or scan_flat_images(root.path / "images")
     wanted = list(dict.fromkeys(ids))
-    found = {image_id: recorded[image_id] for image_id in wanted if image_id in recorded}
-    missing = [image_id for image_id in wanted if image_id not in found and image_id not in failed]
+    found = {image_id: recorded[image_id] for image_id in wanted if image_id in recorded} if recorded else {}
+    missing = wanted
+    if found or failed:
+        missing = [image_id for image_id in wanted if image_id not in found and image_id not in failed]
     # What could not be downloaded may yet lie in a folder that the user names.
     hopeless = [image_id for image_id in wanted if image_id in failed] if root.photos else []
     if missing or hopeless:
         names = _by_names(root, missing, hopeless, gone)
+        if not names:
+            return found
         found = {
             image_id: file for image_id in wanted if (file := found.get(image_id) or names.get(image_id))
         }
@@ -82,12 +86,12 @@ def _by_names(
 ) -> dict[str, Path]:
     found: dict[str, Path] = {}
     named = ImageFiles.below(root.photos, [root.path])
-    for image_id in (*missing, *hopeless):
+    for image_id in (*missing, *hopeless) if gone else ():
         if image_id in gone and (file := named.moved(gone[image_id])):
             found[image_id] = file
-    rest = [image_id for image_id in missing if image_id not in found]
-    encoded = scan_images(root.images, [root.path, *root.photos])
-    found |= {image_id: encoded[image_id] for image_id in rest if image_id in encoded}
+    if encoded := scan_images(root.images, [root.path, *root.photos]):
+        rest = [image_id for image_id in missing if image_id not in found]
+        found |= {image_id: encoded[image_id] for image_id in rest if image_id in encoded}
     for files, of in (
         (lambda: ImageFiles.below([root.images, root.path / "images"], [root.path, *root.photos]), missing),
         (lambda: named, [*missing, *hopeless]),

@@ -5,18 +5,21 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import pandas as pd
+
+from eufcc_cli.core.dataset.annotating import Annotated, annotate
 from eufcc_cli.core.dataset.cell_terms import separators_of, single_facets
 from eufcc_cli.core.dataset.columns import complete
 from eufcc_cli.core.dataset.export_file import kind_of, read_export
-from eufcc_cli.core.dataset.importing import Annotated, annotate, image_rows, image_table, photographs_of
 from eufcc_cli.core.dataset.photo_ledger import photo_files
 from eufcc_cli.core.dataset.profile import Profile, profile_file
 from eufcc_cli.core.dataset.readers.export import Export
+from eufcc_cli.core.dataset.record_images import RECORD_NUMBER, image_rows, image_table, photographs_of
 from eufcc_cli.core.download.ledger import find_images
 from eufcc_cli.core.errors import DataError
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.tagging.records import Catalogue
-from eufcc_cli.core.taxonomy.annotations import FACETS, ID, PROVIDER, facet_column, paths
+from eufcc_cli.core.taxonomy.annotations import FACETS, ID, PROVIDER, facet_column, paths, texts_of
 from eufcc_cli.core.taxonomy.assignment import MIN_COUNT
 from eufcc_cli.core.taxonomy.known_terms import TagPath
 from eufcc_cli.core.taxonomy.names import glossary_paths
@@ -63,7 +66,7 @@ class OwnTable:
                     f"{path}: which columns hold the {'facets' if known.id else 'ids'} is not known",
                     hint="`eufcc fetch table` asks for them once, and writes data/profile.toml",
                 )
-        return cls(root, export, known, annotate(root, export, known, MIN_COUNT))
+        return cls(root, export, known, annotate(root, export, known, known.min_count or MIN_COUNT))
 
     @property
     def ids(self) -> list[str]:
@@ -89,8 +92,8 @@ class OwnTable:
         return {*shown, *self.profile.single}
 
     @cached_property
-    def _images(self) -> tuple[list[tuple[int, str, str]], dict[str, Path]]:
-        """The images of records, (record, image id, URL), that are there; and the file of each."""
+    def _images(self) -> tuple[pd.DataFrame, dict[str, Path]]:
+        """The images of records that are there, rows of `image_rows`; and the file of each."""
         records = self.described.records
         folders = [*self.root.photos] or [Path(folder) for folder in self.profile.photos]
         found = photographs_of(self.root, records, photo_files(self.root, folders))
@@ -98,24 +101,25 @@ class OwnTable:
         shown = {photograph.record for photograph in found.photographs}
         files |= find_images(self.root, [record for record in records.ids if record not in shown])
         rows = image_rows(records, found.photographs, files)
-        return [row for row in rows if row[1] in files], files
+        return rows[rows[ID].isin(list(files))], files
 
     @cached_property
     def record_of(self) -> dict[str, int]:
         """The number of each record, by its id and by those of its photographs."""
         numbers = {record: number for number, record in enumerate(self.ids)}
-        for number, image_id, _ in self._images[0]:
+        rows = self._images[0]
+        for number, image_id in zip(rows[RECORD_NUMBER].tolist(), texts_of(rows[ID]), strict=True):
             numbers.setdefault(image_id, number)
         return numbers
 
     def without_photograph(self) -> int:
         """How many records have no photograph that is there."""
-        return len(self.ids) - len({number for number, _, _ in self._images[0]})
+        return len(self.ids) - self._images[0][RECORD_NUMBER].nunique()
 
     def catalogue(self) -> Catalogue:
         """The photographs of the records that have any, one row for each, as an annotation table."""
         rows, files = self._images
-        if not rows:
+        if rows.empty:
             raise DataError(
                 f"{self.export.paths[0]}: no photograph of its {len(self.ids):,} records is there",
                 hint="give their folder as `photos`, or `eufcc download` them",

@@ -19,6 +19,7 @@ import numpy as np
 from eufcc_cli.core.errors import DataError
 from eufcc_cli.core.files import atomic_open
 from eufcc_cli.core.taxonomy import source
+from eufcc_cli.core.taxonomy.csv_blocks import csv_blocks
 
 if TYPE_CHECKING:
     # Slow to import, and tagging an image, which needs the names above, reads no table.
@@ -211,6 +212,8 @@ def write_table(frame: "pd.DataFrame", path: Path) -> None:
     with atomic_open(path) as file:
         if path.suffix.lower() == ".parquet":
             frame.to_parquet(file, index=False)
+        elif len(frame.columns) > 1 and all(str(kind) in ("str", "string") for kind in frame.dtypes):
+            file.writelines(csv_blocks(frame))
         elif _holds_carriage_return(frame):
             # It ends a line for some readers, yet Python's writer leaves it unquoted: quote everything.
             frame.to_csv(file, index=False, lineterminator="\n", quoting=csv.QUOTE_ALL)
@@ -228,7 +231,13 @@ def factorize(column: "pd.Series") -> tuple[np.ndarray, list[str]]:
     import pandas as pd
 
     codes, texts = pd.factorize(column.fillna("") if column.hasnans else column)
-    return codes, [str(text) for text in texts]
+    return codes, list(map(str, texts.to_numpy(dtype=object)))
+
+
+def texts_of(column: "pd.Series") -> list[str]:
+    """The texts of a column as a list; much faster than its own method."""
+    texts: list[str] = column.to_numpy(dtype=object).tolist()
+    return texts
 
 
 def distinct(tables: Iterable["pd.DataFrame"], facets: Iterable[str] = FACETS) -> dict[str, dict[str, int]]:

@@ -1,13 +1,15 @@
 """What every distinct text and word of a museum's facet columns becomes, with what a person decided of it."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 
 from eufcc_cli.core.taxonomy.annotations import FACETS, canonical, paths
-from eufcc_cli.core.taxonomy.terms import Match, TagPath, TermMatcher, key_of
-from eufcc_cli.core.taxonomy.words import Word, inflected, words_of
+from eufcc_cli.core.taxonomy.known_terms import TagPath
+from eufcc_cli.core.taxonomy.term_index import key_of
+from eufcc_cli.core.taxonomy.terms import Match, TermMatcher
+from eufcc_cli.core.taxonomy.words import Word, inflected
 
 PATH_SEPARATOR, TERM_SEPARATOR = " | ", " $ "
 MIN_COUNT = 3
@@ -63,6 +65,9 @@ class Assignment:
         'metal | bronze'
         """
         known = self.annotations.get(facet, {})
+        texts = list(texts)
+        if len(texts) == 1:  # as it came from `joined`
+            return known.get(texts[0], "")
         return joined(chain.from_iterable(paths(known.get(text, "")) for text in texts))
 
     def unmatched(self, facet: str | None = None) -> list[TermRow]:
@@ -81,6 +86,8 @@ def joined(found: Iterable[TagPath]) -> str:
     'wood $ metal | bronze'
     """
     distinct = list(dict.fromkeys(found))
+    if len(distinct) < 2:
+        return PATH_SEPARATOR.join(distinct[0]) if distinct else ""
     above = {path[:depth] for path in distinct for depth in range(1, len(path))}
     return TERM_SEPARATOR.join(PATH_SEPARATOR.join(path) for path in distinct if path not in above)
 
@@ -149,7 +156,7 @@ def _own_terms(matcher: TermMatcher, facet: str, counts: Mapping[str, int], min_
     candidates: dict[tuple[str, ...], Counter[str]] = defaultdict(Counter)
     parsed: dict[str, list[Word]] = {}
     for text, count in counts.items():
-        words = parsed[text] = words_of(text, matcher.rules)
+        words = parsed[text] = matcher.words(text)
         if not 0 < len(words) <= _LONGEST_OWN or len(text) > _LONGEST_NAME:
             continue
         keys = tuple(word.key for word in words)
@@ -167,9 +174,11 @@ def _own_terms(matcher: TermMatcher, facet: str, counts: Mapping[str, int], min_
         for form in (keys, *_forms(keys, matcher.language)):
             forms[key_of(form)].add(keys)
     records: Counter[tuple[str, ...]] = Counter()
+    known = {key for form in forms for key in form.split(" ")}
     for text, words in parsed.items():
-        held = {keys for window in _windows(words) for keys in forms.get(window, ())}
-        records.update(dict.fromkeys(held, counts[text]))
+        held = {keys for window in _windows(words, known) for keys in forms.get(window, ())}
+        for keys in held:
+            records[keys] += counts[text]
     accepted: set[str] = set()
     for keys in sorted(candidates, key=lambda keys: (len(keys), len("".join(keys)), keys)):
         inside = {key_of(keys[i:j]) for i in range(len(keys)) for j in range(i + 1, len(keys) + 1)}
@@ -184,11 +193,13 @@ def _forms(keys: tuple[str, ...], language: str | None) -> Iterator[tuple[str, .
         yield (*keys[:-1], plural)
 
 
-def _windows(words: list[Word]) -> Iterator[str]:
-    """The keys of all short stretches of a text that nothing qualifies."""
+def _windows(words: list[Word], known: Container[str]) -> Iterator[str]:
+    """The keys of all short stretches of known words in a text that nothing qualifies."""
     for i in range(len(words)):
         for j in range(i + 1, min(i + _LONGEST_OWN, len(words)) + 1):
             stretch = words[i:j]
+            if stretch[-1].key not in known:
+                break
             if stretch[-1].part != stretch[0].part or stretch[-1].qualifier is not None:
                 break
             yield key_of([word.key for word in stretch])

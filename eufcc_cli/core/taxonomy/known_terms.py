@@ -9,6 +9,7 @@ from eufcc_cli.core.taxonomy.names import LANGUAGES, Names, glossary, glossary_p
 from eufcc_cli.core.taxonomy.words import language_of
 
 TagPath = tuple[str, ...]
+_TELLING = 2000  # texts, the most frequent ones, tell the language of any number
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,13 @@ def root_terms(root: Root, facet: str, tags_in: str) -> Iterator[Term]:
             yield Term((*above, *path[depth:]), known[tag])
 
 
+def glossary_terms(facet: str, tags_in: str) -> Iterator[Term]:
+    """The glossary's terms of a facet, with their names in a language as tags."""
+    known = glossary().get(facet, {})
+    for tag, path in glossary_paths(facet, tags_in).items():
+        yield Term(path, _merged(known[tag]))
+
+
 def _language_of_labels(tree: Hierarchy, facet: str, preferred: str) -> str | None:
     """The language in which at least half of a tree's tags are names of the glossary; None where none is."""
     shares = {
@@ -83,7 +91,8 @@ def detect_language(texts: Mapping[str, Mapping[str, int]]) -> str | None:
     for counts in texts.values():
         for text, count in counts.items():
             together[text] = together.get(text, 0) + count
-    return language_of(together, names)
+    telling = sorted(together, key=lambda text: -together[text])[:_TELLING]
+    return language_of({text: together[text] for text in telling}, names)
 
 
 def add_names(names: Names, facet: str, terms: Iterable[Term], tags: Iterable[str]) -> None:

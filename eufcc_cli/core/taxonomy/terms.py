@@ -1,32 +1,22 @@
 """Known terms in a museum's free text: longest first, in every language that has names for them."""
 
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from itertools import product
-from typing import Literal
 
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.taxonomy.known_terms import TagPath, Term, root_terms
 from eufcc_cli.core.taxonomy.names import LANGUAGES
-from eufcc_cli.core.taxonomy.words import (
-    Rules,
-    Word,
-    accented_keys,
-    inflected,
-    name_keys,
-    plain,
-    rules,
-    spellings,
-    words_of,
+from eufcc_cli.core.taxonomy.term_index import (
+    How,
+    TermEntry,
+    TermIndex,
+    build_index,
+    glossary_index,
+    key_of,
+    plurals,
 )
-
-How = Literal["exact", "word", "synonym", "own", "edited", "none"]
-"""exact: the text is the term's name; word: the text contains it; synonym: another name of the term, as in
-another language; own: no known term, and frequent enough to become one; edited: a person decided; none."""
-
-_LONGEST = 8  # words of a term inside a text
-_INFLECTED = 3  # words of a name that are put in the plural one by one; of longer ones only all together
+from eufcc_cli.core.taxonomy.words import Word, accented_keys, name_keys, rules, words_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,66 +26,6 @@ class Match:
     text: str
     path: TagPath | None
     how: How
-
-
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    """What a key stands for: the paths of its terms (none: nothing is to be found), and how it was found."""
-
-    paths: tuple[TagPath, ...]
-    how: How
-
-
-class _Index:
-    """The keys of one facet: words without accents, sorted and joined. The first entry of a key stays."""
-
-    def __init__(self) -> None:
-        self.entries: dict[str, _Entry] = {}
-        self.whole: dict[str, _Entry] = {}
-        """Keys that only count where they are the whole text."""
-        self.edits: dict[str, _Entry] = {}
-        """Keys that a person decided about."""
-        self.words: set[str] = set()
-        self.longest = 1
-        self._accented: dict[str, dict[str, _Entry]] = {}
-        """{key: {key with accents: entry}}: `placa` (plate) and `plaça` (square) have one key."""
-
-    def add(self, words: Sequence[str], entry: _Entry, *, whole_only: bool = False) -> None:
-        """Add words with their accents."""
-        if not words:
-            return
-        keys = tuple(map(plain, words))
-        key = key_of(keys)
-        (self.whole if whole_only else self.entries).setdefault(key, entry)
-        if not whole_only:
-            self._accented.setdefault(key, {}).setdefault(key_of(words), entry)
-            self.words.update(keys)
-            self.longest = min(max(self.longest, len(keys)), _LONGEST)
-
-    def edit(self, words: Sequence[str], entry: _Entry) -> None:
-        """Have a key stand for something else."""
-        if words:
-            keys = tuple(map(plain, words))
-            self.edits[key_of(keys)] = entry
-            self.words.update(keys)
-            self.longest = min(max(self.longest, len(keys)), _LONGEST)
-
-    def get(self, words: Sequence[Word]) -> _Entry | None:
-        """The entry of these words, None where they are no key."""
-        key = words[0].key if len(words) == 1 else key_of([word.key for word in words])
-        if key in self.edits:
-            return self.edits[key]
-        accented = self._accented.get(key)
-        if accented is None:
-            return None
-        if len(accented) == 1:
-            return self.entries[key]
-        return accented.get(key_of([word.accented for word in words])) or self.entries[key]
-
-
-def key_of(words: Sequence[str]) -> str:
-    """Words in any order as one key."""
-    return words[0] if len(words) == 1 else " ".join(sorted(words))
 
 
 class TermMatcher:
@@ -119,7 +49,10 @@ class TermMatcher:
         self.language = language
         self.rules = rules(language)
         self.terms = {facet: list(known) for facet, known in terms.items()}
-        self._indexes: dict[str, _Index] = {}
+        self._indexes: dict[str, TermIndex] = {}
+        self._words: dict[str, list[Word]] = {}
+        self._unchanged: dict[str, str] = {}
+        """The facets whose terms are the glossary's, and the language that these have as tags."""
 
     @classmethod
     def for_root(
@@ -133,24 +66,33 @@ class TermMatcher:
         """
         tags_in = tags_in or (language if language in LANGUAGES else None) or "en"
         terms = {facet: list(root_terms(root, facet, tags_in)) for facet in facets}
-        return cls(terms, language)
+        matcher = cls(terms, language)
+        if not root.names.is_file():
+            matcher._unchanged = {facet: tags_in for facet in terms if not root.label_file(facet).is_file()}
+        return matcher
 
     def add_own(self, facet: str, name: str) -> None:
         """Make a name a term of its own, at the top level."""
-        index, entry = self._index(facet), _Entry(((name,),), "own")
-        for keys in (accented_keys(name), *_plurals(name_keys(name), self.language)):
+        index, entry = self._index(facet), TermEntry(((name,),), "own")
+        for keys in (accented_keys(name), *plurals(name_keys(name), self.language)):
             index.add(keys, entry)
 
     def add_edits(self, facet: str, edits: Mapping[str, tuple[TagPath, ...]]) -> None:
         """Have texts and words become what a person decided: paths, or none."""
         index = self._index(facet)
         for text, paths in edits.items():
-            index.edit(accented_keys(text), _Entry(paths, "edited"))
+            index.edit(accented_keys(text), TermEntry(paths, "edited"))
+
+    def words(self, text: str) -> list[Word]:
+        """The words of a text (NFC); each text is read once."""
+        if text not in self._words:
+            self._words[text] = words_of(text, self.rules)
+        return self._words[text]
 
     def match(self, facet: str, text: str) -> list[Match]:
         """The terms that a text names, and its words that name none (path None), in the text's order."""
         text = unicodedata.normalize("NFC", text).strip()
-        words = words_of(text, self.rules)
+        words = self.words(text)
         index = self._index(facet)
         if not words:
             return []
@@ -174,7 +116,7 @@ class TermMatcher:
                 return entry.paths[0]
         return None
 
-    def _inside(self, text: str, words: list[Word], index: _Index) -> list[Match]:
+    def _inside(self, text: str, words: list[Word], index: TermIndex) -> list[Match]:
         """Match stretches of a text, longest first."""
         taken: dict[int, tuple[int, tuple[TagPath, ...], How]] = {}
         free = [True] * len(words)
@@ -204,7 +146,7 @@ class TermMatcher:
                 found.append(Match(text[word.start : word.end], None, "none"))
         return found
 
-    def _stands_together(self, words: list[Word], i: int, length: int, index: _Index) -> bool:
+    def _stands_together(self, words: list[Word], i: int, length: int, index: TermIndex) -> bool:
         """True for words of one part, or of two where the second only adds to the first: `lace, bobbin`."""
         first, last = words[i].part, words[i + length - 1].part
         if first == last:
@@ -217,7 +159,7 @@ class TermMatcher:
             and not any(word.key in index.entries for word in behind)
         )
 
-    def _qualified(self, words: list[Word], i: int, length: int, index: _Index) -> bool:
+    def _qualified(self, words: list[Word], i: int, length: int, index: TermIndex) -> bool:
         """True where other words of the text deny or doubt the term that these name."""
         stretch = words[i : i + length]
         for word in stretch:
@@ -245,9 +187,12 @@ class TermMatcher:
         """False for words that say nothing of their own: `with`, `dark`, `blue`, numbers, single letters."""
         return len(word.key) > 2 and word.key.isalpha() and word.key not in self.rules.silent
 
-    def _index(self, facet: str) -> _Index:
+    def _index(self, facet: str) -> TermIndex:
         if facet not in self._indexes:
-            self._indexes[facet] = _build(self.terms[facet], self.language, self.rules)
+            if facet in self._unchanged:
+                self._indexes[facet] = glossary_index(facet, self._unchanged[facet], self.language).copy()
+            else:
+                self._indexes[facet] = build_index(self.terms[facet], self.language, self.rules)
         return self._indexes[facet]
 
 
@@ -255,51 +200,3 @@ def _matches(text: str, paths: tuple[TagPath, ...], how: How) -> list[Match]:
     if not paths and how == "edited":
         return [Match(text, None, how)]
     return [Match(text, path, how) for path in paths]
-
-
-def _build(terms: list[Term], language: str | None, rules: Rules) -> _Index:
-    """The index of a facet; what is added first counts."""
-    index = _Index()
-    tags = [(accented_keys(term.path[-1]), _Entry((term.path,), "exact")) for term in terms]
-    plurals = {term.path: set(_plurals(name_keys(term.path[-1]), language)) for term in terms}
-
-    def names(code: str | None, rank: slice) -> Iterator[tuple[tuple[str, ...], _Entry]]:
-        """Some of the names that terms have in a language."""
-        for term in terms:
-            for name in list(term.names.get(code or "", ()))[rank]:
-                for variant in (name, *spellings(name, code)):
-                    keys = name_keys(variant)
-                    same = keys == name_keys(term.path[-1]) or keys in plurals[term.path]
-                    yield accented_keys(variant), _Entry((term.path,), "exact" if same else "synonym")
-
-    first = [*names(language, slice(1)), *tags, *names(language, slice(1, None))]
-    for keys, entry in first:
-        index.add(keys, entry)
-    for compound in rules.compounds:
-        index.add(name_keys(compound), _Entry((), "none"))
-    for keys, entry in first:
-        for form in _plurals(tuple(map(plain, keys)), language):
-            index.add(form, entry)
-    spoken = set(index.words)
-    codes = dict.fromkeys((*LANGUAGES, *(code for term in terms for code in term.names)))
-    others = [(code, *found) for code in codes if code != language for found in names(code, slice(None))]
-    for _, keys, entry in others:
-        # A short word of another language is too likely to be a different word of this one.
-        index.add(keys, entry, whole_only=len(keys) == 1 and len(keys[0]) <= 2)
-    for code, keys, entry in others:
-        plain_keys = tuple(map(plain, keys))
-        if not spoken.issuperset(plain_keys):
-            for form in _plurals(plain_keys, code):
-                index.add(form, entry)
-    return index
-
-
-def _plurals(keys: tuple[str, ...], language: str | None) -> Iterator[tuple[str, ...]]:
-    """The forms of a name with words in the plural: each of them alone, and together."""
-    if len(keys) > _INFLECTED:
-        yield tuple(next(inflected(key, language), key) for key in keys)
-        yield (*keys[:-1], next(inflected(keys[-1], language), keys[-1]))
-        return
-    forms = product(*((key, *inflected(key, language)) for key in keys))
-    next(forms)
-    yield from forms

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -144,7 +144,10 @@ class FacetVocabulary:
 
     def encode(self, annotations: "pd.Series") -> Targets:
         """Encode N annotations of this facet; the work in Python grows with the distinct ones only."""
-        codes, texts = factorize(annotations)
+        return self.encode_distinct(*factorize(annotations))
+
+    def encode_distinct(self, codes: np.ndarray, texts: Sequence[str]) -> Targets:
+        """Encode N annotations, given as the number of each one's text ([N] int), and the distinct texts."""
         rows_of = np.bincount(codes, minlength=len(texts)).tolist()
         index, unknown = self.index, Counter[str]()
         known: list[list[int]] = []

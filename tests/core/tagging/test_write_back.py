@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eufcc_cli.core.dataset.export_file import read_export, write_export
@@ -111,6 +111,7 @@ def test_merged_terms_come_behind_what_is_there(tmp_path: Path, name: str, diale
     assert [[*row[:3], row[4]] for row in rows] == [[*row[:3], row[4]] for row in CELLS]
 
 
+@settings(max_examples=60)
 @given(
     st.lists(
         st.lists(

@@ -5,6 +5,7 @@ import csv
 import io
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 
@@ -99,17 +100,18 @@ def _lines(frame: pd.DataFrame, header: tuple[str, ...], dialect: Dialect) -> It
     needs_quotes = re.compile(f'["\r\n{re.escape(dialect.separator)}]|^\\s|\\s$')
     only_one = len(header) == 1
 
-    def field(cell: str) -> str:
+    def quoted(cell: str) -> str:
         if dialect.quote_all or needs_quotes.search(cell) or (only_one and not cell):
             return '"' + cell.replace('"', '""') + '"'
         return cell
 
-    yield dialect.separator.join(map(field, header)) + dialect.newline
-    columns = [frame[name].tolist() for name in frame]
-    rows = (
-        dialect.separator.join(field(escape_formula(cell)) for cell in row)
-        for row in zip(*columns, strict=True)
-    )
+    @lru_cache(maxsize=1 << 16)
+    def field(cell: str) -> str:
+        return quoted(escape_formula(cell))
+
+    yield dialect.separator.join(map(quoted, header)) + dialect.newline
+    columns = [frame[name].to_numpy(dtype=object) for name in frame]
+    rows = (dialect.separator.join(map(field, row)) for row in zip(*columns, strict=True))
     while block := list(islice(rows, 10_000)):
         yield dialect.newline.join(block) + dialect.newline
 

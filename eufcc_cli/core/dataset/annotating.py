@@ -1,0 +1,51 @@
+"""The records of an export with their annotations, and what became of their words."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from eufcc_cli.core.dataset.export_records import Records, read_records
+from eufcc_cli.core.dataset.profile import Profile
+from eufcc_cli.core.dataset.readers.export import Export
+from eufcc_cli.core.dataset.terms_file import read_terms
+from eufcc_cli.core.files import Root
+from eufcc_cli.core.taxonomy.assignment import Assignment, assign
+from eufcc_cli.core.taxonomy.concepts import read_uris
+from eufcc_cli.core.taxonomy.known_terms import detect_language
+from eufcc_cli.core.taxonomy.terms import TermMatcher
+
+
+@dataclass(frozen=True)
+class Annotated:
+    """Records with their annotations: {facet: [N] object}, and what their words became."""
+
+    records: Records
+    annotations: dict[str, np.ndarray]
+    assignment: Assignment
+    matcher: TermMatcher
+    language: str | None
+
+
+def annotate(root: Root, export: Export, profile: Profile, min_count: int) -> Annotated:
+    """Read an export's records, and turn their texts into annotations, by data/terms.csv where a person
+    edited it. Changes nothing. DataError for what is wrong in the export."""
+    records = read_records(export, profile, root.path)
+    texts = {facet: dict(cells.counts()) for facet, cells in records.facets.items() if not cells.published}
+    language = profile.language or (detect_language(texts) if texts else None)
+    matcher = TermMatcher.for_root(root, records.facets, language)
+    assignment = assign(matcher, texts, read_terms(root.terms), min_count)
+    known = _known_concepts(root, matcher)
+    annotations = {
+        facet: cells.annotations(facet, assignment, known.get(facet, {}))
+        for facet, cells in records.facets.items()
+    }
+    return Annotated(records, annotations, assignment, matcher, language)
+
+
+def _known_concepts(root: Root, matcher: TermMatcher) -> dict[str, dict[str, tuple[str, ...]]]:
+    """The paths of the concepts that labels/concepts.csv knows: {facet: {URI: path}}."""
+    return {
+        facet: {uri: path for tag, uri in of.items() if (path := matcher.lookup(facet, tag))}
+        for facet, of in read_uris(root.concepts).items()
+        if facet in matcher.terms
+    }

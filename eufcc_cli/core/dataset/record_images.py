@@ -1,0 +1,104 @@
+"""The images of an export's records: their photographs and URLs, as rows of an annotation table."""
+
+import re
+from collections import defaultdict
+from collections.abc import Container, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from eufcc_cli.core.dataset.annotating import Annotated
+from eufcc_cli.core.dataset.export_records import PHOTO_SEPARATORS, Records, split_cell
+from eufcc_cli.core.dataset.photo_ledger import moved_photographs
+from eufcc_cli.core.dataset.photos import Found, Photograph, find_photographs
+from eufcc_cli.core.dataset.split_memory import RECORD
+from eufcc_cli.core.download.image_files import ImageFiles
+from eufcc_cli.core.files import Root
+from eufcc_cli.core.taxonomy.annotations import ID, IMAGE_URL, PROVIDER, facet_column
+
+TITLE = "title"
+RECORD_NUMBER = "number"
+"""Of the record that an image shows."""
+_SCHEMES = ("http://", "https://")
+_SEPARATED = "|".join(map(re.escape, PHOTO_SEPARATORS))
+
+
+def image_rows(records: Records, photographs: Sequence[Photograph], there: Container[str]) -> pd.DataFrame:
+    """The images of records, with the columns RECORD_NUMBER, ID and IMAGE_URL.
+
+    A record without photographs has an image for each URL in its photo cell, or one that is `there`, by its
+    id; else one without anything.
+    """
+    of_record: dict[str, list[Photograph]] = defaultdict(list)
+    for photograph in photographs:
+        of_record[photograph.record].append(photograph)
+    is_url = records.photos.str.startswith(_SCHEMES).to_numpy(dtype=bool)
+    several = np.flatnonzero(records.photos.str.contains(_SEPARATED, regex=True).to_numpy(dtype=bool))
+    own = [number for number, record in enumerate(records.ids) if record in of_record] if of_record else []
+    numbers, ids, urls = [], [], []
+    for number in sorted({*several.tolist(), *own}):
+        record = records.ids[number]
+        named = [
+            name
+            for name in split_cell(str(records.photos.iloc[number]), PHOTO_SEPARATORS)
+            if name.startswith(_SCHEMES)
+        ]
+        if record in of_record:
+            rows = [
+                (photo.id, named[0] if i == 0 and named else "") for i, photo in enumerate(of_record[record])
+            ]
+        elif len(named) > 1 and record not in there:
+            rows = [(record if i == 0 else f"{record} ({i + 1})", url) for i, url in enumerate(named)]
+        else:
+            rows = [(record, named[0] if named else "")]
+        numbers += [number] * len(rows)
+        ids += [image_id for image_id, _ in rows]
+        urls += [url for _, url in rows]
+    plain = np.ones(len(records), dtype=bool)
+    plain[numbers] = False
+    columns = {
+        RECORD_NUMBER: np.arange(len(records)),
+        ID: pd.Series(records.ids, dtype="str"),
+        IMAGE_URL: records.photos.where(is_url, ""),
+    }
+    simple = pd.DataFrame(columns)
+    if not numbers:
+        return simple
+    special = pd.DataFrame(
+        {
+            RECORD_NUMBER: np.array(numbers),
+            ID: pd.Series(ids, dtype="str"),
+            IMAGE_URL: pd.Series(urls, dtype="str"),
+        }
+    )
+    both = pd.concat([simple[plain], special], ignore_index=True)
+    return both.sort_values(RECORD_NUMBER, kind="stable", ignore_index=True)
+
+
+def image_table(described: Annotated, rows: pd.DataFrame) -> pd.DataFrame:
+    """The annotation table of some images, rows of `image_rows`."""
+    records = described.records
+    numbers = rows[RECORD_NUMBER].to_numpy()
+    columns: dict[str, Any] = {ID: rows[ID].array}
+    for facet, texts in described.annotations.items():
+        columns[facet_column(facet)] = pd.array(texts[numbers], dtype="str")
+    columns[IMAGE_URL] = rows[IMAGE_URL].array
+    columns[PROVIDER] = records.providers.array.take(numbers)
+    columns[TITLE] = records.titles.array.take(numbers)
+    columns[RECORD] = pd.array(records.ids, dtype="str").take(numbers)
+    return pd.DataFrame(columns)
+
+
+def photographs_of(root: Root, records: Records, files: ImageFiles) -> Found:
+    """The records' photographs: by name, and those that were moved and renamed by what the ledger has."""
+    if not files.files:
+        return Found()
+    named = {records.ids[number]: names for number, names in records.photo_names().items()}
+    found = find_photographs(records.ids, files, named)
+    if found.unused:
+        without = set(records.ids) - {photograph.record for photograph in found.photographs}
+        moved = moved_photographs(root, ImageFiles(found.unused), without)
+        found.photographs += [Photograph(image_id, image_id, file) for file, image_id in moved.items()]
+        found.unused = [file for file in found.unused if file not in moved]
+    return found
