@@ -130,6 +130,11 @@ def harvest_dumps(
     root.data.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile("w+", encoding="utf-8", dir=root.data) as spool:
         failed = _spool(spool, dumps, wanted, servers, progress)
+        if not spool.tell():
+            raise CollectError(
+                f"{', '.join(map(str, dumps))}: no record is left",
+                hint="are `provider`, `reusability` and `theme` meant so?",
+            )
         with Concepts(root.data / "concepts.sqlite") as concepts:
             event_loop.run(_learn(spool, concepts, key, servers, progress))
             mapper = Mapper(concepts, placing, language)
@@ -248,7 +253,7 @@ class _Counts:
 
 
 def _write(spool: IO[str], mapper: Mapper, output: Path, servers: Servers) -> _Counts:
-    """Write the table, row by row; no file where there are none."""
+    """Write the table, row by row."""
     counts = _Counts()
     annotations = mapper.annotations()
     with atomic_open(output, "w") as file:
@@ -259,9 +264,4 @@ def _write(spool: IO[str], mapper: Mapper, output: Path, servers: Servers) -> _C
             row = describe("", item, record, picture) | annotation_cells(annotation)
             writer.writerow(row)
             counts.add(row)
-        if not counts.images:
-            raise CollectError(
-                f"{output}: no record of the dumps is left",
-                hint="are `provider`, `reusability` and `theme` meant so?",
-            )
     return counts

@@ -100,7 +100,7 @@ def build_index(terms: list[Term], language: str | None, rules: Rules) -> TermIn
     """The index of a facet; what is added first counts."""
     index = TermIndex()
     tags = [(accented_keys(term.path[-1]), TermEntry((term.path,), "exact")) for term in terms]
-    plurals = {term.path: set(plurals(name_keys(term.path[-1]), language)) for term in terms}
+    in_plural = {term.path: set(plurals(name_keys(term.path[-1]), language)) for term in terms}
 
     def names(code: str | None, rank: slice) -> Iterator[tuple[tuple[str, ...], TermEntry]]:
         """Some of the names that terms have in a language."""
@@ -108,7 +108,7 @@ def build_index(terms: list[Term], language: str | None, rules: Rules) -> TermIn
             for name in list(term.names.get(code or "", ()))[rank]:
                 for variant in (name, *spellings(name, code)):
                     keys = name_keys(variant)
-                    same = keys == name_keys(term.path[-1]) or keys in plurals[term.path]
+                    same = keys == name_keys(term.path[-1]) or keys in in_plural[term.path]
                     yield accented_keys(variant), TermEntry((term.path,), "exact" if same else "synonym")
 
     first = [*names(language, slice(1)), *tags, *names(language, slice(1, None))]

@@ -19,6 +19,7 @@ from eufcc_cli.core.download.image_files import ImageFiles
 from eufcc_cli.core.download.ledger import LedgerReader, find_images
 from eufcc_cli.core.errors import DataError, EufccError
 from eufcc_cli.core.files import Root, forgives_case, sha256
+from eufcc_cli.core.tagging.own_table import OwnTable
 from eufcc_cli.core.taxonomy.annotations import ID, IMAGE_URL, read_table
 from tests.core.dataset import museum
 
@@ -233,6 +234,19 @@ def test_a_new_export_needs_nothing_and_moves_no_test_image(own: Path, tmp_path:
     assert (after.loc[tested.intersection(after.index), "split"] == "test_id").all()
     assert set(after.index[after["split"] == "test_id"]) <= set(tested)
     assert len(after) > 500
+
+
+def test_the_number_of_records_that_a_term_needs_is_kept(own: Path, tmp_path: Path) -> None:
+    root = Root(tmp_path / "root")
+    fetch(root, own / "export.csv", own / FOLDER, replace(SHARES, min_count=5))
+    assert Profile.read(profile_file(root)).min_count == 5
+    frame = museum.export()
+    frame.loc[:3, "Material"] = "Zauberstoff"
+    write_export(frame, tmp_path / "t.csv", Dialect("csv"))
+    for min_count, term in ((5, ""), (4, "Zauberstoff")):
+        replace(Profile.read(profile_file(root)), min_count=min_count).write(profile_file(root))
+        table = OwnTable.read(tmp_path / "t.csv", root)
+        assert table.annotation("materials", 0) == term
 
 
 def test_edited_terms_count(own: Path, tmp_path: Path) -> None:

@@ -9,12 +9,13 @@ from xml.sax.saxutils import escape
 import pandas as pd
 import pytest
 
+from eufcc_cli.core.dataset.annotating import annotate
 from eufcc_cli.core.dataset.division import Shares
 from eufcc_cli.core.dataset.export_file import Dialect, read_export, write_export
 from eufcc_cli.core.dataset.importing import Imported, import_table
 from eufcc_cli.core.dataset.profile import Profile
 from eufcc_cli.core.files import Root
-from eufcc_cli.core.taxonomy.annotations import ID, IMAGE_URL, read_table, texts_of
+from eufcc_cli.core.taxonomy.annotations import ID, IMAGE_URL, paths, read_table, texts_of
 
 RECORDS = 60
 FACETS = {"objectTypes": ("ObjectName",), "materials": ("Medium",)}
@@ -26,6 +27,10 @@ LIDO_PROFILE = Profile(
     "titleSet",
     {"objectTypes": ("objectWorkType",), "materials": ("termMaterialsTech",)},
 )
+WORDS = (
+    "bronze", "faience", "glass", "gold", "ivory", "limestone", "linen", "marble", "papyrus", "sandstone",
+    "silver", "steatite", "terracotta", "travertine", "wood",
+)  # fmt: skip
 FORMATS = ("semicolons", "xlsx", "ods", "lido", "nested folders")
 
 
@@ -118,3 +123,23 @@ def test_every_system_gives_the_same_collection(
     assert len(one) > RECORDS // 2 and one[IMAGE_URL].str.startswith("https://").any()
     pd.testing.assert_frame_equal(one, other[one.columns])
     assert first.terms.read_bytes() == second.terms.read_bytes()
+
+
+def test_words_of_the_real_export_become_their_terms(shared_data: Path, tmp_path: Path) -> None:
+    """At least 98 % of the records that name one of the words have that term, and no others have it."""
+    export = read_export(shared_data / "museum" / "export.csv")
+    described = annotate(Root(tmp_path), export, PROFILE, min_count=3)
+    texts = [text.lower() for text in texts_of(export.frame["Medium"])]
+    named = found = 0
+    for text, annotation in zip(texts, described.annotations["materials"], strict=True):
+        tagged = paths(annotation)
+        for word in WORDS:
+            with_word = [path for path in tagged if word in path]
+            if word in text:
+                named += 1
+                found += bool(with_word)
+            else:
+                # A text may name a kind of it: ebony is a wood.
+                assert all(path[-1] != word and path[-1] in text for path in with_word), (word, text)
+    assert named == 797
+    assert found >= 0.98 * named

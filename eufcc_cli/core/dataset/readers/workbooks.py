@@ -197,6 +197,11 @@ def _damaged(path: Path, error: Exception) -> DataError:
     )
 
 
+def _typed(name: str) -> str:
+    """A name as it is typed on a command line."""
+    return f'"{name}"' if " " in name else name
+
+
 def _choose(path: Path, sheets: list[str], asked: str | None) -> str:
     named = ", ".join(sheets)
     if asked is not None:
@@ -207,7 +212,8 @@ def _choose(path: Path, sheets: list[str], asked: str | None) -> str:
         raise DataError(f"{path}: has no sheet with cells", hint="export the table again")
     if len(sheets) > 1:
         raise DataError(
-            f"{path}: has {len(sheets)} sheets ({named})", hint="name the one to read: the setting sheet"
+            f"{path}: has {len(sheets)} sheets ({named})",
+            hint=f"name the one to read: `sheet={_typed(sheets[0])}`",
         )
     return sheets[0]
 
