@@ -1,7 +1,6 @@
 """Known terms in free text: every name of the glossary, qualifiers, other languages, label files."""
 
 import re
-from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -236,33 +235,3 @@ def test_the_language_of_texts() -> None:
     }.items():
         assert language_of({text: 5}, names) == language
     assert language_of({"12 x 13": 4}, names) is None
-
-
-ACCEPTED = """bronze faience glass gold ivory limestone linen marble papyrus sandstone silver steatite
-terracotta travertine wood"""
-
-
-def test_real_export_has_the_words_that_it_names(shared_data: Path) -> None:
-    """At least 98 % of the records that name a word of ACCEPTED have that term, and no others have it."""
-    import csv
-
-    from eufcc_cli.core.taxonomy.annotations import paths
-    from eufcc_cli.core.taxonomy.assignment import assign
-
-    with (shared_data / "museum" / "export.csv").open(encoding="utf-8-sig", newline="") as file:
-        rows = [[part.strip() for part in row["Medium"].split(";")] for row in csv.DictReader(file)]
-    counts = Counter(text for row in rows for text in set(row))
-    matcher = TermMatcher.for_root(NOWHERE, ["materials"], "en")
-    assignment = assign(matcher, {"materials": counts})
-    named = had = 0
-    for row in rows:
-        text = " ; ".join(row).casefold()
-        tags = {name for path in paths(assignment.annotation("materials", row)) for name in path}
-        for word in ACCEPTED.split():
-            if re.search(rf"\b{word}\b", text):
-                named += 1
-                had += word in tags
-            else:  # ebony and boxwood are woods
-                assert word not in tags or (word == "wood" and re.search("ebony|boxwood", text)), (text, word)
-    assert named > 700
-    assert had / named >= 0.98
