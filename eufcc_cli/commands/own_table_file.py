@@ -105,6 +105,8 @@ class OwnTableFile(File):
         digest = hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode()).hexdigest()[:8]
         self._suggestions = self._output.with_name(f".{self._output.name}.{digest}.jsonl")
         self._done = False
+        self.filled = 0
+        """Records that got a term."""
         stack.callback(self._clean)
         # What was finished stays where only the table could not be written, as in an encoding that lacks a
         # letter: the next try then tags nothing again.
@@ -129,6 +131,7 @@ class OwnTableFile(File):
             only_empty=self._options["only_empty"],
         )
         _note(written, self._table, self._output)
+        self.filled = written.records
         self._done = True
 
     def _clean(self) -> None:
@@ -139,8 +142,7 @@ class OwnTableFile(File):
 def _note(written: "Written", table: "OwnTable", output: Path) -> None:
     console.note(f"{output}: {written.terms:,} terms for {written.records:,} of {len(table.ids):,} records")
     if written.held_back:
-        console.note(
-            f"{written.held_back:,} terms were left out: their cells are filled, or hold one value each"
-        )
+        terms = "1 term was" if written.held_back == 1 else f"{written.held_back:,} terms were"
+        console.note(f"{terms} left out: the cell is filled already, or holds one value only")
     if written.unplaced:
         console.warn(f"{written.unplaced:,} terms of facets without a column were left out: see --profile")

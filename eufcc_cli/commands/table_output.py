@@ -54,7 +54,7 @@ def show_import(done: "Imported", root: Root, report: Path | None) -> None:
     elif done.problems:
         console.note("`report=FILE` lists them all.")
     divided = sum(size.images for size in done.division.splits.values())
-    problems = "".join(f"; {count:,} × {kind}" for kind, count in done.counts.items())
+    problems = "".join(f"; {kind}: {count:,}" for kind, count in done.counts.items())
     console.note(
         f"{done.records:,} records: {done.annotated:,} with terms; {divided:,} images in "
         f"{', '.join(done.division.splits)}{problems}"

@@ -431,6 +431,8 @@ def tag(
             done.add(result)
             bar.advance(**({"failed": sink.failed} if sink.failed else {}))
         sink.finish()
+    if isinstance(sink, OwnTableFile):
+        done.filled = sink.filled
     if output is not None or catalogue is not None or sink.failed:
         console.note(done.sentence(sink.failed))
     if review is not None:

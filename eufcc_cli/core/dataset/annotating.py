@@ -26,14 +26,25 @@ class Annotated:
     language: str | None
 
 
-def annotate(root: Root, export: Export, profile: Profile, min_count: int) -> Annotated:
+def annotate(
+    root: Root, export: Export, profile: Profile, min_count: int, *, keep_own: bool = False
+) -> Annotated:
     """Read an export's records, and turn their texts into annotations, by data/terms.csv where a person
-    edited it. Changes nothing. DataError for what is wrong in the export."""
+    edited it. Changes nothing. DataError for what is wrong in the export.
+
+    keep_own: terms of the museum's own that data/terms.csv lists stay terms, however few records of this
+    export name them.
+    """
     records = read_records(export, profile, root.path)
     texts = {facet: dict(cells.counts()) for facet, cells in records.facets.items() if not cells.published}
     language = profile.language or (detect_language(texts) if texts else None)
     matcher = TermMatcher.for_root(root, records.facets, language)
-    assignment = assign(matcher, texts, read_terms(root.terms), min_count)
+    rows = read_terms(root.terms)
+    if keep_own:
+        for row in rows:
+            if row.how == "own" and row.facet in texts and not row.edited:
+                matcher.add_own(row.facet, row.term)
+    assignment = assign(matcher, texts, rows, min_count)
     known = _known_concepts(root, matcher)
     annotations = {
         facet: cells.annotations(facet, assignment, known.get(facet, {}))

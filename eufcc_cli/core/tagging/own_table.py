@@ -66,7 +66,8 @@ class OwnTable:
                     f"{path}: which columns hold the {'facets' if known.id else 'ids'} is not known",
                     hint="`eufcc fetch table` asks for them once, and writes data/profile.toml",
                 )
-        return cls(root, export, known, annotate(root, export, known, known.min_count or MIN_COUNT))
+        least = known.min_count or MIN_COUNT
+        return cls(root, export, known, annotate(root, export, known, least, keep_own=True))
 
     @property
     def ids(self) -> list[str]:

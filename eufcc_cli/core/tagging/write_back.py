@@ -8,6 +8,7 @@ from pathlib import Path
 
 from eufcc_cli.core.dataset.cell_terms import joint_of
 from eufcc_cli.core.dataset.export_file import write_export
+from eufcc_cli.core.dataset.export_records import split_cell
 from eufcc_cli.core.dataset.readers.export import Dialect, text_frame, unique_names
 from eufcc_cli.core.errors import DataError
 from eufcc_cli.core.files import possible_ids
@@ -16,6 +17,7 @@ from eufcc_cli.core.taxonomy.annotations import FACETS, paths
 from eufcc_cli.core.taxonomy.assignment import PATH_SEPARATOR, TermRow
 from eufcc_cli.core.taxonomy.decisions import Decision, Decisions
 from eufcc_cli.core.taxonomy.known_terms import TagPath
+from eufcc_cli.core.taxonomy.spelling import fold
 
 FORMATS = {".csv": "csv", ".tsv": "csv", ".txt": "csv", ".xlsx": "xlsx", ".ods": "ods", ".jsonl": "jsonl"}
 _SUGGESTED, _PROBABILITY, _MODEL = "suggested", "probability", "model"
@@ -127,18 +129,22 @@ class _Columns:
         row = self._table.row(record)
         single = facet in self._table.single
         there = {name for path in paths(self._table.annotation(facet, record)) for name in path}
-        chosen = self._new(facet, additions, there)
-        filled = any(self._cells[column][row].strip() for column in self._table.profile.facets.get(facet, ()))
+        cells = [self._cells[column][row] for column in self._table.profile.facets.get(facet, ())]
+        words = {fold(item) for cell in cells for item in split_cell(cell, self._table.separators(facet))}
+        chosen = self._new(facet, additions, there, words)
+        filled = any(map(str.strip, cells))
         taken = 0 if filled and (single or self._only_empty) else 1 if single else len(chosen)
         self._written.held_back += len(chosen) - taken
         return chosen[:taken]
 
-    def _new(self, facet: str, additions: Iterable[Addition], there: set[str]) -> list[Addition]:
-        """The deepest terms that are not there yet, each once, the most probable first."""
+    def _new(
+        self, facet: str, additions: Iterable[Addition], there: set[str], words: set[str]
+    ) -> list[Addition]:
+        """The deepest terms that are not there yet, as terms or words; each once, most probable first."""
         best: dict[TagPath, Addition] = {}
         for addition in additions:
             path = self._table.path_of(facet, addition.path)
-            if path[-1] in there:
+            if path[-1] in there or fold(path[-1]) in words or fold(self._word(facet, path)) in words:
                 continue
             known = best.get(path)
             if known is None or _rank(addition) > _rank(known):

@@ -188,6 +188,32 @@ def test_the_museums_own_words(tmp_path: Path) -> None:
     assert written(tmp_path / "out.csv")[1][5][3] == "Glockenspeise"
 
 
+def test_a_term_of_the_museums_own_is_not_written_twice(tmp_path: Path) -> None:
+    """A term that many records of the whole export had, and few of this one have."""
+    make(tmp_path, CELLS)
+    write_terms(
+        Root(tmp_path).terms, [TermRow("materials", "Zauberstoff", 9, "Zauberstoff", "own", "Zauberstoff")]
+    )
+    cells = [
+        ["1", "", "", "Zauberstoff", ""],
+        ["2", "", "", "blauer Zauberstoff", ""],
+        ["3", "", "", "Wundergut", ""],
+    ]
+    table = make(tmp_path, cells)
+    assert [table.annotation("materials", record) for record in range(3)] == [
+        "Zauberstoff",
+        "Zauberstoff",
+        "",
+    ]
+    own = [Addition("materials", (term,), 0.9, "m") for term in ("Zauberstoff", "Wundergut")]
+    write_back(table, dict.fromkeys(range(3), own), tmp_path / "out.csv", merge=True)
+    assert [row[3] for row in written(tmp_path / "out.csv")[1]] == [
+        "Zauberstoff; Wundergut",
+        "blauer Zauberstoff; Wundergut",
+        "Wundergut; Zauberstoff",
+    ]
+
+
 def test_terms_of_a_model_with_the_published_tags(tmp_path: Path) -> None:
     """The vocabulary of EUFCC-340K is in Catalan, the table in German."""
     table = make(tmp_path, CELLS)
