@@ -164,12 +164,13 @@ def _table(
     for ids, some in ((rows[ID], there), (record_ids, shown)):
         if some:
             chosen |= ids.isin(list(some)).to_numpy(dtype=bool)
+    found = chosen
+    if checked.bad:
+        chosen = chosen & (has_url | ~rows[ID].isin(list(checked.bad)).to_numpy(dtype=bool))
     if not chosen.any() and not only_there:
         # No photograph is known of at all: the annotations alone are a collection, too.
         return image_table(described, rows), []
-    without = list(dict.fromkeys(texts_of(record_ids[~chosen])))
-    if checked.bad:
-        chosen &= has_url | ~rows[ID].isin(list(checked.bad)).to_numpy(dtype=bool)
+    without = list(dict.fromkeys(texts_of(record_ids[~found])))
     return image_table(described, rows if chosen.all() else rows[chosen]), without
 
 

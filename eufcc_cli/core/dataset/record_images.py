@@ -1,6 +1,5 @@
 """The images of an export's records: their photographs and URLs, as rows of an annotation table."""
 
-import re
 from collections import defaultdict
 from collections.abc import Container, Sequence
 from typing import Any
@@ -21,7 +20,7 @@ TITLE = "title"
 RECORD_NUMBER = "number"
 """Of the record that an image shows."""
 _SCHEMES = ("http://", "https://")
-_SEPARATED = "|".join(map(re.escape, PHOTO_SEPARATORS))
+_SEPARATED = f"[{''.join(PHOTO_SEPARATORS)}]"
 
 
 def image_rows(records: Records, photographs: Sequence[Photograph], there: Container[str]) -> pd.DataFrame:
