@@ -23,8 +23,8 @@ PROFILE = Profile("ID", "ImageURL", "Source", "Title", FACETS)
 LIDO_PROFILE = Profile(
     "workID",
     "linkResource",
-    "repositoryName",
-    "titleSet",
+    "repository",
+    "title",
     {"objectTypes": ("objectWorkType",), "materials": ("termMaterialsTech",)},
 )
 WORDS = (
