@@ -1,6 +1,5 @@
 """How a division into splits is reported: by `fetch splits` and `fetch table`."""
 
-import math
 from typing import TYPE_CHECKING
 
 from eufcc_cli import console
@@ -39,12 +38,16 @@ def show_splits(report: "Report") -> None:
     if report.providers < 2 or report.continued:
         return  # nothing can be held out, or what is held out was decided before
     outer = report.splits["test_ood"].images if "test_ood" in report.splits else 0
-    name, share = report.smallest_provider
-    if report.shares.ood and not outer and share >= 2 * report.shares.ood:
-        wanted = math.ceil(100 * share) / 100
+    least = report.smallest
+    if report.shares.ood and not outer and least and least.share >= 2 * report.shares.ood:
         console.note(
-            f"No test_ood: the provider with the fewest images, {name}, has {share:.0%} of them, where "
-            f"{report.shares.ood:.0%} are asked for. To hold it out: --ood {wanted:g} --anew"
+            f"No test_ood: the provider with the fewest images, {least.provider}, has {least.share:.0%} of "
+            f"them, where {report.shares.ood:.0%} are asked for"
+            + (
+                f". To hold it out: --ood {least.share:g} --anew"
+                if least.possible
+                else "; without it, train would lose tags"
+            )
         )
     elif outer < 0.8 * report.shares.ood * images:
         console.warn(

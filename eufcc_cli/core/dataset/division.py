@@ -6,15 +6,21 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import coo_array, csr_array, hstack
-from scipy.sparse.csgraph import connected_components
+from scipy.sparse import csr_array, hstack
 
-from eufcc_cli.core.dataset.split_memory import RECORD, SplitMemory
+from eufcc_cli.core.dataset.image_groups import group_images, numbered, places_together
+from eufcc_cli.core.dataset.split_memory import SplitMemory
 from eufcc_cli.core.dataset.stratification import hold_out, stratify
-from eufcc_cli.core.download.candidates import candidate_urls
 from eufcc_cli.core.errors import CollectError
 from eufcc_cli.core.files import SPLITS
-from eufcc_cli.core.taxonomy.annotations import FACETS, IMAGE_URL, PROVIDER, facet_column, factorize, paths
+from eufcc_cli.core.taxonomy.annotations import (
+    FACETS,
+    PROVIDER,
+    facet_column,
+    factorize,
+    paths,
+    texts_of,
+)
 from eufcc_cli.core.taxonomy.hierarchy import Hierarchy
 from eufcc_cli.core.taxonomy.vocabulary import Vocabulary
 
@@ -81,6 +87,16 @@ class Dropped:
 
 
 @dataclass(frozen=True)
+class Candidate:
+    """A provider that might be held out: its name, its share of the images, rounded up to a hundredth, and
+    whether that leaves enough images of every tag."""
+
+    provider: str
+    share: float
+    possible: bool
+
+
+@dataclass(frozen=True)
 class Report:
     """What became of a table: the splits' sizes, the providers held out, tags kept and dropped, the worst
     imbalance, images left out for want of a tag, images that share their address with an earlier one, and
@@ -98,8 +114,8 @@ class Report:
     near_held_out: list[tuple[str, str]] = field(default_factory=list)
     continued: bool = False
     """Whether an earlier division decided already what is tested on."""
-    smallest_provider: tuple[str, float] = ("", 0.0)
-    """The provider with the fewest images, and its share of all."""
+    smallest: Candidate | None = None
+    """The provider with the fewest images."""
 
 
 def divide(
@@ -132,10 +148,11 @@ def divide(
     rows = np.flatnonzero(np.asarray(has[:, possible].sum(axis=1)))
     if not len(rows):
         raise _too_few(shares.min_count)
-    unit, block, holdable = _groups(table.iloc[rows], [numbers[rows] for numbers in same])
+    unit, block, holdable = group_images(table.iloc[rows], [numbers[rows] for numbers in same])
     split = np.full(len(table), "", dtype=object)
     learnable = has[rows][:, possible].tocsr()
-    stays = _together(memory.place(table.iloc[rows]), unit)
+    smallest = _smallest(texts_of(table[PROVIDER].iloc[rows]), learnable, block, holdable, shares)
+    stays = places_together(memory.place(table.iloc[rows]), unit)
     if (stays != "").any():
         split[rows] = _assign_new(learnable, unit, stays, shares, rng)
     else:
@@ -164,20 +181,35 @@ def divide(
         untagged=len(table) - sum(map(len, parts.values())),
         duplicates=len(rows) - int(unit.max() + 1),
         continued=bool((stays != "").any()),
-        smallest_provider=_smallest(table[PROVIDER]),
+        smallest=smallest,
         near_held_out=memory.near(factorize(table[PROVIDER])[1]),
     )
     return parts, report
 
 
-def _smallest(providers: pd.Series) -> tuple[str, float]:
-    codes, names = factorize(providers)
-    images = np.bincount(codes, minlength=len(names))
-    named = [number for number, name in enumerate(names) if name.strip()]
-    if not named:
-        return "", 0.0
-    least = min(named, key=lambda number: images[number])
-    return names[least], float(images[least] / len(codes))
+def _spare(total: np.ndarray, shares: Shares, ood: float) -> np.ndarray:
+    """How many images of each tag may go to test_ood, of [tags] images: all where it is too rare anyway."""
+    # What has to stay for train to get its images of a tag: one in reserve, since folds round.
+    inner = 1 - ood
+    needed = math.ceil(shares.min_count * inner / (inner - shares.val - shares.test)) + 1
+    return np.where(total >= needed, total - needed, total)
+
+
+def _smallest(
+    providers: Sequence[str], has: csr_array, block: np.ndarray, holdable: np.ndarray, shares: Shares
+) -> Candidate | None:
+    """The provider, or providers that share images, that would be the first to be held out."""
+    images = np.bincount(block, minlength=len(holdable))
+    if not holdable.any():
+        return None
+    least = int(np.where(holdable, images, len(block) + 1).argmin())
+    share = math.ceil(100 * images[least] / len(block)) / 100
+    theirs = block == least
+    possible = share + shares.val + shares.test < 1 and bool(
+        (np.asarray(has[theirs].sum(axis=0)) <= _spare(np.asarray(has.sum(axis=0)), shares, share)).all()
+    )
+    names = sorted({providers[row] for row in np.flatnonzero(theirs).tolist()})
+    return Candidate(", ".join(names), share, possible)
 
 
 def _too_few(min_count: int) -> CollectError:
@@ -203,72 +235,6 @@ def _matrix(rows: int, cells: Mapping[str, Cells], trees: Mapping[str, Hierarchy
     return hstack(blocks, format="csr") if blocks else csr_array((rows, 0), dtype=np.int32)
 
 
-def _groups(
-    table: pd.DataFrame, same: Sequence[np.ndarray] = ()
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Which images must stay together.
-
-    Returns for each image the number of its unit (images with one address, record, or number in `same`) and
-    of its block (providers that share a unit), and for each block whether it may be held out: an unnamed
-    provider may be any.
-    """
-    addresses, texts = factorize(table[IMAGE_URL])
-    # A thumbnail's address counts as that of the picture it was made from.
-    originals, _ = factorize(
-        pd.Series([candidate_urls(text, "original")[0].url for text in texts], dtype="str")
-    )
-    unit = originals[addresses]
-    without = np.array([not text for text in texts], dtype=bool)[addresses]
-    unit[without] = unit.max() + 1 + np.arange(without.sum())
-    unit = _numbered(unit)
-    for numbers in (factorize(table[RECORD])[0], *same) if RECORD in table else same:
-        unit = _joined(unit, numbers)
-    provider, names = factorize(table[PROVIDER])
-    units, providers = int(unit.max()) + 1, len(names)
-    links = coo_array(
-        (np.ones(len(unit), dtype=np.int8), (unit, units + provider)), shape=(units + providers,) * 2
-    )
-    label = connected_components(links, directed=False)[1][units:]
-    block_of = _numbered(label)
-    holdable = np.ones(block_of.max() + 1, dtype=bool)
-    holdable[[block for block, name in zip(block_of, names, strict=True) if not name.strip()]] = False
-    return unit, block_of[provider], holdable
-
-
-def _numbered(values: np.ndarray) -> np.ndarray:
-    """[N] int: the place of each value among the distinct ones, in their order."""
-    codes, _ = pd.factorize(values, sort=True)
-    return codes
-
-
-def _joined(unit: np.ndarray, numbers: np.ndarray) -> np.ndarray:
-    """The units after those with a number (-1: none) in common have become one."""
-    there = np.flatnonzero(numbers >= 0)
-    if len(there) == 0 or pd.Index(numbers[there]).is_unique:
-        return unit
-    units = int(unit.max()) + 1
-    size = units + int(numbers.max()) + 1
-    links = coo_array(
-        (np.ones(len(there), dtype=np.int8), (unit[there], units + numbers[there])), shape=(size, size)
-    )
-    label = connected_components(links, directed=False)[1][:units]
-    return _numbered(label)[unit]
-
-
-def _together(stays: np.ndarray, unit: np.ndarray) -> np.ndarray:
-    """Where each image has to stay, with all of its unit: in a test split if any of them is in one."""
-    if not (stays != "").any():
-        return stays
-    out = stays.copy()
-    order = ("test_ood", "test_id", "val", "train")
-    of_unit = np.full(int(unit.max()) + 1, "", dtype=object)
-    for name in reversed(order):
-        of_unit[unit[stays == name]] = name
-    was_tested = (stays == "test_ood") | (stays == "test_id")
-    out[~was_tested] = of_unit[unit[~was_tested]]
-    return out
-
-
 def _assign_new(
     has: csr_array, unit: np.ndarray, stays: np.ndarray, shares: Shares, rng: np.random.Generator
 ) -> np.ndarray:
@@ -276,7 +242,7 @@ def _assign_new(
     split = stays.copy()
     fresh = np.flatnonzero(stays == "")
     if len(fresh):
-        units = _numbered(unit[fresh])
+        units = numbered(unit[fresh])
         counts = _sum_rows(has[fresh], units, int(units.max()) + 1)
         counts = counts[:, np.asarray(counts.sum(axis=0)) > 0].tocsr()
         train = 1 - shares.val - shares.test - shares.ood
@@ -298,22 +264,19 @@ def _assign(
     images = len(unit)
     block_counts = _sum_rows(has, block, len(holdable)).toarray()
     total = block_counts.sum(axis=0)
-    # What has to stay for train to get its images of a tag: one in reserve, since folds round.
     inner = 1 - shares.ood
-    needed = math.ceil(shares.min_count * inner / (inner - shares.val - shares.test)) + 1
-    spare = np.where(total >= needed, total - needed, total)
     candidates = np.flatnonzero(holdable)
     chosen = hold_out(
         block_counts[candidates],
         np.bincount(block, minlength=len(holdable))[candidates],
         shares.ood * images,
-        spare,
+        _spare(total, shares, shares.ood),
         rng,
     )
     outer = np.isin(block, candidates[chosen])
     split = np.full(images, _OUTER, dtype=object)
     inside = np.flatnonzero(~outer)
-    units = _numbered(unit[inside])
+    units = numbered(unit[inside])
     counts = _sum_rows(has[inside], units, int(units.max(initial=-1)) + 1)
     counts = counts[:, np.asarray(counts.sum(axis=0)) >= shares.min_count].tocsr()
     folds = np.array([inner - shares.val - shares.test, shares.val, shares.test]) / inner

@@ -1,0 +1,78 @@
+"""Which images of a table must stay on one side of a division, and which providers with them."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from eufcc_cli.core.dataset.split_memory import RECORD
+from eufcc_cli.core.download.candidates import candidate_urls
+from eufcc_cli.core.taxonomy.annotations import IMAGE_URL, PROVIDER, factorize
+
+
+def group_images(
+    table: pd.DataFrame, same: Sequence[np.ndarray] = ()
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Which images must stay together.
+
+    Returns for each image the number of its unit (images with one address, record, or number in `same`) and
+    of its block (providers that share a unit), and for each block whether it may be held out: an unnamed
+    provider may be any.
+    """
+    addresses, texts = factorize(table[IMAGE_URL])
+    # A thumbnail's address counts as that of the picture it was made from.
+    originals, _ = factorize(
+        pd.Series([candidate_urls(text, "original")[0].url for text in texts], dtype="str")
+    )
+    unit = originals[addresses]
+    without = np.array([not text for text in texts], dtype=bool)[addresses]
+    unit[without] = unit.max() + 1 + np.arange(without.sum())
+    unit = numbered(unit)
+    for numbers in (factorize(table[RECORD])[0], *same) if RECORD in table else same:
+        unit = _joined(unit, numbers)
+    provider, names = factorize(table[PROVIDER])
+    units, providers = int(unit.max()) + 1, len(names)
+    links = coo_array(
+        (np.ones(len(unit), dtype=np.int8), (unit, units + provider)), shape=(units + providers,) * 2
+    )
+    label = connected_components(links, directed=False)[1][units:]
+    block_of = numbered(label)
+    holdable = np.ones(block_of.max() + 1, dtype=bool)
+    holdable[[block for block, name in zip(block_of, names, strict=True) if not name.strip()]] = False
+    return unit, block_of[provider], holdable
+
+
+def numbered(values: np.ndarray) -> np.ndarray:
+    """[N] int: the place of each value among the distinct ones, in their order."""
+    codes, _ = pd.factorize(values, sort=True)
+    return codes
+
+
+def _joined(unit: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+    """The units after those with a number (-1: none) in common have become one."""
+    there = np.flatnonzero(numbers >= 0)
+    if len(there) == 0 or pd.Index(numbers[there]).is_unique:
+        return unit
+    units = int(unit.max()) + 1
+    size = units + int(numbers.max()) + 1
+    links = coo_array(
+        (np.ones(len(there), dtype=np.int8), (unit[there], units + numbers[there])), shape=(size, size)
+    )
+    label = connected_components(links, directed=False)[1][:units]
+    return numbered(label)[unit]
+
+
+def places_together(stays: np.ndarray, unit: np.ndarray) -> np.ndarray:
+    """Where each image has to stay, with all of its unit: in a test split if any of them is in one."""
+    if not (stays != "").any():
+        return stays
+    out = stays.copy()
+    order = ("test_ood", "test_id", "val", "train")
+    of_unit = np.full(int(unit.max()) + 1, "", dtype=object)
+    for name in reversed(order):
+        of_unit[unit[stays == name]] = name
+    was_tested = (stays == "test_ood") | (stays == "test_id")
+    out[~was_tested] = of_unit[unit[~was_tested]]
+    return out
