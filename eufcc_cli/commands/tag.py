@@ -38,6 +38,7 @@ from eufcc_cli.commands.options import (
     Weights,
 )
 from eufcc_cli.commands.own_table_file import (
+    OwnTableFile,
     check_own_table_usage,
     note_missing_photographs,
     write_decisions,
