@@ -160,7 +160,7 @@ def _table(
     rows = image_rows(described.records, usable, there)
     has_url = (rows[IMAGE_URL] != "").to_numpy(dtype=bool)
     chosen = has_url.copy()
-    record_ids = pd.Series(described.records.ids, dtype="str").take(rows[RECORD_NUMBER])
+    record_ids = pd.Series(described.records.ids, dtype="str").take(rows[RECORD_NUMBER].to_numpy())
     for ids, some in ((rows[ID], there), (record_ids, shown)):
         if some:
             chosen |= ids.isin(list(some)).to_numpy(dtype=bool)
