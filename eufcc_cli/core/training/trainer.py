@@ -100,8 +100,9 @@ class Trainer:
         self.closing = 2.0  # passes over the validation images after the last step: its own, the best epoch's
         self._rate = 0.0  # the learning rate of the last step
         self._saved = time.monotonic()
+        self._has_state = False
         self._started = self._saved if started is None else started
-        self._pause = False
+        self._asked = self._due = False
         self.interruption = Interruption()
         # Processes must not drop the same units, or the shards of a batch would be correlated.
         torch.manual_seed(config.seed + 7919 * accelerator.process_index)
@@ -148,10 +149,13 @@ class Trainer:
                 at.images += len(order[at.batch - 1])
                 shown = {} if not at.pairs else {"loss": at.loss_sum / at.pairs}
                 task.advance(len(order[at.batch - 1]), **shown)
-                if self._pause:
+                if self._asked or self._due:
                     self._account(pending)
                     pending = None
-                    self._save()
+                    # Until a first save is due, everything follows from the settings: a state, three times
+                    # as large as the model, would only be left behind by those who were trying something.
+                    if self._due or self._has_state:
+                        self._save()
                     self._leave_if_asked()
                 if self._done() >= 1.0:
                     break
@@ -162,10 +166,12 @@ class Trainer:
         config, accelerator, device = self.config, self.accelerator, self.accelerator.device
         images = self._prepared(images.to(device, non_blocking=True), positions)
         pairs = self._pairs(rows)
-        self._pause = self.interruption.asked or time.monotonic() - self._saved > 60 * config.save_every
+        self._asked = self.interruption.asked
+        self._due = time.monotonic() - self._saved > 60 * config.save_every
         if accelerator.num_processes > 1:  # all must count the same pairs, and pause at the same step
-            together = accelerator.reduce(torch.tensor([pairs, self._pause], device=device), "sum")
-            pairs, self._pause = int(together[0]), bool(together[1])
+            counts = torch.tensor([pairs, self._asked, self._due], device=device)
+            pairs, asked, due = accelerator.reduce(counts, "sum").tolist()
+            self._asked, self._due = bool(asked), bool(due)
         if pairs == 0:  # no image of the batch can be read: there is nothing to learn from
             return torch.zeros((), device=device), 0
         # Gradients are averaged over processes; the batch's loss is the mean over all its pairs.
@@ -329,7 +335,7 @@ class Trainer:
 
     def _save(self) -> None:
         """Save everything a resumed run needs; the file is whole or the one before stays."""
-        self._saved = time.monotonic()
+        self._saved, self._has_state = time.monotonic(), True
         position = {**asdict(self.at), "elapsed": self._elapsed()}
         randomness = self._gathered_randomness()
         if not self.accelerator.is_main_process:
@@ -369,7 +375,7 @@ class Trainer:
             torch.set_rng_state(own["cpu"])
             if "cuda" in own and self.accelerator.device.type == "cuda":
                 torch.cuda.set_rng_state(own["cuda"], self.accelerator.device)
-        self._saved = time.monotonic()
+        self._saved, self._has_state = time.monotonic(), True
 
     def _leave_if_asked(self) -> None:
         stop = self.interruption.asked
@@ -377,7 +383,12 @@ class Trainer:
             device = self.accelerator.device
             stop = bool(self.accelerator.reduce(torch.tensor(int(stop), device=device), "sum"))
         if stop:
-            log.info("stopped at epoch %d, step %d; the state is saved", self.at.epoch + 1, self.at.step)
+            where = f"stopped at epoch {self.at.epoch + 1}, step {self.at.step}"
+            if self._has_state:
+                log.info("%s; the state is saved", where)
+            else:
+                every = self.config.save_every
+                log.warning("%s, before the first save after %g minutes: the next run begins anew", where, every)
             raise KeyboardInterrupt
 
 

@@ -1,3 +1,4 @@
+import contextlib
 import csv
 import json
 import math
@@ -7,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from importlib.metadata import version
@@ -21,7 +23,7 @@ from safetensors.torch import load_file
 from eufcc_cli.core.download.ledger import OK, Entry, Ledger
 from eufcc_cli.core.errors import DataError, EufccError, ModelError
 from eufcc_cli.core.files import Root
-from eufcc_cli.core.model.checkpoint import load_model
+from eufcc_cli.core.model.checkpoint import load_model, newest_run, trained_runs
 from eufcc_cli.core.model.methods import METHODS
 from eufcc_cli.core.model.preprocessing import Preprocessing
 from eufcc_cli.core.taxonomy.annotations import read_table
@@ -30,6 +32,7 @@ from eufcc_cli.core.training.data import FileSquares, epoch_order, load_split
 from eufcc_cli.core.training.image_cache import build_cache
 from eufcc_cli.core.training.plan import Plan
 from eufcc_cli.core.training.run import train_run, training_vocabulary
+from eufcc_cli.core.training.saved_state import load_state
 from eufcc_cli.core.training.trainer import STATE
 from tests.conftest import Run
 
@@ -125,6 +128,51 @@ def test_a_run_that_saved_nothing_may_be_begun_again(demo_root: Path) -> None:
     assert (demo_root / "runs" / "run" / "config.json").is_file()
     train_run(replace(QUICK, epochs=1, batch_size=8), Root(demo_root), "run")
     assert len(history(demo_root, "run")) == 1
+
+
+class _CtrlC:
+    """Progress that presses Ctrl-C once, after so many steps of training."""
+
+    def __init__(self, steps: int) -> None:
+        self.left = steps
+
+    @contextlib.contextmanager
+    def task(self, description: str, total: int | None, unit: str = "images") -> Iterator["_CtrlC"]:
+        yield self
+
+    def advance(self, steps: int = 1, **fields: object) -> None:
+        if "loss" in fields:
+            self.left -= 1
+            if self.left == 0:
+                signal.raise_signal(signal.SIGINT)
+
+
+def test_an_interrupted_first_epoch_leaves_little_and_is_no_model(
+    uninterrupted: Path, demo_root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config, root = replace(QUICK, dropout=0.1, drop_path=0.1), Root(demo_root)
+    with pytest.raises(KeyboardInterrupt):
+        train_run(config, root, "whole", progress=_CtrlC(2))
+    assert "begins anew" in caplog.text
+    folder = demo_root / "runs" / "whole"
+    assert {file.name for file in folder.iterdir()} <= {"config.json", ".lock"}
+    assert trained_runs(root) == [] and newest_run(root) is None
+    with pytest.raises(ModelError, match="no epoch of its training is finished"):
+        load_model("whole", root)
+    with pytest.raises(ModelError, match="no such model") as caught:
+        load_model("whola", root)
+    assert "whole" not in str(caught.value.hint)
+    # Once a save was due within the first epoch, what comes after it is saved, too.
+    with pytest.raises(KeyboardInterrupt):
+        train_run(replace(config, save_every=1e-9), root, "whole", resume=True, progress=_CtrlC(2))
+    saved = load_state(folder / STATE)["position"]["step"]
+    with pytest.raises(KeyboardInterrupt):
+        train_run(config, root, "whole", resume=True, progress=_CtrlC(1))
+    assert saved < load_state(folder / STATE)["position"]["step"]
+    assert newest_run(root) is None
+    train_run(config, root, "whole", resume=True)
+    assert same(weights(demo_root, "whole"), weights(uninterrupted, "whole"))
+    assert newest_run(root) == "whole"
 
 
 @pytest.mark.parametrize("when", ["between epochs", "within an epoch"])
