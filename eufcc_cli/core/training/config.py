@@ -178,7 +178,9 @@ class TrainConfig:
         default_text="one per core, at most 16",
         panel=_MACHINE,
     )
-    save_every: float = setting(10.0, "Minutes between saves of a run that can be resumed.", above=0, panel=_MACHINE)
+    save_every: float = setting(
+        10.0, "Minutes between saves of a run that can be resumed.", above=0, panel=_MACHINE
+    )
     method_options: Mapping[str, Any] = field(default_factory=dict)
     """The method's own settings, {name: value}; those left out are at their defaults."""
 

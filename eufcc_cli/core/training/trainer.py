@@ -387,8 +387,8 @@ class Trainer:
             if self._has_state:
                 log.info("%s; the state is saved", where)
             else:
-                every = self.config.save_every
-                log.warning("%s, before the first save after %g minutes: the next run begins anew", where, every)
+                first = f"the first save, after {self.config.save_every:g} minutes"
+                log.warning("%s, before %s: the next run begins anew", where, first)
             raise KeyboardInterrupt
 
 

@@ -23,8 +23,9 @@ from safetensors.torch import load_file
 from eufcc_cli.core.download.ledger import OK, Entry, Ledger
 from eufcc_cli.core.errors import DataError, EufccError, ModelError
 from eufcc_cli.core.files import Root
-from eufcc_cli.core.model.checkpoint import load_model, newest_run, trained_runs
+from eufcc_cli.core.model.checkpoint import load_model
 from eufcc_cli.core.model.methods import METHODS
+from eufcc_cli.core.model.model_files import newest_run, trained_runs
 from eufcc_cli.core.model.preprocessing import Preprocessing
 from eufcc_cli.core.taxonomy.annotations import read_table
 from eufcc_cli.core.training.config import TrainConfig, read_settings
