@@ -1,5 +1,8 @@
 """The records of an export with their annotations, and what became of their words."""
 
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,13 +47,27 @@ def annotate(
         for row in rows:
             if row.how == "own" and row.facet in texts and not row.edited:
                 matcher.add_own(row.facet, row.term)
-    assignment = assign(matcher, texts, rows, min_count)
+    with _no_collection():
+        assignment = assign(matcher, texts, rows, min_count)
     known = _known_concepts(root, matcher)
     annotations = {
         facet: cells.annotations(facet, assignment, known.get(facet, {}))
         for facet, cells in records.facets.items()
     }
     return Annotated(records, annotations, assignment, matcher, language)
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Without garbage collection: the words of many texts are none, and it would go over them again and
+    again, in a quarter of the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _known_concepts(root: Root, matcher: TermMatcher) -> dict[str, dict[str, tuple[str, ...]]]:

@@ -2,11 +2,15 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
 
 from eufcc_cli.core.dataset.export_records import Records, split_cell
 from eufcc_cli.core.dataset.profile import SEPARATORS, Profile
 from eufcc_cli.core.dataset.readers.export import Export
+from eufcc_cli.core.taxonomy.annotations import factorize
 
 _ENOUGH = 20  # filled cells that show anything
 _PUBLISHED = ("$",)  # in the published format `|` stands between the names of a path
@@ -25,8 +29,13 @@ def single_facets(export: Export, profile: Profile, records: Records) -> tuple[s
         facet
         for facet, columns in profile.facets.items()
         if len(columns) == 1
-        and is_single(export.frame[columns[0]].tolist(), separators_of(facet, export, profile, records))
+        and is_single(_counted(export.frame[columns[0]]), separators_of(facet, export, profile, records))
     )
+
+
+def _counted(column: pd.Series) -> Mapping[str, int]:
+    codes, texts = factorize(column)
+    return dict(zip(texts, np.bincount(codes, minlength=len(texts)).tolist(), strict=True))
 
 
 def joint_of(cells: Iterable[str], separators: Sequence[str]) -> str:
@@ -44,8 +53,10 @@ def joint_of(cells: Iterable[str], separators: Sequence[str]) -> str:
     return f"{separators[0]} " if separators[0] in ";," else f" {separators[0]} "
 
 
-def is_single(cells: Iterable[str], separators: Sequence[str]) -> bool:
+def is_single(cells: Iterable[str] | Mapping[str, int], separators: Sequence[str]) -> bool:
     """True where the cells of a column show that a record has one value: none has two, and they repeat.
+
+    cells: all of them, or how often each occurs.
 
     >>> is_single(["coin", "vase", "coin"] * 20, (";",)), is_single(["coin; vase"] * 50, (";",))
     (True, False)

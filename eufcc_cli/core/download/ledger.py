@@ -53,6 +53,9 @@ def find_images(root: Root, ids: Iterable[str] | None = None) -> dict[str, Path]
         if recorded or gone or failed:
             return recorded
         return scan_images(root.images, [root.path]) or scan_flat_images(root.path / "images")
+    places = (root.images, root.path / "images", *root.photos)
+    if not (recorded or gone or failed or any(map(os.path.isdir, places))):
+        return {}
     wanted = list(dict.fromkeys(ids))
     found = {image_id: recorded[image_id] for image_id in wanted if image_id in recorded} if recorded else {}
     missing = wanted
