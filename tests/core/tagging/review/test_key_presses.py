@@ -37,9 +37,9 @@ def test_labels_and_sheets(tmp_path: Path, browser: Any) -> None:
     lines[0]["tags"]["subjects"] = [suggestion(["portrait"], 0.8)]  # type: ignore[index]
     with serving(write_lines(tmp_path / "t.jsonl", lines), Root(tmp_path)) as (_, url):
         person = Person(browser, url)
-        for count in (0, 1, 10, 19, 20, 28, 29, 99, 100, 101, 500):
+        for count in (0, 1, 10, 21, 22, 30, 31, 119, 120, 121, 500):
             labels = person.page.evaluate(f"import('./sheets.js').then(m => m.labelsFor({count}))")
-            assert len(labels) == min(count, 100)
+            assert len(labels) == min(count, 120)
             assert not any(one.startswith(other) for one, other in permutations(labels, 2))
             assert [len(one) for one in labels] == sorted(map(len, labels))
         sheets = person.page.evaluate(

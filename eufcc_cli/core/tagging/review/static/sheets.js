@@ -37,7 +37,7 @@ function areRelated(one, other) {
 }
 
 const DIGITS = [..."1234567890"];
-const LETTERS = [..."bchimnopy"]; // no other key of the page, nor beside A and R on a keyboard
+const LETTERS = [..."bcghimnopxy"]; // no other key of the page, nor beside A and R on a keyboard
 
 /** The keys that a label is made of. */
 export const LABEL_KEYS = new Set([...DIGITS, ...LETTERS]);
