@@ -42,7 +42,7 @@ _PLAIN = """async () => {
   plain.className = "grid";
   for (let i = 0; i < 2000; i += 1) {
     const picture = new Image(128, 128);
-    picture.src = `thumbnail/${i % 200}`;
+    picture.src = `small/${i % 200}`;
     plain.append(picture);
   }
   sheet.after(plain);

@@ -22,7 +22,7 @@ from eufcc_cli.core.tagging.review import ordering
 from eufcc_cli.core.tagging.review.guard import Guard
 from eufcc_cli.core.tagging.review.ordering import Filter
 from eufcc_cli.core.tagging.review.review_state import VERDICT_OF, Review
-from eufcc_cli.core.tagging.review.thumbnails import LARGE, THUMBNAIL, Pictures, placeholder
+from eufcc_cli.core.tagging.review.thumbnails import LARGE, SMALL, THUMBNAIL, Pictures, placeholder
 from eufcc_cli.core.tagging.review.vocabulary_search import VocabularySearch
 from eufcc_cli.core.taxonomy.names import Names
 
@@ -113,6 +113,7 @@ class _Api:
                             Route(f"/api/{path}", _json(call, body=True), methods=["POST"])
                             for path, call in post.items()
                         ),
+                        Route("/small/{image:int}", partial(self._picture, side=SMALL)),
                         Route("/thumbnail/{image:int}", partial(self._picture, side=THUMBNAIL)),
                         Route("/picture/{image:int}", partial(self._picture, side=LARGE)),
                         Mount("/", StaticFiles(directory=_STATIC, html=True)),

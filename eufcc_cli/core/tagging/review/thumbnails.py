@@ -14,7 +14,7 @@ from eufcc_cli.core.errors import EufccError, ImageError
 from eufcc_cli.core.files import write_bytes
 from eufcc_cli.core.images.decode import open_image
 
-THUMBNAIL, LARGE = 512, 1600
+SMALL, THUMBNAIL, LARGE = 256, 512, 1600
 """Pixels of the longer side, at most."""
 _MEMORY = 256 << 20
 """Bytes of pictures that are held in memory."""
@@ -58,7 +58,7 @@ class Pictures:
 
     def _make(self, path: Path, side: int, key: str) -> bytes:
         content = encode(path, side)
-        if self._folder and side == THUMBNAIL:
+        if self._folder and side <= THUMBNAIL:
             try:
                 write_bytes(self._folder / f"{key}.jpg", content)
             except EufccError:  # a full or closed disk: they are made again next time

@@ -65,7 +65,7 @@ def test_the_token_is_needed_for_everything(served: tuple[Review, str]) -> None:
         f"/x/../{token}x/",
     ):
         assert get(base, path).status_code == 404, path
-    for path in ("main.js", "review.css", "api/start", "thumbnail/0", "picture/0", "icon.svg"):
+    for path in ("main.js", "review.css", "api/start", "small/0", "thumbnail/0", "picture/0", "icon.svg"):
         assert get(url, path).status_code == 200, path
 
 

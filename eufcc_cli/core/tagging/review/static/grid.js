@@ -3,6 +3,7 @@
 import { element } from "./api.js";
 
 const SPARE = 2; // rows beyond the view that are drawn as well
+const SMALL = 256; // pixels of the longer side of small thumbnails
 const JUMP = 1.2; // views between two paints
 const SETTLED = 80; // milliseconds without a jump, after which pictures are loaded
 export const RULE = 36; // pixels
@@ -182,8 +183,13 @@ export class WindowedGrid {
   }
 }
 
+/** The URL of an image's thumbnail that is shown in a width. */
+export function thumbnail(image, width) {
+  return `${width * devicePixelRatio <= SMALL ? "small" : "thumbnail"}/${image}`;
+}
+
 /** Has the thumbnail of an item loaded, if that was not done before. */
-export function loadPicture(made, image) {
+export function loadPicture(made, image, width) {
   const picture = made.querySelector("img");
-  if (!picture.hasAttribute("src")) picture.src = `thumbnail/${image}`;
+  if (!picture.hasAttribute("src")) picture.src = thumbnail(image, width);
 }

@@ -19,7 +19,7 @@ export class ImageView {
       gap: 2,
       draw: (image) => this.entry(image),
       change: (made, image, index) => this.paintEntry(made, image, index),
-      load: (made, image) => loadPicture(made, image.image),
+      load: (made, image) => loadPicture(made, image.image, 64 * this.scale()),
     });
     this.box = new TermBox((found) => inTurn(() => this.add(found)));
     this.connect();

@@ -1,7 +1,7 @@
 // By term: a contact sheet of the images that one term is suggested for.
 
 import { allIsWell, byId, element, get, inTurn, number, percent, post } from "./api.js";
-import { loadPicture, RULE, WindowedGrid } from "./grid.js";
+import { loadPicture, RULE, thumbnail, WindowedGrid } from "./grid.js";
 import { LABEL_KEYS, labelsFor, sheetsOf } from "./sheets.js";
 
 const REJECTED = 2;
@@ -28,7 +28,7 @@ export class TermView {
       height: (width) => this.heightOf(width, this.isMixed),
       draw: (row, index) => this.tile(row, index),
       change: (tile, row, index) => this.paintTile(tile, row, index),
-      load: (tile, row) => loadPicture(tile, row.image),
+      load: (tile, row) => loadPicture(tile, row.image, this.sheet.itemWidth),
     });
     this.list = new WindowedGrid(byId("term-list"), {
       height: () => 58 * this.scale(),
@@ -172,7 +172,7 @@ export class TermView {
   async prefetch() {
     const next = this.sheets[this.place() + 1];
     if (!next?.[0].left) return;
-    for (const row of (await this.fetchRows(this.numbers(next))).slice(0, 24)) new Image().src = `thumbnail/${row.image}`;
+    for (const row of (await this.fetchRows(this.numbers(next))).slice(0, 24)) new Image().src = thumbnail(row.image, this.sheet.itemWidth);
   }
 
   head() {
