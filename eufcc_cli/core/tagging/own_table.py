@@ -1,5 +1,6 @@
 """A museum's own export as a catalogue: its records, their photographs, and what they say already."""
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -64,7 +65,7 @@ class OwnTable:
             if not known.id or not known.facets:
                 raise DataError(
                     f"{path}: which columns hold the {'facets' if known.id else 'ids'} is not known",
-                    hint="`eufcc fetch table` asks for them once, and writes data/profile.toml",
+                    hint=f"`eufcc fetch table {shlex.quote(str(path))}` asks for them once, and writes data/profile.toml",
                 )
         least = known.min_count or MIN_COUNT
         return cls(root, export, known, annotate(root, export, known, least, keep_own=True))
