@@ -286,7 +286,7 @@ def evaluate(
     from eufcc_cli.core.evaluation.comparison import compare
     from eufcc_cli.core.evaluation.eval_split import read_split
     from eufcc_cli.core.evaluation.results import Measures
-    from eufcc_cli.core.evaluation.score_sources import open_sources, spoken_of
+    from eufcc_cli.core.evaluation.score_sources import open_sources, splits_of
 
     place = _root(root)
     sources = open_sources(
@@ -303,7 +303,7 @@ def evaluate(
     read = [read_split(place, name) for name in names]
     found = compare(
         sources,
-        read if asked else spoken_of(sources, read),
+        read if asked else splits_of(sources, read),
         place,
         measures=Measures(ks=tuple(sorted(set(ks)))),
     )

@@ -53,11 +53,11 @@ def _below(command: Any) -> Iterator[Any]:
 
 def _anywhere(option: Any) -> Any:
     """A global option as an option of a command."""
-    again = copy(option)
-    again.default, again.envvar, again.expose_value = None, None, False
-    again.show_default, again.rich_help_panel = False, "Global options"
-    again.callback = _set_global
-    return again
+    repeated = copy(option)
+    repeated.default, repeated.envvar, repeated.expose_value = None, None, False
+    repeated.show_default, repeated.rich_help_panel = False, "Global options"
+    repeated.callback = _set_global
+    return repeated
 
 
 def _set_global(ctx: Any, option: Any, value: Any) -> None:
@@ -137,8 +137,8 @@ def options(
             "--user-agent",
             envvar="EUFCC_USER_AGENT",
             metavar="TEXT",
-            help="The User-Agent that servers are sent; many want a contact in it (an address or e-mail).",
-            show_default="eufcc's own, with the project's address",
+            help="The User-Agent of all requests; many servers want a contact in it (a URL or e-mail).",
+            show_default="eufcc's own, with the project's URL",
         ),
     ] = None,
     max_pixels: Annotated[

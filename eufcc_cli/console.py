@@ -1,7 +1,7 @@
 """The only place that draws: results on standard output, everything else on standard error.
 
 With standard output not a terminal nothing is coloured, boxed or cut to a width; progress bars appear
-only on a terminal, and elsewhere a plain line every half minute tells that work goes on.
+only on a terminal, and elsewhere a plain line every half minute shows the progress.
 """
 
 import io
@@ -110,7 +110,7 @@ def setup(*, quiet: bool = False, verbose: bool = False) -> None:
     _quiet = quiet
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            # A name that the terminal cannot show is told as \xNN; other programs are given UTF-8.
+            # A name that the terminal cannot show is printed as \xNN; other programs get UTF-8.
             stream.reconfigure(encoding=None if stream.isatty() else "utf-8", errors="backslashreplace")
     logger = logging.getLogger("eufcc")
     logger.setLevel(logging.ERROR if quiet else logging.DEBUG if verbose else logging.WARNING)
@@ -118,7 +118,7 @@ def setup(*, quiet: bool = False, verbose: bool = False) -> None:
 
 
 class _Log(logging.Handler):
-    """What the core has to say, told like the rest."""
+    """Prints the core's log."""
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.levelno >= logging.WARNING:
@@ -164,7 +164,7 @@ def line(text: str = "") -> None:
 def write(text: str) -> None:
     """Results, exactly as they are, flushed so that the next program in the pipe can go on.
 
-    Raises EufccError where standard output takes no more, BrokenPipeError where nobody reads it any more.
+    Raises EufccError where standard output takes no more, BrokenPipeError where its reader has ended.
     """
     try:
         sys.stdout.write(text)
@@ -200,11 +200,11 @@ def table(
     if target is err and _quiet:
         return
     right = set(numeric)
-    tell = line if target is out else note
+    print_line = line if target is out else note
     if title and target.is_terminal:  # above the table, where no column's width can break it
         target.print(Text(title, style="bold"), soft_wrap=True)
     elif title:
-        tell(title)
+        print_line(title)
     drawn = Table(header_style="bold")
     drawn.box = box.ROUNDED if target.is_terminal else None
     drawn.pad_edge = target.is_terminal
@@ -220,7 +220,7 @@ def table(
         with text.capture() as capture:
             text.print(drawn)
         for plain in capture.get().splitlines():
-            tell(plain.rstrip())
+            print_line(plain.rstrip())
 
 
 def _cell(value: object) -> str:

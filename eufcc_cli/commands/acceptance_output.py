@@ -9,15 +9,15 @@ import typer
 
 from eufcc_cli import console
 from eufcc_cli.commands.common import is_given
-from eufcc_cli.commands.evaluation_tables import draw_tables
+from eufcc_cli.commands.evaluation_output import draw_tables
 from eufcc_cli.core.errors import EufccError
 
-_HEEDED = {"decisions", "format_", "html"}
+_TAKEN = {"decisions", "format_", "html"}
 
 
 def measure_decisions(ctx: typer.Context, paths: list[Path], format_: str, html: Path | None) -> None:
     """Print the acceptance of every model in the decisions files; needs neither model nor images."""
-    if more := [name for name in ctx.params if name not in _HEEDED and is_given(ctx, name)]:
+    if more := [name for name in ctx.params if name not in _TAKEN and is_given(ctx, name)]:
         name = "RUN" if more[0] == "runs" else f"--{more[0].rstrip('_').replace('_', '-')}"
         raise typer.BadParameter(f"--decisions measures what people decided: leave {name} out")
     if format_ == "latex":

@@ -1,4 +1,4 @@
-"""What several commands share: the root, and how a command says that some items failed."""
+"""What several commands share: the root, models, and the exit code for failed items."""
 
 import gc
 import shlex
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from eufcc_cli import console
 from eufcc_cli.core.errors import EufccError
 from eufcc_cli.core.files import Root
 
@@ -30,6 +31,11 @@ def importing() -> Iterator[None]:
     finally:
         gc.freeze()
         gc.enable()
+
+
+def propose(root: Path, *arguments: str) -> None:
+    """Print the next command, ready to be pasted into a shell."""
+    console.note(f"Next: {shlex.join(['eufcc', '--root', str(root), *arguments])}")
 
 
 def is_given(ctx: typer.Context, name: str) -> bool:
@@ -61,7 +67,7 @@ def _reads_texts(method: str) -> bool:
 
 @dataclass
 class ModelLoader:
-    """Loads models as the options above say."""
+    """Loads models with the options of a command."""
 
     root: Root
     device: str
@@ -107,7 +113,7 @@ class ModelLoader:
         weights = f" --weights {shlex.quote(str(self.weights))}" if self.weights else ""
         return f"; `eufcc{where} evaluate --calibrate {spec}{weights}` makes them probabilities"
 
-    def refuse_unused(self) -> None:
+    def check_all_used(self) -> None:
         """Raise an error where options about CLIP models are given, and no loaded model takes them."""
         texts = replace(self.texts, names=None) if self.names_are_shown else self.texts
         if texts and not any(_reads_texts(method) for method in self.methods):

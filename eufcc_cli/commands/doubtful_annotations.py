@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from eufcc_cli import console
+from eufcc_cli.commands.common import propose
 from eufcc_cli.core.errors import EufccError
 from eufcc_cli.core.files import Root
 
@@ -47,5 +48,5 @@ def find_and_write(
     if suspects.rare:
         console.note(f"{suspects.rare:,} tags of fewer than five images were left out")
     if suspects.found and path.suffix.lower() != ".csv":
-        console.note(f"Next: eufcc --root {root.path} tag --review {path}")
+        propose(root.path, "tag", "--review", str(path))
     return path, suspects

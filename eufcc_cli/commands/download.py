@@ -14,20 +14,23 @@ from typer.core import TyperCommand
 
 from eufcc_cli import console
 from eufcc_cli.commands.common import SOME_FAILED, existing_root, importing
-from eufcc_cli.commands.options import AllowPrivateHosts
+from eufcc_cli.commands.options import AllowPrivateHosts, in_panel
 from eufcc_cli.core.errors import EufccError
 
 if TYPE_CHECKING:
-    from eufcc_cli.core.download.summary import Census, Plan
-    from eufcc_cli.core.download.verify import Audit
+    from eufcc_cli.core.download.summary import Plan, Summary
+    from eufcc_cli.core.download.verify import Verification
     from eufcc_cli.core.files import Root
 
-_WHAT, _HOW, _KEEP, _TELL = "What to do", "How to ask servers", "What to keep", "What to tell"
+_what = in_panel("What to do")
+_requests = in_panel("Requests")
+_images = in_panel("Images")
+_output = in_panel("Output")
 _SHOWN = 15  # hosts and providers in the tables on a terminal; all of them elsewhere
 
 
 class Size(StrEnum):
-    """Which picture to fetch where Europeana offers several."""
+    """Which size to fetch of Europeana's."""
 
     original = "original"
     w400 = "400"
@@ -35,21 +38,21 @@ class Size(StrEnum):
 
 
 class Retry(StrEnum):
-    """Which failures to take up again."""
+    """Which failures to retry."""
 
     temporary = "temporary"
     all = "all"
 
 
 class Format(StrEnum):
-    """How the outcome is printed."""
+    """How the result is printed."""
 
     table = "table"
     json = "json"
 
 
 class Command(TyperCommand):
-    """Lets --retry-failed stand alone: then it means the temporary failures."""
+    """Allows --retry-failed without a value: then it means the temporary failures."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         whole = []
@@ -64,136 +67,91 @@ def download(
     ctx: typer.Context,
     split: Annotated[
         list[str] | None,
-        typer.Option(
+        _what(
             metavar="SPLIT",
-            help="A split (repeatable).",
-            show_default="all that are there",
-            rich_help_panel=_WHAT,
+            help="Download the images of this split only (repeatable).",
+            show_default="all splits",
         ),
     ] = None,
-    limit: Annotated[
-        int | None, typer.Option(min=0, help="Fetch at most N images.", rich_help_panel=_WHAT)
-    ] = None,
+    limit: Annotated[int | None, _what(min=0, help="Fetch at most N images.")] = None,
     retry_failed: Annotated[
-        Retry | None,
-        typer.Option(
-            help="Try again what failed: only what may have passed (temporary, if nothing follows), or all.",
-            rich_help_panel=_WHAT,
-        ),
+        Retry | None, _what(help="Retry failed images: temporary failures (also without a value), or all.")
     ] = None,
     plan: Annotated[
-        bool,
-        typer.Option("--plan", help="Tell what would be fetched; fetch nothing.", rich_help_panel=_WHAT),
+        bool, _what("--plan", help="Print what would be fetched, and estimate time and size; fetch nothing.")
     ] = False,
     verify: Annotated[
         bool,
-        typer.Option(
-            "--verify",
-            help="Check the files against the ledger and mend the ledger; fetch nothing.",
-            rich_help_panel=_WHAT,
-        ),
+        _what("--verify", help="Compare the files with the ledger and correct the ledger; fetch nothing."),
     ] = False,
-    workers: Annotated[
-        int, typer.Option(min=1, max=512, help="Images under way at once.", rich_help_panel=_HOW)
-    ] = 32,
-    per_host: Annotated[
-        int, typer.Option(min=1, max=64, help="Requests at once to one host.", rich_help_panel=_HOW)
-    ] = 8,
-    rate: Annotated[
-        float,
-        typer.Option(min=0, help="Requests a second to one host; 0: no limit.", rich_help_panel=_HOW),
-    ] = 20.0,
-    retries: Annotated[
-        int,
-        typer.Option(min=0, max=20, help="Further tries after a temporary failure.", rich_help_panel=_HOW),
-    ] = 4,
+    workers: Annotated[int, _requests(min=1, max=512, help="Images in progress at once.")] = 32,
+    per_host: Annotated[int, _requests(min=1, max=64, help="Requests at once to one host.")] = 8,
+    rate: Annotated[float, _requests(min=0, help="Requests a second to one host; 0: no limit.")] = 20.0,
+    retries: Annotated[int, _requests(min=0, max=20, help="Retries after a temporary failure.")] = 4,
     timeout: Annotated[
-        float,
-        typer.Option(min=0.1, help="Longest silence of a server, in seconds.", rich_help_panel=_HOW),
+        float, _requests(min=0.1, help="Seconds without data after which a request fails.")
     ] = 20.0,
-    total_timeout: Annotated[
-        float, typer.Option(min=0.1, help="Longest time for one request, in seconds.", rich_help_panel=_HOW)
-    ] = 120.0,
+    total_timeout: Annotated[float, _requests(min=0.1, help="Seconds after which a request fails.")] = 120.0,
     allow_private_hosts: AllowPrivateHosts = False,
     size: Annotated[
-        Size,
-        typer.Option(
-            help="Width of Europeana's thumbnails, or the provider's original.", rich_help_panel=_KEEP
-        ),
+        Size, _images(help="Width of Europeana's thumbnails in pixels, or the provider's original.")
     ] = Size.w400,
     resize: Annotated[
         int | None,
-        typer.Option(
+        _images(
             min=16,
             max=8192,
             help="Store a JPEG whose short side has at most N pixels, in sRGB, without metadata.",
-            show_default="the bytes as they come",
-            rich_help_panel=_KEEP,
+            show_default="the original bytes",
         ),
     ] = None,
-    max_bytes: Annotated[
-        int, typer.Option(min=1, help="Largest file to take.", rich_help_panel=_KEEP)
-    ] = 50_000_000,
+    max_bytes: Annotated[int, _images(min=1, help="Largest file to store.")] = 50_000_000,
     placeholder_threshold: Annotated[
-        int,
-        typer.Option(
-            min=2,
-            help="A file that this many different URLs send is a placeholder, not a picture.",
-            rich_help_panel=_KEEP,
-        ),
+        int, _images(min=2, help="A file that this many URLs send counts as a placeholder, not an image.")
     ] = 20,
-    report: Annotated[
-        Path | None, typer.Option(help="Write the failures to this CSV file.", rich_help_panel=_TELL)
-    ] = None,
+    report: Annotated[Path | None, _output(help="Write the failures to this CSV file.")] = None,
     duplicates: Annotated[
-        Path | None,
-        typer.Option(
-            help="Write the images that are the same, or look the same, to this CSV file.",
-            rich_help_panel=_TELL,
-        ),
+        Path | None, _output(help="Write the images that are identical or similar to this CSV file.")
     ] = None,
     export: Annotated[
         Path | None,
-        typer.Option(
+        _what(
             "--export-imagefolder",
             metavar="DIR",
             help="Copy the images that are there, with their annotations, to a folder that Hugging Face's "
             "`datasets` loads; fetch nothing.",
-            rich_help_panel=_WHAT,
         ),
     ] = None,
-    format: Annotated[
-        Format, typer.Option(help="How the outcome is printed.", rich_help_panel=_TELL)
-    ] = Format.table,
+    format: Annotated[Format, _output(help="How the result is printed.")] = Format.table,
 ) -> None:
     """Download the images of the annotation tables into data/images, verified.
 
-    Images that are there already are checked and kept. What failed stays in the ledger with its reason and
-    is not tried again, unless --retry-failed says so. Interrupted, the same command goes on where it stopped.
+    Images that are there already are checked, not fetched. Failures are recorded with their reasons, and not
+    retried without --retry-failed. After an interruption, run the same command again to resume.
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # else numpy starts a thread for every core
     with importing():
         from eufcc_cli.core.download import summary
-        from eufcc_cli.core.download.backlog import take_stock
+        from eufcc_cli.core.download.backlog import find_backlog
         from eufcc_cli.core.download.engine import Options, download_images
         from eufcc_cli.core.download.ledger import FAILURES, TEMPORARY, Ledger, LedgerReader
-        from eufcc_cli.core.download.verify import audit
+        from eufcc_cli.core.download.verify import verify_images
         from eufcc_cli.core.http.politeness import Politeness
 
-    idle = {"--report": report, "--duplicates": duplicates}
+    ignored = {"--report": report, "--duplicates": duplicates}
     if plan:
-        _refuse("--plan", idle | {"--verify": verify or None})
+        _check_alone("--plan", ignored | {"--verify": verify or None})
     if verify:
-        _refuse(
-            "--verify", idle | {"--split": split or None, "--limit": limit, "--retry-failed": retry_failed}
+        _check_alone(
+            "--verify", ignored | {"--split": split or None, "--limit": limit, "--retry-failed": retry_failed}
         )
     root = existing_root(ctx)
     if export is not None:
         others = {"--plan": plan or None, "--verify": verify or None, "--retry-failed": retry_failed}
-        _refuse("--export-imagefolder", idle | others | {"--limit": limit})
+        _check_alone("--export-imagefolder", ignored | others | {"--limit": limit})
         _export(root, export, split or [])
         return
-    for path in filter(None, idle.values()):
+    for path in filter(None, ignored.values()):
         _check_writable(path)
     politeness = Politeness(
         per_host=per_host, rate=rate, retries=retries, timeout=timeout, total_timeout=total_timeout,
@@ -204,21 +162,21 @@ def download(
     if verify:
         known = summary.known_ids(root)
         with Ledger(root.ledger) as ledger:
-            outcome = audit(root, ledger, known, progress=console.progress())
-        _tell_audit(outcome, format)
+            outcome = verify_images(root, ledger, known, progress=console.progress())
+        _print_verification(outcome, format)
         raise typer.Exit(SOME_FAILED if outcome.findings else 0)
     listed = summary.read_wanted(root, split or ())
     wanted = listed.drop_duplicates("id", ignore_index=True)
     if plan:
         with LedgerReader(root.ledger) as reader:
-            stock = take_stock(root, reader, wanted, retry)
-            _tell_plan(summary.plan(stock, limit, reader.mean_bytes(), options), format)
+            backlog = find_backlog(root, reader, wanted, retry)
+            _print_plan(summary.plan(backlog, limit, reader.mean_bytes(), options), format)
         return
     with Ledger(root.ledger) as ledger:
-        stock = take_stock(root, ledger, wanted, retry)
-        stock.clear(ledger)
-        download_images(root, ledger, stock.pending[:limit], stock.found, options, console.progress())
-        counted = summary.take_census(wanted, ledger)
+        backlog = find_backlog(root, ledger, wanted, retry)
+        backlog.clear(ledger)
+        download_images(root, ledger, backlog.pending[:limit], backlog.found, options, console.progress())
+        counted = summary.summarise(wanted, ledger)
         if report is not None:
             _write_report(report, summary.failures(wanted, ledger))
         if duplicates is not None:
@@ -226,7 +184,7 @@ def download(
 
             found = find_duplicates(root, ledger, listed, progress=console.progress())
             _write_duplicates(duplicates, found)
-    _tell_census(counted, format)
+    _print_summary(counted, format)
     if counted.failed:
         raise typer.Exit(SOME_FAILED)
 
@@ -243,22 +201,22 @@ def _export(root: "Root", target: Path, splits: list[str]) -> None:
         raise typer.Exit(SOME_FAILED)
 
 
-def _refuse(alone: str, options: dict[str, object]) -> None:
-    """Wrong usage where one of these options is given, which would do nothing beside this one."""
+def _check_alone(option: str, options: dict[str, object]) -> None:
+    """Wrong usage where one of these options is given, which have no effect together with `option`."""
     for name, value in options.items():
         if value is not None:
-            raise typer.BadParameter(f"{name} does nothing with {alone}: leave one of them out")
+            raise typer.BadParameter(f"{name} has no effect with {option}: leave one of them out")
 
 
 def _check_writable(path: Path) -> None:
-    """An error before hours of fetching, not after them. Folders that are not there yet will be made."""
+    """Raise an error before the download, not after it. Missing folders will be made."""
     folder = next(parent for parent in path.absolute().parents if parent.exists())
     if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
         what = "is a folder" if path.is_dir() else f"{folder} cannot be written to"
         raise EufccError(f"{path}: cannot write: {what}", hint="name a file in a folder you may write to")
 
 
-def _tell_plan(plan: "Plan", format: Format) -> None:
+def _print_plan(plan: "Plan", format: Format) -> None:
     if format is Format.json:
         console.line(json.dumps(asdict(plan)))
         return
@@ -266,20 +224,20 @@ def _tell_plan(plan: "Plan", format: Format) -> None:
     console.table(["host", "requests"], rows, numeric=["requests"])
     console.line(
         f"{plan.images:,} images to fetch from {len(rows):,} hosts: about {_duration(plan.hours)} and "
-        f"{_amount(plan.bytes)}; {plan.found:,} more are there to be checked"
+        f"{_amount(plan.bytes)}; {plan.found:,} files are there and will be checked"
     )
     console.line(f"{plan.done:,} done, {plan.failed:,} failed before")
 
 
-def _tell_census(census: "Census", format: Format) -> None:
+def _print_summary(result: "Summary", format: Format) -> None:
     if format is Format.json:
-        console.line(json.dumps(census.to_json(), ensure_ascii=False))
+        console.line(json.dumps(result.to_json(), ensure_ascii=False))
         return
-    rows = [(status, f"{count:,}") for status, count in census.statuses.items()]
+    rows = [(status, f"{count:,}") for status, count in result.statuses.items()]
     console.table(["status", "images"], rows, title="Images", numeric=["images"])
-    for title, groups in (("By host", census.hosts), ("By provider", census.providers)):
+    for title, groups in (("By host", result.hosts), ("By provider", result.providers)):
         shown = list(groups.items())[: _SHOWN if console.on_terminal() else None]
-        statuses = [status for status in census.statuses if any(status in counts for _, counts in shown)]
+        statuses = [status for status in result.statuses if any(status in counts for _, counts in shown)]
         console.table(
             [title.removeprefix("By "), *statuses],
             [(name, *(f"{counts.get(status, 0):,}" for status in statuses)) for name, counts in shown],
@@ -288,28 +246,28 @@ def _tell_census(census: "Census", format: Format) -> None:
         )
         if len(shown) < len(groups):
             console.note(f"… and {len(groups) - len(shown):,} more; --format json lists all")
-    done = census.statuses.get("ok", 0)
+    done = result.statuses.get("ok", 0)
     console.note(
-        f"{census.images:,} images: {done:,} there ({_amount(census.bytes)} in data/images), "
-        f"{census.failed:,} failed"
+        f"{result.images:,} images: {done:,} there ({_amount(result.bytes)} in data/images), "
+        f"{result.failed:,} failed"
         + (
-            ": --report FILE lists them with their reasons, --retry-failed tries again what may have passed"
-            if census.failed
+            ": --report FILE lists them with their reasons, --retry-failed retries temporary ones"
+            if result.failed
             else ""
         )
     )
 
 
-def _tell_audit(audit: "Audit", format: Format) -> None:
+def _print_verification(found: "Verification", format: Format) -> None:
     if format is Format.json:
-        findings = [finding._asdict() for finding in audit.findings]
-        console.line(json.dumps({"intact": audit.intact, "findings": findings}, ensure_ascii=False))
+        findings = [finding._asdict() for finding in found.findings]
+        console.line(json.dumps({"intact": found.intact, "findings": findings}, ensure_ascii=False))
         return
-    if audit.findings:
-        console.table(["found", "image", "done"], audit.findings)
-    console.line(f"{audit.intact:,} files are as recorded, {len(audit.findings):,} things were not")
-    if any(finding.done.startswith("removed") for finding in audit.findings):
-        console.note("`eufcc download` fetches what was removed from the ledger")
+    if found.findings:
+        console.table(["found", "image", "done"], found.findings)
+    console.line(f"{found.intact:,} files are as recorded; {len(found.findings):,} differences")
+    if any(finding.done.startswith("removed") for finding in found.findings):
+        console.note("`eufcc download` fetches the images that were removed from the ledger")
 
 
 def _write_report(path: Path, failures: list[dict[str, object]]) -> None:
@@ -333,7 +291,7 @@ def _write_duplicates(path: Path, found: Any) -> None:
 
 
 def _amount(count: float) -> str:
-    """Bytes in a unit that suits.
+    """Bytes in a suitable unit.
 
     >>> _amount(43_200_000_000)
     '43.2 GB'
@@ -346,7 +304,7 @@ def _amount(count: float) -> str:
 
 
 def _duration(hours: float) -> str:
-    """Hours, or minutes where that says more.
+    """Hours, or minutes below one hour.
 
     >>> _duration(4.81), _duration(0.1), _duration(0)
     ('4.8 hours', '6 minutes', '0 minutes')

@@ -10,7 +10,12 @@ from eufcc_cli import console
 from eufcc_cli.commands.acceptance_output import measure_decisions
 from eufcc_cli.commands.common import SOME_FAILED, ModelLoader, existing_root, importing, is_given
 from eufcc_cli.commands.doubtful_annotations import find_and_write
-from eufcc_cli.commands.evaluation_tables import draw_tables
+from eufcc_cli.commands.evaluation_output import (
+    note_result,
+    print_comparison,
+    warn_incomplete,
+    write_files,
+)
 from eufcc_cli.commands.options import (
     Decoders,
     Device,
@@ -23,25 +28,28 @@ from eufcc_cli.commands.options import (
     Prompts,
     Weights,
     Wordings,
+    in_panel,
 )
 from eufcc_cli.core.errors import EufccError, HubError
-from eufcc_cli.core.files import Root, write_text
+from eufcc_cli.core.files import Root
 from eufcc_cli.core.progress import Progress
 
 if TYPE_CHECKING:
     from eufcc_cli.core.evaluation.bootstrap import Bootstrap
-    from eufcc_cli.core.evaluation.comparison import Comparison
     from eufcc_cli.core.evaluation.eval_split import Source, TestSplit
-    from eufcc_cli.core.evaluation.suspects import Suspects
 
-_WHAT, _TRUST, _WHERE, _OUT, _MACHINE = "What is scored", "Trust", "Where it fails", "Output", "Machine"
+_what = in_panel("What is scored")
+_trust = in_panel("Trust")
+_where = in_panel("Where it fails")
+_out = in_panel("Output")
+_machine = in_panel("Machine")
 
 
 _FITTING = {
     "runs", "calibrate", "photos", "ensemble", "batch_size", "device", "precision", "workers", "keep_scores",
     "weights", "prompts", "text", "names", "plugin",
 }  # fmt: skip
-"""The parameters that --calibrate heeds."""
+"""The parameters that --calibrate takes."""
 
 
 def evaluate(
@@ -57,142 +65,85 @@ def evaluate(
     ] = None,
     split: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="SPLIT",
-            help="Splits to score, data/NAME.csv.",
-            show_default="test_id and test_ood",
-            rich_help_panel=_WHAT,
-        ),
+        _what(metavar="SPLIT", help="Splits to score, data/NAME.csv.", show_default="test_id and test_ood"),
     ] = None,
     predictions: Annotated[
         list[Path] | None,
-        typer.Option(
+        _what(
             metavar="FILE",
             help="Score any system's predictions: `tag --format jsonl` lines, or saved Parquet.",
-            rich_help_panel=_WHAT,
         ),
     ] = None,
     photos: Photos = None,
     decisions: Annotated[
         list[Path] | None,
-        typer.Option(
+        _what(
             metavar="FILE",
             help="Instead of scoring images: how often people accepted the suggestions, by facet and "
             "probability, from the decisions of `tag --review` (repeatable).",
-            rich_help_panel=_WHAT,
         ),
     ] = None,
     logit_adjustment: LogitAdjustment = 0.0,
-    ensemble: Annotated[
-        bool, typer.Option("--ensemble", help="Add the ensemble of all models.", rich_help_panel=_WHAT)
-    ] = False,
+    ensemble: Annotated[bool, _what("--ensemble", help="Add the ensemble of all models.")] = False,
     weights_from: Annotated[
-        str,
-        typer.Option(
-            help="Weights of ensembles: equal, or the split whose likelihood they maximise (val).",
-            rich_help_panel=_WHAT,
-        ),
+        str, _what(help="Weights of ensembles: equal, or the split whose likelihood they maximise (val).")
     ] = "equal",
     k: Annotated[
-        list[int] | None,
-        typer.Option(
-            "--k", metavar="K", help="Acc@k for these k.", show_default="1, 10", rich_help_panel=_WHAT
-        ),
+        list[int] | None, _what("--k", metavar="K", help="Acc@k for these k.", show_default="1, 10")
     ] = None,
     all_metrics: Annotated[
         bool,
-        typer.Option(
-            "--all-metrics",
-            help="Also mAP, F1, hierarchical F1, depth, coherence, calibration error.",
-            rich_help_panel=_WHAT,
-        ),
+        _what("--all-metrics", help="Also mAP, F1, hierarchical F1, depth, coherence, calibration error."),
     ] = False,
-    threshold: Annotated[
-        float,
-        typer.Option(help="Probability from which a tag counts as decided (F1).", rich_help_panel=_WHAT),
-    ] = 0.5,
-    compare: Annotated[
-        str | None,
-        typer.Option(help="`paper`: set the published figures beside.", rich_help_panel=_TRUST),
-    ] = None,
+    threshold: Annotated[float, _what(help="Probability from which a tag counts as decided (F1).")] = 0.5,
+    compare: Annotated[str | None, _trust(help="`paper`: set the published figures beside.")] = None,
     bootstrap: Annotated[
         int | None,
-        typer.Option(
-            min=0,
-            help="95 % intervals from N resamples; 0: none.",
-            show_default="0, with --html 1000",
-            rich_help_panel=_TRUST,
-        ),
+        _trust(min=0, help="95 % intervals from N resamples; 0: none.", show_default="0, with --html 1000"),
     ] = None,
     resample: Annotated[
         Literal["provider", "image"] | None,
-        typer.Option(help="What --bootstrap resamples.", show_default="provider", rich_help_panel=_TRUST),
+        _trust(help="What --bootstrap resamples.", show_default="provider"),
     ] = None,
-    seed: Annotated[
-        int, typer.Option(help="Seed of the resamples and of the samples shown.", rich_help_panel=_TRUST)
-    ] = 0,
+    seed: Annotated[int, _trust(help="Seed of the resamples and of the samples shown.")] = 0,
     calibrate: Annotated[
         bool,
-        typer.Option(
+        _trust(
             "--calibrate",
-            help="Measure nothing: fit probabilities and coverage on val, and keep them with the models, for "
-            "`tag`. (`train` does so at its end.)",
-            rich_help_panel=_TRUST,
+            help="Instead of measuring, fit probabilities and coverage on val, and save them with the models "
+            "for `tag`. (`train` does so at its end.)",
         ),
     ] = False,
-    per_facet: Annotated[
-        bool, typer.Option("--per-facet", help="Each facet, and their macro mean.", rich_help_panel=_WHERE)
-    ] = False,
+    per_facet: Annotated[bool, _where("--per-facet", help="Each facet, and their macro mean.")] = False,
     per_depth: Annotated[
-        bool,
-        typer.Option(
-            "--per-depth",
-            help="Tags by depth, and by frequency: head, middle, tail.",
-            rich_help_panel=_WHERE,
-        ),
+        bool, _where("--per-depth", help="Tags by depth, and by frequency: head, middle, tail.")
     ] = False,
-    per_tag: Annotated[
-        Path | None, typer.Option(help="Write every tag's figures (CSV).", rich_help_panel=_WHERE)
-    ] = None,
-    per_provider: Annotated[
-        Path | None, typer.Option(help="Write every provider's figures (CSV).", rich_help_panel=_WHERE)
-    ] = None,
+    per_tag: Annotated[Path | None, _where(help="Write every tag's figures (CSV).")] = None,
+    per_provider: Annotated[Path | None, _where(help="Write every provider's figures (CSV).")] = None,
     suspects: Annotated[
         Path | None,
-        typer.Option(
+        _where(
             metavar="FILE",
             help="Write the annotations of all splits (or of --split) that are probably wrong or missing, "
             "most doubtful first: JSON lines for `tag --review`, or .csv. Needs one RUN.",
-            rich_help_panel=_WHERE,
         ),
     ] = None,
     format_: Annotated[
         Literal["table", "json", "csv", "markdown", "latex"],
-        typer.Option("--format", help="What is written to standard output.", rich_help_panel=_OUT),
+        _out("--format", help="What is written to standard output."),
     ] = "table",
-    html: Annotated[
-        Path | None,
-        typer.Option(help="Write a page with tables, plots and sample images.", rich_help_panel=_OUT),
-    ] = None,
+    html: Annotated[Path | None, _out(help="Write a page with tables, plots and sample images.")] = None,
     language: Language = None,
     save_predictions: Annotated[
         Path | None,
-        typer.Option(
-            help="Write all scores, for --predictions: .parquet (exact) or .jsonl; {model} in its name.",
-            rich_help_panel=_OUT,
-        ),
+        _out(help="Write all scores, for --predictions: .parquet (exact) or .jsonl; {model} in its name."),
     ] = None,
-    batch_size: Annotated[
-        int, typer.Option(min=1, help="Images per forward pass.", rich_help_panel=_MACHINE)
-    ] = 64,
+    batch_size: Annotated[int, _machine(min=1, help="Images per forward pass.")] = 64,
     device: Device = "auto",
     precision: Precision = "auto",
     workers: Decoders = None,
     keep_scores: Annotated[
-        bool,
-        typer.Option(
-            help="Keep scores in runs/.scores: a second evaluation takes seconds.", rich_help_panel=_MACHINE
-        ),
+        bool, _machine(help="Save scores in runs/.scores: the next evaluation takes seconds.")
     ] = True,
     weights: Weights = None,
     prompts: Prompts = None,
@@ -227,7 +178,7 @@ def evaluate(
         from eufcc_cli.core.evaluation.comparison import compare as compare_sources
         from eufcc_cli.core.evaluation.eval_split import read_split
         from eufcc_cli.core.evaluation.results import Measures
-        from eufcc_cli.core.evaluation.score_sources import open_sources, spoken_of
+        from eufcc_cli.core.evaluation.score_sources import open_sources, splits_of
         from eufcc_cli.core.model.clip.prompts import TextOptions
         from eufcc_cli.core.model.plugins import load_plugins
 
@@ -255,9 +206,9 @@ def evaluate(
         on_unreachable=without,
         wordings=() if calibrate or suspects or (ensemble and not names) else names and names[1:],
     )
-    load.refuse_unused()
+    load.check_all_used()
     if not split:
-        splits = spoken_of(sources, splits)
+        splits = splits_of(sources, splits)
     if calibrate:
         _calibrate(sources, root, console.progress(first))
         return
@@ -279,17 +230,18 @@ def evaluate(
     if comparison is None:
         return
     paper = compare == "paper"
-    _print(comparison, format_, per_facet, per_depth, all_metrics, paper)
-    _write_files(comparison, per_tag, per_provider, html, doubtful, paper=paper, seed=seed, language=language)
+    print_comparison(comparison, format_, per_facet, per_depth, all_metrics, paper)
+    write_files(comparison, per_tag, per_provider, html, doubtful, paper=paper, seed=seed, language=language)
+    warn_incomplete(comparison)
+    note_result(comparison)
     if comparison.incomplete or left_out:
-        _tell_incomplete(comparison)
         raise typer.Exit(SOME_FAILED)
 
 
 def _bootstrap(
     splits: "Sequence[TestSplit]", draws: int | None, by: str | None, seed: int, *, wanted: bool
 ) -> "Bootstrap | None":
-    """What was asked for. A page has intervals of its own accord: over images where there is one provider."""
+    """The intervals to compute. A page has them by default: over images where there is one provider."""
     from eufcc_cli.core.evaluation.bootstrap import Bootstrap
 
     if draws is not None or not wanted:
@@ -325,71 +277,3 @@ def _test_splits(root: Root) -> list[str]:
             hint="run `eufcc fetch` first, or name a --split",
         )
     return there
-
-
-def _print(
-    comparison: "Comparison", format_: str, per_facet: bool, per_depth: bool, all_metrics: bool, paper: bool
-) -> None:
-    from eufcc_cli.core.report import formats, tables
-
-    if format_ == "json":
-        console.line(formats.to_json(comparison, paper=paper))
-    elif format_ == "csv":
-        console.line(formats.to_csv(comparison, paper=paper).rstrip("\n"))
-    elif format_ == "latex":
-        console.line(formats.to_latex(comparison, per_facet=per_facet, paper=paper))
-    else:
-        shown = tables.comparison_tables(comparison, per_facet=per_facet, all_metrics=all_metrics)
-        if paper:
-            beside = (tables.paper_table(comparison, split) for split in comparison.splits)
-            shown += [table for table in beside if table is not None]
-        if per_depth:
-            shown += tables.groups_tables(comparison)
-        if format_ == "markdown":
-            console.line(formats.to_markdown(shown))
-        else:
-            draw_tables(shown)
-            metrics = tables.ranking_metrics(comparison)
-            metrics += tables.other_metrics(comparison) if all_metrics else []
-            for text in [*tables.judgements(comparison), *tables.legend(metrics)]:
-                console.note(text)
-
-
-def _write_files(
-    comparison: "Comparison",
-    per_tag: Path | None,
-    per_provider: Path | None,
-    html: Path | None,
-    doubtful: "tuple[Path, Suspects] | None",
-    *,
-    paper: bool,
-    seed: int,
-    language: str | None,
-) -> None:
-    from eufcc_cli.core.report import formats
-
-    if per_tag is not None:
-        write_text(per_tag, formats.per_tag_csv(comparison))
-    if per_provider is not None:
-        write_text(per_provider, formats.per_provider_csv(comparison))
-    if html is not None:
-        from eufcc_cli.core.report.html import write_page
-
-        write_page(comparison, html, paper=paper, seed=seed, doubtful=doubtful, language=language)
-    for path in (per_tag, per_provider, html):
-        if path is not None:
-            console.note(f"wrote {path}")
-
-
-def _tell_incomplete(comparison: "Comparison") -> None:
-    """Each unreadable image with its reason, and how many are missing."""
-    told = set()
-    for result in comparison.results:
-        name = result.split.name
-        for image_id, reason in result.failed.items():
-            if (name, image_id) not in told:
-                told.add((name, image_id))
-                console.warn(f"{name}: {image_id}: {reason}")
-        if result.missing:
-            some = ", ".join(result.missing[:3]) + (", …" if len(result.missing) > 3 else "")
-            console.warn(f"{result.model} on {name}: {len(result.missing):,} images have no scores: {some}")

@@ -2,22 +2,19 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 from typer.core import TyperGroup
 
 from eufcc_cli import console
-from eufcc_cli.commands.common import SOME_FAILED
+from eufcc_cli.commands.fetch_europeana import europeana
 from eufcc_cli.commands.fetch_table import table
-from eufcc_cli.commands.harvest_output import harvest_sentence, show_harvest
+from eufcc_cli.commands.options import in_panel
 from eufcc_cli.commands.splits_output import show_splits
 from eufcc_cli.core.files import Root
 
-if TYPE_CHECKING:
-    pass
-
-_SERVERS = "Servers"
+_servers = in_panel("Servers")
 
 
 class Split(StrEnum):
@@ -63,8 +60,7 @@ def published(
         typer.Option(help="corrected has no leak between the splits; original is behind the paper's table."),
     ] = "corrected",
     split: Annotated[
-        list[Split] | None,
-        typer.Option(help="Which split; may be repeated.", show_default="all four"),
+        list[Split] | None, typer.Option(help="Which split; may be repeated.", show_default="all four")
     ] = None,
     labels: Annotated[
         bool, typer.Option("--labels/--no-labels", help="The label files of the four facets too.")
@@ -81,8 +77,8 @@ def published(
 ) -> None:
     """The annotations and label files of EUFCC-340K (the default), verified by their git blob ids.
 
-    What is there and right is left alone, what was interrupted goes on where it stopped. data/provenance.json
-    keeps what came from where.
+    Files that are there and correct are kept; run the command again to resume an interrupted one.
+    data/provenance.json records where the files come from.
     """
     from eufcc_cli.core.dataset.published import fetch_published
     from eufcc_cli.core.files import SPLITS
@@ -110,12 +106,12 @@ app.command("table")(table)
 def demo(
     ctx: typer.Context,
     images: Annotated[int, typer.Option(min=8, help="How many images to draw, all splits together.")] = 3200,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same collection.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same collection.")] = 0,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes that draw.", show_default="all cores")
     ] = None,
 ) -> None:
-    """Draw the miniature collection: annotated pictures by made-up museums, without a network.
+    """Draw the miniature collection: annotated pictures of invented museums, without a network.
 
     Prints the paths of three test images worth tagging.
     """
@@ -133,124 +129,13 @@ def demo(
     console.note(f"  images  {splits}")
     console.note(f"  tags    {tags}")
     outside = f"; only in test_ood: {', '.join(drawn.held_out)}" if drawn.held_out else ""
-    console.note(f"  made up by {drawn.providers} museums{outside}")
+    console.note(f"  museums {drawn.providers}, all invented{outside}")
     console.note("Worth tagging, from test_id:")
     for image_id in drawn.showcase:
         console.line(str(root.images / f"{image_stem(image_id)}.jpg"))
 
 
-@app.command("europeana")
-def europeana(
-    ctx: typer.Context,
-    keywords: Annotated[
-        list[str], typer.Argument(help="What to search for; each keyword is a search of its own.")
-    ],
-    api_key: Annotated[
-        str,
-        typer.Option(
-            envvar="EUROPEANA_API_KEY",
-            show_default=False,
-            help="Your key, free at https://apis.europeana.eu/en; better in the environment, where no list "
-            "of processes shows it.",
-        ),
-    ] = "",
-    theme: Annotated[
-        str | None, typer.Option(help="One theme: archaeology, art, fashion, manuscript, photography, …")
-    ] = None,
-    reusability: Annotated[
-        Literal["open", "restricted", "permission", "all"],
-        typer.Option(help="Which rights: open is public domain, CC0, CC BY and CC BY-SA."),
-    ] = "open",
-    provider: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Only of this data provider; may be repeated.")
-    ] = None,
-    country: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Only of this country; may be repeated.")
-    ] = None,
-    limit: Annotated[
-        int | None,
-        typer.Option(min=1, help="Records in all; keywords take turns, page by page.", show_default="none"),
-    ] = None,
-    lang: Annotated[
-        str,
-        typer.Option(
-            help="Language of the tags; where a concept has no label in it: its regional variants, English, "
-            "then the others in the order of their codes."
-        ),
-    ] = "en",
-    output: Annotated[
-        Path | None,
-        typer.Option(help="The table to write.", show_default="data/europeana.csv below the root"),
-    ] = None,
-    shallow: Annotated[
-        bool,
-        typer.Option("--shallow", help="Search results only: 100 records a request, facets by AAT branch."),
-    ] = False,
-    match_labels: Annotated[
-        bool,
-        typer.Option(
-            "--match-labels",
-            help="Take words without a URI for the one concept that bears exactly this label.",
-        ),
-    ] = False,
-    roots: Annotated[
-        Path | None,
-        typer.Option(help="Where each facet's paths begin in AAT, as JSON.", show_default="eufcc's own list"),
-    ] = None,
-    unmapped: Annotated[
-        Path | None, typer.Option(help="Write the concepts that became no tag, and why, as CSV.")
-    ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Begin anew where another harvest has the same output.")
-    ] = False,
-    record_url: Annotated[
-        str,
-        typer.Option(
-            envvar="EUFCC_RECORD_URL", rich_help_panel=_SERVERS, help="Europeana's Search and Record APIs."
-        ),
-    ] = "https://api.europeana.eu/record/v2",
-    entity_url: Annotated[
-        str,
-        typer.Option(envvar="EUFCC_ENTITY_URL", rich_help_panel=_SERVERS, help="Europeana's Entity API."),
-    ] = "https://api.europeana.eu/entity",
-    sparql_url: Annotated[
-        str, typer.Option(envvar="EUFCC_SPARQL_URL", rich_help_panel=_SERVERS, help="AAT's SPARQL endpoint.")
-    ] = "http://vocab.getty.edu/sparql.json",
-    thumbnail_url: Annotated[
-        str,
-        typer.Option(envvar="EUFCC_THUMBNAIL_URL", rich_help_panel=_SERVERS, help="Europeana's thumbnails."),
-    ] = "https://api.europeana.eu/thumbnail/v2/url.json",
-) -> None:
-    """Harvest annotated images from Europeana, described by concepts of the AAT, into a table.
-
-    The same command goes on where it was interrupted. OUTPUT.attribution.md, beside the table, says whom to
-    thank; keep it with the data. Then divide the table with `eufcc fetch splits`.
-    """
-    from eufcc_cli.core.harvest.europeana import Search
-    from eufcc_cli.core.harvest.harvesting import Servers, harvest
-
-    root: Root = ctx.obj
-    search = Search(tuple(keywords), theme, reusability, tuple(provider or ()), tuple(country or ()))
-    servers = (url.rstrip("/") for url in (record_url, entity_url, sparql_url, thumbnail_url))
-    done = harvest(
-        root,
-        search,
-        api_key,
-        output or root.data / "europeana.csv",
-        limit=limit,
-        language=lang,
-        shallow=shallow,
-        match_labels=match_labels,
-        roots=roots,
-        unmapped=unmapped,
-        servers=Servers(*servers),
-        force=force,
-        progress=console.progress(),
-    )
-    show_harvest(done, unmapped, by_api=True)
-    console.note(harvest_sentence(done))
-    if done.failed:
-        raise typer.Exit(SOME_FAILED)
+app.command("europeana")(europeana)
 
 
 @app.command("concepts")
@@ -271,13 +156,10 @@ def concepts(
         typer.Option(help="Where each facet's paths begin in AAT, as JSON.", show_default="eufcc's own list"),
     ] = None,
     reconcile_url: Annotated[
-        str,
-        typer.Option(
-            envvar="EUFCC_RECONCILE_URL", rich_help_panel=_SERVERS, help="Getty's reconciliation service."
-        ),
+        str, _servers(envvar="EUFCC_RECONCILE_URL", help="Getty's reconciliation service.")
     ] = "https://services.getty.edu/vocab/reconcile/",
     sparql_url: Annotated[
-        str, typer.Option(envvar="EUFCC_SPARQL_URL", rich_help_panel=_SERVERS, help="AAT's SPARQL endpoint.")
+        str, _servers(envvar="EUFCC_SPARQL_URL", help="AAT's SPARQL endpoint.")
     ] = "http://vocab.getty.edu/sparql.json",
 ) -> None:
     """Find the AAT concepts of the collection's tags, and their names in other languages.
@@ -329,13 +211,13 @@ def splits(
     ] = False,
     anew: Annotated[
         bool,
-        typer.Option("--anew", help="Forget earlier splits: images that were tested on may become training."),
+        typer.Option("--anew", help="Ignore earlier splits: images of the test splits may move to training."),
     ] = False,
 ) -> None:
     """Divide a harvest into train, val, test_id and test_ood, stratified over the tags.
 
-    Images with one address stay on one side. An image that was in a test split stays there when the table
-    grows or is corrected: new ones go to train or val. data/splits.json lists what was divided, held out and
+    Images of the same URL are in the same split. An image of a test split stays there when the table grows
+    or is corrected: new ones go to train or val. data/splits.json lists what was divided, held out and
     dropped; data/held_out.txt the providers held out, to edit.
     """
     from eufcc_cli.core.dataset.division import Shares

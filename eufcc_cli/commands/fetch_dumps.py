@@ -1,6 +1,5 @@
 """`eufcc fetch table` with ZIP files of EDM: records of Europeana's dumps, and their splits."""
 
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from eufcc_cli import console
-from eufcc_cli.commands.common import SOME_FAILED
+from eufcc_cli.commands.common import SOME_FAILED, propose
 from eufcc_cli.commands.harvest_output import harvest_sentence, show_harvest
 from eufcc_cli.commands.splits_output import show_splits
 from eufcc_cli.core.files import Root
@@ -50,6 +49,6 @@ def fetch_dumps(
     show_harvest(done)
     show_splits(write_splits(root, output, shares, force=force, anew=anew, progress=console.progress()))
     console.note(harvest_sentence(done))
-    console.note(f"Next: eufcc --root {shlex.quote(str(root.path))} download")
+    propose(root.path, "download")
     if done.failed:
         raise typer.Exit(SOME_FAILED)

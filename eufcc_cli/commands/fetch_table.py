@@ -11,7 +11,7 @@ from eufcc_cli import console
 from eufcc_cli.commands.common import SOME_FAILED
 from eufcc_cli.commands.fetch_dumps import fetch_dumps
 from eufcc_cli.commands.fetch_iiif import local_exports
-from eufcc_cli.commands.options import AllowPrivateHosts
+from eufcc_cli.commands.options import AllowPrivateHosts, in_panel
 from eufcc_cli.commands.table_output import shortened, show_import, write_report
 from eufcc_cli.core.errors import EufccError
 from eufcc_cli.core.files import Root
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from eufcc_cli.core.dataset.profile import Profile
     from eufcc_cli.core.dataset.readers.export import Export
 
-_COLUMNS, _PHOTOS, _SPLITS, _DUMPS = "Columns", "Photographs", "Splits", "ZIP files of EDM"
+_columns = in_panel("Columns")
+_photos = in_panel("Photographs")
+_splits = in_panel("Splits")
+_dumps = in_panel("ZIP files of EDM")
 
 
 def table(
@@ -36,116 +39,85 @@ def table(
     ],
     photos: Annotated[
         list[Path] | None,
-        typer.Option(
+        _photos(
             metavar="DIR",
             help="A folder with the photographs, in it or anywhere below it (repeatable). They stay there.",
             show_default="that of the last time",
-            rich_help_panel=_PHOTOS,
         ),
     ] = None,
-    copy: Annotated[
-        bool,
-        typer.Option("--copy", help="Copy the photographs into data/images.", rich_help_panel=_PHOTOS),
-    ] = False,
-    id_: Annotated[
-        str | None, typer.Option("--id", metavar="COLUMN", help="The ids.", rich_help_panel=_COLUMNS)
-    ] = None,
+    copy: Annotated[bool, _photos("--copy", help="Copy the photographs into data/images.")] = False,
+    id_: Annotated[str | None, _columns("--id", metavar="COLUMN", help="The ids.")] = None,
     photo: Annotated[
         str | None,
-        typer.Option(
+        _columns(
             metavar="COLUMN",
             help="The photographs' file names or URLs; where it names none, a file named by the id counts.",
-            rich_help_panel=_COLUMNS,
         ),
     ] = None,
     provider: Annotated[
         list[str] | None,
-        typer.Option(
+        _columns(
             metavar="COLUMN",
             help="The institution that keeps the object. With a ZIP file: only this institution's records "
             "(repeatable).",
-            rich_help_panel=_COLUMNS,
         ),
     ] = None,
-    title: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="The objects' titles.", rich_help_panel=_COLUMNS)
-    ] = None,
+    title: Annotated[str | None, _columns(metavar="COLUMN", help="The objects' titles.")] = None,
     facet: Annotated[
         list[str] | None,
-        typer.Option(
+        _columns(
             metavar="FACET=COLUMN[,COLUMN]",
             help="Where the terms of a facet stand, such as materials=Medium (repeatable). The facets are "
             "objectTypes, materials, classifications and subjects.",
-            rich_help_panel=_COLUMNS,
         ),
     ] = None,
     separator: Annotated[
         list[str] | None,
-        typer.Option(
+        _columns(
             metavar="TEXT",
             help="What stands between several terms in one cell (repeatable).",
             show_default="; and |",
-            rich_help_panel=_COLUMNS,
         ),
     ] = None,
     single: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="FACET", help="A facet with one value per record (repeatable).", rich_help_panel=_COLUMNS
-        ),
+        list[str] | None, _columns(metavar="FACET", help="A facet with one value per record (repeatable).")
     ] = None,
     lang: Annotated[
         str | None,
-        typer.Option(
-            metavar="CODE",
-            help="The language of the terms, such as de.",
-            show_default="found out",
-            rich_help_panel=_COLUMNS,
-        ),
+        _columns(metavar="CODE", help="The language of the terms, such as de.", show_default="found out"),
     ] = None,
     sheet: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME", help="The sheet of a workbook that has several.", rich_help_panel=_COLUMNS
-        ),
+        str | None, _columns(metavar="NAME", help="The sheet of a workbook that has several.")
     ] = None,
     profile: Annotated[
         Path | None,
-        typer.Option(
+        _columns(
             metavar="FILE",
             help="All of these in a file; what is given here goes before it.",
             show_default="data/profile.toml, which this command writes",
-            rich_help_panel=_COLUMNS,
         ),
     ] = None,
     reusability: Annotated[
         Literal["open", "restricted", "permission", "all"],
-        typer.Option(
-            help="Which rights: open is public domain, CC0, CC BY and CC BY-SA.", rich_help_panel=_DUMPS
-        ),
+        _dumps(help="Which rights: open is public domain, CC0, CC BY and CC BY-SA."),
     ] = "open",
     theme: Annotated[
         str | None,
-        typer.Option(
-            help="One theme: archaeology, art, fashion … By words in types, subjects and titles.",
-            rich_help_panel=_DUMPS,
-        ),
+        _dumps(help="One theme: archaeology, art, fashion … By words in types, subjects and titles."),
     ] = None,
     api_key: Annotated[
         str,
-        typer.Option(
+        _dumps(
             envvar="EUROPEANA_API_KEY",
             show_default=False,
             help="A key of Europeana's APIs, to ask about concepts that the dumps do not link to AAT.",
-            rich_help_panel=_DUMPS,
         ),
     ] = "",
     entity_url: Annotated[
-        str,
-        typer.Option(envvar="EUFCC_ENTITY_URL", rich_help_panel=_DUMPS, help="Europeana's Entity API."),
+        str, _dumps(envvar="EUFCC_ENTITY_URL", help="Europeana's Entity API.")
     ] = "https://api.europeana.eu/entity",
     sparql_url: Annotated[
-        str, typer.Option(envvar="EUFCC_SPARQL_URL", rich_help_panel=_DUMPS, help="AAT's SPARQL endpoint.")
+        str, _dumps(envvar="EUFCC_SPARQL_URL", help="AAT's SPARQL endpoint.")
     ] = "http://vocab.getty.edu/sparql.json",
     allow_private_hosts: AllowPrivateHosts = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Use guessed columns without a question.")] = False,
@@ -156,41 +128,24 @@ def table(
             help="List as CSV: records without photographs, photographs without records, what is unreadable.",
         ),
     ] = None,
-    val: Annotated[float, typer.Option(help="Share of the images for val.", rich_help_panel=_SPLITS)] = 0.1,
-    test: Annotated[
-        float,
-        typer.Option(help="Share for test_id, of the same providers as train.", rich_help_panel=_SPLITS),
-    ] = 0.1,
-    ood: Annotated[
-        float, typer.Option(help="Share for test_ood, of providers held out whole.", rich_help_panel=_SPLITS)
-    ] = 0.1,
+    val: Annotated[float, _splits(help="Share of the images for val.")] = 0.1,
+    test: Annotated[float, _splits(help="Share for test_id, of the same providers as train.")] = 0.1,
+    ood: Annotated[float, _splits(help="Share for test_ood, of providers held out whole.")] = 0.1,
     min_count: Annotated[
         int | None,
-        typer.Option(
+        _splits(
             min=1,
             show_default="that of the last time, else 3",
             help="Records that a term of your own needs, and images of train that any term needs; rarer ones "
             "fall back to a broader one.",
-            rich_help_panel=_SPLITS,
         ),
     ] = None,
-    seed: Annotated[
-        int,
-        typer.Option(min=0, help="The same table and seed give the same splits.", rich_help_panel=_SPLITS),
-    ] = 0,
+    seed: Annotated[int, _splits(min=0, help="The same table and seed give the same splits.")] = 0,
     force: Annotated[
-        bool,
-        typer.Option(
-            "--force", help="Replace tables that this command did not write.", rich_help_panel=_SPLITS
-        ),
+        bool, _splits("--force", help="Replace tables that this command did not write.")
     ] = False,
     anew: Annotated[
-        bool,
-        typer.Option(
-            "--anew",
-            help="Forget earlier splits: images that were tested on may become training.",
-            rich_help_panel=_SPLITS,
-        ),
+        bool, _splits("--anew", help="Forget earlier splits: images that were tested on may become training.")
     ] = False,
 ) -> None:
     """Make a collection of a museum's own export and photographs.

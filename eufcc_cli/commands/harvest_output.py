@@ -13,9 +13,9 @@ _MOST_LISTED = 20
 
 
 def show_harvest(done: "Harvest", unmapped: Path | None = None, *, by_api: bool = False) -> None:
-    """Print the table of facets, and what became no tag; `unmapped` is the file that lists it.
+    """Print the table of facets, and the concepts that became no tag; `unmapped` is the file that lists them.
 
-    by_api: point to what `fetch europeana` has options for.
+    by_api: name the options of `fetch europeana`.
     """
     rows = [
         [facet, f"{images:,}", f"{images / done.images:.0%}", f"{tags:,}"]
@@ -25,7 +25,7 @@ def show_harvest(done: "Harvest", unmapped: Path | None = None, *, by_api: bool 
     columns = ["facet", "images", "share", "tags"]
     console.table(columns, rows, numeric=columns[1:])
     if done.foreign_names:
-        console.note(f"{done.foreign_names:,} tags have no label in the language asked for")
+        console.note(f"{done.foreign_names:,} tags have no label in the chosen language")
     if done.unmapped:
         console.note(
             f"{len(done.unmapped):,} concepts became no tag" + (f": see {unmapped}" if unmapped else "")
@@ -41,7 +41,7 @@ def show_harvest(done: "Harvest", unmapped: Path | None = None, *, by_api: bool 
     if done.literals:
         console.note(f"{done.literals:,} words have no URI" + (" (see `match_labels`)" if by_api else ""))
     if done.failed:
-        console.warn(f"{len(done.failed):,} records could not be had")
+        console.warn(f"{len(done.failed):,} records could not be fetched")
         _list((f"  {record}: {reason}" for record, reason in done.failed.items()), "")
 
 

@@ -1,4 +1,4 @@
-"""What a training learned from people's decisions, and what it left alone."""
+"""Which decisions a training learned from, and which it left out."""
 
 from typing import TYPE_CHECKING
 

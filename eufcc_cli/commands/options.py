@@ -12,16 +12,16 @@ import typer
 from eufcc_cli.console import with_options
 from eufcc_cli.core.settings import Declared
 
-_MACHINE, _CLIP, _SHARDS = "Machine", "CLIP models", "Many machines"
+
+def in_panel(panel: str) -> Callable[..., Any]:
+    """`typer.Option` for options that the help lists under one heading."""
+    return functools.partial(typer.Option, rich_help_panel=panel)
 
 
-def _machine(*names: str, **about: Any) -> Any:
-    return typer.Option(*names, rich_help_panel=_MACHINE, **about)
+_SHARDS = "Many machines"
 
 
-def _clip(*names: str, **about: Any) -> Any:
-    return typer.Option(*names, rich_help_panel=_CLIP, **about)
-
+_machine, _clip = in_panel("Machine"), in_panel("CLIP models")
 
 Model = Annotated[
     list[str] | None,
@@ -42,7 +42,7 @@ AllowPrivateHosts = Annotated[
     bool,
     typer.Option(
         "--allow-private-hosts",
-        help="Connect to private and local addresses too, and through the environment's proxies.",
+        help="Connect to private and local IP addresses too, and through the environment's proxies.",
     ),
 ]
 Photos = Annotated[
@@ -50,7 +50,7 @@ Photos = Annotated[
     typer.Option(
         metavar="DIR",
         help="A folder where images are looked for by their ids or file names, in it or anywhere below it, "
-        "beside data/images and images/ (repeatable). Photographs that were moved are found there again.",
+        "beside data/images and images/ (repeatable). Photographs that were moved are found there too.",
     ),
 ]
 _LANGUAGE = re.compile("[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")

@@ -26,7 +26,7 @@ class Sink(Protocol):
         """Images without suggestions so far."""
 
     def wants(self, item: "Input") -> bool:
-        """False for an input that has its result already; asked before its image is opened."""
+        """False for an input that has its result already; checked before its image is opened."""
 
     def write(self, result: "Result") -> None: ...
 
@@ -68,7 +68,7 @@ class Pipe:
             self._put(self._head + self._separator + text)
             self._head, self._separator = "", self._writer.separator
         self.failed += result.error is not None
-        _tell(self._writer, result)
+        _warn(self._writer, result)
 
     def finish(self) -> None:
         self._put(self._head + self._writer.tail)
@@ -93,7 +93,7 @@ class File:
 
     def write(self, result: "Result") -> None:
         self._file.write(result)
-        _tell(self._writer, result)
+        _warn(self._writer, result)
 
     def finish(self) -> None:
         pass
@@ -136,7 +136,7 @@ class Keywords:
                 raise
             self._fail(result.input, str(error))
             return
-        _tell_contradictions(result)
+        _warn_contradictions(result)
         console.line(str(path))
 
     def finish(self) -> None:
@@ -150,18 +150,18 @@ class Keywords:
 _NO_PLACE = (errno.ENAMETOOLONG,)
 
 
-def _tell(writer: "Writer", result: "Result") -> None:
-    """What a form has no place for is told on standard error."""
+def _warn(writer: "Writer", result: "Result") -> None:
+    """Print on standard error what the format has no place for."""
     if writer.tells_all:
         return
     if result.error is not None:
         console.warn(f"{result.input.name}: {result.error}")
     for reason in writer.unwritten(result):
         console.warn(f"{result.input.name}: {reason}")
-    _tell_contradictions(result)
+    _warn_contradictions(result)
 
 
-def _tell_contradictions(result: "Result") -> None:
+def _warn_contradictions(result: "Result") -> None:
     for facet, found in result.contradictions.items():
         for tag in found:
             console.warn(f"{result.input.name}: {facet}: {tag.tag} is contradicted by {tag.instead.tag}")
@@ -189,9 +189,9 @@ class Tally:
     def sentence(self, failed: int) -> str:
         """`failed` counts those of earlier runs that the file holds, too."""
         if self.catalogued:
-            told = f"{self.images:,} records: {self.filled:,} filled, {self.contradicted:,} contradicted"
+            done = f"{self.images:,} records: {self.filled:,} filled, {self.contradicted:,} contradicted"
         else:
-            told = f"{self.images:,} images: {self.suggestions:,} suggestions"
+            done = f"{self.images:,} images: {self.suggestions:,} suggestions"
         if self.missing:
-            told += f"; {self.missing:,} records without a photograph"
-        return told + (f"; {failed:,} image{'s' if failed > 1 else ''} could not be tagged" if failed else "")
+            done += f"; {self.missing:,} records without a photograph"
+        return done + (f"; {failed:,} image{'s' if failed > 1 else ''} could not be tagged" if failed else "")

@@ -29,7 +29,7 @@ def show_splits(report: "Report") -> None:
         console.note(f"{report.untagged:,} images left out: no tag is left for them")
     if report.duplicates:
         console.note(
-            f"{report.duplicates:,} images share their address, record or picture with another, and its split"
+            f"{report.duplicates:,} images share URL, record or picture with another, and are in its split"
         )
     for provider, held_out in report.near_held_out:
         console.warn(

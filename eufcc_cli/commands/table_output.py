@@ -45,7 +45,7 @@ def show_import(done: "Imported", root: Root, report: Path | None) -> None:
     if done.unmatched:
         words = ", ".join(f"{row.text} ({row.count})" for row in done.unmatched[:_MOST_LISTED])
         console.note(f"The most frequent words that name no known term: {words}")
-        console.note(f"Give them terms in {root.terms} (column `term`), and give this command again.")
+        console.note(f"Fill in the column `term` of {root.terms} and run this command again.")
     for kind, count in done.counts.items():
         of_kind = [each.record or each.file for each in done.problems if each.kind == kind]
         console.note(f"{kind}: {count:,} ({', '.join(map(shortened, of_kind[:5]))}{_more(of_kind, 5)})")

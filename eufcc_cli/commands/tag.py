@@ -459,7 +459,7 @@ def _tagger(
     else:
         models = [_untrained(load)]
     tagger = Tagger(models, choice, load.root, display)
-    load.refuse_unused()
+    load.check_all_used()
     if compiled:
         for model in tagger.models:
             compile_network(cast("TaggingModel", model))

@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperCommand
 
 from eufcc_cli import console
-from eufcc_cli.commands.common import SOME_FAILED, existing_root, importing, is_given
+from eufcc_cli.commands.common import SOME_FAILED, existing_root, importing, is_given, propose
 from eufcc_cli.commands.learned_decisions import show_decisions
 from eufcc_cli.commands.options import Photos, Plugin, option_of, with_settings
 from eufcc_cli.core.errors import EufccError
@@ -57,7 +57,7 @@ def train(
 ) -> None:
     """Train a model on the root's train split and keep the best by val.
 
-    Interrupted (Ctrl-C, a crash), it continues with --resume. Several GPUs or machines:
+    To resume an interrupted training (Ctrl-C, a crash), give --resume. Several GPUs or machines:
     torchrun --nproc-per-node N -m eufcc_cli train …
     """
     with importing():
@@ -76,8 +76,8 @@ def train(
     own = {key: _of_command(key, base.pop(key), config) for key in _COMMAND if key in base}
     name, export = name or own.get("name"), export or own.get("export")
     tensorboard, resume, overwrite = (
-        asked if is_given(ctx, key) else own.get(key, asked)
-        for key, asked in (("tensorboard", tensorboard), ("resume", resume), ("overwrite", overwrite))
+        value if is_given(ctx, key) else own.get(key, value)
+        for key, value in (("tensorboard", tensorboard), ("resume", resume), ("overwrite", overwrite))
     )
     chosen = TrainConfig.from_mapping({**base, **given}, str(config or "options"))
     folder = root.run(name or chosen.method)
@@ -116,7 +116,7 @@ def train(
 
 
 class Command(TyperCommand):
-    """Has an option for every setting of every method, also of those that plugins bring."""
+    """Has an option for every setting of every method, those of plugins included."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         from eufcc_cli.core.model.plugins import load_installed_methods, load_plugins
@@ -145,7 +145,7 @@ _COMMAND: dict[str, type] = {
     "resume": bool,
     "overwrite": bool,
 }
-"""Options of the command that are no settings of the training; a configuration may hold them, too."""
+"""Options of the command that are no settings of the training; a configuration may hold them too."""
 
 
 def _of_command(key: str, value: object, config: Path | None) -> Any:
@@ -173,10 +173,13 @@ def _show_plan(plan: "Plan") -> None:
             "choose how far to go from the start"
         )
     if plan.missing:
-        console.warn(f"{plan.missing:,} annotated images are not on disk: see `eufcc download` and `photos`")
+        console.warn(
+            f"{plan.missing:,} annotated images are not on disk: run `eufcc download`, or name their "
+            "folder: `photos`"
+        )
     if plan.unknown:
         console.warn(
-            f"{plan.unknown:,} tags of the annotations are not in the label files and are not learnt: "
+            f"{plan.unknown:,} tags of the annotations are not in the label files and are not learned: "
             "`eufcc trees --lint` lists them"
         )
     console.table(
@@ -190,7 +193,7 @@ def _show_plan(plan: "Plan") -> None:
     )
     if plan.parts:
         console.note(plan.parts)
-    expected = f"about {_duration(plan.seconds)}" if plan.seconds else "one look at each image"
+    expected = f"about {_duration(plan.seconds)}" if plan.seconds else "one pass over the images"
     console.note(f"Expected: {expected}, {plan.memory / 1e9:.1f} GB of memory")
 
 
@@ -229,12 +232,18 @@ def _show_result(trained: "Trained", root: Path) -> None:
         console.note(line)
     best = trained.position
     kept = best.history[best.best_epoch - 1] if best.best_epoch else {}
-    name = f"strength {kept['strength']:g}" if "strength" in kept else f"epoch {best.best_epoch}"
-    console.note(f"Kept {name} in {trained.folder}")
+    unit, name = "epochs", f"epoch {best.best_epoch}"
+    if "strength" in kept:
+        unit, name = "strengths of weight decay", f"strength {kept['strength']:g}"
+    seconds = best.history[-1]["seconds"] if best.history else 0.0
+    console.note(
+        f"Trained {len(best.history):,} {unit} in {_duration(seconds)}; the best on val is {name}, "
+        f"R-Precision {best.best:.3f}, saved in {trained.folder}"
+    )
     if (way := trained.interpolation) is not None:
         by = f", which is best for {', '.join(way.held_out.providers)}" if way.held_out else ""
         console.note(f"Its weights are {way.a:g} of the way from the start to that epoch{by}")
     tests = [split for split in Root(root).splits() if split.startswith("test")]
     if tests:
-        asked = " ".join(f"--split {split}" for split in tests)
-        console.note(f"Next: eufcc --root {root} evaluate {trained.folder.name} {asked}")
+        named = [word for split in tests for word in ("--split", split)]
+        propose(root, "evaluate", trained.folder.name, *named)

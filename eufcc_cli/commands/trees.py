@@ -10,7 +10,7 @@ import typer
 from eufcc_cli import console
 from eufcc_cli.commands import trees_output as output
 from eufcc_cli.commands.common import SOME_FAILED, existing_root, importing
-from eufcc_cli.commands.options import FlagTerms, Language
+from eufcc_cli.commands.options import FlagTerms, Language, in_panel
 from eufcc_cli.core.errors import DataError
 
 if TYPE_CHECKING:
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     Trees = dict[str, Hierarchy]
     Tables = dict[Path, pd.DataFrame]
 
-_WHAT, _SKOS = "What to do", "SKOS"
+_what = in_panel("What to do")
+_skos = in_panel("SKOS")
 
 
 class Format(StrEnum):
@@ -40,41 +41,23 @@ def trees(
         list[Path] | None,
         typer.Argument(help="Annotation tables, CSV or Parquet.", show_default="the root's splits"),
     ] = None,
-    print_: Annotated[
-        bool, typer.Option("--print", help="Draw the trees: the default.", rich_help_panel=_WHAT)
-    ] = False,
-    write: Annotated[
-        Path | None,
-        typer.Option(help="Write a label file per facet into this folder.", rich_help_panel=_WHAT),
-    ] = None,
+    print_: Annotated[bool, _what("--print", help="Draw the trees: the default.")] = False,
+    write: Annotated[Path | None, _what(help="Write a label file per facet into this folder.")] = None,
     find: Annotated[
         str | None,
-        typer.Option(
-            help="Where the tag of this name stands, in any language; case and accents do not matter.",
-            rich_help_panel=_WHAT,
-        ),
+        _what(help="Where the tag of this name stands, in any language; case and accents do not matter."),
     ] = None,
     lint: Annotated[
         bool,
-        typer.Option(
-            "--lint",
-            help="Tell what is doubtful: names under several parents, near-duplicates, leakage …",
-            rich_help_panel=_WHAT,
+        _what(
+            "--lint", help="Print what is doubtful: names under several parents, near-duplicates, leakage …"
         ),
     ] = False,
     flag_terms: FlagTerms = None,
     stats: Annotated[
-        bool,
-        typer.Option(
-            "--stats",
-            help="Images, providers, coverage, tags per image, tags per depth.",
-            rich_help_panel=_WHAT,
-        ),
+        bool, _what("--stats", help="Images, providers, coverage, tags per image, tags per depth.")
     ] = False,
-    plot: Annotated[
-        Path | None,
-        typer.Option(help="Draw the statistics into a .png, .svg or .pdf file.", rich_help_panel=_WHAT),
-    ] = None,
+    plot: Annotated[Path | None, _what(help="Draw the statistics into a .png, .svg or .pdf file.")] = None,
     counts: Annotated[
         bool,
         typer.Option(
@@ -100,12 +83,8 @@ def trees(
         typer.Option("--strict", help="Stop at errors in the tables; with --lint: exit code 3 for findings."),
     ] = False,
     language: Language = None,
-    tag_language: Annotated[
-        str | None, typer.Option(help="The language of the tags themselves.", rich_help_panel=_SKOS)
-    ] = None,
-    base_iri: Annotated[
-        str, typer.Option(help="What every concept's address begins with.", rich_help_panel=_SKOS)
-    ] = "urn:eufcc:",
+    tag_language: Annotated[str | None, _skos(help="The language of the tags themselves.")] = None,
+    base_iri: Annotated[str, _skos(help="What every concept's address begins with.")] = "urn:eufcc:",
 ) -> None:
     """Draw, count, check and export the label trees of annotation tables.
 
@@ -144,7 +123,7 @@ def trees(
         sources = dict.fromkeys(files or _splits(ctx))
         trees = build_trees((read_table(path, columns) for path in sources), facets)
     if strict and not lint:
-        _refuse_errors(tables)
+        _check_no_errors(tables)
     elif not lint:
         _warn_of_errors(trees)
 
@@ -159,7 +138,7 @@ def trees(
             console.note(f"{write / name}.txt: {len(tree):,} tags")
     if find is not None:
         places = search.find(trees, find, names_of(ctx.obj, trees))
-        output.tell_places(places, as_document=format is Format.json)
+        output.print_places(places, as_document=format is Format.json)
     if draw:
         cut = {name: tree.cut(depth) for name, tree in trees.items()} if depth else trees
         _draw(ctx.obj, cut, format, counts, language, base_iri, tag_language)
@@ -203,8 +182,8 @@ def _label_trees(
     return trees
 
 
-def _refuse_errors(tables: "Tables") -> None:
-    """Tell every problem of the tables; DataError if one is an error."""
+def _check_no_errors(tables: "Tables") -> None:
+    """Print every problem of the tables; DataError if one is an error."""
     from eufcc_cli.core.taxonomy.table_checks import validate
 
     problems = validate(tables)
@@ -212,7 +191,7 @@ def _refuse_errors(tables: "Tables") -> None:
         console.warn(f"{problem}")
     if errors := sum(problem.severity == "error" for problem in problems):
         raise DataError(
-            f"{errors} errors in the tables", hint="correct the lines told above, or leave out --strict"
+            f"{errors} errors in the tables", hint="correct the lines printed above, or leave out --strict"
         )
 
 
@@ -255,7 +234,7 @@ def _lint(
         flagged=None if flag_terms is None else read_flagged_terms(flag_terms),
         names=Names() if flag_terms is None else names_of(ctx.obj, trees),
     )
-    output.tell_findings(findings, KINDS, as_document=format is Format.json)
+    output.print_findings(findings, KINDS, as_document=format is Format.json)
     return bool(findings)
 
 
@@ -265,7 +244,7 @@ def _statistics(tables: "Tables", trees: "Trees", format: Format | None, plot: P
 
     numbers = statistics({str(path): table for path, table in tables.items()}, trees)
     if format is not None:
-        output.tell_statistics(numbers, as_document=format is Format.json)
+        output.print_statistics(numbers, as_document=format is Format.json)
     if plot:
         from eufcc_cli.core.report.statistics_plot import plot_statistics
 
@@ -274,13 +253,13 @@ def _statistics(tables: "Tables", trees: "Trees", format: Format | None, plot: P
 
 
 def _pruned(trees: "Trees", minimum: int) -> "Trees":
-    """Trees without rare tags; those are told."""
+    """Trees without rare tags; those are printed."""
     kept = {}
     for facet, tree in trees.items():
         kept[facet], gone = tree.prune(minimum)
         if gone:
-            told = ", ".join(f"{name} ({images})" for name, images in gone.items())
-            console.note(f"{facet}: left out {len(gone):,} tags of fewer than {minimum:,} images: {told}")
+            listed = ", ".join(f"{name} ({images})" for name, images in gone.items())
+            console.note(f"{facet}: left out {len(gone):,} tags of fewer than {minimum:,} images: {listed}")
     return kept
 
 

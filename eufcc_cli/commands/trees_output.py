@@ -71,7 +71,7 @@ def _coloured(tree: "Hierarchy", shown: "Shown", *, counts: bool) -> Tree:
     return drawn
 
 
-def tell_places(places: Sequence["Place"], *, as_document: bool) -> None:
+def print_places(places: Sequence["Place"], *, as_document: bool) -> None:
     """Print where tags stand, a row each, or as one JSON document."""
     if as_document:
         as_json([dataclasses.asdict(place) for place in places])
@@ -92,7 +92,7 @@ def tell_places(places: Sequence["Place"], *, as_document: bool) -> None:
     )
 
 
-def tell_findings(findings: Sequence["Finding"], kinds: Mapping[str, str], *, as_document: bool) -> None:
+def print_findings(findings: Sequence["Finding"], kinds: Mapping[str, str], *, as_document: bool) -> None:
     """Print findings kind by kind, then how many there are of each; as one JSON document if asked."""
     counts = Counter(finding.kind for finding in findings)
     if as_document:
@@ -122,7 +122,7 @@ def tell_findings(findings: Sequence["Finding"], kinds: Mapping[str, str], *, as
     )
 
 
-def tell_statistics(statistics: "Statistics", *, as_document: bool) -> None:
+def print_statistics(statistics: "Statistics", *, as_document: bool) -> None:
     """Print a collection in numbers, as a table or as one JSON document."""
     if as_document:
         as_json(

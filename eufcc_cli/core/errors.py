@@ -14,7 +14,7 @@ Anything else that is raised is a bug and keeps its traceback.
 
 
 class EufccError(Exception):
-    """An error to tell in one line: what is wrong (naming file, row, URL or option), and what to do.
+    """An error for one line: what is wrong (naming file, row, URL or option), and what to do.
 
     >>> error = EufccError("data/train.csv: no such file", hint="run `eufcc fetch` first")
     >>> print(error, "/", error.hint)
@@ -31,7 +31,7 @@ class DataError(EufccError):
 
 
 class ImageError(DataError):
-    """One image cannot be used; the message is the reason alone, since the caller knows which image."""
+    """One image cannot be used; the message is only the reason: the caller knows which image."""
 
 
 class CollectError(EufccError):

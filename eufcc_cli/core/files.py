@@ -31,7 +31,7 @@ def atomic_open(path: Path, mode: str = "wb", **kwargs: Any) -> Iterator[IO[Any]
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Made by open(), it is as readable as the user's umask says: many file systems have no chmod.
+        # Made by open(), it is as readable as the user's umask allows: many file systems have no chmod.
         temporary = path.with_name(f".{uuid.uuid4().hex}.part")
         with temporary.open(mode.replace("w", "x"), **kwargs) as file:
             yield file
@@ -77,7 +77,7 @@ def replace_file(source: Path, target: Path) -> None:
 
 def _write_hint(error: OSError) -> str | None:
     return {
-        errno.ENOSPC: "free some space and give the same command again; it continues where it stopped",
+        errno.ENOSPC: "free some space and run the same command again to resume",
         errno.EACCES: "choose a folder you may write to",
         errno.EROFS: "choose a folder you may write to",
     }.get(error.errno or 0)
@@ -114,7 +114,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def visible(text: str) -> str:
-    r"""A stranger's text as a terminal may show it: control characters, which could command it, as \xNN.
+    r"""Untrusted text for a terminal: control characters, which could command it, as \xNN.
 
     >>> visible("a\x1b[2J.jpg")
     'a\\x1b[2J.jpg'
@@ -150,7 +150,7 @@ _LONGEST_ID = 2000
 def image_stem(image_id: str) -> PurePosixPath:
     """Where an image is kept below data/images, without its ending: safe, sharded, reversible.
 
-    Whatever a stranger's id holds (`../`, a slash, NUL, capitals that clash on some file systems, the
+    Whatever an untrusted id holds (`../`, a slash, NUL, capitals that clash on some file systems, the
     name of a Windows device) is percent-encoded; two digits of its SHA-256 spread the images over 256
     folders. Raises DataError for an empty or absurdly long id.
 
@@ -199,7 +199,7 @@ def possible_ids(image: str) -> Iterator[str]:
 
 
 def forgives_case(folder: Path) -> bool:
-    """True where `A.jpg` and `a.jpg` are one file: asked with a folder, or its nearest one that is there."""
+    """True where `A.jpg` and `a.jpg` are one file: tested in a folder, or its nearest one that exists."""
     for place in (folder.absolute(), *folder.absolute().parents):
         other = place.with_name(place.name.swapcase())
         if place.name and other.name != place.name and place.exists():

@@ -69,6 +69,6 @@ def _soft(lock: Path) -> Path:
 
 
 def _or_delete(taken: str, lock: Path) -> str:
-    """What to do where nobody can find out whether the process that holds a soft lock still runs."""
+    """What to do where it is unknown whether the process that holds a soft lock still runs."""
     soft = _soft(lock)
     return f"; if nothing runs, on no other machine either, delete {soft}" if taken == str(soft) else ""

@@ -1,4 +1,4 @@
-"""What the machine offers: every question to it is asked here, so that tests can answer for it.
+"""The machine's processors, memory and devices: asked for only here, so that tests can describe others.
 
 The environment variable EUFCC_MACHINE describes another machine than the one that is there, for this
 process and those it starts: `EUFCC_MACHINE=bf16=true,cores=2,memory=8e9`. It changes what eufcc assumes, and
@@ -68,15 +68,15 @@ def cores() -> int:
     return max(1, min(there, round(cpu_limit() or there)))
 
 
-def threads(asked: int | None = None, worth: int | None = None) -> int:
-    """Threads to compute with: as many as asked for, or as OMP_NUM_THREADS says, or one per real core.
+def threads(given: int | None = None, worth: int | None = None) -> int:
+    """Threads to compute with: as many as given, or OMP_NUM_THREADS, or one per real core.
 
     Of those per core not more than the work is `worth`. The number depends on nothing that changes from
     one run to the next, such as what other programs do: with other threads, results differ in their last
     bits. What makes sharing cheap is that threads do not wait busily, see `wait_idly`.
     """
-    if asked is not None:
-        return asked
+    if given is not None:
+        return given
     environment = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
     if environment.isdecimal() and int(environment):
         return int(environment)
@@ -87,11 +87,11 @@ def threads(asked: int | None = None, worth: int | None = None) -> int:
 
 
 def wait_idly() -> None:
-    """Have threads that wait for each other give their core away; to be called before torch is imported.
+    """Let waiting threads release their core; to be called before torch is imported.
 
     By default they keep it for some milliseconds after every layer of a network. Where another program wants
     that core, the thread they wait for does not get it either: small networks then take ten times as long.
-    What the environment says already counts.
+    Settings of the environment take precedence.
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # GNU's runtime, in torch for Linux
@@ -222,7 +222,7 @@ def give_memory_back() -> None:
 def keep_freed_memory() -> None:
     """Have the C library keep what tensors free for the next ones, as GPUs do.
 
-    By itself glibc gives large blocks back to the system at once; to get them anew, page by page, takes up
+    By itself glibc gives large blocks back to the system at once; to get them back, page by page, takes up
     to a third of a network's time on a processor. One arena serves all threads, since those of threads
     cannot hold large blocks. It holds for the whole process, which keeps at most 256 MB at the end of its
     heap; what lies free between blocks in use, `give_memory_back` returns.

@@ -1,4 +1,4 @@
-"""How the core tells how far it is, without knowing who listens: the console, a notebook, nobody."""
+"""How the core reports its progress: to the console, a notebook, or not at all."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager

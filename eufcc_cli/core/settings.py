@@ -107,8 +107,8 @@ def _type(config: type, field: "dataclasses.Field[Any]") -> Any:
     if not isinstance(field.type, str):
         return field.type
     owner = next(base for base in config.__mro__ if field.name in vars(base).get("__annotations__", {}))
-    alone = type("", (), {"__annotations__": {field.name: field.type}, "__module__": owner.__module__})
-    return get_type_hints(alone)[field.name]
+    single = type("", (), {"__annotations__": {field.name: field.type}, "__module__": owner.__module__})
+    return get_type_hints(single)[field.name]
 
 
 def check_settings(config: Any) -> None:

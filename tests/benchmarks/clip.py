@@ -24,7 +24,7 @@ from eufcc_cli.core.taxonomy.vocabulary import FacetVocabulary, Targets, Vocabul
 from eufcc_cli.core.training.clip_trainer import ClipTrainer, new_clip_model
 from eufcc_cli.core.training.config import TrainConfig
 from eufcc_cli.core.training.data import Split
-from eufcc_cli.core.training.image_cache import CachedSquares
+from eufcc_cli.core.training.image_cache import CachedImageLoader
 from eufcc_cli.core.training.optimizer import create_optimizer
 from tests.benchmarks.peer import Peer
 
@@ -63,7 +63,7 @@ def ours(config: TrainConfig, squares: np.ndarray, folder: Path) -> Callable[[],
     part = split(words)
     model = new_clip_model(config, "bench", words, Root(Path()))
     model.network.to(memory_format=torch.channels_last)
-    data = (part, CachedSquares(squares, {}))
+    data = (part, CachedImageLoader(squares, {}))
     trainer = ClipTrainer(model, config, folder, data, data, accelerator=Accelerator(cpu=True))
 
     def epoch() -> None:

@@ -25,11 +25,11 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from eufcc_cli.core.download.backlog import take_stock
+from eufcc_cli.core.download.backlog import find_backlog
 from eufcc_cli.core.download.engine import Options, download_images
 from eufcc_cli.core.download.ledger import Entry, Ledger
 from eufcc_cli.core.download.store import JPEG_QUALITY, place
-from eufcc_cli.core.download.summary import take_census
+from eufcc_cli.core.download.summary import summarise
 from eufcc_cli.core.files import Root, image_stem
 from eufcc_cli.core.http.politeness import Politeness
 from tests.servers import Misbehaving, misbehaving_server
@@ -159,11 +159,11 @@ def eufcc(port: int, count: int, folder: Path, resize: int | None = None) -> flo
     began = time.monotonic()
     politeness = Politeness(per_host=AT_ONCE, rate=0, allow_private_hosts=True)
     with Ledger(root.ledger) as ledger:
-        stock = take_stock(root, ledger, wanted)
+        stock = find_backlog(root, ledger, wanted)
         download_images(
             root, ledger, stock.pending, stock.found, Options(resize=resize, politeness=politeness)
         )
-        assert take_census(wanted, ledger).statuses == {"ok": count}
+        assert summarise(wanted, ledger).statuses == {"ok": count}
     return time.monotonic() - began
 
 

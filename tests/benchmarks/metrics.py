@@ -20,9 +20,9 @@ def arrays() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 
 
 def ours(scores: torch.Tensor, row: torch.Tensor, column: torch.Tensor) -> float:
-    from eufcc_cli.core.metrics.ranking import rank_metrics_of, standings
+    from eufcc_cli.core.metrics.ranking import rank_metrics_of, ranks
 
-    return rank_metrics_of(standings(scores, row, column), IMAGES)["r_precision"].mean().item()
+    return rank_metrics_of(ranks(scores, row, column), IMAGES)["r_precision"].mean().item()
 
 
 def seconds(work, repeat: int = 1) -> float:

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from eufcc_cli.core.download.ledger import find_images
+from eufcc_cli.core.download.image_locations import find_images
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.metrics.calibration import Coherence
 from eufcc_cli.core.model.checkpoint import load_model

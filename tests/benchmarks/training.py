@@ -23,7 +23,7 @@ from eufcc_cli.core.model.tagging_model import TaggingModel, build_methods
 from eufcc_cli.core.taxonomy.vocabulary import FacetVocabulary, Targets, Vocabulary
 from eufcc_cli.core.training.config import TrainConfig
 from eufcc_cli.core.training.data import Split
-from eufcc_cli.core.training.image_cache import CachedSquares
+from eufcc_cli.core.training.image_cache import CachedImageLoader
 from eufcc_cli.core.training.trainer import Trainer
 from tests.benchmarks.peer import Peer
 
@@ -71,7 +71,7 @@ def ours(backbone: str, size: int, batch: int, steps: int, device: str, precisio
     network.to(accelerator.device).to(memory_format=torch.channels_last)
     methods = {facet: m.to(accelerator.device) for facet, m in methods.items()}
     model = TaggingModel("bench", method, words, network, methods, preprocessing)
-    squares = CachedSquares(array, {})
+    squares = CachedImageLoader(array, {})
     trainer = Trainer(model, config, folder, (part, squares), (part, squares), accelerator=accelerator)
 
     def epoch() -> float:

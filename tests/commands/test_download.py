@@ -21,7 +21,8 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
-from eufcc_cli.core.download.ledger import Entry, Ledger, find_images
+from eufcc_cli.core.download.image_locations import find_images
+from eufcc_cli.core.download.ledger import Entry, Ledger
 from eufcc_cli.core.files import Root, image_stem
 from eufcc_cli.core.locks import hold_lock
 from tests.conftest import Run
@@ -391,12 +392,12 @@ def test_a_hostile_id_stays_inside(eufcc: Run, server: Misbehaving, root: Root) 
     [
         (("--resize", "3"), "--resize", 2),
         (("--size", "300"), "--size", 2),
-        (("--plan", "--report", "a.csv"), "--report does nothing with --plan", 2),
-        (("--plan", "--duplicates", "a.csv"), "--duplicates does nothing with --plan", 2),
-        (("--plan", "--verify"), "--verify does nothing with --plan", 2),
-        (("--verify", "--report", "a.csv"), "--report does nothing with --verify", 2),
-        (("--verify", "--split", "train"), "--split does nothing with --verify", 2),
-        (("--verify", "--limit", "0"), "--limit does nothing with --verify", 2),
+        (("--plan", "--report", "a.csv"), "--report has no effect with --plan", 2),
+        (("--plan", "--duplicates", "a.csv"), "--duplicates has no effect with --plan", 2),
+        (("--plan", "--verify"), "--verify has no effect with --plan", 2),
+        (("--verify", "--report", "a.csv"), "--report has no effect with --verify", 2),
+        (("--verify", "--split", "train"), "--split has no effect with --verify", 2),
+        (("--verify", "--limit", "0"), "--limit has no effect with --verify", 2),
         (("--report", "."), "error: .: cannot write: is a folder", 1),
         (("--report", "collection/data/train.csv/a/b.csv"), "train.csv cannot be written to", 1),
         (("--duplicates", "collection/data/train.csv/a.csv"), "train.csv cannot be written to", 1),

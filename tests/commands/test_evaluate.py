@@ -89,10 +89,11 @@ def test_predictions_of_any_system_need_no_image_and_no_model(eufcc, made, tmp_p
     # Without --split, the tests that the file speaks of are meant.
     done = eufcc("--root", root, "evaluate", "--predictions", tmp_path / "wood.jsonl", "--format", "json")
     assert done.returncode == 3
-    assert done.stderr.splitlines() == [
-        "warning: wood on test_id: 4 images have no scores: test_id.20, test_id.21, test_id.22, …"
-    ]
     (entry,) = json.loads(done.stdout)["results"]
+    assert done.stderr.splitlines() == [
+        "warning: wood on test_id: 4 images have no scores: test_id.20, test_id.21, test_id.22, …",
+        f"Evaluated 1 model on {entry['images']} images of test_id; 4 images missing or unreadable",
+    ]
     assert (entry["model"], entry["method"], entry["images_missing"]) == ("wood", "external", 4)
     annotated = [row["materials.hierarchy"] for row in rows[:20] if row["materials.hierarchy"]]
     assert entry["overall"]["pairs"] == len(annotated)

@@ -152,7 +152,7 @@ def test_a_full_disk_names_the_file_and_leaves_the_old_one(
 def test_a_harvest_is_told_on_standard_output(fetch: Run, tmp_path: Path) -> None:
     done = fetch("fetch", "europeana", "medal", "--unmapped", "unmapped.csv")
     assert done.returncode == 3
-    assert "could not be had" in done.stderr
+    assert "could not be fetched" in done.stderr
     assert "Europeana has it no more (404)" in done.stderr
     table = read_table(tmp_path / "data/europeana.csv")
     title, header, *facets = done.stdout.splitlines()
@@ -210,7 +210,7 @@ def test_a_disk_that_fills_up_ends_the_harvest_with_a_sentence(fetch: Run) -> No
     done = fetch("fetch", "europeana", "all", preexec_fn=small)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("error: data/europeana.harvest.sqlite: cannot write: ")
-    assert "continues where it stopped" in done.stderr
+    assert "again to resume" in done.stderr
     assert fetch("fetch", "europeana", "all").returncode == 3
 
 

@@ -183,7 +183,7 @@ def test_errors_stop_a_strict_reading_and_are_all_told(eufcc: Run, tmp_path: Pat
     assert told[:4] == [
         f"warning: {table}: line 2, objectTypes.hierarchy: an empty path segment in 'a |  | b'",
         f"warning: {table}: line 2, materials.hierarchy: an empty tag in 'x $ '",
-        f"warning: {table}: line 3, #portraitMedia.original: not an http(s) address: 'gopher://x'",
+        f"warning: {table}: line 3, #portraitMedia.original: not an http(s) URL: 'gopher://x'",
         f"warning: {table}: line 3, objectTypes.hierarchy: a `/` that looks like a separator in 'c / d'",
     ]
     assert told[4] == "error: 3 errors in the tables" and told[5].startswith("hint: ")

@@ -16,9 +16,7 @@ import warnings
 from pathlib import Path
 
 FOLDER = os.path.realpath(os.environ["EUFCC_WINDOWS"])
-_MODULES = frozenset(
-    ("fcntl", "resource", "pwd", "grp", "termios", "tty", "pty", "syslog", "posix", "uvloop")
-)
+_MODULES = frozenset(("fcntl", "resource", "pwd", "grp", "termios", "tty", "pty", "syslog", "posix"))
 _OF_OS = """
     fork forkpty sched_getaffinity sched_setaffinity getuid geteuid getgid getegid getgroups uname nice
     statvfs fstatvfs chown lchown fchown chroot mkfifo mknod killpg setsid getpgid wait wait3 wait4 WNOHANG

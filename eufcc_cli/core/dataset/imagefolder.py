@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from eufcc_cli.core.dataset.provenance import AAT_ATTRIBUTION
-from eufcc_cli.core.download.ledger import find_images
+from eufcc_cli.core.download.image_locations import find_images
 from eufcc_cli.core.errors import DataError
 from eufcc_cli.core.files import SPLITS, Root, atomic_open, image_stem, write_text
 from eufcc_cli.core.progress import SILENT, Progress

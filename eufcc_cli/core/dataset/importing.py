@@ -25,7 +25,7 @@ from eufcc_cli.core.dataset.record_images import RECORD_NUMBER, image_rows, imag
 from eufcc_cli.core.dataset.split_memory import RECORD
 from eufcc_cli.core.dataset.splits import write_division
 from eufcc_cli.core.dataset.terms_file import write_terms
-from eufcc_cli.core.download.ledger import find_images
+from eufcc_cli.core.download.image_locations import find_images
 from eufcc_cli.core.errors import DataError
 from eufcc_cli.core.files import Root, sha256
 from eufcc_cli.core.progress import SILENT, Progress

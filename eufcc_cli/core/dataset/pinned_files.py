@@ -18,12 +18,12 @@ _MOST_BYTES = 1 << 30  # no such file comes near; a server that never stops ends
 _ATTEMPTS = 5
 _LONGEST_WAIT = 600.0
 _AT_ONCE = 4
-_GO_ON = "give the same command again; it continues where it stopped"
+_GO_ON = "run it again to resume"
 
 
 @dataclass
 class PinnedFile:
-    """A file to fetch: its place, its address, the blob id it must have; `done` once it is in place."""
+    """A file to fetch: its place, its URL, the blob id it must have; `done` once it is in place."""
 
     path: Path
     url: str
@@ -35,7 +35,7 @@ class PinnedFile:
         self.part = self.path.with_name(f".{self.path.name}.{self.blob_id[:12]}.part")
 
     def error(self, reason: object, hint: str | None = None) -> CollectError:
-        """What to tell of a failure: the file, the address, the reason."""
+        """The message of a failure: the file, the URL, the reason."""
         return CollectError(f"{self.path}: {without_secrets(self.url)}: {reason}", hint)
 
 
@@ -77,7 +77,7 @@ async def _fetch(client: httpx.AsyncClient, file: PinnedFile, task: Task) -> Non
         reason = _what_is_wrong(file.part)
         file.part.unlink()
         if not resumed:
-            raise file.error(reason, "is this the address of that revision? Nothing was replaced")
+            raise file.error(reason, "is this the URL of that revision? Nothing was replaced")
         resumed = False  # the part may have come from elsewhere: once more, from the start
 
 
@@ -140,7 +140,7 @@ async def _append(client: httpx.AsyncClient, file: PinnedFile, task: Task) -> No
                 part.flush()
                 os.fsync(part.fileno())
     except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
-        raise file.error(error, "an address starts with http:// or https://") from error
+        raise file.error(error, "a URL starts with http:// or https://") from error
     except httpx.TransportError as error:
         raise _Again(str(error) or type(error).__name__) from error
     except httpx.HTTPError as error:
@@ -154,7 +154,7 @@ def _check_status(file: PinnedFile, response: httpx.Response) -> None:
     said = f"the server answered {status} {response.reason_phrase}".strip()
     if status == httpx.codes.TOO_MANY_REQUESTS or status >= 500:
         raise _Again(said, min(retry_after(response.headers) or 0.0, _LONGEST_WAIT))
-    raise file.error(said, "check the address" if status == httpx.codes.NOT_FOUND else None)
+    raise file.error(said, "check the URL" if status == httpx.codes.NOT_FOUND else None)
 
 
 def _size(path: Path) -> int:

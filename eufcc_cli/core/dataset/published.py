@@ -3,6 +3,7 @@
 Every file is pinned to a commit and verified by the name git gives its content before it takes its place.
 """
 
+import asyncio
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,6 @@ from eufcc_cli.core.dataset import provenance
 from eufcc_cli.core.dataset.pinned_files import PinnedFile, fetch_pinned
 from eufcc_cli.core.errors import CollectError
 from eufcc_cli.core.files import SPLITS, Root, git_blob_id
-from eufcc_cli.core.http import event_loop
 from eufcc_cli.core.locks import hold_lock
 from eufcc_cli.core.progress import SILENT, Progress
 from eufcc_cli.core.taxonomy.annotations import FACETS, ID, PROVIDER, read_table
@@ -105,7 +105,7 @@ def fetch_published(
         if missing:
             facts = {"source": "EUFCC-340K", "revision": revision, "commit": chosen.commit}
             try:
-                event_loop.run(fetch_pinned(missing, progress))
+                asyncio.run(fetch_pinned(missing, progress))
             finally:
                 _record(root, [file for file in missing if file.done], facts)
             _attribute(root)

@@ -1,5 +1,6 @@
 """Draw the miniature collection into a root: annotation tables, label files, images."""
 
+import asyncio
 import itertools
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,6 @@ from eufcc_cli.core.demo.providers import OUTER
 from eufcc_cli.core.download.workers import Workers
 from eufcc_cli.core.errors import CollectError
 from eufcc_cli.core.files import SPLITS, Root, image_stem, write_bytes, write_text
-from eufcc_cli.core.http import event_loop
 from eufcc_cli.core.machine import cores
 from eufcc_cli.core.progress import SILENT, Progress, Task
 from eufcc_cli.core.taxonomy.annotations import DATABASE, FACETS, ID, IMAGE_URL, PROVIDER, facet_column
@@ -79,7 +79,7 @@ def _files(root: Root, plans: list[Plan]) -> tuple[dict[Path, str], dict[str, in
 
 
 def _row(p: Plan) -> dict[str, str]:
-    said = {
+    described = {
         facet_column(facet): " $ ".join(" | ".join(path) for path in p.annotations.get(facet, ()))
         for facet in FACETS
     }
@@ -90,7 +90,7 @@ def _row(p: Plan) -> dict[str, str]:
         DATABASE,
         PROVIDER,
     )
-    row = said | {
+    row = described | {
         ID: p.id,
         IMAGE_URL: f"https://demo.invalid/{p.id}.jpg",
         DATABASE: "DEMO",
@@ -102,7 +102,7 @@ def _row(p: Plan) -> dict[str, str]:
 def _own_images(root: Root, files: dict[Path, str], places: dict[Path, int], plans: list[Plan]) -> set[Path]:
     """The images drawn already; raises CollectError for whatever else the root holds."""
 
-    def refuse(path: Path) -> CollectError:
+    def foreign(path: Path) -> CollectError:
         return CollectError(
             f"{path}: not from this drawing (these settings, eufcc {__version__}); nothing was changed",
             hint="choose an empty folder: `eufcc --root DIR fetch demo`",
@@ -112,14 +112,14 @@ def _own_images(root: Root, files: dict[Path, str], places: dict[Path, int], pla
         root.data.glob("*.csv"), root.data.glob("*.parquet"), root.labels.glob("*.txt")
     ):
         if path not in files or path.read_bytes() != files[path].encode():
-            raise refuse(path)
+            raise foreign(path)
     there = set()
     for path in itertools.chain(root.images.rglob("*"), (root.path / "images").rglob("*")):
         # The ledger and its lock come with the images; hidden files are writes that a power cut ended.
         if path.is_dir() or path.name.startswith((".", f"{root.ledger.stem}.")):
             continue
         if path not in places or _signature(plans[places[path]]).encode() not in path.read_bytes()[:256]:
-            raise refuse(path)
+            raise foreign(path)
         there.add(path)
     return there
 
@@ -136,7 +136,7 @@ def _draw(root: Root, seed: int, numbers: list[int], workers: int, progress: Pro
                 draw([number], root, seed)
                 task.advance()
         else:
-            event_loop.run(_draw_in_processes(root, seed, numbers, workers, task))
+            asyncio.run(_draw_in_processes(root, seed, numbers, workers, task))
 
 
 async def _draw_in_processes(root: Root, seed: int, numbers: list[int], workers: int, task: Task) -> None:
@@ -145,7 +145,7 @@ async def _draw_in_processes(root: Root, seed: int, numbers: list[int], workers:
             if drawn is None:
                 raise CollectError(
                     f"the process that draws image {number} was ended from outside",
-                    hint="perhaps memory is short: run it again with fewer `workers` to resume",
+                    hint="memory may be short: run it again with fewer `workers` to resume",
                 )
             task.advance()
 

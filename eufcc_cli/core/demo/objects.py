@@ -15,7 +15,7 @@ Path = tuple[str, ...]
 class Kind:
     """One kind of object: its paths in objectTypes, its discipline, and what each slot may be made of.
 
-    Only the materials of the first `listed` slots are annotated: the others are too small to tell.
+    Only the materials of the first `listed` slots are annotated: the others are too small to recognise.
     A kind with `scenes` is a picture; its annotated materials are `medium`, whatever frames it. What
     `hangs` is shown on the wall where there is one.
     """
@@ -43,24 +43,24 @@ def _paths(text: str) -> tuple[Path, ...]:
     return tuple(map(path, text.split(" $ ")))
 
 
-def _kind(name: str, said: dict[str, Any]) -> Kind:
+def _kind(name: str, entry: dict[str, Any]) -> Kind:
     drawing = name.replace(" ", "_")
     room = next(room for room in (household, costume, curios, pictorial_works) if hasattr(room, drawing))
-    slots = tuple(tuple(materials.split()) for materials in said["parts"])
+    slots = tuple(tuple(materials.split()) for materials in entry["parts"])
     return Kind(
-        _paths(said["path"]),
-        path(CONTENT["disciplines"][said["discipline"]]),
+        _paths(entry["path"]),
+        path(CONTENT["disciplines"][entry["discipline"]]),
         getattr(room, drawing),
         slots,
-        len(slots) - said.get("unlisted", 0),
-        said.get("hangs", "scenes" in said),
-        tuple(said.get("medium", ())),
-        tuple(said.get("scenes", ())),
+        len(slots) - entry.get("unlisted", 0),
+        entry.get("hangs", "scenes" in entry),
+        tuple(entry.get("medium", ())),
+        tuple(entry.get("scenes", ())),
     )
 
 
 CONTENT = tomllib.loads(files("eufcc_cli.core.demo").joinpath("collection.toml").read_text("utf-8"))
-KINDS = {name: _kind(name, said) for name, said in (CONTENT["kinds"] | CONTENT["pictures"]).items()}
+KINDS = {name: _kind(name, entry) for name, entry in (CONTENT["kinds"] | CONTENT["pictures"]).items()}
 MATERIALS = {name: _paths(text) for name, text in CONTENT["materials"].items()}
 SUBJECTS = {name: path(text) for name, text in CONTENT["subjects"].items()}
 COMPANIONS: dict[str, Path] = {name: tuple(names) for name, names in CONTENT["companions"].items()}

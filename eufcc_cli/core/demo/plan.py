@@ -1,4 +1,4 @@
-"""What is on each picture and what its provider says about it, decided by seed and number alone."""
+"""What is on each picture and how its provider annotates it: functions of seed and number only."""
 
 from dataclasses import dataclass
 from random import Random
@@ -38,7 +38,7 @@ class Plan:
     annotations: dict[str, tuple[Path, ...]]
 
     def rng(self, purpose: str) -> Random:
-        """A stream of random numbers that belongs to this image and purpose alone."""
+        """A stream of random numbers for this image and purpose only."""
         return Random(f"{self.id}/{purpose}")
 
 
@@ -75,7 +75,7 @@ def _annotate(rng: Random, provider: Provider, things: list[Thing]) -> dict[str,
         for thing in things
         for name in (thing.materials[:1] if provider.main_material_only else thing.materials)
     ]
-    said = {
+    described = {
         "objectTypes": [path for thing in things for path in _chosen(provider, KINDS[thing.kind].paths)],
         "materials": [
             path for name in dict.fromkeys(materials) for path in _chosen(provider, MATERIALS[name])
@@ -84,9 +84,9 @@ def _annotate(rng: Random, provider: Provider, things: list[Thing]) -> dict[str,
         "subjects": [SUBJECTS[thing.scene] for thing in things if thing.scene],
     }
     annotations = {}
-    for facet, paths in said.items():
-        if paths and rng.random() < _SHARE.get(facet, _SUBJECT_SHARE):
-            annotations[facet] = tuple(dict.fromkeys(_cut(rng, provider, path) for path in paths))
+    for facet, found in described.items():
+        if found and rng.random() < _SHARE.get(facet, _SUBJECT_SHARE):
+            annotations[facet] = tuple(dict.fromkeys(_cut(rng, provider, path) for path in found))
     return annotations
 
 

@@ -56,7 +56,7 @@ class Provider:
     main_material_only: bool = False
 
 
-def _provider(said: dict[str, Any]) -> Provider:
+def _provider(entry: dict[str, Any]) -> Provider:
     kinds: dict[str, Callable[[Any], Any]] = {
         "backdrop": lambda name: getattr(backdrops, name),
         "place": lambda name: Place[name.upper()],
@@ -67,11 +67,11 @@ def _provider(said: dict[str, Any]) -> Provider:
     }
     values = {
         name: kinds.get(name, tuple if isinstance(value, list) else lambda value: value)(value)
-        for name, value in said.items()
+        for name, value in entry.items()
         if name != "held_out"
     }
     return Provider(**values)
 
 
-INNER = tuple(_provider(said) for said in CONTENT["providers"] if "held_out" not in said)
-OUTER = tuple(_provider(said) for said in CONTENT["providers"] if "held_out" in said)
+INNER = tuple(_provider(entry) for entry in CONTENT["providers"] if "held_out" not in entry)
+OUTER = tuple(_provider(entry) for entry in CONTENT["providers"] if "held_out" in entry)

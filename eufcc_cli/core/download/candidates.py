@@ -1,4 +1,4 @@
-"""The addresses to try for one image, one after the other, and the icons that are no pictures."""
+"""The URLs to try for one image, one after the other, and the icons that stand for missing pictures."""
 
 import hashlib
 import re
@@ -9,7 +9,7 @@ _AUTHORITY = re.compile(r"[/?#\\]")  # what ends it
 
 
 class Candidate(NamedTuple):
-    """One address of an image: `v3`, `v2` (Europeana's thumbnails), `original` or `url` (any other)."""
+    """One URL of an image: `v3`, `v2` (Europeana's thumbnails), `original` or `url` (any other)."""
 
     name: str
     url: str
@@ -18,7 +18,7 @@ class Candidate(NamedTuple):
 def candidate_urls(url: str, size: str = "400") -> list[Candidate]:
     """What to try for an image's URL. A Europeana thumbnail has several candidates, any other URL is its own.
 
-    Sizes 400 and 200: v3 answers an honest 404 where v2 sends an icon, so it comes first. `original`: the
+    Sizes 400 and 200: v3 answers 404 where v2 sends an icon, so it comes first. `original`: the
     provider's own file, then the thumbnail.
 
     >>> for candidate in candidate_urls("https://api.europeana.eu/thumbnail/v2/url.json?uri=https%3A%2F%2Fa.org%2F1&type=IMAGE"):
@@ -42,12 +42,12 @@ def candidate_urls(url: str, size: str = "400") -> list[Candidate]:
 
 
 def _v2(base: str, original: str, kind: str, size: str) -> str:
-    width = "" if size == "400" else f"&size=w{size}"  # 400 is what v2 sends unasked
+    width = "" if size == "400" else f"&size=w{size}"  # 400 is v2's default
     return f"{base}/thumbnail/v2/url.json?uri={quote(original, safe='')}&type={kind}{width}"
 
 
 def _wrapped(url: str) -> tuple[str, str, str] | None:
-    """Server, original address and type of a v2 thumbnail's URL."""
+    """Server, original URL and type of a v2 thumbnail's URL."""
     before, path, query = url.partition("/thumbnail/v2/url.json?")
     if not path:
         return None
@@ -65,9 +65,9 @@ def is_icon(sha256: str, candidate: str) -> bool:
 
 
 def host_of(url: str) -> str:
-    """The host an address names, as text to group by; "" where it names none.
+    """The host of a URL, as text to group by; "" where it has none.
 
-    >>> host_of("https://Example.org:8080/a"), host_of("no address")
+    >>> host_of("https://Example.org:8080/a"), host_of("no URL")
     ('example.org:8080', '')
     """
     return _AUTHORITY.split(url.partition("://")[2], maxsplit=1)[0].rpartition("@")[2].lower()

@@ -1,9 +1,10 @@
-"""Images that are the same, or look the same, across ids and splits: between training and test it is leakage.
+"""Images that are identical or similar, across ids and splits: between training and test that is leakage.
 
-Two images look the same if their perceptual hashes (pHash, 64 bits of the picture's low frequencies) differ
+Two images are similar if their perceptual hashes (pHash, 64 bits of the picture's low frequencies) differ
 in at most three bits and their colours, averaged over a 4 x 4 grid, in at most six of 255 levels.
 """
 
+import asyncio
 from collections.abc import Iterator
 
 import numpy as np
@@ -14,8 +15,7 @@ from scipy.sparse.csgraph import connected_components
 from eufcc_cli.core.download.ledger import OK, Ledger, recorded_file
 from eufcc_cli.core.download.workers import Workers
 from eufcc_cli.core.files import Root
-from eufcc_cli.core.http import event_loop
-from eufcc_cli.core.images.fingerprint import LOOK_BYTES, looks
+from eufcc_cli.core.images.fingerprint import FINGERPRINT_BYTES, fingerprints
 from eufcc_cli.core.machine import cores
 from eufcc_cli.core.progress import SILENT, Progress
 from eufcc_cli.core.taxonomy.annotations import FACET_COLUMNS, ID, read_table
@@ -36,20 +36,20 @@ def find_duplicates(
     """The wanted images that have a duplicate, group by group, with their annotations.
 
     `wanted` has a row per id and split: an image in two splits is a duplicate of itself. Columns: group,
-    kind (`identical` bytes or `similar` looks), leakage (`yes` where the group lies on both sides of
+    kind (`identical` bytes or `similar` to the eye), leakage (`yes` where the group lies on both sides of
     training and test), id, split, provider, path, sha256, width, height, and the facets. Groups with
-    leakage come first. What an image looks like is kept in the ledger, computed once.
+    leakage come first. The fingerprints are kept in the ledger, computed once.
     """
-    event_loop.run(_look(root, ledger, processes or cores(), progress))
-    columns = ["id", "path", "sha256", "width", "height", "look"]
+    asyncio.run(_add_fingerprints(root, ledger, processes or cores(), progress))
+    columns = ["id", "path", "sha256", "width", "height", "fingerprint"]
     rows = pd.DataFrame(
-        ((entry.id, entry.path, entry.sha256, entry.width, entry.height, entry.look)
-         for entry in ledger.entries("status = ? AND look IS NOT NULL", (OK,))),
+        ((entry.id, entry.path, entry.sha256, entry.width, entry.height, entry.fingerprint)
+         for entry in ledger.entries("status = ? AND fingerprint IS NOT NULL", (OK,))),
         columns=columns,
     )  # fmt: skip
     images = wanted[["id", "split", "provider"]].merge(rows, on="id", validate="many_to_one")
-    images["group"] = _groups(images["sha256"], images["look"])
-    images = images[images.duplicated("group", keep=False)].drop(columns="look")
+    images["group"] = group_numbers(images["sha256"], images["fingerprint"])
+    images = images[images.duplicated("group", keep=False)].drop(columns="fingerprint")
     images["kind"] = np.where(images.duplicated("sha256", keep=False), "identical", "similar")
     images = _with_leakage(images).merge(_annotations(root, images), on=["id", "split"], how="left")
     order = ["group", "kind", "leakage", "id", "split", "provider", "path", "sha256", "width", "height"]
@@ -75,36 +75,36 @@ def _annotations(root: Root, images: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(found or [empty]).drop_duplicates([ID, "split"]).rename(columns={ID: "id"})
 
 
-async def _look(root: Root, ledger: Ledger, processes: int, progress: Progress) -> None:
-    """Give every image that has none yet its look."""
+async def _add_fingerprints(root: Root, ledger: Ledger, processes: int, progress: Progress) -> None:
+    """Compute the fingerprints that the ledger does not have yet."""
     unseen = [
         (entry.id, file)
-        for entry in ledger.entries("status = ? AND look IS NULL", (OK,))
+        for entry in ledger.entries("status = ? AND fingerprint IS NULL", (OK,))
         if (file := recorded_file(root.images, str(entry.path)))
     ]
     if not unseen:
         return
     try:
         async with Workers(processes) as workers:
-            with progress.task("Looking at images", len(unseen)) as task:
-                async for (image_id, _), look in workers.each(looks, unseen, crashed=None):
-                    if look is not None:
-                        ledger.record_look(image_id, look)
+            with progress.task("Comparing images", len(unseen)) as task:
+                async for (image_id, _), fingerprint in workers.each(fingerprints, unseen, crashed=None):
+                    if fingerprint is not None:
+                        ledger.record_fingerprint(image_id, fingerprint)
                     task.advance()
     finally:
         ledger.commit()
 
 
-def _groups(digests: pd.Series, looks: pd.Series) -> np.ndarray:
-    """A group's number for every image: transitively equal bytes or equal looks."""
-    numbers, different = pd.factorize(looks)
-    codes = np.frombuffer(bytes.fromhex("".join(different)), np.uint8).reshape(-1, LOOK_BYTES)
+def group_numbers(digests: pd.Series, fingerprints: pd.Series) -> np.ndarray:
+    """A group's number for every image: transitively equal bytes or equal fingerprints."""
+    numbers, different = pd.factorize(fingerprints)
+    codes = np.frombuffer(bytes.fromhex("".join(different)), np.uint8).reshape(-1, FINGERPRINT_BYTES)
     bits = np.ascontiguousarray(codes[:, :8]).view(">u8")[:, 0].astype(np.uint64)
-    first = np.unique(numbers, return_index=True)[1]  # one image of each look stands for all
+    first = np.unique(numbers, return_index=True)[1]  # one image of each fingerprint stands for all
     edges = [_same(pd.factorize(digests)[0]), _same(numbers)]
-    edges += [(first[one], first[other]) for one, other in _alike(bits, codes[:, 8:].astype(np.int16))]
+    edges += [(first[one], first[other]) for one, other in similar_pairs(bits, codes[:, 8:].astype(np.int16))]
     one, other = (np.concatenate(side) for side in zip(*edges, strict=True))
-    graph = coo_array((np.ones(len(one), bool), (one, other)), shape=(len(looks), len(looks)))
+    graph = coo_array((np.ones(len(one), bool), (one, other)), shape=(len(fingerprints), len(fingerprints)))
     return connected_components(graph, directed=False)[1]
 
 
@@ -118,8 +118,8 @@ def _same(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return order[equal], order[equal + 1]
 
 
-def _alike(bits: np.ndarray, colours: np.ndarray) -> _Edges:
-    """All pairs of positions whose looks differ little enough."""
+def similar_pairs(bits: np.ndarray, colours: np.ndarray) -> _Edges:
+    """All pairs of positions whose fingerprints differ little enough."""
     for band in range(_BANDS):
         part = (bits >> np.uint64(16 * band)) & np.uint64(0xFFFF)
         order = np.argsort(part, kind="stable")

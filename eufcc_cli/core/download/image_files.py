@@ -1,4 +1,4 @@
-"""Image files in folders, found by the ids or the file names that records know them by."""
+"""Image files in folders, found by ids or by the file names in records."""
 
 import os
 import re
@@ -16,7 +16,7 @@ from eufcc_cli.core.images.decode import FILE_ENDINGS
 
 
 class Moved(NamedTuple):
-    """What is known of a photograph that is no longer where it was."""
+    """Name, size and digest of a photograph that is no longer where it was."""
 
     name: str
     bytes: int | None
@@ -24,7 +24,7 @@ class Moved(NamedTuple):
 
 
 def spelling(text: str) -> str:
-    """A file's or record's name as file systems that forgive the letters' case compare it."""
+    """A file's or record's name as file systems that ignore letter case compare it."""
     return unicodedata.normalize("NFC", text).casefold()
 
 
@@ -70,12 +70,8 @@ class ImageFiles:
         """The files whose name, without its ending, is this one in any letter case."""
         return self._stems.get(spelling(name), [])
 
-    def with_loose_stem(self, name: str) -> list[Path]:
-        """The files whose name, without its ending, is this one but for case and punctuation."""
-        return self._loose.get(loose_spelling(name), [])
-
     def named(self, ids: Iterable[str]) -> dict[str, Path]:
-        """One file for each id whose stem it is; but for punctuation, where no other id is meant by it."""
+        """One file for each id that is its stem; ignoring punctuation where only one id matches."""
         wanted = list(ids)
         if not self.files:
             return {}
@@ -89,7 +85,7 @@ class ImageFiles:
         return found
 
     def moved(self, photograph: Moved) -> Path | None:
-        """Where a photograph lies now: of its name and size; else of its bytes, under any name."""
+        """Where a photograph is now: a file of its name and size; else of its bytes, under any name."""
         same_size = self._sizes.get(photograph.bytes or -1, [])
         alike = [file for file in same_size if spelling(file.name) == spelling(photograph.name)]
         if len(alike) == 1:

@@ -1,4 +1,4 @@
-"""Images on their way: what was tried for each, and those that wait for one host."""
+"""Images in progress: what was tried for each, and the queue of each host."""
 
 import asyncio
 import heapq
@@ -19,30 +19,30 @@ _order = itertools.count()
 
 @dataclass(slots=True)
 class Job:
-    """An image under way: the candidates to try, and how it fared so far."""
+    """An image in progress: the candidates to try, and the attempts so far."""
 
     row: int
     id: str
     candidates: list[Candidate]
     candidate: int = 0
-    address: httpx.URL | None = None  # of the candidate, or where redirects led
+    url: httpx.URL | None = None  # of the candidate, or of its redirects
     redirects: int = 0
-    tried: int = 0  # requests for this address
+    tried: int = 0  # requests for this URL
     attempts: int = 0  # requests for this image
-    restarted: bool = False  # because a kept connection had ended
-    temporary: FetchError | None = None  # how an earlier candidate ended, if that may pass
+    restarted: bool = False  # because an idle connection had been closed
+    temporary: FetchError | None = None  # an earlier candidate's failure, if a retry may help
     digest: str | None = None  # of the candidate's body
 
     @property
     def host(self) -> str:
-        return host_of(str(self.address) if self.address is not None else self.candidates[self.candidate].url)
+        return host_of(str(self.url) if self.url is not None else self.candidates[self.candidate].url)
 
     def next_candidate(self) -> bool:
-        """Go on with the next candidate; False if this was the last."""
+        """Switch to the next candidate; False if this was the last."""
         if self.candidate + 1 == len(self.candidates):
             return False
         self.candidate += 1
-        self.address, self.redirects, self.tried, self.digest = None, 0, 0, None
+        self.url, self.redirects, self.tried, self.digest = None, 0, 0, None
         return True
 
     def entry(self, status: str, http: int | None, reason: str | None = None) -> Entry:
@@ -52,30 +52,30 @@ class Job:
 
 @dataclass
 class Queue:
-    """The images that wait for one host: rows not begun yet, and jobs that come back at a time."""
+    """The images that wait for one host: rows not begun yet, and jobs to continue at a time."""
 
     rows: deque[int] = field(default_factory=deque)
-    returning: list[tuple[float, int, Job]] = field(default_factory=list)
+    waiting: list[tuple[float, int, Job]] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     served: bool = False
 
     def __bool__(self) -> bool:
-        return bool(self.rows or self.returning)
+        return bool(self.rows or self.waiting)
 
-    def come_back(self, job: Job, delay: float = 0.0) -> None:
-        """Let a job wait here until its time has come."""
+    def put_back(self, job: Job, delay: float = 0.0) -> None:
+        """Queue a job, to be continued after the delay."""
         at = asyncio.get_running_loop().time() + delay
-        heapq.heappush(self.returning, (at, next(_order), job))
+        heapq.heappush(self.waiting, (at, next(_order), job))
         self.changed.set()
 
     async def take(self, begin: Callable[[int], Job]) -> Job | None:
-        """What comes next: a job whose time has come, else a new one; None after waiting for either."""
+        """The next job that is due, else a new one; None after waiting for either."""
         now = asyncio.get_running_loop().time()
-        if self.returning and self.returning[0][0] <= now:
-            return heapq.heappop(self.returning)[2]
+        if self.waiting and self.waiting[0][0] <= now:
+            return heapq.heappop(self.waiting)[2]
         if self.rows:
             return begin(self.rows.popleft())
         self.changed.clear()
         with suppress(TimeoutError):
-            await asyncio.wait_for(self.changed.wait(), self.returning[0][0] - now)
+            await asyncio.wait_for(self.changed.wait(), self.waiting[0][0] - now)
         return None

@@ -1,10 +1,10 @@
-"""What happened to every image: one row per id in data/images/images.sqlite, and where the files are."""
+"""The status of every image: one row per id in data/images/images.sqlite; and where the files are."""
 
 import os
 import re
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
@@ -12,15 +12,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, Self
 
-from eufcc_cli.core.download.image_files import (
-    ImageFiles,
-    Moved,
-    is_regular,
-    scan_flat_images,
-    scan_images,
-)
 from eufcc_cli.core.errors import CollectError
-from eufcc_cli.core.files import Root
 from eufcc_cli.core.images.decode import FILE_ENDINGS
 from eufcc_cli.core.locks import hold_lock
 
@@ -35,94 +27,10 @@ CREATE TABLE IF NOT EXISTS images (
     status TEXT NOT NULL,
     url TEXT, candidate TEXT, http INTEGER, reason TEXT, attempts INTEGER NOT NULL DEFAULT 0,
     path TEXT, bytes INTEGER, width INTEGER, height INTEGER, format TEXT,
-    sha256 TEXT, source_sha256 TEXT, look TEXT, time TEXT NOT NULL
+    sha256 TEXT, source_sha256 TEXT, fingerprint TEXT, time TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS by_source ON images (source_sha256);
 """
-
-
-def find_images(root: Root, ids: Iterable[str] | None = None) -> dict[str, Path]:
-    """The image file of every id (or of these ids, where there is one).
-
-    An id is looked for in the ledger; then, unless the ledger says that it could not be had, as a file whose
-    stem is the id below data/images, images/ and the root's photo folders. A photograph that is no longer
-    where the ledger has it is found again in those folders, by its name and size, or its digest.
-    """
-    recorded, gone, failed = _recorded(root)
-    if ids is None:
-        if recorded or gone or failed:
-            return recorded
-        return scan_images(root.images, [root.path]) or scan_flat_images(root.path / "images")
-    places = (root.images, root.path / "images", *root.photos)
-    if not (recorded or gone or failed or any(map(os.path.isdir, places))):
-        return {}
-    wanted = list(dict.fromkeys(ids))
-    found = {image_id: recorded[image_id] for image_id in wanted if image_id in recorded} if recorded else {}
-    missing = wanted
-    if found or failed:
-        missing = [image_id for image_id in wanted if image_id not in found and image_id not in failed]
-    # What could not be downloaded may yet lie in a folder that the user names.
-    hopeless = [image_id for image_id in wanted if image_id in failed] if root.photos else []
-    if missing or hopeless:
-        names = _by_names(root, missing, hopeless, gone)
-        if not names:
-            return found
-        found = {
-            image_id: file for image_id in wanted if (file := found.get(image_id) or names.get(image_id))
-        }
-    return found
-
-
-def missing_hint(root: Root, split: str, an_id: str) -> str:
-    """What helps where none of a split's images is found."""
-    there = ImageFiles.below([root.images, root.path / "images", *root.photos]).files
-    if there:
-        return (
-            f"{len(there):,} image files there have other names ({there[0].name}): name each like its id "
-            f"({an_id}), or run `eufcc download --split {split}`"
-        )
-    return f"run `eufcc download --split {split}` first, or name the folder that they are in: `photos`"
-
-
-def _by_names(
-    root: Root, missing: list[str], hopeless: list[str], gone: Mapping[str, "Moved"]
-) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    named = ImageFiles.below(root.photos, [root.path])
-    for image_id in (*missing, *hopeless) if gone else ():
-        if image_id in gone and (file := named.moved(gone[image_id])):
-            found[image_id] = file
-    if encoded := scan_images(root.images, [root.path, *root.photos]):
-        rest = [image_id for image_id in missing if image_id not in found]
-        found |= {image_id: encoded[image_id] for image_id in rest if image_id in encoded}
-    for files, of in (
-        (lambda: ImageFiles.below([root.images, root.path / "images"], [root.path, *root.photos]), missing),
-        (lambda: named, [*missing, *hopeless]),
-    ):
-        if rest := [image_id for image_id in of if image_id not in found]:
-            found |= files().named(rest)
-    return found
-
-
-def _recorded(root: Root) -> tuple[dict[str, Path], dict[str, "Moved"], set[str]]:
-    """What the ledger says: the images that are there, those that are not where they were, and failures."""
-    found: dict[str, Path] = {}
-    gone: dict[str, Moved] = {}
-    failed: set[str] = set()
-    if not root.ledger.is_file():
-        return found, gone, failed
-    with LedgerReader(root.ledger) as ledger:
-        for image_id, status, path, size, digest in ledger.rows(
-            "SELECT id, status, path, bytes, sha256 FROM images"
-        ):
-            if status != OK:
-                failed.add(image_id)
-            elif path is not None and (file := recorded_file(root.images, path)):
-                if stays_inside(path) or is_regular(file):
-                    found[image_id] = file
-                else:
-                    gone[image_id] = Moved(file.name, size, digest)
-    return found, gone, failed
 
 
 _OUTSIDE = re.compile(r"^/|(^|/)\.\.(/|$)|[\0\\:]")
@@ -136,7 +44,7 @@ def stays_inside(path: str) -> bool:
 def recorded_file(images: Path, path: str) -> Path | None:
     """The file of a recorded path: below data/images, or a photograph elsewhere by its absolute path.
 
-    A ledger may come from a stranger: an absolute path has to be that of an image by its name, without `..`.
+    A ledger may come from a stranger's copy: an absolute path must have an image's ending, and no `..`.
     """
     if stays_inside(path):
         return Path(f"{images}/{path}")
@@ -148,10 +56,10 @@ def recorded_file(images: Path, path: str) -> Path | None:
 
 @dataclass(slots=True)
 class Entry:
-    """What happened to one image: a row of the ledger.
+    """One image's row of the ledger.
 
     `path` is relative to data/images, or absolute for a photograph that stays elsewhere; `sha256` is that of
-    the file, `source_sha256` of the bytes as they came; `look` is what `duplicates` has found out about it.
+    the file, `source_sha256` of the bytes as they came; `fingerprint` is that of `duplicates`.
     """
 
     id: str
@@ -168,7 +76,7 @@ class Entry:
     format: str | None = None
     sha256: str | None = None
     source_sha256: str | None = None
-    look: str | None = None
+    fingerprint: str | None = None
     time: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
 
@@ -178,7 +86,7 @@ _values = attrgetter(*_COLUMNS)
 
 
 class LedgerReader:
-    """What a ledger says; nothing, where there is none. Changes nothing on the disk, and waits for nobody."""
+    """Reads a ledger; without a file, an empty one. Changes nothing on the disk, and waits for no lock."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -192,8 +100,8 @@ class LedgerReader:
             connection = sqlite3.connect(":memory:")
             connection.executescript(_SCHEMA)
             return connection
-        # Unless told that nobody writes, SQLite leaves files of its own beside a WAL database, and cannot
-        # read one where it may not. While somebody writes, or after a kill, there is a log to be read.
+        # SQLite writes files beside a WAL database even to read it, and fails in a read-only folder, unless
+        # the database is declared immutable: it is, while no process writes and no kill left a log.
         written = self.path.with_name(f"{self.path.name}-wal").exists() and os.access(
             self.path.parent, os.W_OK
         )
@@ -207,7 +115,7 @@ class LedgerReader:
         self.close()
 
     def rows(self, query: str, values: Sequence[object] = ()) -> Iterator[Any]:
-        """What a query finds."""
+        """The rows that a query finds."""
         try:
             yield from self._connection.execute(query, values)
         except sqlite3.Error as error:
@@ -228,7 +136,7 @@ class LedgerReader:
         return None if mean is None else float(mean)
 
     def placeholders(self) -> set[str]:
-        """The bodies, by digest, that are known to be no pictures: the last word on none was to keep it."""
+        """The digests of bodies that are placeholders and that no image is kept with."""
         of = "SELECT source_sha256 FROM images WHERE source_sha256 IS NOT NULL AND status = ?"
         return {digest for (digest,) in self.rows(f"{of} EXCEPT {of}", (PLACEHOLDER, OK))}
 
@@ -248,8 +156,8 @@ class LedgerReader:
 class Ledger(LedgerReader):
     """The one writer of data/images/images.sqlite; others may read meanwhile.
 
-    Rows gather until `commit`. What a killed process loses is the row of a file that is already in its
-    place: the next run finds it there and takes it over.
+    Rows are buffered until `commit`. A killed process loses the rows of files that are already in their
+    places: the next run finds the files and records them.
     """
 
     def __init__(self, path: Path) -> None:
@@ -283,7 +191,7 @@ class Ledger(LedgerReader):
         return connection
 
     def rows(self, query: str, values: Sequence[object] = ()) -> Iterator[Any]:
-        """What a query finds, in all that was recorded so far."""
+        """The rows that a query finds, buffered ones included."""
         if self._waiting:
             self.commit()
         return super().rows(query, values)
@@ -292,20 +200,22 @@ class Ledger(LedgerReader):
         """Write or replace the row of an id; it lasts after `commit`."""
         self._waiting.append(entry)
 
-    def record_look(self, image_id: str, look: str) -> None:
-        """Keep what an image looks like, in the row it has."""
+    def record_fingerprint(self, image_id: str, fingerprint: str) -> None:
+        """Add a fingerprint to an image's row."""
         try:
-            self._connection.execute("UPDATE images SET look = ? WHERE id = ?", (look, image_id))
+            self._connection.execute(
+                "UPDATE images SET fingerprint = ? WHERE id = ?", (fingerprint, image_id)
+            )
         except sqlite3.Error as error:
             raise _unusable(self.path, error) from error
 
     def commit_if_due(self) -> None:
-        """Commit once a second, called as often as one likes."""
+        """Commit if the last commit is a second old."""
         if time.monotonic() - self._committed > SECONDS_BETWEEN_COMMITS:
             self.commit()
 
     def commit(self) -> list[Entry]:
-        """Make everything recorded so far last; returns what that was."""
+        """Write all buffered rows; returns them."""
         written, self._waiting = self._waiting, []
         self._committed = time.monotonic()
         with self._writing():
@@ -326,7 +236,7 @@ class Ledger(LedgerReader):
         except sqlite3.OperationalError as error:  # a full disk, say
             raise CollectError(
                 f"{self.path}: cannot write: {error}",
-                hint="give the same command again when that is mended; it continues where it stopped",
+                hint="solve that and run the same command again to resume",
             ) from error
         except sqlite3.Error as error:
             raise _unusable(self.path, error) from error
@@ -342,5 +252,5 @@ class Ledger(LedgerReader):
 def _unusable(path: Path, error: sqlite3.Error) -> CollectError:
     return CollectError(
         f"{path}: not a usable ledger: {error}",
-        hint="move it away and run `eufcc download`: the images that are there are found again",
+        hint="move it away and run `eufcc download`: it records the images that are there",
     )

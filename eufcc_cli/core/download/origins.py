@@ -1,4 +1,4 @@
-"""Where files came from, noted before they are put in their places: what a kill takes from the ledger."""
+"""Where files came from, noted before they are put in their places: what the ledger loses in a kill."""
 
 import json
 import os
@@ -14,7 +14,7 @@ _ENDING = ".origins"
 
 @dataclass(frozen=True)
 class Origin:
-    """An image's id, the candidate and address that gave its body, and the body's SHA-256."""
+    """An image's id, the candidate and URL that sent its body, and the body's SHA-256."""
 
     id: str
     candidate: str
@@ -51,7 +51,7 @@ def _lines(path: Path) -> Iterator[Origin]:
 
 
 def clear(folder: Path) -> None:
-    """Remove what was noted, when the ledger holds it."""
+    """Remove the notes, when the ledger holds them."""
     for path in _files(folder):
         path.unlink(missing_ok=True)
 

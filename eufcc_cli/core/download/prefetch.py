@@ -1,4 +1,4 @@
-"""Pictures by their addresses, fetched ahead of their use through the downloader's safe client."""
+"""Images by their URLs, fetched ahead of their use through the downloader's safe client."""
 
 import asyncio
 import hashlib
@@ -26,7 +26,7 @@ _AHEAD = 16  # pictures that are kept until they are used
 
 
 class Fetcher:
-    """Fetches pictures into memory, a few at once, while others are looked at; a context manager."""
+    """Fetches images into memory, a few at once, while others are tagged; a context manager."""
 
     def __init__(self, politeness: Politeness) -> None:
         self._politeness = politeness
@@ -80,13 +80,13 @@ class Fetcher:
         return (await self._ask(url, {"Accept": _JSON})).content
 
     def used(self) -> None:
-        """Say that a picture is not kept any longer."""
+        """Release the room of an image."""
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._room.release)
 
     async def _ask(self, url: str, headers: dict[str, str] | None = None) -> "Answer":
         if self._client is None:
-            from eufcc_cli.core.http.client import Client  # not needed, and slow to load, without addresses
+            from eufcc_cli.core.http.client import Client  # not needed, and slow to load, without URLs
 
             self._client = Client(self._politeness)
         answer = await self._client.get(url, headers=headers, max_bytes=_MOST_BYTES)
@@ -98,7 +98,7 @@ class Fetcher:
         answer = await self._ask(url)
         candidate = "v2" if "/thumbnail/v2/" in url else "url"
         if is_icon(hashlib.sha256(answer.content).hexdigest(), candidate):
-            raise FetchError("placeholder", "the server has no picture, it sent an icon")
+            raise FetchError("placeholder", "the server has no image, it sent an icon")
         return answer.content
 
     async def _close(self) -> None:

@@ -52,11 +52,11 @@ class Storing:
     folder: Path
     resize: int | None
     placeholders: list[str] = field(default_factory=list)
-    """Digests of files that are not taken over. Bodies are compared before they come here."""
+    """Digests of files that are not used. Bodies are compared by the engine."""
 
 
 def store(body: bytes | Path, origin: Origin, how: Storing) -> Stored | Rejected:
-    """Verify a body (bytes, or a temporary file, which is used up), and put it in the image's place.
+    """Verify a body (bytes, or a temporary file, which is moved), and put it in the image's place.
 
     Raises EufccError where the file cannot be written.
     """
@@ -110,10 +110,12 @@ def place(
     """Put an image in its place below a folder by renaming, whole or not at all.
 
     A Path is moved there, or with `keep` linked (copied, where links cannot be). Its origin is noted
-    first, so that a run which is killed before the ledger knows can be gone on with. Returns the bytes. There
-    is no fsync, which would cost more than the download: after a power failure the ledger's sizes tell.
+    first, so that a run which is killed before the ledger is written can resume. Returns the bytes.
+
+    There is no fsync, which would cost more than the download: after a power failure the ledger's sizes show
+    which files are incomplete.
     """
-    # Born in one folder and then moved: a new file in one of hundreds of folders costs ext4 ten times more.
+    # Written in one folder, then moved: a new file in one of hundreds of folders costs ext4 ten times more.
     incoming, target = folder / INCOMING, folder / path
     temporary = incoming / f".{os.getpid()}.part"
     try:
@@ -133,13 +135,13 @@ def place(
             temporary.unlink(missing_ok=True)
         raise EufccError(
             f"{target}: cannot write: {error.strerror or error}",
-            hint="give the same command again when that is mended; it continues where it stopped",
+            hint="solve that and run the same command again to resume",
         ) from error
     return size
 
 
 def _in_folder(folder: Path, act: Callable[[], T]) -> T:
-    """Do something in a folder, which is made only where it is missing: nearly always it is there."""
+    """Do something in a folder; make it first where it is missing, which is rare."""
     try:
         return act()
     except FileNotFoundError:
@@ -172,7 +174,7 @@ def describe(file: Path, how: Storing) -> Stored | Rejected:
 
 
 def verify_existing(image_id: str, file: Path, how: Storing) -> Stored | Rejected:
-    """Verify a file that is already there, and take it over as it is; from elsewhere, linked or copied."""
+    """Verify a file that is already there and use it as it is; link or copy it from elsewhere."""
     found = describe(file, how)
     if isinstance(found, Rejected) or file.is_relative_to(how.folder):
         return found
@@ -189,7 +191,7 @@ def verify_existing_files(items: list[tuple[str, Path]], how: Storing) -> list[S
 
 
 def check_all(items: list[tuple[str, Path, str]], how: Storing) -> list[Stored | Rejected | None]:
-    """What the files (id, path, recorded SHA-256) are now: None for one that is gone.
+    """What the files (id, path, recorded SHA-256) are now: None for one that is missing.
 
     Only a file that changed is decoded.
     """
@@ -209,7 +211,7 @@ def _check(file: Path, digest: str, how: Storing) -> Stored | Rejected | None:
 
 
 def _is_placeholder(digest: str, how: Storing) -> bool:
-    # Nobody knows which candidate a file came from: it may be the one that sends the icons.
+    # The candidate that a file came from is unknown: it may be the one that sends icons.
     return digest in how.placeholders or is_icon(digest, "v2")
 
 

@@ -1,4 +1,4 @@
-"""What a download is asked for, what it would cost, and how it ended by status, host and provider."""
+"""The images to download, what that would cost, and the result by status, host and provider."""
 
 import re
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from eufcc_cli.core.files import Root
 from eufcc_cli.core.taxonomy.annotations import ID, IMAGE_URL, PROVIDER, read_table
 
 NOT_TRIED = "not tried"
-NO_HOST = "(no address)"
+NO_HOST = "(no URL)"
 _FETCH = "run `eufcc fetch` or `eufcc fetch demo`, or give another `root`"
 _SECONDS_A_REQUEST = 0.3  # of an ordinary server, for an estimate
 _BYTES_AN_IMAGE = {"200": 15_000, "400": 40_000, "original": 1_500_000}
@@ -26,7 +26,7 @@ _BYTES_AN_IMAGE = {"200": 15_000, "400": 40_000, "original": 1_500_000}
 def read_wanted(root: Root, splits: Sequence[str] = ()) -> pd.DataFrame:
     """The images of these splits (default: all that are there), each once a split: id, url, provider, split.
 
-    Raises DataError where there is no table, or not the one that is asked for.
+    Raises DataError where a table is missing.
     """
     names = list(dict.fromkeys(splits)) or root.splits()
     if not names:
@@ -44,7 +44,7 @@ def read_wanted(root: Root, splits: Sequence[str] = ()) -> pd.DataFrame:
 
 
 def known_ids(root: Root) -> set[str]:
-    """The ids of all annotation tables in data/, whatever their names; other CSV files may lie there too."""
+    """The ids of all annotation tables in data/, whatever their names; other CSV files there are ignored."""
     ids: set[str] = set()
     for path in sorted(root.data.glob("*.csv")):
         with suppress(DataError):
@@ -54,7 +54,7 @@ def known_ids(root: Root) -> set[str]:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is left to do: images, requests per host, hours and bytes as far as they can be foreseen."""
+    """What is left to do: images, requests per host, estimated hours and bytes."""
 
     images: int
     found: int
@@ -65,14 +65,14 @@ class Plan:
     requests: dict[str, int]
 
 
-def plan(stock: Backlog, limit: int | None, mean_bytes: float | None, options: Options) -> Plan:
-    """Foresee a download of at most `limit` images: one request per image to the host of its first candidate.
+def plan(backlog: Backlog, limit: int | None, mean_bytes: float | None, options: Options) -> Plan:
+    """Estimate a download of at most `limit` images: a request per image to its first candidate's host.
 
-    The slowest host decides, or all together where the workers are fewer than the hosts would bear.
-    `mean_bytes` is what images took so far, None where there are none yet.
+    The slowest host determines the time, or the number of workers where these are few. `mean_bytes` is the
+    mean size of the images so far, None where there are none yet.
     """
-    found = {file.id for file in stock.found}
-    pending = stock.pending[:limit]
+    found = {file.id for file in backlog.found}
+    pending = backlog.pending[:limit]
     urls = pending.loc[~pending["id"].isin(found), "url"]
     hosts = pd.Series(
         [host_of(candidate_urls(url, options.size)[0].url) for url in urls], dtype=str
@@ -83,12 +83,12 @@ def plan(stock: Backlog, limit: int | None, mean_bytes: float | None, options: O
     seconds = max(max(requests.values(), default=0) * apart, len(urls) * _SECONDS_A_REQUEST / options.workers)
     each = _BYTES_AN_IMAGE[options.size] if mean_bytes is None else mean_bytes
     size = round(len(urls) * each)
-    return Plan(len(urls), len(found), stock.done, stock.failed, seconds / 3600, size, requests)
+    return Plan(len(urls), len(found), backlog.done, backlog.failed, seconds / 3600, size, requests)
 
 
 @dataclass(frozen=True)
-class Census:
-    """How the wanted images stand: counts by status, and by host and provider with how many failed."""
+class Summary:
+    """Counts of the wanted images by status, and by host and provider."""
 
     images: int
     statuses: dict[str, int]
@@ -113,17 +113,17 @@ class Census:
         }
 
 
-def take_census(wanted: pd.DataFrame, ledger: Ledger) -> Census:
-    """Count the wanted images by what the ledger says of them."""
+def summarise(wanted: pd.DataFrame, ledger: Ledger) -> Summary:
+    """Count the wanted images by their status in the ledger."""
     columns = ["id", "status", "bytes", "url"]
-    rows = pd.DataFrame(ledger.select(*columns), columns=columns).rename(columns={"url": "asked"})
+    rows = pd.DataFrame(ledger.select(*columns), columns=columns).rename(columns={"url": "requested"})
     joined = wanted.merge(rows, on="id", how="left")
     joined["status"] = joined["status"].fillna(NOT_TRIED)
-    # The host that was asked last: a thumbnail's URL may name another than the one that gave the picture.
-    joined["host"] = [host_of(url) or NO_HOST for url in joined["asked"].fillna(joined["url"])]
+    # The host of the last request: the table's URL may name another than the one that sent the picture.
+    joined["host"] = [host_of(url) or NO_HOST for url in joined["requested"].fillna(joined["url"])]
     statuses = {str(status): int(count) for status, count in joined["status"].value_counts().items()}
     size = joined.loc[joined["status"] == OK, "bytes"].sum()
-    return Census(len(joined), statuses, _by(joined, "host"), _by(joined, "provider"), int(size))
+    return Summary(len(joined), statuses, _by(joined, "host"), _by(joined, "provider"), int(size))
 
 
 def _by(joined: pd.DataFrame, column: str) -> dict[str, dict[str, int]]:

@@ -1,11 +1,13 @@
-"""The files against the ledger: which are missing, changed or orphaned; the ledger is mended."""
+"""Compare the files with the ledger: which are missing, changed or not recorded; correct the ledger."""
 
+import asyncio
 from collections.abc import Collection, Set
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from eufcc_cli.core.download import origins
+from eufcc_cli.core.download.backlog import entry_of
 from eufcc_cli.core.download.image_files import walk_files
 from eufcc_cli.core.download.ledger import OK, PLACEHOLDER, Entry, Ledger, recorded_file, stays_inside
 from eufcc_cli.core.download.origins import Origin
@@ -20,13 +22,12 @@ from eufcc_cli.core.download.store import (
 )
 from eufcc_cli.core.download.workers import Workers
 from eufcc_cli.core.files import Root, image_id_of, is_text
-from eufcc_cli.core.http import event_loop
 from eufcc_cli.core.machine import cores
 from eufcc_cli.core.progress import SILENT, Progress, Task
 
 
 class Finding(NamedTuple):
-    """One thing that was not as the ledger says, and what was done about it."""
+    """One difference between files and ledger, and what was done about it."""
 
     kind: str
     image: str
@@ -34,7 +35,7 @@ class Finding(NamedTuple):
 
 
 @dataclass
-class Audit:
+class Verification:
     """The outcome: files that are as recorded, and what is not."""
 
     intact: int = 0
@@ -44,41 +45,41 @@ class Audit:
         self.findings.append(Finding(kind, image, done))
 
 
-def audit(
+def verify_images(
     root: Root,
     ledger: Ledger,
     known: Set[str],
     *,
     processes: int | None = None,
     progress: Progress = SILENT,
-) -> Audit:
-    """Compare every file's SHA-256 with the ledger, and the files with its rows; mend the ledger.
+) -> Verification:
+    """Compare every file's SHA-256 with the ledger, and the files with its rows; correct the ledger.
 
-    A row whose file is gone, or no image to keep, is removed, so that the next download fetches it; a file
-    that changed but is an image is recorded as it is now. A file without a row is recorded if its id is
-    `known`, else left alone and told.
+    A row whose file is missing, or no image, is removed, so that the next download fetches it; a file that
+    changed but is an image is recorded as it is now. A file without a row is recorded if its id is `known`,
+    else it is left and reported.
     """
     how = Storing(root.images, None, list(ledger.placeholders()))
-    return event_loop.run(_audit(root, ledger, known, how, processes or cores(), progress))
+    return asyncio.run(_verify_images(root, ledger, known, how, processes or cores(), progress))
 
 
-async def _audit(
+async def _verify_images(
     root: Root,
     ledger: Ledger,
     known: Set[str],
     how: Storing,
     processes: int,
     progress: Progress,
-) -> Audit:
-    outcome = Audit()
+) -> Verification:
+    outcome = Verification()
     entries = {entry.id: entry for entry in ledger.entries("status = ?", (OK,))}
     files = {path for path, _ in walk_files(str(root.images)) if _is_image(path)}
     try:
         async with Workers(processes) as workers:
             with progress.task("Verifying", len(entries)) as task:
                 await _check_recorded(outcome, root, ledger, entries, workers, how, task)
-            orphans = files - {str(entry.path) for entry in entries.values()}
-            await _check_orphans(outcome, root, ledger, orphans, known - entries.keys(), workers, how)
+            new = files - {str(entry.path) for entry in entries.values()}
+            await _check_new_files(outcome, root, ledger, new, known - entries.keys(), workers, how)
     finally:
         ledger.commit()
     outcome.findings.sort()
@@ -86,7 +87,7 @@ async def _audit(
 
 
 async def _check_recorded(
-    outcome: Audit,
+    outcome: Verification,
     root: Root,
     ledger: Ledger,
     entries: dict[str, Entry],
@@ -99,19 +100,21 @@ async def _check_recorded(
         if file := recorded_file(root.images, str(entry.path)):
             inside.append((entry.id, file, str(entry.sha256)))
         else:
-            outcome.note("missing", entry.id, "removed from the ledger: its path leads elsewhere")
+            outcome.note("missing", entry.id, "removed from the ledger: its path is outside data/images")
     async for (image_id, _, _), result in workers.each(check_all, inside, how, crashed=CRASHED):
-        _settle(outcome, ledger, entries[image_id], result)
+        _record_check(outcome, ledger, entries[image_id], result)
         ledger.commit_if_due()
         task.advance()
     ledger.forget(finding.image for finding in outcome.findings if finding.done.startswith("removed"))
 
 
-def _settle(outcome: Audit, ledger: Ledger, entry: Entry, result: Stored | Rejected | None) -> None:
-    """Record what the check of one file found; None is a file that is gone."""
+def _record_check(
+    outcome: Verification, ledger: Ledger, entry: Entry, result: Stored | Rejected | None
+) -> None:
+    """Record what the check of one file found; None for a missing file."""
     if result is None and not stays_inside(str(entry.path)):
         outcome.note(
-            "missing", entry.id, f"left in the ledger: it was {entry.path}; name the folder it is in"
+            "missing", entry.id, f"still in the ledger: it was {entry.path}; name its folder with `photos`"
         )
     elif result is None:
         outcome.note("missing", entry.id, "removed from the ledger")
@@ -122,34 +125,33 @@ def _settle(outcome: Audit, ledger: Ledger, entry: Entry, result: Stored | Rejec
         outcome.intact += 1
     else:
         outcome.note("changed", entry.id, "recorded as it is now")
-        ledger.record(replace(entry, look=None, **vars(result)))
+        ledger.record(replace(entry, fingerprint=None, **vars(result)))
 
 
-async def _check_orphans(
-    outcome: Audit,
+async def _check_new_files(
+    outcome: Verification,
     root: Root,
     ledger: Ledger,
-    orphans: Collection[str],
-    wanting: Collection[str],
+    files: Collection[str],
+    wanted: Collection[str],
     workers: Workers,
     how: Storing,
 ) -> None:
-    """Record the files without a row whose ids are still `wanting` one; tell of the others."""
+    """Record the files without a row that are `wanted`; report the others."""
     ours = []
     noted = origins.read(root.images / INCOMING)
-    for path in orphans:
+    for path in files:
         image_id = image_id_of(PurePosixPath(path))
-        if image_id in wanting and is_text(path):
+        if image_id in wanted and is_text(path):
             ours.append((image_id, root.images / path))
         else:
-            outcome.note("orphaned", path, "left: no image of the tables is kept there")
+            outcome.note("new file", path, "ignored: no table names an image that would be there")
     async for (image_id, file), result in workers.each(verify_existing_files, ours, how, crashed=CRASHED):
         if isinstance(result, Stored):
             origin = noted.get(image_id, Origin(image_id, origins.FOUND, None, None))
-            entry = Entry(image_id, OK, origin.url, origin.candidate, source_sha256=origin.source_sha256)
-            ledger.record(replace(entry, **vars(result)))
-        done = "recorded" if isinstance(result, Stored) else f"left: {result.reason}"
-        outcome.note("orphaned", file.relative_to(root.images).as_posix(), done)
+            ledger.record(entry_of(result, origin))
+        done = "recorded" if isinstance(result, Stored) else f"ignored: {result.reason}"
+        outcome.note("new file", file.relative_to(root.images).as_posix(), done)
 
 
 def _is_image(path: str) -> bool:

@@ -1,4 +1,4 @@
-"""Processes that decode strangers' images, where a decoder that crashes or never ends takes nobody along."""
+"""Processes that decode untrusted images: a decoder that crashes or never ends affects one image only."""
 
 import asyncio
 import itertools
@@ -22,8 +22,8 @@ Crashed = TypeVar("Crashed")
 _BATCH = 16
 _AHEAD = 4  # calls for each process: the next is there when one is done
 _LONGEST_CALL = 120.0  # seconds, after which a process is ended
-_MOST_CRASHES = 10  # in a row: then it is not the images' doing
-_NICENESS = 5  # an event loop that has to wait for its turn keeps all the processes waiting
+_MOST_CRASHES = 10  # in a row: then the images are not the cause
+_NICENESS = 5  # an event loop without a free core would keep all the processes waiting
 
 
 class CrashError(Exception):
@@ -82,14 +82,14 @@ class Workers:
                     self._crashes = 0
                     return value
         raise CollectError(
-            "the processes that decode images end unexpectedly, whatever the image",
-            hint="perhaps memory is short: try fewer `workers` and a smaller `max_pixels`",
+            "the processes that decode images end unexpectedly, for every image",
+            hint="memory may be short: try fewer `workers` and a smaller `max_pixels`",
         )
 
     async def each(
         self, function: Callable[..., Sequence[T]], items: Sequence[Item], *arguments: Any, crashed: Crashed
     ) -> AsyncIterator[tuple[Item, T | Crashed]]:
-        """Call a function that takes and gives lists, a few items at a time: pairs, as they are ready.
+        """Call a function from list to list, a few items at a time; yields pairs of item and result.
 
         `crashed` stands for the result of an item that ends its process.
         """

@@ -68,7 +68,7 @@ class Acceptance:
 def acceptance(decisions: Iterable[Decision]) -> list[Acceptance]:
     """For each model, its acceptance over all facets, then in each: models in the order of their decisions.
 
-    Models are told apart by their digest. An added tag counts for the model that made the image's
+    Models are distinguished by their digest. An added tag counts for the model that made the image's
     suggestions.
     """
     by_model: dict[tuple[str, str | None], list[Decision]] = {}

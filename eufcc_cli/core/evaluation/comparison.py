@@ -24,7 +24,7 @@ from eufcc_cli.core.taxonomy.annotations import ID, read_table
 
 @dataclass(frozen=True)
 class Comparison:
-    """All results, in the order splits x sources, and what was asked for beside them."""
+    """All results, in the order splits x sources, and the options they were computed with."""
 
     results: list[Result]
     root: Root
@@ -90,12 +90,12 @@ def compare(
 ) -> Comparison | None:
     """Measure every source on every split; None on all processes of a torchrun but the first.
 
-    Whatever can be refused is refused before the first image is scored. With `bootstrap`, every result has
+    Whatever can be checked is checked before the first image is scored. With `bootstrap`, every result has
     intervals, and every source a paired difference to the first one. `weights_from` is the split on which
     the weights of ensembles are fitted (None: equal). `save` takes every source's scores, see
     `save_predictions`; with several sources its name holds `{model}`.
     """
-    _refuse(sources, splits, root, bootstrap, save)
+    _check_inputs(sources, splits, root, bootstrap, save)
     first = processes.join()[0] == 0
     weights: dict[str, dict[str, float]] = {}
     if weights_from is not None:
@@ -124,7 +124,7 @@ def compare(
     return Comparison(results, root, measures, bootstrap, differences, weights)
 
 
-def _refuse(
+def _check_inputs(
     sources: Sequence[Source],
     splits: Sequence[TestSplit],
     root: Root,

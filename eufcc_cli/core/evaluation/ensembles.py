@@ -29,7 +29,7 @@ class Ensemble:
 
     def __post_init__(self) -> None:
         for other in self.members[1:]:
-            refuse_other_vocabulary(self.members[0], other)
+            check_same_vocabulary(self.members[0], other)
 
     @property
     def name(self) -> str:
@@ -82,7 +82,7 @@ def _normalised(scores: Scores, facet: str, name: str, split: TestSplit) -> Tens
     return table - whole
 
 
-def refuse_other_vocabulary(one: Tagging, other: Tagging) -> None:
+def check_same_vocabulary(one: Tagging, other: Tagging) -> None:
     """Raise ModelError, naming the first difference, where two sources score different tags."""
     if one.vocabulary.digest == other.vocabulary.digest:
         return
@@ -97,7 +97,7 @@ def refuse_other_vocabulary(one: Tagging, other: Tagging) -> None:
                 break
     raise ModelError(
         f"{one.name} and {other.name} do not score the same tags: {difference}",
-        hint="train members of an ensemble with the same label files; `add_tag` is for CLIP models alone",
+        hint="train members of an ensemble with the same label files; `add_tag` is for CLIP models only",
     )
 
 
@@ -141,7 +141,7 @@ def fit_weights(
     for _ in range(steps):
         joint = log_weights[:, None] + likelihood
         reached = joint.logsumexp(0)
-        # A true tag that no member gives any probability says nothing about the weights.
+        # A true tag to which no member gives any probability does not depend on the weights.
         responsible = torch.where(reached.isfinite(), (joint - reached).exp(), 0.0)
         new = (responsible * share).sum(1)
         new = (new / new.sum()).log()

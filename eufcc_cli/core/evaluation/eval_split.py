@@ -72,7 +72,7 @@ def read_split(root: Root, name: str) -> TestSplit:
         raise DataError(f"`split` {name}: no table {root.table(name)}", hint=hint)
     frame = read_table(root.table(name))
     if frame.empty:
-        raise DataError(f"{root.table(name)}: no rows", hint="fetch or export it again")
+        raise DataError(f"{root.table(name)}: no rows", hint="fetch or export it once more")
     return TestSplit(name, root.table(name), frame)
 
 

@@ -1,7 +1,7 @@
 """Predictions in tables: the long form that pandas writes, and the wide one of `evaluate --save-predictions`.
 
 Long (CSV or Parquet): a row for each image, facet and tag, with columns `id` or `image`, `facet`, `tag` and
-`score`; `model` names the system, other columns are left alone. Wide (Parquet): a row for each image, with a
+`score`; `model` names the system, other columns are ignored. Wide (Parquet): a row for each image, with a
 column `facet:tag` of natural logarithms of scores for every tag; and in a column `facet` the true tags.
 """
 
@@ -33,7 +33,7 @@ def label_vocabulary(root: Root) -> Vocabulary:
     there = [facet for facet in FACETS if root.label_file(facet).is_file()]
     if not there:
         raise DataError(
-            f"{root.labels}: no label files, so the tags of `predictions` mean nothing",
+            f"{root.labels}: no label files, so the tags of `predictions` are not known",
             hint="run `eufcc fetch` or `eufcc trees --write labels` first",
         )
     return Vocabulary.from_trees({facet: Hierarchy.read(root.label_file(facet), facet) for facet in there})
@@ -152,7 +152,7 @@ def _read_wide(path: Path, table: pa.Table, root: Root) -> Predictions:
         vocabulary = Vocabulary.from_json(about["vocabulary"]) if "vocabulary" in about else None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: metadata of eufcc: {error}", hint=_HINT) from error
-    if vocabulary is None:  # another program has written the table again
+    if vocabulary is None:  # another program has rewritten the table
         vocabulary = label_vocabulary(root)
         there = {name.partition(":")[0] for name in table.column_names if ":" in name}
         vocabulary = vocabulary.subset(there & vocabulary.facets.keys())

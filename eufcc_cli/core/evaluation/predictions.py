@@ -1,4 +1,4 @@
-"""Predictions from a file, as a source of scores: what it says about each image."""
+"""Predictions from a file, as a source of scores."""
 
 import logging
 from collections.abc import Callable, Container, Sequence
@@ -22,11 +22,11 @@ log = logging.getLogger("eufcc")
 
 @dataclass
 class Line:
-    """What a file says about one image: the numbers and log-scores of the tags it lists, by facet."""
+    """A file's predictions for one image: the numbers and log-scores of the tags it lists, by facet."""
 
     number: int
     names: tuple[str, ...]
-    """The ids that may be meant, the likeliest first."""
+    """The possible ids, the likeliest first."""
     facets: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
     error: str | None = None
 
@@ -41,15 +41,14 @@ class Predictions:
     vocabulary: Vocabulary
     lines: list[Line]
 
-    def speaks_of(self, split: TestSplit) -> bool:
+    def covers(self, split: TestSplit) -> bool:
         """Whether there is a line for any image of a split."""
         return bool(self._lines_of(split.rows_of))
 
     def check(self, splits: Sequence[TestSplit], others: Callable[[], Container[str]] = frozenset) -> None:
-        """Raise DataError, naming the line, for an image of a split that two lines speak of, and for a split
-        that no line speaks of.
+        """Raise DataError for an image of a split with two lines, naming them, and for a split without any.
 
-        Images of no split asked for are left out: silently if they are among the ids of `others`, with a
+        Images of other splits are left out: silently if they are among the ids of `others`, with a
         warning if they are in no table at all.
         """
         known = {image_id for split in splits for image_id in split.ids}
@@ -63,8 +62,8 @@ class Predictions:
                 twice = f"line {found[image_id].number}: {image_id} stands already in line {line.number}"
                 raise DataError(f"{self.path}: {twice}", hint="keep one line per image")
         for split in splits:
-            if not self.speaks_of(split):
-                raise self._silent_on(split)
+            if not self.covers(split):
+                raise self._no_lines(split)
         elsewhere = others() if left_out else ()
         if strange := [line for line in left_out if _id_of(line, elsewhere) is None]:
             log.warning(
@@ -72,10 +71,10 @@ class Predictions:
                 self.path, f"{len(strange):,}", strange[0].names[0], strange[0].number,
             )  # fmt: skip
 
-    def _silent_on(self, split: TestSplit) -> DataError:
+    def _no_lines(self, split: TestSplit) -> DataError:
         return DataError(
             f"{self.path}: no prediction for any of the {len(split):,} images of {split.name}",
-            hint="choose the `split` that the file speaks of",
+            hint="choose the `split` of the file's images",
         )
 
     def _lines_of(self, known: Container[str]) -> dict[str, Line]:
@@ -90,7 +89,7 @@ class Predictions:
             if image_id in lines and lines[image_id].error is None
         ]
         if not scored:
-            raise self._silent_on(split)
+            raise self._no_lines(split)
         return Scores(
             rows=np.array([row for row, _ in scored], dtype=np.int64),
             facets={

@@ -19,7 +19,7 @@ from eufcc_cli.core.metrics.decided import (
     decisions_in_parts,
     micro_average_precision,
 )
-from eufcc_cli.core.metrics.ranking import RankMeans, Standings, nan_row, rank_metrics_of, standings
+from eufcc_cli.core.metrics.ranking import RankMeans, Ranks, nan_row, rank_metrics_of, ranks
 from eufcc_cli.core.taxonomy.annotations import FACETS
 from eufcc_cli.core.taxonomy.vocabulary import FacetVocabulary, Targets, Vocabulary
 
@@ -110,7 +110,7 @@ class Result:
 
 
 def _add_extra(figures: dict[str, Any]) -> None:
-    """Macro means of what is no mean over pairs; overall it has no meaning of its own but this."""
+    """Macro means of the metrics that are no means over pairs: they have no other overall value."""
     facets = [facet for facet in figures["facets"].values() if facet["images"]]
     ranked = set(figures["macro"]) | {"images", "tags"}
     for name in facets[0] if facets else []:
@@ -185,8 +185,8 @@ def _measure_facet(
     relevant = np.array([len(tags) for tags in true], dtype=np.int64)
     pair = np.repeat(np.arange(len(rows)), relevant)
     tag = np.concatenate([np.empty(0, dtype=np.int64), *true])
-    place = standings(scores, torch.from_numpy(chosen[pair]), torch.from_numpy(tag))
-    place = Standings(torch.from_numpy(pair), place.better, place.tied)
+    place = ranks(scores, torch.from_numpy(chosen[pair]), torch.from_numpy(tag))
+    place = Ranks(torch.from_numpy(pair), place.better, place.tied)
     values = rank_metrics_of(place, len(rows), measures.ks)
     result = FacetResult(
         tags=tags,

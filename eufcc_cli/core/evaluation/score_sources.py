@@ -92,9 +92,9 @@ def _worded(scorer: ModelScorer, wordings: Sequence[str] | None) -> Iterator[Sou
             yield replace(scorer, model=made, name=f"{scorer.name}, {names}")
 
 
-def spoken_of(sources: Sequence[Source], splits: list[TestSplit]) -> list[TestSplit]:
+def splits_of(sources: Sequence[Source], splits: list[TestSplit]) -> list[TestSplit]:
     """Where nothing but predictions files is scored, the splits that some file speaks of, else all."""
     files = [source for source in sources if isinstance(source, Predictions)]
     if len(files) < len([source for source in sources if not isinstance(source, Ensemble)]):
         return splits
-    return [split for split in splits if any(file.speaks_of(split) for file in files)] or splits
+    return [split for split in splits if any(file.covers(split) for file in files)] or splits

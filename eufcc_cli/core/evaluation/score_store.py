@@ -1,4 +1,4 @@
-"""Scores kept from one evaluation to the next, by model and by image content."""
+"""Scores stored for the next evaluation, by model and by image content."""
 
 import hashlib
 import json
@@ -22,8 +22,8 @@ log = logging.getLogger("eufcc")
 class ScoreStore:
     """The scores of one model at one precision, by the SHA-256 of the image file.
 
-    A SQLite file that may be deleted at any time. What cannot be used (damaged, read-only) is told once as
-    a warning and costs only the time to score again; nothing in it is trusted beyond its length.
+    A SQLite file that may be deleted at any time. If it cannot be used (damaged,
+    read-only), there is one warning, and images are scored again; nothing in it is trusted beyond its length.
     """
 
     def __init__(self, path: Path, tags: Mapping[str, int]) -> None:
@@ -40,7 +40,7 @@ class ScoreStore:
                 "CREATE TABLE IF NOT EXISTS scores (image BLOB PRIMARY KEY, scores BLOB NOT NULL)"
             )
         except (sqlite3.Error, OSError) as error:
-            self._give_up(error)
+            self._disable(error)
 
     @classmethod
     def of(cls, root: Root, model: TaggingModel) -> "ScoreStore":
@@ -52,12 +52,12 @@ class ScoreStore:
         return cls(root.runs / ".scores" / f"{name}.sqlite", tags)
 
     def get(self, images: Iterable[bytes]) -> Iterator[dict[str, np.ndarray] | None]:
-        """For every image digest its scores {facet: float32 [n]}, or None where they are not kept."""
+        """For every image digest its scores {facet: float32 [n]}, or None where they are not stored."""
         for image in images:
             yield self._split(self._find(image))
 
     def put(self, scored: Iterable[tuple[bytes, dict[str, np.ndarray]]]) -> None:
-        """Keep some images' scores, all or none of them."""
+        """Store some images' scores, all or none of them."""
         if self._connection is None:
             return
         rows = ((image, b"".join(scores[f].tobytes() for f in self._tags)) for image, scores in scored)
@@ -65,7 +65,7 @@ class ScoreStore:
             with self._connection:
                 self._connection.executemany("INSERT OR REPLACE INTO scores VALUES (?, ?)", rows)
         except sqlite3.Error as error:
-            self._give_up(error)
+            self._disable(error)
 
     def close(self) -> None:
         if self._connection is not None:
@@ -77,7 +77,7 @@ class ScoreStore:
         try:
             row = self._connection.execute("SELECT scores FROM scores WHERE image = ?", (image,)).fetchone()
         except sqlite3.Error as error:
-            self._give_up(error)
+            self._disable(error)
             return None
         return row[0] if row and isinstance(row[0], bytes) and len(row[0]) == self._bytes else None
 
@@ -88,8 +88,8 @@ class ScoreStore:
         parts = np.split(values, np.cumsum(list(self._tags.values()))[:-1])
         return dict(zip(self._tags, parts, strict=True))
 
-    def _give_up(self, error: Exception) -> None:
-        log.warning("%s: scores are not kept (%s)", self.path, error)
+    def _disable(self, error: Exception) -> None:
+        log.warning("%s: scores are not stored (%s)", self.path, error)
         if self._connection is not None:
             with suppress(sqlite3.Error):
                 self._connection.close()

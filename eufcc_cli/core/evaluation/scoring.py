@@ -7,13 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from eufcc_cli.core.download.ledger import find_images, missing_hint
+from eufcc_cli.core.download.image_locations import find_images, missing_hint
 from eufcc_cli.core.errors import DataError
 from eufcc_cli.core.evaluation import processes
 from eufcc_cli.core.evaluation.eval_split import Scores, TestSplit
 from eufcc_cli.core.evaluation.score_store import ScoreStore
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.metrics.calibration import Calibration
+from eufcc_cli.core.model.batching import STEADY
 from eufcc_cli.core.model.features import image_digests
 from eufcc_cli.core.model.prediction import Prediction, predict_together
 from eufcc_cli.core.model.tagging_model import TaggingModel
@@ -21,7 +22,6 @@ from eufcc_cli.core.progress import SILENT, Progress
 from eufcc_cli.core.taxonomy.vocabulary import Vocabulary
 
 _ROUND = 8  # batches of each process between two writes to the store
-_SMALLEST = 4  # images in a batch, filled up: an image's scores then do not depend on those beside it
 
 
 @dataclass
@@ -110,7 +110,7 @@ class ModelScorer:
                 ((str(i), paths[i]) for batch in batches[rank::size] for i in batch),
                 batch_size=self.batch_size,
                 workers=self.workers,
-                smallest_batch=_SMALLEST,
+                smallest_batch=min(STEADY, self.batch_size),
             )
             failed: dict[int, str] = {}
             for _ in range(0, len(batches), _ROUND * size):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from eufcc_cli.core.download.ledger import find_images
+from eufcc_cli.core.download.image_locations import find_images
 from eufcc_cli.core.evaluation.cross_validation import cross_validated
 from eufcc_cli.core.evaluation.eval_split import TestSplit, read_split
 from eufcc_cli.core.evaluation.scoring import ModelScorer

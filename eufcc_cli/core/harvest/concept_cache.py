@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from eufcc_cli.core.errors import CollectError
 from eufcc_cli.core.harvest import aat
-from eufcc_cli.core.http.json_api import Api, Refused, for_each
+from eufcc_cli.core.http.json_api import Api, RequestRejected, for_each
 from eufcc_cli.core.progress import SILENT, Progress
 
 _ENTITY = re.compile(r"https?://data\.europeana\.eu/concept/(?:base/)?(\d+)")
@@ -100,7 +100,7 @@ class Concepts:
         async def learn(uri: str) -> None:
             try:
                 answer = await api.get(f"{base_url}/concept/{uri.rpartition('/')[2]}.json")
-            except Refused as error:
+            except RequestRejected as error:
                 if error.status not in (404, 410):
                     raise
                 self._keep_entity(uri, Entity(found=False))

@@ -1,5 +1,6 @@
 """Europeana's weekly dumps: EDM in ZIP files, filtered, placed in facets as a harvest is, in flat memory."""
 
+import asyncio
 import csv
 import json
 import re
@@ -21,9 +22,8 @@ from eufcc_cli.core.harvest import aat
 from eufcc_cli.core.harvest.concept_cache import Concepts
 from eufcc_cli.core.harvest.europeana import REUSABILITIES, image_url
 from eufcc_cli.core.harvest.harvesting import Harvest, Servers
-from eufcc_cli.core.harvest.mapping import Mapper, europeana_concepts, linked_aat_ids, said
+from eufcc_cli.core.harvest.mapping import Mapper, europeana_concepts, field_values, linked_aat_ids
 from eufcc_cli.core.harvest.rows import COLUMNS, annotation_cells, describe
-from eufcc_cli.core.http import event_loop
 from eufcc_cli.core.http.client import Client
 from eufcc_cli.core.http.json_api import POLITENESS, Api
 from eufcc_cli.core.progress import SILENT, Progress
@@ -136,7 +136,7 @@ def harvest_dumps(
                 hint="are `provider`, `reusability` and `theme` meant so?",
             )
         with Concepts(root.data / "concepts.sqlite") as concepts:
-            event_loop.run(_learn(spool, concepts, key, servers, progress))
+            asyncio.run(_learn(spool, concepts, key, servers, progress))
             mapper = Mapper(concepts, placing, language)
             for item, record in _spooled(spool):
                 mapper.add(item, record)
@@ -217,7 +217,7 @@ async def _learn(spool: IO[str], concepts: Concepts, key: str, servers: Servers,
     """Ask for the concepts that the records speak of and nobody knows yet."""
     uris: set[str] = set()
     for item, record in _spooled(spool):
-        for value in said(item, record):
+        for value in field_values(item, record):
             if value.is_concept:
                 uris.update(europeana_concepts(value.value, record["concepts"]))
     async with Client(POLITENESS) as client:
@@ -225,7 +225,7 @@ async def _learn(spool: IO[str], concepts: Concepts, key: str, servers: Servers,
             await concepts.learn_entities(Api(client, "Europeana", key), servers.entity, uris, progress)
         ids: set[str] = set()
         for item, record in _spooled(spool):
-            for value in said(item, record):
+            for value in field_values(item, record):
                 if value.is_concept:
                     ids.update(linked_aat_ids(value.value, record["concepts"], concepts.entities))
         await concepts.learn_nodes(Api(client, "AAT"), servers.sparql, ids, progress)

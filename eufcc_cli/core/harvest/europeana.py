@@ -87,7 +87,7 @@ def read_page(answer: Mapping[str, Any]) -> Page:
     """What is kept of a search answer; CollectError where it is none."""
     items, cursor, total = answer.get("items"), answer.get("nextCursor"), answer.get("totalResults")
     if not isinstance(items, list):
-        raise CollectError("Europeana's answer has no items", hint="is `record_url` the address of its APIs?")
+        raise CollectError("Europeana's answer has no items", hint="is `record_url` the URL of its APIs?")
     kept = [read_item(item) for item in items if isinstance(item, dict) and _is_id(item.get("id"))]
     return Page(
         kept,

@@ -1,5 +1,6 @@
 """A harvest of Europeana from keywords to an annotation table, going on wherever it was interrupted."""
 
+import asyncio
 import logging
 import re
 import sqlite3
@@ -16,12 +17,11 @@ from eufcc_cli.core.files import Root
 from eufcc_cli.core.harvest import aat, europeana
 from eufcc_cli.core.harvest.concept_cache import Concepts
 from eufcc_cli.core.harvest.europeana import Search
-from eufcc_cli.core.harvest.mapping import Mapper, Unmapped, europeana_concepts, linked_aat_ids, said
+from eufcc_cli.core.harvest.mapping import Mapper, Unmapped, europeana_concepts, field_values, linked_aat_ids
 from eufcc_cli.core.harvest.rows import COLUMNS, table_rows, write_unmapped
 from eufcc_cli.core.harvest.saved_records import Keyword, Records
-from eufcc_cli.core.http import event_loop
 from eufcc_cli.core.http.client import Client
-from eufcc_cli.core.http.json_api import POLITENESS, Api, Refused, for_each
+from eufcc_cli.core.http.json_api import POLITENESS, Api, RequestRejected, for_each
 from eufcc_cli.core.progress import SILENT, Progress
 from eufcc_cli.core.taxonomy.annotations import FACETS, PROVIDER, facet_column, names, write_table
 from eufcc_cli.core.taxonomy.concepts import add_uris
@@ -34,7 +34,7 @@ _RESTARTS = 3
 
 @dataclass(frozen=True)
 class Servers:
-    """The base addresses of everything a harvest asks."""
+    """The base URLs of all requests of a harvest."""
 
     record: str = europeana.RECORD_URL
     entity: str = europeana.ENTITY_URL
@@ -96,11 +96,11 @@ def harvest(
         Concepts(root.data / "concepts.sqlite") as concepts,
     ):
         try:
-            event_loop.run(_ask(search, key, limit, shallow, servers, records, concepts, progress))
+            asyncio.run(_ask(search, key, limit, shallow, servers, records, concepts, progress))
         except sqlite3.Error as error:
             raise CollectError(
                 f"{store}: cannot write: {error}",
-                hint="free some space and give the same command again; it continues where it stopped",
+                hint="free some space and run it again to resume",
             ) from error
         mapper = Mapper(concepts, placing, language, match_labels=match_labels)
         rows, failed = table_rows(records.first(limit), shallow, servers.thumbnail, mapper)
@@ -146,13 +146,13 @@ async def _ask(
                 await _read(api, limit, servers, records, progress)
             uris, direct = _mentioned(records, limit, shallow)
             await concepts.learn_entities(api, servers.entity, uris, progress)
-        except Refused as error:
+        except RequestRejected as error:
             raise _explained(error) from error
         _, ids = _mentioned(records, limit, shallow, concepts)
         await concepts.learn_nodes(Api(client, "AAT"), servers.sparql, direct | ids, progress)
 
 
-def _explained(error: Refused) -> CollectError:
+def _explained(error: RequestRejected) -> CollectError:
     if error.status in (401, 403):
         return CollectError(
             f"the API key is not accepted: {error}",
@@ -170,7 +170,7 @@ async def _search(
         while (limit is None or records.count() < limit) and (keyword := records.next_keyword()):
             try:
                 answer = await api.get(url, search.parameters(keyword.keyword, keyword.cursor))
-            except Refused as error:
+            except RequestRejected as error:
                 if error.status != 400:
                     raise
                 _start_again(error, keyword, records)
@@ -186,7 +186,7 @@ async def _search(
             )
 
 
-def _start_again(error: Refused, keyword: Keyword, records: Records) -> None:
+def _start_again(error: RequestRejected, keyword: Keyword, records: Records) -> None:
     """A search that was accepted before and is not now: its cursor has expired."""
     if keyword.cursor == europeana.FIRST_CURSOR or keyword.restarts >= _RESTARTS:
         raise CollectError(
@@ -201,7 +201,7 @@ async def _read(api: Api, limit: int | None, servers: Servers, records: Records,
     async def read(record_id: str) -> None:
         try:
             answer = await api.get(f"{servers.record}{europeana.record_path(record_id)}")
-        except Refused as error:
+        except RequestRejected as error:
             if error.status not in (404, 410):
                 raise
             records.keep_record(record_id, None, f"Europeana has it no more ({error.status})")
@@ -224,7 +224,7 @@ def _mentioned(
         if problem and not shallow:
             continue
         described = record["concepts"] if record and not shallow else {}
-        for value in said(item, None if shallow else record):
+        for value in field_values(item, None if shallow else record):
             if value.is_concept:
                 uris.update(europeana_concepts(value.value, described))
                 ids.update(linked_aat_ids(value.value, described, concepts.entities if concepts else {}))

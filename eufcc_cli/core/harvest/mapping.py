@@ -19,7 +19,7 @@ _SEPARATORS = str.maketrans({"|": "｜", "$": "＄"})
 
 
 @dataclass(frozen=True)
-class Said:
+class FieldValue:
     """One value of a record: the field it stands in, the facets that field may speak of, its language."""
 
     field: str
@@ -32,15 +32,15 @@ class Said:
         return _IS_URI.fullmatch(self.value) is not None
 
 
-def said(item: Mapping[str, Any], record: Mapping[str, Any] | None) -> Iterator[Said]:
+def field_values(item: Mapping[str, Any], record: Mapping[str, Any] | None) -> Iterator[FieldValue]:
     """What a record says: its proxies' fields, or (without the record) the concepts of the search result."""
     if record is None:
         for uri in item["concepts"]:
-            yield Said(_SHALLOW_FIELD, FACETS, "def", uri.strip())
+            yield FieldValue(_SHALLOW_FIELD, FACETS, "def", uri.strip())
         return
     for name, facets in FIELDS.items():
         for language, value in record["values"].get(name, ()):
-            yield Said(name, facets, language, value.strip())
+            yield FieldValue(name, facets, language, value.strip())
 
 
 def europeana_concepts(uri: str, described: Mapping[str, Any]) -> list[str]:
@@ -96,7 +96,7 @@ class Mapper:
         self._roots = roots
         self._language = language
         self._match_labels = match_labels
-        self._records: list[list[Placement | Said]] = []
+        self._records: list[list[Placement | FieldValue]] = []
         self._europeana_uris: dict[str, set[str]] = {}
         self._placed: dict[tuple[str, tuple[str, ...]], Placement | str] = {}
         self.unmapped: Counter[Unmapped] = Counter()
@@ -108,9 +108,9 @@ class Mapper:
     def add(self, item: Mapping[str, Any], record: Mapping[str, Any] | None) -> None:
         """Take in one record."""
         described = record["concepts"] if record else {}
-        kept: list[Placement | Said] = []
+        kept: list[Placement | FieldValue] = []
         missing: set[Unmapped] = set()
-        for value in said(item, record):
+        for value in field_values(item, record):
             if not value.is_concept:
                 self.literals += 1
                 kept += [value] if self._match_labels else []
@@ -124,7 +124,7 @@ class Mapper:
         self._records.append(kept)
         self.unmapped.update(missing)
 
-    def _place(self, value: Said, described: Mapping[str, Any]) -> Placement | str:
+    def _place(self, value: FieldValue, described: Mapping[str, Any]) -> Placement | str:
         found = linked_aat_ids(value.value, described, self._concepts.entities)
         for uri in europeana_concepts(value.value, described):
             for aat in self._concepts.entities.get(uri, Entity()).aat_ids:
@@ -160,7 +160,9 @@ class Mapper:
                 by_facet.setdefault(placement.facet, {})[path] = None
             yield {facet: _most_specific(list(paths)) for facet, paths in by_facet.items()}
 
-    def _match(self, record: Sequence[Placement | Said], labels: "_LabelIndex | None") -> list[Placement]:
+    def _match(
+        self, record: Sequence[Placement | FieldValue], labels: "_LabelIndex | None"
+    ) -> list[Placement]:
         out = []
         missing: set[Unmapped] = set()
         for each in record:
@@ -260,7 +262,7 @@ class _LabelIndex:
                         key = (concept.facet, unicodedata.normalize("NFC", text))
                         self._index.setdefault(key, {}).setdefault(concept, set()).add(language)
 
-    def find(self, literal: Said) -> Placement | str:
+    def find(self, literal: FieldValue) -> Placement | str:
         """The one concept that bears exactly this label; in the literal's language, where it names one."""
         text = unicodedata.normalize("NFC", literal.value)
         means = {

@@ -9,7 +9,7 @@ import pandas as pd
 from eufcc_cli.core.files import atomic_open
 from eufcc_cli.core.harvest.europeana import image_id, image_url
 from eufcc_cli.core.harvest.mapping import Mapper, Unmapped
-from eufcc_cli.core.harvest.saved_records import Kept
+from eufcc_cli.core.harvest.saved_records import HarvestedRecord
 from eufcc_cli.core.taxonomy.annotations import DATABASE, FACETS, ID, IMAGE_URL, PROVIDER, facet_column
 
 COLUMNS = (
@@ -24,7 +24,7 @@ COLUMNS = (
 
 
 def table_rows(
-    records: Iterable[Kept], shallow: bool, thumbnail_url: str, mapper: Mapper
+    records: Iterable[HarvestedRecord], shallow: bool, thumbnail_url: str, mapper: Mapper
 ) -> tuple[list[dict[str, str]], dict[str, str]]:
     """The rows of records, and the ids of those that give none, with the reason."""
     rows: list[dict[str, str]] = []

@@ -43,7 +43,7 @@ class Keyword:
     done: bool
 
 
-class Kept(NamedTuple):
+class HarvestedRecord(NamedTuple):
     """A record found: the keyword that found it first, its search result, what it says itself or why not."""
 
     keyword: str
@@ -184,7 +184,7 @@ class Records:
                 "UPDATE records SET record = ?, problem = ? WHERE id = ?", (text, problem, record_id)
             )
 
-    def first(self, limit: int | None) -> Iterator[Kept]:
+    def first(self, limit: int | None) -> Iterator[HarvestedRecord]:
         """The first `limit` records (None: all) in the order found."""
         rows = self._connection.execute(
             "SELECT k.keyword, r.item, r.record, r.problem FROM records r "
@@ -192,4 +192,4 @@ class Records:
             (self.count() if limit is None else limit,),
         )
         for keyword, item, record, problem in rows:
-            yield Kept(keyword, json.loads(item), record and json.loads(record), problem)
+            yield HarvestedRecord(keyword, json.loads(item), record and json.loads(record), problem)

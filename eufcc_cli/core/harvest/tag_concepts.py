@@ -1,5 +1,6 @@
 """AAT concepts for the tags of a root: candidates from Getty's services, accepted where there is no doubt."""
 
+import asyncio
 import csv
 import io
 import re
@@ -11,7 +12,6 @@ from eufcc_cli.core.errors import DataError
 from eufcc_cli.core.files import Root, write_text
 from eufcc_cli.core.harvest.aat import AAT_URI, CONCEPT, RECONCILE_URL, SPARQL_URL, Node, Roots, aat_id
 from eufcc_cli.core.harvest.concept_cache import Concepts
-from eufcc_cli.core.http import event_loop
 from eufcc_cli.core.http.client import Client
 from eufcc_cli.core.http.json_api import POLITENESS, Api
 from eufcc_cli.core.progress import SILENT, Progress
@@ -95,7 +95,7 @@ def fetch_concepts(
     with Concepts(root.data / "concepts.sqlite") as concepts:
         asked = {name for facet, tag in open_tags for name in _asked(names, facet, tag)}
         known_ids = {aat for tags in uris.values() for uri in tags.values() if (aat := aat_id(uri))}
-        event_loop.run(_learn(concepts, asked, known_ids, reconcile_url, sparql_url, progress))
+        asyncio.run(_learn(concepts, asked, known_ids, reconcile_url, sparql_url, progress))
         accepted: dict[str, dict[str, str]] = {}
         for facet, tag in open_tags:
             judged = _judge(facet, trees[facet], tag, names, concepts, placing)

@@ -1,4 +1,4 @@
-"""Which addresses a stranger's URL may lead to, checked on the address that is really connected to."""
+"""Which IP addresses untrusted URLs may lead to, checked on the address that is really connected to."""
 
 import asyncio
 import contextlib
@@ -6,9 +6,8 @@ import ipaddress
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from typing import Any, cast
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import httpcore
 
@@ -16,7 +15,7 @@ from eufcc_cli.core.errors import CollectError
 
 
 class BlockedAddressError(CollectError):
-    """A host that lies at a private, loopback, link-local or otherwise not public address."""
+    """A host with a private, loopback, link-local or otherwise not public IP address."""
 
 
 def is_public(address: str) -> bool:
@@ -27,7 +26,7 @@ def is_public(address: str) -> bool:
     """
     ip = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address):
-        # Addresses that only wrap an IPv4 one are judged by that.
+        # An address that wraps an IPv4 one is as public as that.
         wrapped = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
         if wrapped is None and ip in _NAT64:
             wrapped = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
@@ -38,23 +37,21 @@ def is_public(address: str) -> bool:
 
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
-_UNICAST = ipaddress.ip_network("2000::/3")  # all that IANA gives out for the open internet (RFC 4291)
+_UNICAST = ipaddress.ip_network("2000::/3")  # all that IANA assigns for the open internet (RFC 4291)
 # What some versions of Python take for public: protocol assignments, 6to4 relays, documentation.
 _SPECIAL = [ipaddress.ip_network(name) for name in ("192.0.0.0/24", "192.88.99.0/24", "3fff::/20")]
-
-
-_MOST_RECEIVED = 256 << 10  # bytes that wait to be read
 
 
 class CheckedBackend(httpcore.AsyncNetworkBackend):
     """Resolves a name, checks each address, and connects to the very address it checked.
 
-    A name cannot pass the check with one address and be connected to at another (DNS rebinding), nor can
-    a redirect lead where the first address might not.
+    So a name cannot pass the check with one address and be connected to at another (DNS rebinding), and
+    redirects are checked as well.
     """
 
     def __init__(self, allowed: Callable[[str], bool] | None) -> None:
         self._allowed = allowed
+        self._network = httpcore.AnyIOBackend()
 
     async def connect_tcp(
         self,
@@ -70,15 +67,18 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
             raise BlockedAddressError(f"{host} is at a private address ({addresses[0]})")
         for address in usable[:-1]:
             with contextlib.suppress(httpcore.ConnectError, httpcore.ConnectTimeout):
-                return await _connect(address, port, timeout)
-        return await _connect(usable[-1], port, timeout)
+                return await self._connect(address, port, timeout)
+        return await self._connect(usable[-1], port, timeout)
+
+    async def _connect(self, address: str, port: int, timeout: float | None) -> httpcore.AsyncNetworkStream:
+        return _Stream(await self._network.connect_tcp(address, port, timeout))
 
     async def _resolve(self, host: str, port: int, timeout: float | None) -> list[str]:
         try:
             async with asyncio.timeout(timeout):
                 found = await _getaddrinfo(host, port)
         except TimeoutError as error:
-            raise httpcore.ConnectTimeout(f"no answer on where {host} is") from error
+            raise httpcore.ConnectTimeout(f"no response from the name server for {host}") from error
         except (OSError, UnicodeError) as error:
             reason = getattr(error, "strerror", None) or error
             raise httpcore.ConnectError(f"cannot find host {host}: {reason}") from error
@@ -88,108 +88,46 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
         await asyncio.sleep(seconds)
 
 
-async def _connect(address: str, port: int, timeout: float | None) -> "_Stream":
-    with _errors(httpcore.ConnectTimeout, httpcore.ConnectError):
-        async with asyncio.timeout(timeout):
-            return (await asyncio.get_running_loop().create_connection(_Stream, address, port))[1]
+class _Stream(httpcore.AsyncNetworkStream):
+    """A connection that notices whether a response arrived before its request was sent."""
 
-
-class _Stream(asyncio.Protocol, httpcore.AsyncNetworkStream):
-    """A connection, with less work for each request than in httpcore's own backend."""
-
-    transport: asyncio.Transport
-
-    def __init__(self) -> None:
-        self._received = bytearray()
-        self._changed = asyncio.Event()
-        self._ended: Exception | bool = False
+    def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
+        self._stream = stream
         self.has_stray_answer = False
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.Transport, transport)
-
-    def data_received(self, data: bytes) -> None:
-        self._received += data
-        if len(self._received) > _MOST_RECEIVED:
-            self.transport.pause_reading()
-        self._changed.set()
-
-    def eof_received(self) -> None:
-        self.connection_lost(None)
-
-    def connection_lost(self, error: Exception | None) -> None:
-        self._ended = self._ended or error or True
-        self._changed.set()
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         self.has_stray_answer = False
-        with _errors(httpcore.ReadTimeout, httpcore.ReadError):
-            async with asyncio.timeout(timeout):
-                while not self._received and not self._ended:
-                    self._changed.clear()
-                    await self._changed.wait()
-            if not self._received and isinstance(self._ended, Exception):
-                raise self._ended
-        found = bytes(self._received[:max_bytes])
-        del self._received[:max_bytes]
-        if not self.transport.is_reading():
-            self.transport.resume_reading()
-        return found
+        return await self._stream.read(max_bytes, timeout)
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """Send a request, which is small: no need to wait until it is gone."""
-        if not buffer:  # twice at every request: the body it does not have, and its end
-            return
-        if self.transport.is_closing():
-            raise httpcore.WriteError("the connection has ended")
         self.has_stray_answer = True
-        self.transport.write(buffer)
+        await self._stream.write(buffer, timeout)
 
     async def aclose(self) -> None:
-        self.transport.abort()
+        await self._stream.aclose()
 
     async def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.AsyncNetworkStream:
-        loop = asyncio.get_running_loop()
-        with _errors(httpcore.ConnectTimeout, httpcore.ConnectError):
-            async with asyncio.timeout(timeout):
-                secure = await loop.start_tls(
-                    self.transport, self, ssl_context, server_hostname=server_hostname
-                )
-        assert secure is not None
-        self.transport = secure
-        return self
+        return _Stream(await self._stream.start_tls(ssl_context, server_hostname, timeout))
 
     def get_extra_info(self, info: str) -> Any:
-        if info == "is_readable":  # of an idle connection: it has ended, or sends what nobody asked for
-            return bool(self._received or self._ended)
-        return self.transport.get_extra_info(info)
+        return self._stream.get_extra_info(info)
 
 
 def has_stray_answer(response: httpcore.Response) -> bool:
-    """True for a response that came with the one before, and answers no request."""
+    """True for a response that arrived before its request was sent, and so belongs to none."""
     stream = response.extensions["network_stream"]
     http1 = response.extensions["http_version"] != b"HTTP/2"
     return http1 and isinstance(stream, _Stream) and stream.has_stray_answer
 
 
-@contextmanager
-def _errors(timeout: type[Exception], failure: type[Exception]) -> Iterator[None]:
-    try:
-        yield
-    except TimeoutError as error:
-        raise timeout(str(error)) from error
-    except OSError as error:
-        raise failure(str(error) or type(error).__name__) from error
-
-
 async def _getaddrinfo(host: str, port: int) -> list[Any]:
-    """Resolve in a daemon thread: nothing waits at exit for a name server that does not answer."""
+    """Resolve in a daemon thread, so that exit does not wait for a name server without a response."""
     loop = asyncio.get_running_loop()
     future: asyncio.Future[list[Any]] = loop.create_future()
 
-    def told(outcome: Callable[..., None], value: Any) -> None:
+    def deliver(outcome: Callable[..., None], value: Any) -> None:
         if not future.done():
             outcome(value)
 
@@ -200,8 +138,8 @@ async def _getaddrinfo(host: str, port: int) -> list[Any]:
             answer: tuple[Callable[..., None], Any] = (future.set_exception, error)
         else:
             answer = (future.set_result, found)
-        with contextlib.suppress(RuntimeError):  # the loop is gone: nobody asks any more
-            loop.call_soon_threadsafe(told, *answer)
+        with contextlib.suppress(RuntimeError):  # the loop has been closed
+            loop.call_soon_threadsafe(deliver, *answer)
 
     threading.Thread(target=resolve, daemon=True, name=f"resolve {host}").start()
     return await future

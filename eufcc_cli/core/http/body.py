@@ -1,4 +1,4 @@
-"""The body of an answer on its way: in memory while it is small, in a temporary file when it is not."""
+"""The body of a response as it arrives: in memory while it is small, in a temporary file when it is not."""
 
 import hashlib
 import uuid
@@ -14,8 +14,8 @@ IN_MEMORY = 1 << 20
 class Spool:
     """Takes a body in pieces; as a context manager it leaves no temporary file behind.
 
-    The file lies in `folder`, named so that a later run knows it for half-written, and whoever takes
-    `content` may move it away.
+    The file is in `folder`, with a name by which a later run recognises it as partial; the user of `content`
+    may move it away.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -43,7 +43,7 @@ class Spool:
         except OSError as error:
             raise EufccError(
                 f"{self._folder}: cannot write: {error.strerror or error}",
-                hint="give the same command again when that is mended; it continues where it stopped",
+                hint="solve that and run the same command again to resume",
             ) from error
 
     def sha256(self) -> str:

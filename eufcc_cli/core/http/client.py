@@ -1,13 +1,13 @@
-"""A polite and safe HTTP client on httpcore: turns per host, bounded retries, no private addresses.
+"""A polite and safe HTTP client on httpcore: limits per host, bounded retries, no private IP addresses.
 
-One request at a time: `Host.turn` waits until a host may be asked, `Client.attempt` asks once. `Client.get`
-puts both together with retries and redirects, for whoever needs one answer after the other::
+`Host.turn` waits until a request may be sent, `Client.attempt` sends one. `Client.get` combines both with
+retries and redirects::
 
     async with Client() as client:
-        answer = await client.get("https://example.org/data.json", headers={"X-Api-Key": key})
+        response = await client.get("https://example.org/data.json", headers={"X-Api-Key": key})
 
-Proxies named in the environment are used only with `allow_private_hosts`, since behind a proxy nobody can
-check which address is really connected to.
+Proxies of the environment are used only with `allow_private_hosts`, since a client cannot check which IP
+address its proxy connects to.
 """
 
 import asyncio
@@ -35,23 +35,23 @@ from eufcc_cli.core.http.politeness import FetchError, Host, Politeness, rate_li
 log = logging.getLogger("eufcc")
 
 USER_AGENT = f"eufcc/{__version__} (+https://github.com/cesc47/EUFCC-340K; cultural heritage images)"
-"""Many hosts, Wikimedia's among them, want an address where they can ask who it is that asks."""
+"""Many hosts, Wikimedia's among them, require a contact."""
 MAX_REDIRECTS = 8
 _GZIP = b"\x1f\x8b"
 _LONGEST_BACKOFF = 60.0
-_ERROR_BYTES = 64 << 10  # of an error's page that are read: its message, and the connection stays usable
+_ERROR_BYTES = 64 << 10  # of an error page that are read: its message, and the connection stays usable
 _TEMPORARY_STATUS = {408, 425, 429}
 
 
 class Sink(Protocol):
-    """Where a body goes, piece by piece."""
+    """What a body is written to, piece by piece."""
 
     def write(self, piece: bytes, /) -> object: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A final answer: any status but the temporary ones. `content` is empty where a file took the body."""
+    """A final response: any status but the temporary ones. `content` is empty if the body is in a file."""
 
     url: httpx.URL
     status: int
@@ -60,14 +60,14 @@ class Answer:
 
     @property
     def redirect(self) -> httpx.URL | None:
-        """Where the answer sends us; FetchError `blocked` if that is no address of the web."""
+        """The target of a redirect; FetchError `blocked` if that is no http or https URL."""
         target = self.headers.get("location") if self.status in (301, 302, 303, 307, 308) else None
         if target is None:
             return None
         try:
-            return web_address(str(self.url.join(target)))
+            return web_url(str(self.url.join(target)))
         except (httpx.InvalidURL, ValueError) as error:
-            raise FetchError("blocked", f"redirect to no address: {error}", http=self.status) from None
+            raise FetchError("blocked", f"redirect to no URL: {error}", http=self.status) from None
         except FetchError as error:
             raise FetchError("blocked", f"redirect: {error}", http=self.status) from None
 
@@ -75,8 +75,8 @@ class Answer:
 class Client:
     """Sends requests as politely as configured; an async context manager.
 
-    Without a cookie jar, a user's netrc or the name and password of a URL, and with one redirect at a time,
-    nothing can travel to a host it is not meant for.
+    It has no cookies, reads no netrc, ignores the name and password of a URL and follows one redirect at a
+    time, so that no secret reaches another host.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class Client:
             await connections.aclose()
 
     def host(self, url: httpx.URL) -> Host:
-        """The host of an address, which keeps its turns."""
+        """The limits of a URL's host."""
         name = url.host if url.port is None else f"{url.host}:{url.port}"
         host = self._hosts.get(name)
         if host is None:
@@ -119,15 +119,15 @@ class Client:
         to: BinaryIO | None = None,
         max_bytes: int = 1 << 30,
     ) -> Answer:
-        """Ask until there is a final answer (200 or 404, say), following redirects.
+        """Send requests until there is a final response (200 or 404, say), following redirects.
 
-        The body of a 2xx answer goes into the file `to`, if one is given (emptied first). `headers` stay
-        with the origin they were given for. Raises FetchError when there is no final answer.
+        The body of a 2xx response goes into the file `to`, if one is given (emptied first). `headers` are
+        sent to the origin of `url` only. Raises FetchError if there is no final response.
         """
-        address, sent = web_address(url), dict(headers or {})
+        target, sent = web_url(url), dict(headers or {})
         redirects = tried = 0
         while True:
-            host = self.host(address)
+            host = self.host(target)
             sink = to if to is not None else io.BytesIO()
             sink.seek(0)
             sink.truncate()
@@ -136,29 +136,29 @@ class Client:
             try:
                 async with host.turn():
                     began = asyncio.get_running_loop().time()
-                    answer = await self.attempt(address, sink, max_bytes=max_bytes, headers=sent)
+                    answer = await self.attempt(target, sink, max_bytes=max_bytes, headers=sent)
             except FetchError as error:
                 if error.retryable and tried == 1:
                     host.failed(began, error)
                 if not error.retryable or tried > self.politeness.retries:
                     raise
-                log.debug("%s: %s; trying again", host.name, error)
+                log.debug("%s: %s; retrying", host.name, error)
                 await asyncio.sleep(self.retry_delay(error, tried))
                 continue
-            target = answer.redirect
-            if target is None:
+            redirect = answer.redirect
+            if redirect is None:
                 if to is None and isinstance(sink, io.BytesIO) and answer.status < 300:
                     return replace(answer, content=sink.getvalue())
                 return answer
             redirects += 1
             if redirects > MAX_REDIRECTS:
                 raise FetchError("server-error", f"more than {MAX_REDIRECTS} redirects", http=answer.status)
-            if origin(address) != origin(target):
+            if origin(target) != origin(redirect):
                 sent = {}
-            address, tried = target, 0
+            target, tried = redirect, 0
 
     def retry_delay(self, error: FetchError, tried: int) -> float:
-        """How long to wait after the `tried`-th failure of an address: exponential, with jitter."""
+        """How long to wait after the `tried`-th failure of a URL: exponential, with jitter."""
         if error.stale and tried == 1:
             return 0.0
         delay = min(self.politeness.backoff * 2 ** (tried - 1), _LONGEST_BACKOFF)
@@ -167,10 +167,10 @@ class Client:
     async def attempt(
         self, url: httpx.URL, sink: Sink, *, max_bytes: int, headers: Mapping[str, str] | None = None
     ) -> Answer:
-        """Ask once, in a turn of the host that the caller holds; a 2xx body goes into `sink`.
+        """Send one request, in a turn of the host that the caller holds; a 2xx body goes into `sink`.
 
-        Raises FetchError for no answer at all, a body over `max_bytes`, and the answers that say to come
-        back later (408, 425, 429, 5xx), after telling the host.
+        Raises FetchError for no response, a body over `max_bytes`, and the responses that ask to retry later
+        (408, 425, 429, 5xx), after pausing the host.
         """
         host = self.host(url)
         try:
@@ -191,14 +191,14 @@ class Client:
         except BlockedAddressError as error:
             raise FetchError("blocked", str(error)) from error
         if answer.status in _TEMPORARY_STATUS or answer.status >= 500:
-            said = FetchError("server-error", f"HTTP {answer.status}", http=answer.status, retryable=True)
+            failure = FetchError("server-error", f"HTTP {answer.status}", http=answer.status, retryable=True)
             wait = retry_after(answer.headers)
             if wait is None and answer.status == 429:
                 wait = rate_limit_wait(answer.headers)
                 wait = self.politeness.backoff if wait is None else wait
             if wait is not None:
-                host.wait(wait, said)
-            raise said
+                host.wait(wait, failure)
+            raise failure
         host.answered(answer.headers)
         return answer
 
@@ -220,7 +220,7 @@ class Client:
 
 
 def user_agent() -> str:
-    """What requests say of who asks: EUFCC_USER_AGENT, or `USER_AGENT`. CollectError if it is no header."""
+    """The User-Agent header: EUFCC_USER_AGENT, or `USER_AGENT`. CollectError if it cannot be sent."""
     agent = os.environ.get("EUFCC_USER_AGENT", "").strip() or USER_AGENT
     if not (agent.isascii() and agent.isprintable()):
         raise CollectError(
@@ -246,12 +246,12 @@ def _through(scheme: str, proxy: str) -> Connections:
         ) from error
 
 
-def web_address(url: str) -> httpx.URL:
-    """An address of the web, parsed. Raises FetchError `blocked` for anything else.
+def web_url(url: str) -> httpx.URL:
+    """An http or https URL, parsed. Raises FetchError `blocked` for anything else.
 
-    >>> web_address("https://Example.org/a b").host
+    >>> web_url("https://Example.org/a b").host
     'example.org'
-    >>> web_address("file:///etc/passwd")
+    >>> web_url("file:///etc/passwd")
     Traceback (most recent call last):
     eufcc_cli.core.http.politeness.FetchError: only http and https are fetched, not file
     """
@@ -259,13 +259,13 @@ def web_address(url: str) -> httpx.URL:
         parsed = httpx.URL(url.strip())
         host = parsed.host  # decoded only here: not every xn-- is a name
     except (httpx.InvalidURL, ValueError, TypeError) as error:
-        raise FetchError("blocked", f"not an address: {error}") from None
+        raise FetchError("blocked", f"not a URL: {error}") from None
     if parsed.scheme not in ("http", "https"):
         raise FetchError("blocked", f"only http and https are fetched, not {parsed.scheme or 'this'}")
     if not host:
-        raise FetchError("blocked", "the address names no host")
+        raise FetchError("blocked", "the URL has no host")
     if parsed.port is not None and not 0 < parsed.port < 1 << 16:
-        raise FetchError("blocked", f"not an address: there is no port {parsed.port}")
+        raise FetchError("blocked", f"not a URL: there is no port {parsed.port}")
     return parsed
 
 
@@ -293,7 +293,7 @@ async def _read(response: httpcore.Response, headers: httpx.Headers, sink: Sink,
         while chunk:
             if inflate.eof:
                 if not chunk.startswith(_GZIP):
-                    return  # what follows the end is nobody's
+                    return  # what follows the end is not part of the body
                 inflate = zlib.decompressobj(47)
             piece = inflate.decompress(chunk, max_bytes - written + 1)
             written += len(piece)

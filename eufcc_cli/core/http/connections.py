@@ -1,7 +1,7 @@
 """Connections whose addresses are checked, kept for the next request to the same origin.
 
-httpcore's pool compares its connections with each other at every request, which more than doubles the time
-that a request takes of the processor (1.0 instead of 0.4 ms with 16 connections to one host).
+httpcore's pool compares its connections with each other at every request, twice: with 256 idle ones, as when
+images come from many hosts, that takes 4 ms of the processor for each image, three times the rest of it.
 """
 
 from collections import OrderedDict
@@ -27,7 +27,7 @@ _Origin = tuple[bytes, bytes, int | None]
 
 
 class StaleConnectionError(httpcore.NetworkError):
-    """A kept connection ended before it could be used again: no fault of the server's."""
+    """An idle connection was closed before its next request: not a failure of the server."""
 
 
 class Connections:
@@ -73,15 +73,15 @@ class Connections:
             try:
                 if has_stray_answer(response):
                     await connection.aclose()
-                    raise StaleConnectionError("an answer that nobody asked for")
+                    raise StaleConnectionError("a response without a request")
                 yield response
             finally:
                 await response.aclose()
         finally:
-            await self._give_back(connection, origin)
+            await self._release(connection, origin)
 
     async def _take(self, origin: _Origin) -> _Connection | None:
-        """A connection that is ready for a request, if there is one."""
+        """An idle connection that is ready for a request, if there is one."""
         idle = self._by_origin.get(origin, [])
         while idle:
             connection = idle.pop()
@@ -91,8 +91,8 @@ class Connections:
             await connection.aclose()
         return None
 
-    async def _give_back(self, connection: _Connection, origin: _Origin) -> None:
-        """Keep a connection that has become idle; close those that were idle for too long."""
+    async def _release(self, connection: _Connection, origin: _Origin) -> None:
+        """Keep an idle connection for reuse; close those that were idle for too long."""
         if connection.is_closed() or not connection.is_idle():
             await connection.aclose()
         else:

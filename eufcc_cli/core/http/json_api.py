@@ -1,4 +1,4 @@
-"""A JSON API asked through the polite client: the key goes out in a header, and never comes back in."""
+"""JSON APIs through the polite client: the key is sent in a header, and removed from every response."""
 
 import asyncio
 import json
@@ -13,8 +13,8 @@ from eufcc_cli.core.http.politeness import FetchError, Politeness
 
 T = TypeVar("T")
 
-# One user's harvest: a few requests at once, and as long a wait as an hourly limit may ask for. The base
-# addresses are the user's own choice, so that a server on this machine is as good as any.
+# One user's harvest: a few requests at once, and waits as long as an hourly rate limit. The base URLs are the
+# user's own choice, so that a local server is allowed.
 POLITENESS = Politeness(per_host=4, rate=0, retries=5, max_wait=4000, allow_private_hosts=True)
 _MOST_BYTES = 64 << 20
 _UNREADABLE_ANSWERS = 4
@@ -22,8 +22,8 @@ _NO_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _LONE_SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
-class Refused(CollectError):
-    """The server will not do this, says its HTTP status; asking again changes nothing."""
+class RequestRejected(CollectError):
+    """The server rejects the request by its HTTP status: a retry would change nothing."""
 
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
@@ -33,9 +33,9 @@ class Refused(CollectError):
 class Api:
     """One JSON API, called `name` in messages.
 
-    The key is sent in the header X-Api-Key (redirects to another origin go without it), and whatever comes
-    back is freed of it before anyone sees it, since answers echo it, and of what no text file can hold:
-    control characters become spaces, lone surrogates U+FFFD.
+    The key is sent in the header X-Api-Key (not to redirects to another origin). It is removed from every
+    response, since servers echo it; and so is what no text file can hold: control characters become spaces,
+    lone surrogates U+FFFD.
     """
 
     def __init__(self, client: Client, name: str, key: str | None = None) -> None:
@@ -44,31 +44,31 @@ class Api:
         self._key = key
 
     async def get(self, url: str, parameters: Iterable[tuple[str, str]] = ()) -> dict[str, Any]:
-        """The JSON object at a URL. Raises Refused for a 4xx, CollectError for no usable answer."""
+        """The JSON object at a URL. Raises RequestRejected for a 4xx, CollectError for no usable response."""
         query = urlencode(list(parameters))
-        address = f"{url}?{query}" if query else url
+        whole = f"{url}?{query}" if query else url
         headers = {"X-Api-Key": self._key} if self._key else {}
         for attempt in range(_UNREADABLE_ANSWERS):
             try:
-                answer = await self._client.get(address, headers=headers, max_bytes=_MOST_BYTES)
+                answer = await self._client.get(whole, headers=headers, max_bytes=_MOST_BYTES)
             except FetchError as error:
                 raise self._unreachable(error) from error
             if answer.status != 200:
                 message = self._message(answer.content)
-                raise Refused(f"{self._name} answered {answer.status}{message}", answer.status)
+                raise RequestRejected(f"{self._name} answered {answer.status}{message}", answer.status)
             try:
                 return self._object(answer.content)
             except (ValueError, RecursionError):  # cut in the middle, or not JSON at all
                 await asyncio.sleep(0.2 * 2**attempt)
-        raise CollectError(f"{self._name} does not answer with JSON", hint=f"is {url} the right address?")
+        raise CollectError(f"{self._name} does not answer with JSON", hint=f"is {url} the right URL?")
 
     def _unreachable(self, error: FetchError) -> CollectError:
         reason = self._hide(str(error))
-        hint = "give the same command again later; it continues where it stopped"
+        hint = "run it again later to resume"
         if error.http == 429:
             return CollectError(f"{self._name}: the limit of requests is used up ({reason})", hint)
         return CollectError(
-            f"{self._name} cannot be reached: {reason}", hint if error.retryable else "check the address"
+            f"{self._name} cannot be reached: {reason}", hint if error.retryable else "check the URL"
         )
 
     def _object(self, body: bytes) -> dict[str, Any]:
@@ -78,13 +78,13 @@ class Api:
         return self._clean(content)
 
     def _message(self, body: bytes) -> str:
-        """What an error body says, in the old envelope or the new: `error` and `message`."""
+        """The message of an error body, in the old envelope or the new: `error` and `message`."""
         try:
             content = self._object(body)
         except (ValueError, RecursionError):
             return ""
-        said = (content.get("error"), content.get("message"))
-        texts = dict.fromkeys(" ".join(text.split())[:300] for text in said if isinstance(text, str))
+        fields = (content.get("error"), content.get("message"))
+        texts = dict.fromkeys(" ".join(text.split())[:300] for text in fields if isinstance(text, str))
         return "".join(f": {text}" for text in texts if text)
 
     def _clean(self, value: Any) -> Any:

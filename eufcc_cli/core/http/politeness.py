@@ -1,4 +1,4 @@
-"""When a host may be asked: slots, a rate, the pauses it asks for and those it earns by failing."""
+"""When the next request to a host may be sent: slots, rate limit, requested pauses, pauses after failures."""
 
 import asyncio
 import contextlib
@@ -31,22 +31,22 @@ class Politeness:
     backoff: float = 1.0
     """Mean wait before the first retry; it doubles with each."""
     max_wait: float = 3600.0
-    """Longest wait that a server may ask for; a host that asks for more is given up for this run."""
+    """Longest wait that is granted to a server; a host that asks for more is skipped in this run."""
     trip: int = 10
-    """Addresses of one host that fail in a row until it is paused."""
+    """URLs of one host that fail in a row until it is paused."""
     pause: float = 10.0
     """First pause of a host that keeps failing; it doubles each time."""
     pauses: int = 4
-    """Pauses after which a host that still fails is given up for this run."""
+    """Pauses after which a host that still fails is skipped in this run."""
     allow_private_hosts: bool = False
 
 
 class FetchError(CollectError):
-    """One request that gave no answer, or one that says to come back later.
+    """A request without a response, or with one that asks to retry later.
 
-    `status` is the ledger's word for it (`timeout`, `server-error`, `blocked`, `too-large`), `http` the
-    answer's code if there was one, `retryable` whether trying again may help, `stale` that a kept connection
-    was closed before it could be used.
+    `status` is that of the ledger (`timeout`, `server-error`, `blocked`, `too-large`), `http` the response's
+    code if there was one, `retryable` whether a retry may help, `stale` that an idle connection was closed
+    before it could be used.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class FetchError(CollectError):
 
 @dataclass
 class Host:
-    """When one host may be asked next: slots, rate, pauses it asked for, and pauses it earned by failing."""
+    """When the next request to one host may be sent: slots, rate, requested pauses, pauses after failures."""
 
     name: str
     politeness: Politeness
@@ -80,7 +80,7 @@ class Host:
 
     @contextlib.asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
-        """Wait until the host may be asked, and hold a slot. Raises FetchError if it is given up."""
+        """Wait until a request may be sent, and hold a slot. Raises FetchError if the host is skipped."""
         await self.acquire()
         try:
             yield
@@ -88,7 +88,7 @@ class Host:
             self.release()
 
     async def acquire(self) -> None:
-        """Take a slot (for whoever cannot use `turn`); nothing is held where this raises."""
+        """Take a slot, which `release` frees; nothing is held where this raises."""
         await self._slots.acquire()
         try:
             now = asyncio.get_running_loop().time
@@ -106,15 +106,15 @@ class Host:
         self._slots.release()
 
     def answered(self, headers: Mapping[str, str]) -> None:
-        """The host is alive; heed what it says of its limits."""
+        """A response arrived: reset the failures, and keep to the rate limit that its headers state."""
         self._failed_in_a_row = self._pauses = 0
         if (wait := rate_limit_wait(headers)) is not None:
             self.wait(wait, FetchError("server-error", f"{self.name}: its rate limit is used up"))
 
     def failed(self, began: float, error: FetchError) -> None:
-        """An address failed at its first try, in a request begun at this time of the event loop."""
+        """A URL failed at its first attempt, in a request begun at this time of the event loop."""
         if began < self._paused_until:
-            return  # it was under way before the pause, and says nothing new
+            return  # it was sent before the pause, and is no new failure
         self._failed_in_a_row += 1
         if self._failed_in_a_row >= self.politeness.trip:
             if self._pauses >= self.politeness.pauses:
@@ -127,7 +127,7 @@ class Host:
             self._pause(pause)
 
     def wait(self, seconds: float, error: FetchError) -> None:
-        """The host asks to be left alone for a while; `error` tells why if that is too long."""
+        """Pause for as long as the host asks; where that is too long, skip it, with `error` as the reason."""
         if seconds > self.politeness.max_wait:
             self.give_up(
                 FetchError(error.status, f"{error}; it asks to wait {seconds:.0f} s", http=error.http)
@@ -138,10 +138,10 @@ class Host:
         self._pause(seconds)
 
     def give_up(self, error: FetchError) -> None:
-        """Ask this host no more: whoever waits for a turn gets this error."""
+        """Send no more requests to this host: all that wait for a turn get this error."""
         if self.unreachable is None:
-            log.warning("%s is given up: %s", self.name, error)
-            reason = f"{self.name} is given up for now: {error}"
+            log.warning("%s is skipped from now on: %s", self.name, error)
+            reason = f"{self.name} was skipped: {error}"
             self.unreachable = FetchError(error.status, reason, http=error.http)
 
     def _pause(self, seconds: float) -> None:
@@ -180,13 +180,13 @@ def rate_limit_wait(headers: Mapping[str, str]) -> float | None:
     >>> rate_limit_wait({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "30"})
     30.0
     """
-    told = {_SHORT.get(name, name): value for name, value in _LIMIT.findall(headers.get("ratelimit", ""))}
+    limits = {_SHORT.get(name, name): value for name, value in _LIMIT.findall(headers.get("ratelimit", ""))}
     for prefix in ("ratelimit-", "x-ratelimit-"):
-        if not told:
+        if not limits:
             pair = (headers.get(f"{prefix}remaining", ""), headers.get(f"{prefix}reset", ""))
-            told = dict(zip("rt", pair, strict=True)) if all(value.isdecimal() for value in pair) else {}
-    if told.keys() != {"r", "t"} or float(told["r"]) > 0:
+            limits = dict(zip("rt", pair, strict=True)) if all(value.isdecimal() for value in pair) else {}
+    if limits.keys() != {"r", "t"} or float(limits["r"]) > 0:
         return None
-    wait = float(told["t"])
+    wait = float(limits["t"])
     # Some servers send the time of the renewal instead of the seconds until then.
     return max(0.0, wait - datetime.now(UTC).timestamp()) if wait > 1e9 else wait

@@ -1,1 +1,1 @@
-"""Image files from strangers: decoding, colour, size."""
+"""Untrusted image files: decoding, colour, size."""

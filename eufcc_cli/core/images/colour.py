@@ -78,7 +78,7 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 def _srgb_transform(icc: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
     """From an embedded profile to sRGB; None where that changes nothing, or the profile is not usable.
 
-    What a profile does is tried: its name says little.
+    A profile is judged by what it does to colours, not by its name.
     """
     try:
         profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))

@@ -1,4 +1,4 @@
-"""Image files from strangers, read safely: sniffed, measured before they are decoded, right in colour."""
+"""Untrusted image files, read safely: format and size are checked before decoding, colours converted."""
 
 import io
 import os
@@ -57,7 +57,7 @@ FILE_ENDINGS = frozenset(
         *_UNSUPPORTED,
     )
 )
-"""Endings of names that are taken for images, with those whose format is not read: opening them says so."""
+"""Endings of image files, with those whose format is not supported: opening them gives an error."""
 _MAGIC = {
     b"\xff\xd8\xff": "JPEG",
     b"\x89PNG\r\n\x1a\n": "PNG",
@@ -75,7 +75,7 @@ _IN_MEMORY = 16 << 20  # bytes of a file that is read at once
 
 @dataclass(frozen=True, slots=True)
 class ImageInfo:
-    """What a file that really is an image says of itself; width and height as it is looked at."""
+    """Format and size of a file that is an image; width and height after its orientation."""
 
     format: str
     width: int
@@ -131,18 +131,18 @@ def open_image(source: Path | str | bytes, *, short_side: int | None = None) -> 
     16-bit and palette images converted; transparent parts shown over white. With `short_side`, a JPEG is
     decoded at the smallest eighth that keeps the short side at least that long (it is not resized).
 
-    Raises ImageError with the reason alone: `cannot read: …`, `not an image: …`, `truncated: …`,
+    Raises ImageError with only the reason: `cannot read: …`, `not an image: …`, `truncated: …`,
     `too many pixels: …`.
     """
     with _opened(source) as file:
         image = _read_header(file)
         _reduce(image, file, short_side)
         _decode(image, file)
-    return _looked_at(image)
+    return _upright_srgb(image)
 
 
 def open_pixels(source: Path | str | bytes, *, short_side: int | None = None) -> "np.ndarray":
-    """What `open_image` reads, as an array: uint8 [height, width, 4], RGB and a byte that says nothing.
+    """What `open_image` reads, as an array: uint8 [height, width, 4], RGB and an unused byte.
 
     A JPEG whose colours and orientation need no change is not decoded by Pillow, and spares its copies.
     Raises ImageError as `open_image` does.
@@ -156,7 +156,7 @@ def open_pixels(source: Path | str | bytes, *, short_side: int | None = None) ->
         if pixels is not None:
             return pixels
         _decode(image, file)
-    looked_at = _looked_at(image)
+    looked_at = _upright_srgb(image)
     width, height = looked_at.size
     try:
         return np.frombuffer(looked_at.tobytes("raw", "RGBX"), np.uint8).reshape(height, width, 4)
@@ -273,7 +273,7 @@ def _plain_pixels(image: ImageFile.ImageFile, file: BinaryIO) -> "np.ndarray | N
         return None
 
 
-def _looked_at(image: Image.Image) -> Image.Image:
+def _upright_srgb(image: Image.Image) -> Image.Image:
     try:
         orientation = _orientation(image)
         return _oriented(to_srgb(image), orientation)
@@ -306,7 +306,7 @@ def _orientation(image: Image.Image) -> int:
         return 1
     try:
         return int(image.getexif().get(0x0112, 1))
-    except Exception:  # broken EXIF says nothing about the picture
+    except Exception:  # an image with broken EXIF is still usable
         return 1
 
 

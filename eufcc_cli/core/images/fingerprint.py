@@ -1,4 +1,4 @@
-"""What an image looks like, in few bytes: a perceptual hash and rough colours."""
+"""An image's fingerprint: a perceptual hash and rough colours, in few bytes."""
 
 import contextlib
 from pathlib import Path
@@ -11,21 +11,21 @@ from eufcc_cli.core.errors import ImageError
 from eufcc_cli.core.images.decode import open_image
 
 _GRID = 4
-LOOK_BYTES = 8 + 3 * _GRID**2
+FINGERPRINT_BYTES = 8 + 3 * _GRID**2
 
 
-def looks(items: list[tuple[str, Path]]) -> list[str | None]:
-    """What images look like: pHash and colours, in hexadecimal digits; None for one that cannot be read."""
+def fingerprints(items: list[tuple[str, Path]]) -> list[str | None]:
+    """Fingerprints of image files, in hexadecimal digits; None for one that cannot be read."""
     found: list[str | None] = []
     for _, file in items:
-        look = None
+        fingerprint = None
         with contextlib.suppress(ImageError):
-            look = look_of(open_image(file, short_side=64))
-        found.append(look)
+            fingerprint = fingerprint_of(open_image(file, short_side=64))
+        found.append(fingerprint)
     return found
 
 
-def look_of(image: Image.Image) -> str:
+def fingerprint_of(image: Image.Image) -> str:
     """pHash (8 bytes) and the colours of a 4 x 4 grid (48 bytes) of an RGB image, as hexadecimal digits."""
     bits = imagehash.phash(image).hash.reshape(-1)
     colours = image.resize((_GRID, _GRID), Image.Resampling.BOX)

@@ -13,13 +13,13 @@ from PIL import Image
 
 try:
     from cykooz_resizer import CropBox, FilterType, ImageData, PixelType, ResizeAlg, ResizeOptions, Resizer
-except ImportError:  # nobody builds it for Linux on ARM, where Pillow does the work
+except ImportError:  # there is no build for Linux on ARM, where Pillow resizes
     Resizer = None
 
 Filter = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 
 _KERNELS = {"bilinear": "bilinear", "bicubic": "catmull_rom", "lanczos": "lanczos3"}
-_GAP = 3.0  # from there on Pillow's average of whole pixels cannot be told from the filter over all of them
+_GAP = 3.0  # above it Pillow's average of whole pixels is visually equal to the filter over all of them
 
 _OF_THREAD = threading.local()
 _USUAL = 32 << 20  # bytes of an image whose working memory may be kept

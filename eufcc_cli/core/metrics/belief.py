@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 LEVELS = (0.9, 0.7, 0.5)
 """Probabilities from which suggestions are counted."""
 
-_FEW = 30  # images below which a figure says little
+_FEW = 30  # images below which a figure is not reliable
 _ROWS = 4096  # images that are compared at once
 
 Right = dict[float, tuple[int, int]]

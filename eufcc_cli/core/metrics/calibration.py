@@ -37,7 +37,7 @@ class Coherence:
     """
 
     def __init__(self, vocabulary: "FacetVocabulary") -> None:
-        # Where every tag stands right before its descendants, those are a range, which one call looks over.
+        # Where every tag stands right before its descendants, those are a range, whose maximum is one call.
         lineages = [[i for i in line if i >= 0] for line in vocabulary.ancestors[:, ::-1].tolist()]
         self._order = np.array(sorted(range(len(vocabulary)), key=lineages.__getitem__), dtype=np.int64)
         sizes = np.bincount(vocabulary.ancestors.ravel() + 1, minlength=len(vocabulary) + 1)[1:]
@@ -133,7 +133,7 @@ class Calibration:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "Calibration":
-        """Raises ModelError where a model file says something that cannot be."""
+        """Raises ModelError for impossible values in a model file."""
         try:
             facets = content.get("facets", content)  # as version 0.1 wrote it
             precision = content.get("precision") if facets is not content else None
@@ -142,7 +142,7 @@ class Calibration:
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ModelError(
                 f"its calibration: {type(error).__name__}: {error}",
-                hint="make it again: `eufcc evaluate --calibrate RUN`",
+                hint="repeat it: `eufcc evaluate --calibrate RUN`",
             ) from error
 
 
@@ -225,7 +225,7 @@ def _fit_platt(scores: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
 
 
 def _logit(log_scores: np.ndarray) -> np.ndarray:
-    """Logarithms of probabilities -> logits, clipped to what a float32 score can tell."""
+    """Logarithms of probabilities -> logits, clipped to the resolution of a float32 score."""
     log_scores = np.minimum(np.asarray(log_scores, dtype=np.float64), -1e-9)
     return np.clip(log_scores - np.log(-np.expm1(log_scores)), *_LOGITS)
 

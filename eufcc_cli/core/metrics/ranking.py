@@ -25,7 +25,7 @@ _GPU_BLOCK = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True)
-class Standings:
+class Ranks:
     """Where every true tag of a batch stands among all the tags of its facet.
 
     `row` int64 [T] is the true tag's image (sorted), `better` int64 [T] how many tags score above it,
@@ -46,14 +46,14 @@ class Standings:
         return ((cut - self.better) / self.tied.double()).clamp(0, 1)
 
 
-def standings(scores: Tensor, row: Tensor, column: Tensor) -> Standings:
+def ranks(scores: Tensor, row: Tensor, column: Tensor) -> Ranks:
     """Count, for every true tag, the tags of its row that score above it and those that tie with it.
 
     `scores` [B, n] floating; the true tags are at `row` and `column`, int64 [T], sorted by row. Each costs
     one comparison with its row, in blocks that stay in the cache: no sorting, and next to no memory beyond
     the scores. Raises ModelError for NaN.
     """
-    refuse_nan(scores)
+    check_no_nan(scores)
     own = scores[row, column]
     # Comparing into a buffer of numbers keeps comparison and sum vectorised; counts are exact to 2**24.
     counting = torch.float64 if scores.dtype == torch.float64 else torch.float32
@@ -68,10 +68,10 @@ def standings(scores: Tensor, row: Tensor, column: Tensor) -> Standings:
         mark, least = buffer[: len(block)], own[part, None].to(counting)
         better[part] = torch.gt(block, least, out=mark).sum(1)
         at_least[part] = torch.ge(block, least, out=mark).sum(1)
-    return Standings(row, better.long(), (at_least - better).long())
+    return Ranks(row, better.long(), (at_least - better).long())
 
 
-def refuse_nan(scores: Tensor) -> None:
+def check_no_nan(scores: Tensor) -> None:
     """Raise ModelError where a score is not a number."""
     if (row := nan_row(scores)) is not None:
         raise ModelError(
@@ -105,11 +105,11 @@ def rank_metrics(
     if log_scores.shape != truth.shape or log_scores.ndim != 2:
         raise ValueError(f"scores {[*log_scores.shape]} and truth {[*truth.shape]} must be one [B, n]")
     row, column = truth.nonzero(as_tuple=True)
-    return rank_metrics_of(standings(log_scores, row, column), len(log_scores), ks)
+    return rank_metrics_of(ranks(log_scores, row, column), len(log_scores), ks)
 
 
-def rank_metrics_of(found: Standings, rows: int, ks: Sequence[int] = (1, 10)) -> dict[str, Tensor]:
-    """The same from standings that are already counted."""
+def rank_metrics_of(found: Ranks, rows: int, ks: Sequence[int] = (1, 10)) -> dict[str, Tensor]:
+    """The same from ranks that are already counted."""
     if any(k < 1 for k in ks):
         raise ValueError(f"k must be at least 1: {list(ks)}")
     row, better, tied = found.row, found.better, found.tied

@@ -26,7 +26,7 @@ _WORTH_IT = 1.05  # a doubled batch has to be this much faster, image by image
 
 
 def images_that_fit(size: int, views: int = 1) -> int:
-    """How many images of `size` pixels a side may be looked at at once, by the memory that is free.
+    """How many images of `size` pixels a side fit into the free memory at once.
 
     A network's largest layers take some 30 times what its input takes; more than twice that is set aside.
 
@@ -40,7 +40,7 @@ def images_that_fit(size: int, views: int = 1) -> int:
 
 
 class BatchSize:
-    """As many as asked for; or, where None is, doubled until memory or speed says stop.
+    """As many as given; for None, doubled until memory or speed sets a limit.
 
     fits: as many as there is memory for.
 
@@ -92,5 +92,5 @@ class BatchSize:
         self._growing = False
         self.now = self.most = max(1, min(self.now, images) // 2)
         log.warning(
-            "%d images at once do not fit into the device's memory; going on with %d", images, self.now
+            "%d images at once do not fit into the device's memory; continuing with %d", images, self.now
         )

@@ -44,7 +44,7 @@ def load_model(
     """Load a trained model by its run's name, folder, safetensors file, or `hf-hub:` name.
 
     `clip:NAME` is a CLIP model of open_clip as it is, with published weights or those of a file, for the
-    tags of the root's label files. `texts` says what a CLIP model reads for a tag; others read nothing.
+    tags of the root's label files. `texts` are the texts of tags for a CLIP model; other models have none.
 
     Raises ModelError where a file is missing, is not eufcc's, or where weights and vocabulary disagree.
     """
@@ -59,7 +59,7 @@ def load_model(
         method = config["method"]
         clip = find_method(method).reads_texts
         wording = Wording.from_json(config["method_options"]) if clip else None
-    if wording is not None:  # what the user says about the texts may be wrong where the files are right
+    if wording is not None:  # the user's options may be wrong where the files are right
         config["method_options"] = texts.wording(wording, vocabulary, root).to_json()
         vocabulary = texts.vocabulary(vocabulary)
     network: nn.Module
@@ -72,7 +72,7 @@ def load_model(
     load_weights(network, folder)
     network.to(target).to(memory_format=torch.channels_last).eval()
     model = TaggingModel(
-        # A run is called what its folder is, which may have been copied; another model, what it says.
+        # A run is named after its folder, which may be a copy; another model by its configuration.
         name=folder.name if folder.parent == root.runs else config.get("name", folder.name),
         method=method,
         vocabulary=vocabulary,
@@ -89,7 +89,7 @@ def load_model(
 
 @contextmanager
 def _reading(path: Path, config: dict[str, Any]) -> Iterator[None]:
-    """Let every error in what a configuration says name that file."""
+    """Name the file in every error about a configuration's content."""
     try:
         yield
     except (KeyError, TypeError, AttributeError) as error:
@@ -141,5 +141,5 @@ def load_weights(network: nn.Module, folder: Path) -> None:
                 f"{path}: tensor {name} is {found}, its vocabulary and backbone want {list(value.shape)}",
                 hint="weights and config.json belong to different models: copy both again",
             )
-    # What was saved in half precision is computed in the network's own, or in the one asked for.
+    # What was saved in half precision is computed in the network's own, or in the one chosen.
     network.load_state_dict({name: tensors[name] for name in wanted})

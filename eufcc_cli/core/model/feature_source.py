@@ -1,4 +1,4 @@
-"""What the heads of a model see of images: kept features first, then an engine, else PyTorch."""
+"""The features of images for a model's heads: stored ones first, then an engine, else PyTorch."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,17 +25,17 @@ Source = Path | Callable[[], Path | bytes]
 
 @dataclass(frozen=True, slots=True)
 class ReadImage:
-    """An image as it was read: its SHA-256 where a store asks for it, and what each model gets to see."""
+    """An image as it was read: its SHA-256 where a store needs it, and each model's input."""
 
     digest: bytes
     kept: list[np.ndarray | None]
     """For each model the features that its store has, float16 [views, width]."""
     seen: dict[Preprocessing, np.ndarray]
-    """uint8 [squares, size, size, 3] for the models that have to look."""
+    """uint8 [squares, size, size, 3] for the models without stored features."""
 
 
 def read_image(models: Sequence["FeatureSource"], source: Source) -> ReadImage | str:
-    """Read an image for some models as far as they have not seen it before; the reason where it cannot be."""
+    """Read an image for the models that have no features of it; the reason where it cannot be read."""
     try:
         file = source() if callable(source) else source
         digest = b""
@@ -61,7 +61,7 @@ def _digest(file: Path) -> bytes:
 
 
 class FeatureSource:
-    """A model that looks at images: what its store knows first, then by an engine, else by PyTorch."""
+    """A model's features of images: from its store if they are there, else by an engine or PyTorch."""
 
     def __init__(self, model: "TaggingModel | ConvertedModel") -> None:
         self.model = model
@@ -76,7 +76,7 @@ class FeatureSource:
     ) -> dict[str, np.ndarray]:
         """Log-scores {facet: [B, tags]} of some images; in parts where the device has too little memory.
 
-        number: which of the models that look together this one is.
+        number: this model's place among those that score together.
         """
         model = self.model
         features = self.features(number, images, size, smallest)
@@ -85,9 +85,9 @@ class FeatureSource:
         return {facet: table[: len(images)] for facet, table in model.scores_of_arrays(filled).items()}
 
     def features(self, number: int, images: list[ReadImage], size: BatchSize, smallest: int) -> np.ndarray:
-        """What the heads see of some images, float32 [B, views, width]; what is new is kept."""
+        """The features of some images, float32 [B, views, width]; new ones are stored."""
         store, new = self.model.store, [image for image in images if image.kept[number] is None]
-        fresh = self._looked(new, size, smallest) if new else np.empty(0, np.float32)
+        fresh = self._compute(new, size, smallest) if new else np.empty(0, np.float32)
         if store is None:
             return fresh
         for image, found in zip(new, fresh, strict=True):
@@ -100,7 +100,7 @@ class FeatureSource:
             features[row] = next(new_rows) if kept is None else kept
         return features
 
-    def _looked(self, images: list[ReadImage], size: BatchSize, smallest: int) -> np.ndarray:
+    def _compute(self, images: list[ReadImage], size: BatchSize, smallest: int) -> np.ndarray:
         pictures = [image.seen[self.model.preprocessing] for image in images]
         if self.engine is not None:
             return self.engine.features(pictures)
@@ -128,7 +128,7 @@ class FeatureSource:
         torch.cuda.empty_cache()
         half = (len(images) + 1) // 2
         parts = (images[:half], images[half:])
-        return np.concatenate([self._looked(part, size, smallest) for part in parts])
+        return np.concatenate([self._compute(part, size, smallest) for part in parts])
 
     def close(self) -> None:
         if self.model.store is not None:

@@ -1,4 +1,4 @@
-"""What a frozen backbone saw in images, kept on disk: computed once, by image content, whoever asks."""
+"""Features of a frozen backbone, stored on disk by the images' content: computed once for all commands."""
 
 import hashlib
 import json
@@ -101,7 +101,7 @@ class FeatureStore:
 
     def _open(self, path: Path) -> None:
         try:
-            # Mapped for itself alone ("c"), which file systems can that cannot share what is mapped.
+            # A private mapping ("c"): some file systems have no shared ones.
             part = np.load(path, mmap_mode="c", allow_pickle=False)
             if part.dtype != self._type or part.ndim != 1:
                 raise ValueError("not features of this backbone")
@@ -126,7 +126,7 @@ class FeatureStore:
         if needed > free:
             raise ModelError(
                 f"{self.folder}: {needed / 1e9:.1f} GB needed for features, {free / 1e9:.1f} GB free",
-                hint="free some space and give the same command again",
+                hint="free some space and run the same command again",
             )
 
     def add(self, image: bytes, features: np.ndarray) -> None:

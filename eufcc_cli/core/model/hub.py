@@ -1,4 +1,4 @@
-"""The Hugging Face hub: whether it can be reached, asked once and briefly before its library tries."""
+"""The Hugging Face hub: whether it can be reached, tested once and briefly before its library tries."""
 
 import logging
 import os
@@ -39,7 +39,7 @@ def hub(what: str, needed: bool = True) -> Iterator[None]:
             raise
         raise HubError(
             f"{what}: not downloaded before, and {unreachable}",
-            hint="try again with a network, or without HF_HUB_OFFLINE",
+            hint="run it again with a network, or without HF_HUB_OFFLINE",
         ) from error
     finally:
         library.setLevel(level)

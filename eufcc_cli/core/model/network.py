@@ -42,7 +42,7 @@ class Network(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.dropout = nn.Dropout(dropout)
-        # Some backbones widen their features behind the pooling, and tell that width by another name.
+        # Some backbones widen their features behind the pooling, and have that width under another name.
         self.width: int = getattr(backbone, "head_hidden_size", None) or backbone.num_features
         self.heads = nn.ModuleDict({facet: nn.Linear(self.width, n) for facet, n in outputs.items()})
 
@@ -116,13 +116,13 @@ def create_backbone(
     except ModelError:
         raise
     except (ArithmeticError, AssertionError) as error:
-        raise refused_size(name, image_size, error) from error
+        raise image_size_error(name, image_size, error) from error
     except RuntimeError as error:
         raise _no_backbone(name, error) from error
     except (OSError, ValueError) as error:  # what huggingface_hub raises where it cannot be reached
         raise ModelError(
             f"cannot load the published weights of {name}: {_first_line(error)}",
-            hint="try again with a network, or give `weights=FILE` (safetensors) or `pretrained=False`",
+            hint="run it again with a network, or give `weights=FILE` (safetensors) or `pretrained=False`",
         ) from error
     if weights is not None:
         load_backbone_weights(backbone, weights)
@@ -135,13 +135,13 @@ def _build_for_size(build: Callable[..., nn.Module], image_size: int | None) -> 
     if image_size is not None:
         try:
             return build(img_size=image_size)
-        except TypeError as error:  # timm says by this alone that a backbone takes images of any size
+        except TypeError as error:  # timm's only sign that a backbone takes images of any size
             if "img_size" not in str(error):
                 raise
     return build()
 
 
-def refused_size(name: str, image_size: int | None, error: Exception) -> ModelError:
+def image_size_error(name: str, image_size: int | None, error: Exception) -> ModelError:
     """The error of a backbone that cannot be built for, or cannot compute, images of a size."""
     return ModelError(
         f"`image_size` {image_size}: {name} cannot work with it: {_first_line(error)}",
@@ -149,21 +149,21 @@ def refused_size(name: str, image_size: int | None, error: Exception) -> ModelEr
     )
 
 
-def refuse_image_size(network: Network, name: str, image_size: int) -> None:
+def check_image_size(network: Network, name: str, image_size: int) -> None:
     """Raise ModelError where the network cannot compute an image of this size."""
     network.eval()
     try:
         with torch.inference_mode():
             network(torch.zeros(1, 3, image_size, image_size))
     except (ArithmeticError, AssertionError, RuntimeError, ValueError) as error:
-        raise refused_size(name, image_size, error) from error
+        raise image_size_error(name, image_size, error) from error
 
 
 def load_backbone_weights(backbone: nn.Module, path: Path) -> None:
     """Fill a backbone from a safetensors file; a classifier in the file is left out, all else must fit."""
     try:
         tensors = load_file(path)
-    except Exception as error:  # SafetensorError derives from Exception alone
+    except Exception as error:  # SafetensorError derives directly from Exception
         raise ModelError(f"`weights` {path}: {_first_line(error)}", hint="give a safetensors file") from error
     filter_fn = getattr(__import__(type(backbone).__module__, fromlist=["_"]), "checkpoint_filter_fn", None)
     if filter_fn is not None:

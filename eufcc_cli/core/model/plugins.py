@@ -29,7 +29,7 @@ def load_plugins(names: Iterable[str]) -> None:
             _load(name)
         except ModelError:
             raise
-        except Exception as error:  # a stranger's code may raise anything
+        except Exception as error:  # foreign code may raise anything
             raise ModelError(
                 f"`plugin` {name}: {type(error).__name__}: {error}",
                 hint="give a module that Python can import, or the path of a .py file",

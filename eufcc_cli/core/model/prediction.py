@@ -63,7 +63,7 @@ def predict_together(
 ) -> Iterator[tuple[Prediction, ...]]:
     """As `predict`, with several models: each image is read once and scored by all of them.
 
-    What a model's store has seen of an image is not computed again, and what is new is kept there.
+    Features that a model's store holds are not computed again, and new ones are added to it.
 
     batch_size None: as large as makes it faster. eager: where the next item lets itself be waited for (a
     pipe), go on with those that are there; the batches then depend on timing. smallest_batch: smaller
@@ -92,12 +92,12 @@ def predict_together(
         while True:
             try:
                 batch = next(batches, None)
-            except Exception as error:  # told after all that came before it
+            except Exception as error:  # raised after all results before it
                 batch, failure = None, error
             if batch is None:
                 break
             scored.append(network.submit(_score, sources, batch, size, smallest_batch))
-            # The network works on the next batch while whoever asked looks at the one before.
+            # The network computes the next batch while the caller uses the one before.
             while len(scored) > 1 or (eager and scored and waiting.empty()):
                 yield from next_scored()
         while scored:

@@ -14,7 +14,7 @@ from eufcc_cli.core.report.plots import COLOURS, MARKERS, STYLE, figure_legend, 
 
 NOTES = (
     "accepted: share of the decided suggestions that people accepted",
-    "probability: what the model said of them on average; believable where it is close to accepted",
+    "probability: the model's mean probability of them; reliable where it is close to accepted",
     "ECE: expected calibration error, the mean distance between the two over ten bins",
     "added: tags that people added although they were not suggested",
 )

@@ -1,4 +1,4 @@
-"""A comparison as one self-contained page: tables, plots, and images with what was said of them."""
+"""A comparison as one self-contained page: tables, plots, and images with their suggestions."""
 
 import base64
 import io
@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from eufcc_cli import __version__
-from eufcc_cli.core.download.ledger import find_images
+from eufcc_cli.core.download.image_locations import find_images
 from eufcc_cli.core.errors import ImageError
 from eufcc_cli.core.evaluation.bootstrap import OVERALL
 from eufcc_cli.core.evaluation.comparison import Comparison

@@ -13,7 +13,7 @@ from eufcc_cli.core.evaluation.breakdown import groups, per_provider
 from eufcc_cli.core.evaluation.comparison import Comparison
 from eufcc_cli.core.evaluation.results import Result
 
-# Okabe and Ito's colours, told apart by the colour-blind; hatches, markers and lines by everybody.
+# Okabe and Ito's colours, which the colour-blind can distinguish; hatches, markers and lines need none.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
 _HATCHES = ("", "//", "..", "xx", "\\\\", "++", "--", "oo")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
@@ -91,7 +91,7 @@ def depths_plot(comparison: Comparison) -> str:
 
 
 def providers_plot(results: Sequence[Result]) -> str:
-    """R-Precision of one model per provider, its splits told apart: the largest providers, best first."""
+    """R-Precision of one model per provider, marked by split: the largest providers, best first."""
     rows = [row for result in results for row in per_provider(result)]
     rows = sorted(rows, key=lambda row: -row["pairs"])[:_MOST_PROVIDERS]
     rows = sorted(rows, key=lambda row: row["r_precision"])

@@ -1,4 +1,4 @@
-"""Images to look at: where a model was worst and best, and some at random, with what it said of each."""
+"""Sample images: where a model was worst and best, and some at random, with its suggestions."""
 
 import random
 from collections.abc import Callable, Iterator

@@ -13,7 +13,7 @@ _FORMATS: dict[str, dict[str, Any]] = {
     ".svg": {"metadata": {"Date": None}},
     ".pdf": {"metadata": {"CreationDate": None}},
 }
-# Okabe and Ito's colours, told apart by the colour-blind; line styles tell them apart in grey print.
+# Okabe and Ito's colours, which the colour-blind can distinguish; line styles for grey print.
 _STYLES = (("#0072B2", "-"), ("#D55E00", "--"), ("#009E73", "-."), ("#000000", ":"))
 
 _LONGEST_NAME = 28
@@ -50,17 +50,17 @@ def plot_statistics(statistics: Statistics, path: Path) -> None:
         _draw_names(under, named)
     left, right = panels.subplots(1, 2)
     for (facet, numbers), (colour, style) in zip(statistics.facets.items(), _STYLES, strict=False):
-        look: dict[str, Any] = {"color": colour, "linestyle": style, "linewidth": 1.8}
+        style_of: dict[str, Any] = {"color": colour, "linestyle": style, "linewidth": 1.8}
         if numbers.tags_per_image:
             widest = max(numbers.tags_per_image)
             heights = [numbers.tags_per_image.get(tags, 0) for tags in range(1, widest + 1)]
             edges = [tags + 0.5 for tags in range(widest + 1)]
             name = f"{facet} ({statistics.coverage(facet):.0%} of images)"
             # Down to half an image, so that a single one is seen on a logarithmic axis.
-            left.stairs(heights, edges, baseline=0.5, label=name, **look)
+            left.stairs(heights, edges, baseline=0.5, label=name, **style_of)
         if numbers.images_per_tag:
             ranks = range(1, len(numbers.images_per_tag) + 1)
-            right.plot(ranks, numbers.images_per_tag, label=f"{facet} ({len(ranks):,} tags)", **look)
+            right.plot(ranks, numbers.images_per_tag, label=f"{facet} ({len(ranks):,} tags)", **style_of)
     left.set(
         title="Tags per image", xlabel="tags of an image in the facet", ylabel="images", xlim=(0.5, None)
     )

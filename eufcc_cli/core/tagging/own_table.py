@@ -16,7 +16,7 @@ from eufcc_cli.core.dataset.photo_ledger import photo_files
 from eufcc_cli.core.dataset.profile import Profile, profile_file
 from eufcc_cli.core.dataset.readers.export import Export
 from eufcc_cli.core.dataset.record_images import RECORD_NUMBER, image_rows, image_table, photographs_of
-from eufcc_cli.core.download.ledger import find_images
+from eufcc_cli.core.download.image_locations import find_images
 from eufcc_cli.core.errors import DataError
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.tagging.records import Catalogue

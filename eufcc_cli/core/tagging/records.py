@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from eufcc_cli.core.download.ledger import find_images
+from eufcc_cli.core.download.image_locations import find_images
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.tagging.inputs import Input, fail, file_iri, is_url
 from eufcc_cli.core.tagging.selection import Chooser, FacetChooser, Suggestion, subtrees

@@ -186,10 +186,10 @@ class Tagger:
 def _ensemble_calibration(models: "Sequence[Model]", root: Root) -> Calibration | None:
     """The calibration of models together; raises ModelError where they do not score the same tags."""
     from eufcc_cli.core.evaluation.calibrate import ensemble_calibration
-    from eufcc_cli.core.evaluation.ensembles import refuse_other_vocabulary
+    from eufcc_cli.core.evaluation.ensembles import check_same_vocabulary
 
     for other in models[1:]:
-        refuse_other_vocabulary(models[0], other)
+        check_same_vocabulary(models[0], other)
     return ensemble_calibration([model.digest for model in models], root)
 
 

@@ -130,7 +130,7 @@ def read_table(
         raise DataError(f"{path}: no rows below the header", hint="fetch or export it again")
     frame: pd.DataFrame = table.to_pandas()
     if need_ids:
-        _refuse_missing_ids(path, frame[ID])
+        _check_ids(path, frame[ID])
     if columns is None:
         return frame[wanted]
     for column in set(columns) - set(frame):
@@ -198,7 +198,7 @@ def _texts(column: "pa.ChunkedArray") -> list[str]:
         return ["" if value is None else str(value) for value in column.to_pylist()]
 
 
-def _refuse_missing_ids(path: Path, ids: "pd.Series") -> None:
+def _check_ids(path: Path, ids: "pd.Series") -> None:
     missing = np.flatnonzero((ids.str.strip() == "").to_numpy())
     if len(missing):
         place = source.Places()

@@ -166,26 +166,6 @@ class Hierarchy:
         leaves = () if not self else (self.root if name is None else self[name]).leaves
         return tuple(tag.name for tag in leaves)
 
-    def lowest_common_ancestor(self, *names: str) -> str | None:
-        """The deepest tag that each of these is or lies below, None where there is none.
-
-        >>> tree = Hierarchy.from_annotations("materials", {"metal | bronze": 1, "metal | gold | foil": 1})
-        >>> tree.lowest_common_ancestor("foil", "bronze"), tree.lowest_common_ancestor("gold", "foil")
-        ('metal', 'gold')
-        """
-        # Not anytree's commonancestors: it leaves out the nodes themselves.
-        common = None
-        for level in zip(*(self.path(name) for name in names), strict=False):
-            if len(set(level)) > 1:
-                break
-            common = level[0]
-        return common
-
-    def subtree(self, name: str) -> "Hierarchy":
-        """The tree of a tag and its descendants, the tag at its top."""
-        kept = {name, *self.descendants(name)}
-        return self._only(kept)
-
     def cut(self, depth: int) -> "Hierarchy":
         """The tree without what lies deeper than `depth`."""
         return self._only({name for name in self if self.depth(name) <= depth})

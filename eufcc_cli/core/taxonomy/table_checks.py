@@ -116,9 +116,9 @@ def _problems_of(table: pd.DataFrame) -> Iterator[tuple[int, str, Found]]:
         some = bool((urls != "").any())  # a collection of photographs on disk has none
         for row in _rows_where(~urls.str.match(_HTTP)):
             if urls.iloc[row]:
-                yield row, IMAGE_URL, ("bad-url", "error", f"not an http(s) address: {urls.iloc[row]!r}")
+                yield row, IMAGE_URL, ("bad-url", "error", f"not an http(s) URL: {urls.iloc[row]!r}")
             elif some:
-                yield row, IMAGE_URL, ("missing-url", "warning", "no address of an image")
+                yield row, IMAGE_URL, ("missing-url", "warning", "no URL of an image")
     for column in FACET_COLUMNS:
         if column in table:
             codes, texts = factorize(table[column])

@@ -142,7 +142,7 @@ class TermMatcher:
             if i in taken:
                 length, paths, how = taken[i]
                 found += _matches(text[word.start : words[i + length - 1].end], paths, how)
-            elif free[i] and word.qualifier is None and self._tells(word):
+            elif free[i] and word.qualifier is None and self._is_specific(word):
                 found.append(Match(text[word.start : word.end], None, "none"))
         return found
 
@@ -183,8 +183,8 @@ class TermMatcher:
                 return True
         return False
 
-    def _tells(self, word: Word) -> bool:
-        """False for words that say nothing of their own: `with`, `dark`, `blue`, numbers, single letters."""
+    def _is_specific(self, word: Word) -> bool:
+        """False for words without a meaning of their own: `with`, `dark`, `blue`, numbers, single letters."""
         return len(word.key) > 2 and word.key.isalpha() and word.key not in self.rules.silent
 
     def _index(self, facet: str) -> TermIndex:

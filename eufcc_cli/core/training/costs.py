@@ -8,7 +8,7 @@ from torch import nn
 from eufcc_cli.core.errors import ModelError
 
 _SHARE = 0.9  # of the free memory: a network's libraries need some room of their own
-_THREAD = 32 << 20  # bytes of tensors in a step from which on another thread is worth its waiting
+_THREAD = 32 << 20  # bytes of tensors in a step for each further thread
 SMALLER = (
     "close other programs, or choose a smaller `image_size` or `backbone`: `convnext_mini` without "
     "`pretrained` is the smallest"
@@ -47,7 +47,7 @@ class Costs:
 
 
 def part_that_fits(costs: Costs, share: int, asked: int) -> int:
-    """Images computed at once: as many as asked for, or the largest even part of the share that fits.
+    """Images computed at once: as many as configured, or the largest even part of the share that fits.
 
     Raises ModelError where not even one image does.
     """
@@ -64,7 +64,7 @@ def part_that_fits(costs: Costs, share: int, asked: int) -> int:
 
 
 def batch_norm(network: nn.Module) -> bool:
-    """Whether what the network makes of an image in training depends on those beside it."""
+    """Whether an image's outputs in training depend on the other images of its batch."""
     kinds = (nn.modules.batchnorm._BatchNorm,)
     return any(isinstance(module, kinds) and module.training for module in network.modules())
 
@@ -76,13 +76,11 @@ def note_of_parts(costs: Costs, share: int, part: int, network: nn.Module) -> st
         f"{gigabytes(costs.free)} are free: they are computed {part} at a time"
     )
     if batch_norm(network):
-        return f"{text}, and the backbone's batch norm sees so many: the result is not quite that of {share}"
+        return f"{text}, and batch norm sees {part}: the result differs slightly from that of {share}"
     return f"{text}, with the same result"
 
 
-def refuse_short_budget(
-    costs: Costs, share: int, budget: float, elapsed: float, closing: float = 2.0
-) -> None:
+def check_time_budget(costs: Costs, share: int, budget: float, elapsed: float, closing: float = 2.0) -> None:
     """Raise ModelError where not even one step, and `closing` validations, end within a time budget."""
     step, ending = costs.step(share), closing * costs.validation
     if elapsed + step + ending <= budget:
@@ -96,9 +94,9 @@ def refuse_short_budget(
 
 
 def threads_worth(costs: Costs, part: int) -> int:
-    """How many threads a step is worth: those of small networks would mostly wait for each other.
+    """How many threads a step can use: those of small networks would mostly wait for each other.
 
-    It depends on the network and the batch alone, so that a repeated run computes the very same.
+    It depends on the network and the batch only, so that a repeated run computes the same.
     """
     return part * costs.image // _THREAD
 

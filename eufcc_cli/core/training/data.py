@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from eufcc_cli.core.download.image_files import links_out
-from eufcc_cli.core.download.ledger import find_images, missing_hint
+from eufcc_cli.core.download.image_locations import find_images, missing_hint
 from eufcc_cli.core.errors import DataError, ImageError, ModelError
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.images.decode import open_image
@@ -30,7 +30,7 @@ log = logging.getLogger("eufcc")
 
 @dataclass(frozen=True)
 class Split:
-    """The images of a split that are there, with their files and targets, row by row."""
+    """The images of a split that are on disk, with their files and targets, row by row."""
 
     name: str
     frame: "pd.DataFrame"
@@ -59,7 +59,7 @@ class Split:
         }
 
     def known(self, rows: Sequence[int] | np.ndarray) -> dict[str, Tensor]:
-        """{facet: bool [rows, tags]}: what is known of some rows, in facets decided tag by tag."""
+        """{facet: bool [rows, tags]}: the known tags of some rows, in facets decided tag by tag."""
         found = {facet: targets.known(np.asarray(rows)) for facet, targets in self.targets.items()}
         return {facet: torch.from_numpy(known) for facet, known in found.items() if known is not None}
 
@@ -96,8 +96,8 @@ def load_split(root: Root, name: str, vocabulary: Vocabulary, frame: "pd.DataFra
     return Split(name, frame, files, vocabulary.encode(frame), int((~there).sum()))
 
 
-class Squares(Protocol):
-    """Where stored squares come from, by row: a packed cache, or the files themselves."""
+class ImageLoader(Protocol):
+    """Loads images by row, cut to squares: from a packed cache, or from the files."""
 
     bad: dict[int, str]
     """Rows whose image cannot be read, with the reason."""
@@ -129,7 +129,7 @@ def check_files(split: Split, progress: Progress = SILENT, workers: int | None =
     return bad
 
 
-def refuse_too_many(split: Split, bad: dict[int, str], max_unreadable: float) -> None:
+def check_unreadable(split: Split, bad: dict[int, str], max_unreadable: float) -> None:
     """Raise ModelError where more than the share `max_unreadable` of a split's images is unreadable."""
     if len(bad) > max_unreadable * len(split):
         row, reason = next(iter(bad.items()))
@@ -143,10 +143,10 @@ def refuse_too_many(split: Split, bad: dict[int, str], max_unreadable: float) ->
 
 
 @dataclass
-class FileSquares:
-    """Squares decoded from the files as they are asked for, by worker processes.
+class FileImageLoader:
+    """Decodes images from their files in worker processes.
 
-    A file that turns out unreadable is left out of its batch and kept in `bad` with its reason.
+    An unreadable file is left out of its batch and recorded in `bad` with its reason.
     """
 
     files: Sequence[Path]
@@ -223,7 +223,7 @@ def epoch_order(
 
 
 def rarity_weights(split: Split) -> np.ndarray:
-    """For each row 1 / sqrt(images with its rarest tag): the long tail is drawn more often."""
+    """For each row 1 / sqrt(images with its rarest tag): rare tags are drawn more often."""
     rarest = np.full(len(split), np.inf)
     for targets in split.targets.values():
         counts = np.bincount(targets.indices, minlength=int(targets.indices.max(initial=-1)) + 1)

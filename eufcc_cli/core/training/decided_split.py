@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from eufcc_cli.core.download.ledger import find_images
+from eufcc_cli.core.download.image_locations import find_images
 from eufcc_cli.core.files import Root, possible_ids, sha256
 from eufcc_cli.core.taxonomy.annotations import ID, read_table
 from eufcc_cli.core.taxonomy.decided_targets import with_decisions

@@ -1,4 +1,4 @@
-"""Heads learnt on what a frozen backbone sees: features from the store, fitted heads, an ordinary model."""
+"""Heads learned on the features of a frozen backbone: from the feature store to an ordinary model."""
 
 import time
 from collections.abc import Callable
@@ -21,13 +21,13 @@ from eufcc_cli.core.model.prediction import predict
 from eufcc_cli.core.model.tagging_model import TaggingModel
 from eufcc_cli.core.progress import Progress
 from eufcc_cli.core.training.config import TrainConfig
-from eufcc_cli.core.training.data import Split, refuse_too_many
+from eufcc_cli.core.training.data import Split, check_unreadable
 from eufcc_cli.core.training.head import FittedHeads, Part, fit_heads, measure_heads, score_heads
 
 
 @dataclass(frozen=True)
 class LearntHeads:
-    """Heads that are in the model's network now, and what they were fitted and chosen on."""
+    """Heads that were fitted and put into the model's network, and the data they were chosen on."""
 
     fitted: FittedHeads
     validation: Part
@@ -61,19 +61,19 @@ def learn_heads(
     parts = []
     for part in (split, validation):
         digests, bad = collect_features(model, part.files, part.name, progress, config.workers)
-        refuse_too_many(part, bad, config.max_unreadable)
+        check_unreadable(part, bad, config.max_unreadable)
         unreadable |= {str(part.files[row]): reason for row, reason in bad.items()}
         there = part.without(bad)
         kept = [digest for row, digest in enumerate(digests) if row not in bad]
         parts.append(Part(model.store.table(kept), there.targets))
 
-    def told(row: dict[str, Any]) -> None:
+    def on_strength(row: dict[str, Any]) -> None:
         row["seconds"] = round(time.monotonic() - began, 2)
         if on_epoch is not None:
             on_epoch(row)
 
     cpu = {facet: method.to("cpu") for facet, method in model.methods.items()}
-    fitted = fit_heads(parts[0], parts[1], cpu, priors, seed=config.seed, on_strength=told)
+    fitted = fit_heads(parts[0], parts[1], cpu, priors, seed=config.seed, on_strength=on_strength)
     with torch.no_grad():
         for facet, head in network.heads.items():
             head.get_parameter("weight").zero_()
@@ -90,9 +90,9 @@ def learn_heads(
 def collect_features(
     model: TaggingModel, files: list[Path], name: str, progress: Progress, workers: int | None
 ) -> tuple[list[bytes], dict[int, str]]:
-    """Have all images' features in the model's store; their digests, and which rows have none, and why.
+    """Compute the features that the model's store lacks; returns all digests, and {row: reason} of failures.
 
-    Processes that want features of the same backbone take turns: none is computed twice.
+    Processes that need features of the same backbone take turns: none is computed twice.
     """
     store = model.store
     assert store is not None
@@ -122,7 +122,7 @@ def collect_features(
 def measure(
     learnt: LearntHeads, model: TaggingModel, counts: dict[str, np.ndarray]
 ) -> tuple[dict[str, Any], Calibration, list[Belief]]:
-    """The rank metrics on the validation split, what is fitted to it, and what can be believed."""
+    """The rank metrics on the validation split, the calibration fitted to it, and how reliable tags are."""
     part, methods = learnt.validation, {facet: method.to("cpu") for facet, method in model.methods.items()}
     network = model.network
     assert isinstance(network, Network)

@@ -1,4 +1,4 @@
-"""A packed, memory-mapped file of decoded images, built once and trained from as often as one likes."""
+"""A packed, memory-mapped file of decoded images, built once for all trainings on them."""
 
 import contextlib
 import hashlib
@@ -24,8 +24,8 @@ from eufcc_cli.core.progress import SILENT, Progress
 from eufcc_cli.core.training.data import Split, as_images
 
 AUTO_LIMIT = 4 << 30
-"""Bytes up to which a cache is made without being asked for."""
-_CHUNK = 512  # images between two notes of how far an interrupted cache has come
+"""Bytes up to which a cache is built by default."""
+_CHUNK = 512  # images between two saves of the position, from which an interrupted build resumes
 
 
 def cache_bytes(split: Split, preprocessing: Preprocessing) -> int:
@@ -34,13 +34,13 @@ def cache_bytes(split: Split, preprocessing: Preprocessing) -> int:
 
 
 @dataclass
-class CachedSquares:
-    """Stored squares of a split in one memory-mapped array, uint8 [images, stored, stored, 3]."""
+class CachedImageLoader:
+    """Loads a split's images from one memory-mapped array, uint8 [images, stored, stored, 3]."""
 
     array: np.ndarray
     bad: dict[int, str]
     held: contextlib.ExitStack | None = None
-    """A lock of this training's, for as long as this object lives: no other training removes the file."""
+    """A lock, held as long as this object exists: no other training removes the file."""
 
     def __post_init__(self) -> None:
         if self.held is not None:
@@ -58,12 +58,12 @@ def build_cache(
     preprocessing: Preprocessing,
     progress: Progress = SILENT,
     workers: int | None = None,
-) -> CachedSquares:
-    """Open the cache of a split, building what is not there yet; an interrupted build goes on.
+) -> CachedImageLoader:
+    """Open the cache of a split, building what is missing; an interrupted build is resumed.
 
     The file is named by a digest of the images (path, size, time of change) and of the preprocessing,
     so that other images or another size make another file; older caches of the split that no training uses
-    are removed. Who comes while another training builds a cache of the split waits for it.
+    are removed. While another training builds a cache of the split, this waits for it.
     Raises ModelError where the disk has no room.
     """
     folder = root.data / "cache"
@@ -75,25 +75,27 @@ def build_cache(
         use = path.with_name(f"{path.stem}.{uuid.uuid4().hex}.use")
         held.callback(use.unlink, missing_ok=True)
         held.enter_context(hold_lock(use, f"{path}: in use"))
-        # Mapped for itself alone ("c"), which file systems can that cannot share what is mapped.
-        return CachedSquares(np.load(path, mmap_mode="c"), bad, held)
+        # A private mapping ("c"): some file systems have no shared ones.
+        return CachedImageLoader(np.load(path, mmap_mode="c"), bad, held)
 
 
 def _filled(
     path: Path, split: Split, preprocessing: Preprocessing, progress: Progress, workers: int | None
 ) -> dict[int, str]:
-    """Fill a cache from where its last build came to; the rows that cannot be read, with their reasons."""
+    """Fill a cache from where its last build stopped; the rows that cannot be read, with their reasons."""
     state = path.with_suffix(".json")
     done, bad = 0, {}
     if path.is_file() and state.is_file():
-        with contextlib.suppress(ValueError, KeyError, OSError):  # a torn note: begin again
+        with contextlib.suppress(
+            ValueError, KeyError, OSError
+        ):  # an incomplete record: start from the first image
             noted = json.loads(state.read_text(encoding="utf-8"))
             done, bad = noted["done"], {int(row): reason for row, reason in noted["bad"].items()}
     if done == len(split):
         return bad
     _remove_older(path, split.name)
     if done == 0:
-        _refuse_full_disk(path.parent, cache_bytes(split, preprocessing))
+        _check_disk_space(path.parent, cache_bytes(split, preprocessing))
     shape = (len(split), preprocessing.stored, preprocessing.stored, 3)
     blank = np.zeros(shape[1:], dtype=np.uint8)
 
@@ -131,7 +133,7 @@ def _key(split: Split, preprocessing: Preprocessing) -> str:
         try:
             found = file.stat()
             state = f"{found.st_size}\0{found.st_mtime_ns}"
-        except OSError:  # the ledger knows it, but it is gone
+        except OSError:  # the ledger has it, but the file is missing
             state = "unreadable"
         digest.update(f"{file}\0{state}\n".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()[:16]
@@ -147,7 +149,7 @@ def _remove_older(path: Path, split: str) -> None:
                 other.unlink(missing_ok=True)
 
 
-def _refuse_full_disk(folder: Path, needed: int) -> None:
+def _check_disk_space(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise ModelError(

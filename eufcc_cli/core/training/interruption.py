@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a wish that is met at the next good moment."""
+"""Ctrl-C and SIGTERM as a request that the training meets when its state is complete."""
 
 import signal
 from types import FrameType, TracebackType
@@ -6,18 +6,18 @@ from typing import Any
 
 
 class Interruption:
-    """Inside `with`, the first SIGINT or SIGTERM only sets `asked`; a second one ends at once.
+    """Inside `with`, the first SIGINT or SIGTERM only sets `requested`; a second one ends at once.
 
-    Outside the main thread, whoever runs it there deals with signals, and `asked` stays False.
+    Outside the main thread signals are not handled here, and `requested` stays False.
     """
 
-    asked = False
+    requested = False
 
     def __enter__(self) -> "Interruption":
         self._before: dict[int, Any] = {}
         try:
             for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._ask)
+                self._before[number] = signal.signal(number, self._request)
         except ValueError:  # not in the main thread
             self._before = {}
         return self
@@ -28,7 +28,7 @@ class Interruption:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def _ask(self, number: int, frame: FrameType | None) -> None:
-        if self.asked:
+    def _request(self, number: int, frame: FrameType | None) -> None:
+        if self.requested:
             raise KeyboardInterrupt
-        self.asked = True
+        self.requested = True

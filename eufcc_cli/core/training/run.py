@@ -30,10 +30,10 @@ from eufcc_cli.core.model.methods import METHODS
 from eufcc_cli.core.model.model_files import WEIGHTS, save_config
 from eufcc_cli.core.model.network import (
     Network,
+    check_image_size,
     create_backbone,
     freeze_stages,
     initialise,
-    refuse_image_size,
 )
 from eufcc_cli.core.model.preprocessing import Preprocessing
 from eufcc_cli.core.model.tagging_model import TaggingModel, build_methods
@@ -59,7 +59,7 @@ from eufcc_cli.core.training.interpolation import (
 from eufcc_cli.core.training.model_provenance import provenance
 from eufcc_cli.core.training.plan import Plan, plan_of, plan_of_heads
 from eufcc_cli.core.training.resumption import settled
-from eufcc_cli.core.training.sources import open_squares
+from eufcc_cli.core.training.sources import open_images
 from eufcc_cli.core.training.trainer import HISTORY, STATE, Position, Trainer, history_csv
 from eufcc_cli.core.training.trial import measure_costs
 
@@ -148,7 +148,7 @@ def train_run(
     packing = time.monotonic()
     with accelerator.main_process_first():  # one process builds the cache, the others find it
         squares, validation_squares, *further = (
-            open_squares(root, part, model.preprocessing, config, device, progress)
+            open_images(root, part, model.preprocessing, config, device, progress)
             for part in (split, validation, *((held_out.split,) if held_out is not None else ()))
         )
     packing = time.monotonic() - packing  # a time budget is for learning: the next run has these images
@@ -305,7 +305,7 @@ def _new_model(
         initialise(network)
     freeze_stages(backbone, config.freeze)
     if config.image_size:
-        refuse_image_size(network, config.backbone, config.image_size)
+        check_image_size(network, config.backbone, config.image_size)
     preprocessing = Preprocessing.of_backbone(backbone, config.image_size)
     if config.views is not None:
         preprocessing = preprocessing.with_views(config.views)

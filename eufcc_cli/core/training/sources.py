@@ -1,4 +1,4 @@
-"""Where the squares of a split come from: a cache, or the files, and which of them cannot be read."""
+"""How the images of a split are loaded: from a cache or from the files; unreadable ones are found first."""
 
 import shutil
 
@@ -10,19 +10,19 @@ from eufcc_cli.core.machine import cores
 from eufcc_cli.core.model.preprocessing import Preprocessing
 from eufcc_cli.core.progress import Progress
 from eufcc_cli.core.training.config import TrainConfig
-from eufcc_cli.core.training.data import FileSquares, Split, Squares, check_files, refuse_too_many
+from eufcc_cli.core.training.data import FileImageLoader, ImageLoader, Split, check_files, check_unreadable
 from eufcc_cli.core.training.image_cache import AUTO_LIMIT, build_cache, cache_bytes
 
 
-def open_squares(
+def open_images(
     root: Root,
     split: Split,
     preprocessing: Preprocessing,
     config: TrainConfig,
     device: torch.device,
     progress: Progress,
-) -> Squares:
-    """A split's squares, from a cache where that is asked for or small.
+) -> ImageLoader:
+    """An image loader for a split: from a cache where the settings say so, or where it is small.
 
     Every image is decoded once before training; raises ModelError where more than `config.max_unreadable` of
     them cannot be read.
@@ -37,12 +37,12 @@ def open_squares(
             "`cache`: RandAugment needs the files", hint="choose `augment=light` or `cache=False`"
         )
     if cached:
-        squares = build_cache(root, split, preprocessing, progress, config.workers or None)
-        refuse_too_many(split, squares.bad, config.max_unreadable)
-        return squares
+        cache = build_cache(root, split, preprocessing, progress, config.workers or None)
+        check_unreadable(split, cache.bad, config.max_unreadable)
+        return cache
     bad = check_files(split, progress, config.workers or None)
-    refuse_too_many(split, bad, config.max_unreadable)
-    return FileSquares(
+    check_unreadable(split, bad, config.max_unreadable)
+    return FileImageLoader(
         split.files,
         preprocessing,
         workers=min(cores(), 16) if config.workers is None else config.workers,

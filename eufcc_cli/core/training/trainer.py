@@ -26,8 +26,8 @@ from eufcc_cli.core.model.tagging_model import TaggingModel
 from eufcc_cli.core.progress import SILENT, Progress
 from eufcc_cli.core.training.augmentation import AUGMENTATIONS
 from eufcc_cli.core.training.config import TrainConfig
-from eufcc_cli.core.training.costs import Costs, part_that_fits, refuse_short_budget
-from eufcc_cli.core.training.data import Split, Squares, epoch_order, rarity_weights
+from eufcc_cli.core.training.costs import Costs, check_time_budget, part_that_fits
+from eufcc_cli.core.training.data import ImageLoader, Split, epoch_order, rarity_weights
 from eufcc_cli.core.training.interruption import Interruption
 from eufcc_cli.core.training.optimizer import create_optimizer, schedule, set_learning_rate
 from eufcc_cli.core.training.saved_state import load_state, save_state
@@ -73,8 +73,8 @@ class Trainer:
         model: TaggingModel,
         config: TrainConfig,
         folder: Path,
-        train: tuple[Split, Squares],
-        validation: tuple[Split, Squares],
+        train: tuple[Split, ImageLoader],
+        validation: tuple[Split, ImageLoader],
         *,
         accelerator: Accelerator,
         progress: Progress = SILENT,
@@ -166,7 +166,7 @@ class Trainer:
         config, accelerator, device = self.config, self.accelerator, self.accelerator.device
         images = self._prepared(images.to(device, non_blocking=True), positions)
         pairs = self._pairs(rows)
-        self._asked = self.interruption.asked
+        self._asked = self.interruption.requested
         self._due = time.monotonic() - self._saved > 60 * config.save_every
         if accelerator.num_processes > 1:  # all must count the same pairs, and pause at the same step
             counts = torch.tensor([pairs, self._asked, self._due], device=device)
@@ -301,7 +301,7 @@ class Trainer:
         """
         budget = self.config.time_budget
         if budget and self.at.step == 0:
-            refuse_short_budget(costs, self.share, budget, self._elapsed(), self.closing)
+            check_time_budget(costs, self.share, budget, self._elapsed(), self.closing)
         self.at.validation_seconds = self.at.validation_seconds or costs.validation
         self.at.part = part_that_fits(costs, self.share, self.at.part)
         self.validation = replace(self.validation, batch_size=self.at.part)
@@ -378,7 +378,7 @@ class Trainer:
         self._saved, self._has_state = time.monotonic(), True
 
     def _leave_if_asked(self) -> None:
-        stop = self.interruption.asked
+        stop = self.interruption.requested
         if self.accelerator.num_processes > 1:
             device = self.accelerator.device
             stop = bool(self.accelerator.reduce(torch.tensor(int(stop), device=device), "sum"))

@@ -38,7 +38,7 @@ def measure_costs(trainer: "Trainer") -> Costs:
     used, free = _memory(device, trainer)
     learnt = sum(p.numel() * p.element_size() for p in network.parameters() if p.requires_grad)
     state = 2 * learnt  # AdamW's two moments; Muon's one is less
-    _refuse_too_large(trainer, learnt + state, free)
+    _check_fits(trainer, learnt + state, free)
     share = trainer.share
     buffers = {name: value.clone() for name, value in network.named_buffers()}
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
@@ -131,7 +131,7 @@ def _update_seconds(trainer: "Trainer") -> float:
     return seconds
 
 
-def _refuse_too_large(trainer: "Trainer", learnt: int, free: int) -> None:
+def _check_fits(trainer: "Trainer", learnt: int, free: int) -> None:
     """Raise ModelError before anything is computed where that would take more than there is."""
     size = trainer.model.preprocessing.size
     tower = getattr(trainer.plain, "clip", None)  # what of a CLIP model looks at images

@@ -16,7 +16,7 @@ from eufcc_cli.core.metrics.belief import Belief, beliefs_of
 from eufcc_cli.core.metrics.calibration import Calibration, fit_calibration
 from eufcc_cli.core.metrics.ranking import RankMeans, rank_metrics
 from eufcc_cli.core.model.tagging_model import TaggingModel
-from eufcc_cli.core.training.data import Split, Squares
+from eufcc_cli.core.training.data import ImageLoader, Split
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Validation:
 
     model: TaggingModel
     split: Split
-    squares: Squares
+    squares: ImageLoader
     accelerator: Accelerator
     batch_size: int
 

@@ -16,7 +16,8 @@ from eufcc_cli.core.dataset.importing import Imported, import_table
 from eufcc_cli.core.dataset.profile import Profile, parse_facets, profile_file
 from eufcc_cli.core.dataset.split_memory import RECORD
 from eufcc_cli.core.download.image_files import ImageFiles
-from eufcc_cli.core.download.ledger import LedgerReader, find_images
+from eufcc_cli.core.download.image_locations import find_images
+from eufcc_cli.core.download.ledger import LedgerReader
 from eufcc_cli.core.errors import DataError, EufccError
 from eufcc_cli.core.files import Root, forgives_case, sha256
 from eufcc_cli.core.tagging.own_table import OwnTable

@@ -1,4 +1,4 @@
-"""Duplicates: the same bytes and the same looks are found, different pictures are not."""
+"""Duplicates: identical and similar images are found, different pictures are not."""
 
 import io
 from itertools import combinations
@@ -11,12 +11,12 @@ import pytest
 from PIL import Image, ImageEnhance
 
 from eufcc_cli.core.download import duplicates
-from eufcc_cli.core.download.backlog import take_stock
+from eufcc_cli.core.download.backlog import find_backlog
 from eufcc_cli.core.download.engine import download_images
 from eufcc_cli.core.download.ledger import Ledger
 from eufcc_cli.core.download.summary import read_wanted
 from eufcc_cli.core.files import Root, image_stem
-from eufcc_cli.core.images import fingerprint as looks
+from eufcc_cli.core.images import fingerprint as fingerprints
 from eufcc_cli.core.taxonomy.annotations import DATABASE, FACET_COLUMNS, ID, IMAGE_URL, PROVIDER, write_table
 
 
@@ -59,7 +59,7 @@ def root(tmp_path: Path) -> Root:
 def test_duplicates_across_splits_are_found(root: Root) -> None:
     wanted = read_wanted(root)
     with Ledger(root.ledger) as ledger:
-        stock = take_stock(root, ledger, wanted)
+        stock = find_backlog(root, ledger, wanted)
         download_images(root, ledger, stock.pending, stock.found)
         found = duplicates.find_duplicates(root, ledger, wanted)
         groups = {
@@ -89,7 +89,7 @@ def test_one_id_on_both_sides_is_leakage(root: Root) -> None:
     write_table(pd.concat([table, both]), root.table("test_id"))
     wanted = read_wanted(root)
     with Ledger(root.ledger) as ledger:
-        stock = take_stock(root, ledger, wanted.drop_duplicates("id"))
+        stock = find_backlog(root, ledger, wanted.drop_duplicates("id"))
         download_images(root, ledger, stock.pending, stock.found)
         found = duplicates.find_duplicates(root, ledger, wanted)
     twice = found[found["id"] == "train-5"].set_index("split")
@@ -115,7 +115,7 @@ def test_pairs_are_those_of_comparing_everything_with_everything() -> None:
     colours = rng.choice([0, 3, 40], (300, 1)).astype(np.int16) + np.zeros((1, 48), np.int16)
     found = {
         tuple(sorted(pair))
-        for one, other in duplicates._alike(bits, colours)
+        for one, other in duplicates.similar_pairs(bits, colours)
         for pair in zip(one.tolist(), other.tolist(), strict=True)
     }
     wanted = {
@@ -128,13 +128,13 @@ def test_pairs_are_those_of_comparing_everything_with_everything() -> None:
 
 
 def test_a_look_holds_the_perceptual_hash() -> None:
-    look = bytes.fromhex(looks.look_of(scene(1)))
-    assert look[:8].hex() == str(imagehash.phash(scene(1)))
-    assert len(look) == 8 + 48
+    fingerprint = bytes.fromhex(fingerprints.fingerprint_of(scene(1)))
+    assert fingerprint[:8].hex() == str(imagehash.phash(scene(1)))
+    assert len(fingerprint) == 8 + 48
 
 
 def test_real_photographs_have_few_duplicates(shared_data: Path) -> None:
     files = sorted((shared_data / "clothing" / "images").glob("*_te_*.jpg"))
-    seen = pd.Series(looks.looks([(file.stem, file) for file in files]))
-    groups = duplicates._groups(pd.Series(range(len(seen))), seen)
+    seen = pd.Series(fingerprints.fingerprints([(file.stem, file) for file in files]))
+    groups = duplicates.group_numbers(pd.Series(range(len(seen))), seen)
     assert len(set(groups.tolist())) >= 0.98 * len(files)

@@ -15,9 +15,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from eufcc_cli.core.download.backlog import take_stock
+from eufcc_cli.core.download.backlog import find_backlog
 from eufcc_cli.core.download.engine import Options, download_images
-from eufcc_cli.core.download.ledger import FAILURES, TEMPORARY, Entry, Ledger, find_images
+from eufcc_cli.core.download.image_locations import find_images
+from eufcc_cli.core.download.ledger import FAILURES, TEMPORARY, Entry, Ledger
 from eufcc_cli.core.download.origins import Origin
 from eufcc_cli.core.download.store import Stored, Storing, store
 from eufcc_cli.core.files import Root, image_stem
@@ -50,7 +51,7 @@ def download(
     wanted = pd.DataFrame({"id": list(urls), "url": list(urls.values())}, dtype=str)
     politeness = options.pop("politeness", QUICK)
     with Ledger(root.ledger) as ledger:
-        stock = take_stock(root, ledger, wanted, retry)
+        stock = find_backlog(root, ledger, wanted, retry)
         stock.clear(ledger)
         download_images(root, ledger, stock.pending, stock.found, Options(politeness=politeness, **options))
         return {entry.id: entry for entry in ledger.entries()}
@@ -77,12 +78,12 @@ ENDS = {
     "redirect/20/1": ("server-error", 302, 9, "redirects"),
     "loop/1": ("server-error", 301, 9, "redirects"),
     "to-file/1": ("blocked", 302, 1, "only http and https are fetched, not file"),
-    "to/http%3A%2F%2Fxn--%2F": ("blocked", 302, 1, "redirect: not an address"),
+    "to/http%3A%2F%2Fxn--%2F": ("blocked", 302, 1, "redirect: not a URL"),
     "to/http%3A%2F%2F127.0.0.1%3A99999%2F": (
         "blocked",
         302,
         1,
-        "redirect: not an address: there is no port 99999",
+        "redirect: not a URL: there is no port 99999",
     ),
     "bomb/1": ("too-large", 200, 1, "more than 2,000,000 bytes"),
     "gzip/1": ("ok", 200, 1, None),
@@ -114,7 +115,7 @@ def test_every_kind_of_trouble_ends_with_its_status(server: Misbehaving, root: R
         assert (entry.status, entry.http, entry.attempts) == (status, http, attempts), entry
         assert reason is None or reason in str(entry.reason), entry
     assert {entries[f"closing/{n}"].status for n in range(30)} == {"ok"}
-    assert (entries["none"].status, entries["none"].reason) == ("missing", "the table gives no address")
+    assert (entries["none"].status, entries["none"].reason) == ("missing", "the table has no URL for it")
     for image_id in ("ftp", "text", "no name", "no port", "port 0", "x" * 2500):
         assert entries[image_id].status == "blocked", entries[image_id]
     assert entries["nobody"].status in TEMPORARY
@@ -191,7 +192,7 @@ def test_a_host_that_keeps_failing_is_paused_while_others_go_on(
     during = [all_[0] for path, all_ in times.items() if path.startswith("/slow/")]
     assert sum(paused[0] < time < paused[1] for time in during) >= 5
     assert "paused" in caplog.text
-    assert "given up" in caplog.text
+    assert "skipped" in caplog.text
 
 
 def test_hosts_are_not_asked_more_or_faster_than_allowed(server: Misbehaving, root: Root) -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from eufcc_cli.core.download.backlog import take_stock
-from eufcc_cli.core.download.ledger import Entry, Ledger, LedgerReader, find_images
+from eufcc_cli.core.download.backlog import find_backlog
+from eufcc_cli.core.download.image_locations import find_images
+from eufcc_cli.core.download.ledger import Entry, Ledger, LedgerReader
 from eufcc_cli.core.errors import CollectError
 from eufcc_cli.core.files import Root, image_stem, sha256
 
@@ -90,7 +91,7 @@ def test_a_damaged_page_is_told(root: Root) -> None:
             ledger.mean_bytes,
             ledger.placeholders,
             lambda: ledger.sent_for_many("0" * 64, 2),
-            lambda: ledger.record_look("01500", "00"),
+            lambda: ledger.record_fingerprint("01500", "00"),
             lambda: find_images(root),
         ):
             with pytest.raises(CollectError, match=damaged):
@@ -206,7 +207,7 @@ def test_a_download_leaves_photographs_elsewhere_alone(root: Root, tmp_path: Pat
             ledger.record(Entry(image_id, "ok", path=str(file), bytes=1))
     wanted = pd.DataFrame({"id": ["a", "b", "c"], "url": ["", "", "https://x/c.jpg"]}, dtype="str")
     with LedgerReader(root.ledger) as reader:
-        stock = take_stock(root, reader, wanted)
+        stock = find_backlog(root, reader, wanted)
     assert (stock.done, stock.failed, stock.lost) == (1, 1, [])
     assert stock.pending["id"].tolist() == ["c"]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from eufcc_cli.core.download.ledger import find_images
+from eufcc_cli.core.download.image_locations import find_images
 from eufcc_cli.core.errors import DataError
 from eufcc_cli.core.files import Root, image_stem
 from eufcc_cli.core.taxonomy.vocabulary import Vocabulary

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from eufcc_cli.core.download.ledger import Entry, Ledger, find_images
+from eufcc_cli.core.download.image_locations import find_images
+from eufcc_cli.core.download.ledger import Entry, Ledger
 from eufcc_cli.core.download.origins import Origin
 from eufcc_cli.core.download.store import Stored, Storing, place, store
-from eufcc_cli.core.download.verify import audit
+from eufcc_cli.core.download.verify import verify_images
 from eufcc_cli.core.files import Root, image_stem, sha256
 from tests.servers.misbehaving import picture
 
@@ -37,7 +38,7 @@ def test_an_audit_finds_and_mends(root: Root) -> None:
         for name in ("known", "unknown"):
             place(picture(name), root.images, image_stem(name).with_suffix(".jpg"))
         place(b"no image", root.images, image_stem("broken").with_suffix(".jpg"))
-        outcome = audit(root, ledger, {*files, "known", "broken", "outside"})
+        outcome = verify_images(root, ledger, {*files, "known", "broken", "outside"})
         assert outcome.intact == 1
         findings = {(kind, image.rpartition("/")[2]): done for kind, image, done in outcome.findings}
         assert {what: done.partition(":")[0] for what, done in findings.items()} == {
@@ -45,19 +46,19 @@ def test_an_audit_finds_and_mends(root: Root) -> None:
             ("changed", "torn"): "removed from the ledger",
             ("missing", "gone"): "removed from the ledger",
             ("missing", "outside"): "removed from the ledger",
-            ("orphaned", "broken.jpg"): "left",
-            ("orphaned", "failed.jpg"): "recorded",
-            ("orphaned", "unknown.jpg"): "left",
-            ("orphaned", "known.jpg"): "recorded",
+            ("new file", "broken.jpg"): "ignored",
+            ("new file", "failed.jpg"): "recorded",
+            ("new file", "unknown.jpg"): "ignored",
+            ("new file", "known.jpg"): "recorded",
         }
         assert "truncated" in findings["changed", "torn"]
     assert find_images(root).keys() == {"fine", "edited", "known", "failed"}
     with Ledger(root.ledger) as ledger:
         edited = next(entry for entry in ledger.entries() if entry.id == "edited")
         assert (edited.sha256, edited.bytes) == (sha256(files["edited"]), files["edited"].stat().st_size)
-        again = audit(root, ledger, {"known"})
+        again = verify_images(root, ledger, {"known"})
     assert again.intact == 4
-    assert {finding.kind for finding in again.findings} == {"orphaned"}
+    assert {finding.kind for finding in again.findings} == {"new file"}
 
 
 def test_placeholders_are_found_among_the_files(root: Root, shared_data: Path) -> None:
@@ -69,12 +70,12 @@ def test_placeholders_are_found_among_the_files(root: Root, shared_data: Path) -
         ledger.record(Entry("sender", "placeholder", source_sha256=digest))
         place(picture("known"), root.images, image_stem("orphan").with_suffix(".jpg"))
         place(icon, root.images, image_stem("icon").with_suffix(".png"), keep=True)
-        outcome = audit(root, ledger, {"known", "fine", "orphan", "icon"})
+        outcome = verify_images(root, ledger, {"known", "fine", "orphan", "icon"})
     assert outcome.intact == 1
     assert {(kind, image.rpartition("/")[2], done) for kind, image, done in outcome.findings} == {
         ("placeholder", "known", "removed from the ledger: a placeholder, not a picture"),
-        ("orphaned", "orphan.jpg", "left: a placeholder, not a picture"),
-        ("orphaned", "icon.png", "left: a placeholder, not a picture"),
+        ("new file", "orphan.jpg", "ignored: a placeholder, not a picture"),
+        ("new file", "icon.png", "ignored: a placeholder, not a picture"),
     }
     assert find_images(root).keys() == {"fine"}
 
@@ -83,5 +84,5 @@ def test_a_sound_collection_needs_no_mending(root: Root) -> None:
     with Ledger(root.ledger) as ledger:
         for n in range(40):
             keep(root, ledger, f"image {n}")
-        outcome = audit(root, ledger, ())
+        outcome = verify_images(root, ledger, ())
     assert (outcome.intact, outcome.findings) == (40, [])

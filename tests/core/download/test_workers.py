@@ -13,16 +13,12 @@ import pytest
 from eufcc_cli.core.download.store import Rejected, Storing, verify_existing_files
 from eufcc_cli.core.download.workers import CrashError, Workers
 from eufcc_cli.core.errors import CollectError, EufccError
-from eufcc_cli.core.http import event_loop
 from tests.core.download import deadly
 
 
 @pytest.fixture(autouse=True)
 def importable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))
-
-
-pytestmark = pytest.mark.usefixtures("event_loop")
 
 
 def spawned() -> set[psutil.Process]:
@@ -35,7 +31,7 @@ def with_workers(use: Callable[[Workers], Awaitable[Any]], processes: int = 2) -
         async with Workers(processes) as workers:
             return await use(workers)
 
-    return event_loop.run(run())
+    return asyncio.run(run())
 
 
 def test_calls_are_answered_each_with_its_own_result() -> None:

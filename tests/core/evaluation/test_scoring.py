@@ -90,7 +90,7 @@ def test_a_damaged_store_is_told_and_costs_only_time(collection, caplog):
     for file in store.parent.iterdir():
         file.write_bytes(b"no database, " * 100)
     again = scorer(collection).scores(split)
-    assert "scores are not kept" in caplog.text
+    assert "scores are not stored" in caplog.text
     for facet, table in first.facets.items():
         assert (again.facets[facet] == table).all()
 

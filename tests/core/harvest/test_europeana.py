@@ -218,7 +218,7 @@ def test_a_limit_that_lasts_too_long_ends_the_harvest_with_a_sentence(
 ) -> None:
     with pytest.raises(CollectError, match="the limit of requests is used up") as caught:
         collect("day limit")
-    assert "continues where it stopped" in (caught.value.hint or "")
+    assert "again later to resume" in (caught.value.hint or "")
 
 
 @pytest.mark.parametrize("keyword", ["empty last page", "plain"])

@@ -18,17 +18,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eufcc_cli.core.errors import CollectError
-from eufcc_cli.core.http import addresses, connections, event_loop
+from eufcc_cli.core.http import addresses, connections
 from eufcc_cli.core.http.addresses import is_public
-from eufcc_cli.core.http.client import Answer, Client, Politeness, web_address
+from eufcc_cli.core.http.client import Answer, Client, Politeness, web_url
 from eufcc_cli.core.http.politeness import FetchError, rate_limit_wait, retry_after
 from tests.servers import Misbehaving, misbehaving_server
 from tests.servers.misbehaving import picture
 
 QUICK = Politeness(per_host=4, rate=0, retries=2, timeout=1, total_timeout=2.5, backoff=0.02)
-
-
-pytestmark = pytest.mark.usefixtures("event_loop")
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +43,7 @@ def ask(
         async with Client(politeness, address_allowed=allowed) as client:
             return await use(client)
 
-    return event_loop.run(run())
+    return asyncio.run(run())
 
 
 def test_an_answer_is_had_in_the_end(server: Misbehaving) -> None:
@@ -159,8 +156,13 @@ def test_idle_connections_are_used_again_and_not_hoarded(
 ) -> None:
     monkeypatch.setattr(connections, "_MOST_KEPT", 3)
     opened = []
-    connect = addresses._connect
-    monkeypatch.setattr(addresses, "_connect", lambda *where: opened.append(where[0]) or connect(*where))
+    connect = addresses.CheckedBackend.connect_tcp
+
+    def counted(*where: object, **options: object) -> object:
+        opened.append(where)
+        return connect(*where, **options)
+
+    monkeypatch.setattr(addresses.CheckedBackend, "connect_tcp", counted)
 
     async def ask_all(client: Client) -> Answer:
         for _ in range(5):
@@ -238,7 +240,7 @@ def test_whatever_a_header_holds_is_no_accident(value: str) -> None:
 @given(st.text(max_size=80))
 def test_whatever_a_table_calls_an_address(text: str) -> None:
     try:
-        address = web_address(text)
+        address = web_url(text)
     except FetchError as error:
         assert error.status == "blocked"
     else:

@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import save_file
 
 from eufcc_cli.core.errors import ModelError
-from eufcc_cli.core.model.network import Network, create_backbone, freeze_stages, refuse_image_size
+from eufcc_cli.core.model.network import Network, check_image_size, create_backbone, freeze_stages
 from eufcc_cli.core.model.preprocessing import Preprocessing
 from eufcc_cli.core.training.config import TrainConfig
 from eufcc_cli.core.training.muon import orthogonalised
@@ -63,7 +63,7 @@ def test_heads_are_as_wide_as_the_backbones_features(name: str) -> None:
 @pytest.mark.parametrize("name", ["convnext_mini", "vit_tiny_patch16_224"])
 def test_a_backbone_is_built_for_the_image_size(name: str) -> None:
     network = Network(create_backbone(name, image_size=48), {"materials": 3})
-    refuse_image_size(network, name, 48)
+    check_image_size(network, name, 48)
     assert network(torch.randn(1, 3, 48, 48))["materials"].shape == (1, 3)
 
 
@@ -72,7 +72,7 @@ def test_a_backbone_is_built_for_the_image_size(name: str) -> None:
 )
 def test_an_image_size_that_a_backbone_cannot_take_is_refused(name: str, size: int) -> None:
     with pytest.raises(ModelError, match=f"`image_size` {size}: {name}"):
-        refuse_image_size(Network(create_backbone(name, image_size=size), {"materials": 3}), name, size)
+        check_image_size(Network(create_backbone(name, image_size=size), {"materials": 3}), name, size)
 
 
 def test_freezing_stops_the_lower_stages_only() -> None:

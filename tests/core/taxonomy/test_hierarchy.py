@@ -74,18 +74,8 @@ def test_pruned_trees_stay_connected_and_say_what_went(cells: list[str]) -> None
         assert kept.counts == tree.counts
 
 
-@given(CELLS)
-def test_lowest_common_ancestors(cells: list[str]) -> None:
-    tree = tree_of(cells)
-    for one in tree:
-        for other in tree:
-            shared = [name for name in tree.path(one) if name in tree.path(other)]
-            assert tree.lowest_common_ancestor(one, other) == (shared[-1] if shared else None)
-
-
 def test_subtree_and_cut() -> None:
     tree = tree_of(["a | b | c $ a | d", "e", "a | b | f"])
-    assert tree.subtree("b").render() == "Root\n└── b\n    ├── c\n    └── f"
     assert tree.cut(2).render() == "Root\n├── a\n│   ├── b\n│   └── d\n└── e"
     assert tree.cut(2).counts.images["b"] == 2 and len(tree) == 6
 

@@ -29,7 +29,7 @@ from eufcc_cli.core.model.model_files import newest_run, trained_runs
 from eufcc_cli.core.model.preprocessing import Preprocessing
 from eufcc_cli.core.taxonomy.annotations import read_table
 from eufcc_cli.core.training.config import TrainConfig, read_settings
-from eufcc_cli.core.training.data import FileSquares, epoch_order, load_split
+from eufcc_cli.core.training.data import FileImageLoader, epoch_order, load_split
 from eufcc_cli.core.training.image_cache import build_cache
 from eufcc_cli.core.training.plan import Plan
 from eufcc_cli.core.training.run import train_run, training_vocabulary
@@ -405,7 +405,7 @@ def test_what_the_ledger_calls_ok_is_checked_too(demo_root: Path) -> None:
 
 def test_strong_augmentation_varies_from_epoch_to_epoch_and_is_repeatable(demo_root: Path) -> None:
     files = sorted(demo_root.glob("data/images/*/*.jpg"))[:4]
-    squares = FileSquares(files, Preprocessing(size=32), workers=0, randaugment_seed=0)
+    squares = FileImageLoader(files, Preprocessing(size=32), workers=0, randaugment_seed=0)
     rows = [np.arange(4)]
     (first, again, later) = (next(squares.batches(rows, epoch))[0] for epoch in (0, 0, 1))
     assert torch.equal(first, again)

@@ -32,7 +32,7 @@ TAGS = "tags"
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]+)?")
 PLACEHOLDER = "{tag}"
 BARE: Mapping[str, tuple[str, ...]] = MappingProxyType(dict.fromkeys(FACETS, (PLACEHOLDER,)))
-"""No prompt at all: the phrase alone."""
+"""No prompt: only the phrase."""
 PHRASES: Mapping[str, Callable[[Sequence[str]], str]] = MappingProxyType(
     {
         "name": lambda path: path[-1],
@@ -74,7 +74,7 @@ def _checked(path: Path, content: Mapping[str, Any]) -> dict[str, tuple[str, ...
                     hint=f"write {PLACEHOLDER} where the tag belongs",
                 )
         if not prompts:
-            raise DataError(f"`prompts` {path}: {facet}: no prompt", hint='"{tag}" is the tag alone')
+            raise DataError(f"`prompts` {path}: {facet}: no prompt", hint='"{tag}" is the tag itself')
         found[facet] = prompts
     return found
 
@@ -147,7 +147,7 @@ class Wording:
 
 @dataclass(frozen=True)
 class TextOptions:
-    """What a user says about the texts that are scored; None leaves what a model was trained with."""
+    """A user's options for the texts that are scored; None keeps those of the training."""
 
     prompts: Path | None = None
     phrase: str | None = None
@@ -160,7 +160,7 @@ class TextOptions:
         return self != TextOptions()
 
     def wording(self, wording: Wording, vocabulary: Vocabulary, root: Root) -> Wording:
-        """The wording with what the user says about it; raises DataError for a file that cannot be used.
+        """The wording with the user's options; raises DataError for a file that cannot be used.
 
         `names` are those of the root's labels/names.csv and of the glossary, or of a file. The prompts are in
         their language, where the glossary has it and neither the training nor the user has chosen others.
@@ -226,7 +226,7 @@ def english_names(vocabulary: Vocabulary, root: Root) -> dict[str, dict[str, str
 def read_names(path: Path, vocabulary: Vocabulary) -> dict[str, dict[str, str]]:
     """Read display names from a CSV file with columns tag and name, and optionally facet.
 
-    Only the vocabulary's tags are taken; how many of them have no name is told as a warning. Raises
+    Only the vocabulary's tags are taken; a warning counts those without a name. Raises
     DataError for a file without these columns, or two names for one tag.
     """
     try:

@@ -89,7 +89,7 @@ def create_clip(
     except (OSError, ValueError, RuntimeError) as error:
         raise ModelError(
             f"{name}: cannot be loaded: {_first_line(error)}",
-            hint="try again with a network, or give `weights=FILE` (safetensors)",
+            hint="run it again with a network, or give `weights=FILE` (safetensors)",
         ) from error
     return _prepared(clip), config
 
@@ -168,7 +168,7 @@ def clip_tokenizer(name: str, config: Mapping[str, Any]) -> Tokenizer:
 
 
 def _remembering(tokenizer: Tokenizer) -> Tokenizer:
-    """The same tokenizer, which reads a caption that comes again from memory: a GPU would wait for it."""
+    """The same tokenizer, with a cache of captions, which a GPU would wait for otherwise."""
     known = lru_cache(_REMEMBERED)(lambda text: tokenizer([text])[0].int())
     return lambda texts: torch.stack([known(text) for text in texts]).long()
 

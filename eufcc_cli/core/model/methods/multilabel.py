@@ -1,4 +1,4 @@
-"""multilabel: every tag is a yes or no of its own."""
+"""multilabel: an independent yes or no for every tag."""
 
 from typing import TYPE_CHECKING, ClassVar
 

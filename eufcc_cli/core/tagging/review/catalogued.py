@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from eufcc_cli.core.download.ledger import find_images
+from eufcc_cli.core.download.image_locations import find_images
 from eufcc_cli.core.files import Root, possible_ids
 from eufcc_cli.core.tagging.review.suggestions import Suggestions, locate
 from eufcc_cli.core.taxonomy.annotations import (

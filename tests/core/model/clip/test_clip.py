@@ -476,7 +476,7 @@ def test_options_that_no_model_takes_are_refused(clip_root, eufcc):
     ):
         load = ModelLoader(Root(clip_root), "cpu", "fp32", weights, texts, methods=["softmax"])
         with pytest.raises(EufccError, match=message):
-            load.refuse_unused()
+            load.check_all_used()
     (clip_root / "bad.toml").write_text('materials = "made of it"\n')
     done = eufcc("--root", clip_root, "evaluate", "clip-1-tag", "--prompts", clip_root / "bad.toml")
     assert done.returncode == 1

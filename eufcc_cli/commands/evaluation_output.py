@@ -1,0 +1,111 @@
+"""The figures of an evaluation: on the terminal, the best of each column marked, and in files."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from eufcc_cli import console
+from eufcc_cli.core.files import write_text
+
+if TYPE_CHECKING:
+    from eufcc_cli.core.evaluation.comparison import Comparison
+    from eufcc_cli.core.evaluation.suspects import Suspects
+    from eufcc_cli.core.report.cells import Table
+
+
+def draw_tables(tables: "Sequence[Table]") -> None:
+    """Draw tables one below the other, with their notes."""
+    for table in tables:
+        rows = [
+            [Text(cell, style="bold green") if (i, j) in table.best else cell for j, cell in enumerate(row)]
+            for i, row in enumerate(table.rows)
+        ]
+        console.table(table.columns, rows, title=table.title, numeric=table.numeric)
+        for text in table.notes:
+            console.line(text)
+        console.line()
+
+
+def print_comparison(
+    comparison: "Comparison", format_: str, per_facet: bool, per_depth: bool, all_metrics: bool, paper: bool
+) -> None:
+    """Print the figures in a format."""
+    from eufcc_cli.core.report import formats, tables
+
+    if format_ == "json":
+        console.line(formats.to_json(comparison, paper=paper))
+    elif format_ == "csv":
+        console.line(formats.to_csv(comparison, paper=paper).rstrip("\n"))
+    elif format_ == "latex":
+        console.line(formats.to_latex(comparison, per_facet=per_facet, paper=paper))
+    else:
+        shown = tables.comparison_tables(comparison, per_facet=per_facet, all_metrics=all_metrics)
+        if paper:
+            beside = (tables.paper_table(comparison, split) for split in comparison.splits)
+            shown += [table for table in beside if table is not None]
+        if per_depth:
+            shown += tables.groups_tables(comparison)
+        if format_ == "markdown":
+            console.line(formats.to_markdown(shown))
+        else:
+            draw_tables(shown)
+            metrics = tables.ranking_metrics(comparison)
+            metrics += tables.other_metrics(comparison) if all_metrics else []
+            for text in [*tables.judgements(comparison), *tables.legend(metrics)]:
+                console.note(text)
+
+
+def write_files(
+    comparison: "Comparison",
+    per_tag: Path | None,
+    per_provider: Path | None,
+    html: Path | None,
+    doubtful: "tuple[Path, Suspects] | None",
+    *,
+    paper: bool,
+    seed: int,
+    language: str | None,
+) -> None:
+    """Write the files that were asked for."""
+    from eufcc_cli.core.report import formats
+
+    if per_tag is not None:
+        write_text(per_tag, formats.per_tag_csv(comparison))
+    if per_provider is not None:
+        write_text(per_provider, formats.per_provider_csv(comparison))
+    if html is not None:
+        from eufcc_cli.core.report.html import write_page
+
+        write_page(comparison, html, paper=paper, seed=seed, doubtful=doubtful, language=language)
+    for path in (per_tag, per_provider, html):
+        if path is not None:
+            console.note(f"wrote {path}")
+
+
+def warn_incomplete(comparison: "Comparison") -> None:
+    """Each unreadable image with its reason, and how many are missing."""
+    shown = set()
+    for result in comparison.results:
+        name = result.split.name
+        for image_id, reason in result.failed.items():
+            if (name, image_id) not in shown:
+                shown.add((name, image_id))
+                console.warn(f"{name}: {image_id}: {reason}")
+        if result.missing:
+            some = ", ".join(result.missing[:3]) + (", …" if len(result.missing) > 3 else "")
+            console.warn(f"{result.model} on {name}: {len(result.missing):,} images have no scores: {some}")
+
+
+def note_result(comparison: "Comparison") -> None:
+    """What was done, in one line."""
+    results = comparison.results
+    models = len({result.model for result in results})
+    images = {result.split.name: result.images for result in results}
+    missing = len({(result.split.name, i) for result in results for i in (*result.missing, *result.failed)})
+    splits = ", ".join(f"{count:,} images of {split}" for split, count in images.items())
+    console.note(
+        f"Evaluated {models:,} model{'s' if models > 1 else ''} on {splits}"
+        + (f"; {missing:,} images missing or unreadable" if missing else "")
+    )

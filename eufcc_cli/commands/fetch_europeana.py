@@ -1,0 +1,121 @@
+"""`eufcc fetch europeana`: a harvest of Europeana's APIs."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from eufcc_cli import console
+from eufcc_cli.commands.common import SOME_FAILED
+from eufcc_cli.commands.harvest_output import harvest_sentence, show_harvest
+from eufcc_cli.commands.options import in_panel
+from eufcc_cli.core.files import Root
+
+_servers = in_panel("Servers")
+
+
+def europeana(
+    ctx: typer.Context,
+    keywords: Annotated[
+        list[str], typer.Argument(help="What to search for; each keyword is a search of its own.")
+    ],
+    api_key: Annotated[
+        str,
+        typer.Option(
+            envvar="EUROPEANA_API_KEY",
+            show_default=False,
+            help="Your key, free at https://apis.europeana.eu/en; better in the environment, where no list "
+            "of processes shows it.",
+        ),
+    ] = "",
+    theme: Annotated[
+        str | None, typer.Option(help="One theme: archaeology, art, fashion, manuscript, photography, …")
+    ] = None,
+    reusability: Annotated[
+        Literal["open", "restricted", "permission", "all"],
+        typer.Option(help="Which rights: open is public domain, CC0, CC BY and CC BY-SA."),
+    ] = "open",
+    provider: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Only of this data provider; may be repeated.")
+    ] = None,
+    country: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Only of this country; may be repeated.")
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(min=1, help="Records in all; keywords take turns, page by page.", show_default="none"),
+    ] = None,
+    lang: Annotated[
+        str,
+        typer.Option(
+            help="Language of the tags; where a concept has no label in it: its regional variants, English, "
+            "then the others in the order of their codes."
+        ),
+    ] = "en",
+    output: Annotated[
+        Path | None,
+        typer.Option(help="The table to write.", show_default="data/europeana.csv below the root"),
+    ] = None,
+    shallow: Annotated[
+        bool,
+        typer.Option("--shallow", help="Search results only: 100 records a request, facets by AAT branch."),
+    ] = False,
+    match_labels: Annotated[
+        bool,
+        typer.Option(
+            "--match-labels", help="Map words without a URI to the one concept with exactly this label."
+        ),
+    ] = False,
+    roots: Annotated[
+        Path | None,
+        typer.Option(help="Where each facet's paths begin in AAT, as JSON.", show_default="eufcc's own list"),
+    ] = None,
+    unmapped: Annotated[
+        Path | None, typer.Option(help="Write the concepts that became no tag, with the reason, as CSV.")
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace another harvest's table of the same name.")
+    ] = False,
+    record_url: Annotated[
+        str, _servers(envvar="EUFCC_RECORD_URL", help="Europeana's Search and Record APIs.")
+    ] = "https://api.europeana.eu/record/v2",
+    entity_url: Annotated[
+        str, _servers(envvar="EUFCC_ENTITY_URL", help="Europeana's Entity API.")
+    ] = "https://api.europeana.eu/entity",
+    sparql_url: Annotated[
+        str, _servers(envvar="EUFCC_SPARQL_URL", help="AAT's SPARQL endpoint.")
+    ] = "http://vocab.getty.edu/sparql.json",
+    thumbnail_url: Annotated[
+        str, _servers(envvar="EUFCC_THUMBNAIL_URL", help="Europeana's thumbnails.")
+    ] = "https://api.europeana.eu/thumbnail/v2/url.json",
+) -> None:
+    """Harvest annotated images from Europeana, described by concepts of the AAT, into a table.
+
+    Run the same command again to resume. OUTPUT.attribution.md, beside the table, lists the providers and
+    licences to credit; keep it with the data. Then divide the table with `eufcc fetch splits`.
+    """
+    from eufcc_cli.core.harvest.europeana import Search
+    from eufcc_cli.core.harvest.harvesting import Servers, harvest
+
+    root: Root = ctx.obj
+    search = Search(tuple(keywords), theme, reusability, tuple(provider or ()), tuple(country or ()))
+    servers = (url.rstrip("/") for url in (record_url, entity_url, sparql_url, thumbnail_url))
+    done = harvest(
+        root,
+        search,
+        api_key,
+        output or root.data / "europeana.csv",
+        limit=limit,
+        language=lang,
+        shallow=shallow,
+        match_labels=match_labels,
+        roots=roots,
+        unmapped=unmapped,
+        servers=Servers(*servers),
+        force=force,
+        progress=console.progress(),
+    )
+    show_harvest(done, unmapped, by_api=True)
+    console.note(harvest_sentence(done))
+    if done.failed:
+        raise typer.Exit(SOME_FAILED)

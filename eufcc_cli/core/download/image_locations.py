@@ -1,0 +1,99 @@
+"""Where the images of a root are: as the ledger records them, or in folders, by their names."""
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from eufcc_cli.core.download.image_files import (
+    ImageFiles,
+    Moved,
+    is_regular,
+    scan_flat_images,
+    scan_images,
+)
+from eufcc_cli.core.download.ledger import OK, LedgerReader, recorded_file, stays_inside
+from eufcc_cli.core.files import Root
+
+
+def find_images(root: Root, ids: Iterable[str] | None = None) -> dict[str, Path]:
+    """The image file of every id (or of these ids, where there is one).
+
+    An id is searched in the ledger; then, unless its download failed, as a file whose stem is the id below
+    data/images, images/ and the root's photo folders. A photograph that is no longer where the ledger has it
+    is searched in those folders by its name and size, or its digest.
+    """
+    recorded, moved, failed = _recorded(root)
+    if ids is None:
+        if recorded or moved or failed:
+            return recorded
+        return scan_images(root.images, [root.path]) or scan_flat_images(root.path / "images")
+    places = (root.images, root.path / "images", *root.photos)
+    if not (recorded or moved or failed or any(map(os.path.isdir, places))):
+        return {}
+    wanted = list(dict.fromkeys(ids))
+    found = {image_id: recorded[image_id] for image_id in wanted if image_id in recorded} if recorded else {}
+    missing = wanted
+    if found or failed:
+        missing = [image_id for image_id in wanted if image_id not in found and image_id not in failed]
+    # An image whose download failed may be in a folder that the user names.
+    not_downloaded = [image_id for image_id in wanted if image_id in failed] if root.photos else []
+    if missing or not_downloaded:
+        names = _by_names(root, missing, not_downloaded, moved)
+        if not names:
+            return found
+        found = {
+            image_id: file for image_id in wanted if (file := found.get(image_id) or names.get(image_id))
+        }
+    return found
+
+
+def missing_hint(root: Root, split: str, an_id: str) -> str:
+    """What helps where none of a split's images is found."""
+    there = ImageFiles.below([root.images, root.path / "images", *root.photos]).files
+    if there:
+        return (
+            f"{len(there):,} image files there have other names ({there[0].name}): name each like its id "
+            f"({an_id}), or run `eufcc download --split {split}`"
+        )
+    return f"run `eufcc download --split {split}` first, or name the folder that they are in: `photos`"
+
+
+def _by_names(
+    root: Root, missing: list[str], not_downloaded: list[str], moved: Mapping[str, Moved]
+) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    named = ImageFiles.below(root.photos, [root.path])
+    for image_id in (*missing, *not_downloaded) if moved else ():
+        if image_id in moved and (file := named.moved(moved[image_id])):
+            found[image_id] = file
+    if encoded := scan_images(root.images, [root.path, *root.photos]):
+        rest = [image_id for image_id in missing if image_id not in found]
+        found |= {image_id: encoded[image_id] for image_id in rest if image_id in encoded}
+    for files, of in (
+        (lambda: ImageFiles.below([root.images, root.path / "images"], [root.path, *root.photos]), missing),
+        (lambda: named, [*missing, *not_downloaded]),
+    ):
+        if rest := [image_id for image_id in of if image_id not in found]:
+            found |= files().named(rest)
+    return found
+
+
+def _recorded(root: Root) -> tuple[dict[str, Path], dict[str, Moved], set[str]]:
+    """The ledger's images that are there, those that are no longer where they were, and failures."""
+    found: dict[str, Path] = {}
+    moved: dict[str, Moved] = {}
+    failed: set[str] = set()
+    if not root.ledger.is_file():
+        return found, moved, failed
+    with LedgerReader(root.ledger) as ledger:
+        for image_id, status, path, size, digest in ledger.rows(
+            "SELECT id, status, path, bytes, sha256 FROM images"
+        ):
+            if status != OK:
+                failed.add(image_id)
+            elif path is not None and (file := recorded_file(root.images, path)):
+                if stays_inside(path) or is_regular(file):
+                    found[image_id] = file
+                else:
+                    moved[image_id] = Moved(file.name, size, digest)
+    return found, moved, failed
