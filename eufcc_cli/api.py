@@ -256,7 +256,7 @@ class Evaluation:
         return cast(dict[str, Any], json.loads(to_json(self.comparison)))
 
     def to_frame(self) -> "pd.DataFrame":
-        """A row for each model, split and scope (overall, macro, every facet)."""
+        """As `eufcc evaluate --format csv` prints it: a row for each model, split and scope."""
         import io
 
         import pandas as pd
@@ -269,7 +269,8 @@ class Evaluation:
     def overall(self) -> "pd.DataFrame":
         """The overall figures, a row for each model and split."""
         frame = self.to_frame()
-        return frame[frame["scope"] == "overall"].drop(columns="scope").reset_index(drop=True)
+        chosen = (frame["scope"] == "overall") & frame["kind"].isin(["run", "seeds"])
+        return frame[chosen].drop(columns="scope").reset_index(drop=True)
 
 
 def evaluate(
@@ -279,10 +280,17 @@ def evaluate(
     root: Rooted = ".",
     predictions: Pathlike | Sequence[Pathlike] = (),
     ks: Sequence[int] = (1, 10),
+    bootstrap: int = 0,
+    against: str | None = None,
     device: str = "auto",
     batch_size: int = 64,
 ) -> Evaluation:
-    """Measure models (`A+B` is an ensemble) and predictions files on splits (default: the test splits)."""
+    """Measure models (`A+B` is an ensemble) and predictions files on splits (default: the test splits).
+
+    bootstrap: resamples of providers for 95 % intervals and for paired differences, which are to the first
+    model or to the one `against`.
+    """
+    from eufcc_cli.core.evaluation.bootstrap import Bootstrap
     from eufcc_cli.core.evaluation.comparison import compare
     from eufcc_cli.core.evaluation.eval_split import read_split
     from eufcc_cli.core.evaluation.results import Measures
@@ -306,6 +314,8 @@ def evaluate(
         read if asked else splits_of(sources, read),
         place,
         measures=Measures(ks=tuple(sorted(set(ks)))),
+        bootstrap=Bootstrap(bootstrap) if bootstrap else None,
+        against=against,
     )
     assert found is not None  # only torchrun's other processes have no results
     return Evaluation(found)

@@ -27,7 +27,7 @@ def played(tmp_path_factory: pytest.TempPathFactory, eufcc_command: str) -> Path
     assert {path.name for path in folder.iterdir()} == {"smooth.py", "tiny_net.py"}
     environment = os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     commands = "".join(re.findall(r"```bash\n(.*?)```", text, re.DOTALL)).splitlines()
-    assert len(commands) == 6
+    assert len(commands) == 7
     for command in commands:
         words = shlex.split(command)
         assert words[0] == "eufcc"

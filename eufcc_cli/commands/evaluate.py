@@ -26,12 +26,14 @@ from eufcc_cli.commands.options import (
     Plugin,
     Precision,
     Prompts,
+    Threads,
     Weights,
     Wordings,
     in_panel,
 )
 from eufcc_cli.core.errors import EufccError, HubError
 from eufcc_cli.core.files import Root
+from eufcc_cli.core.machine import use_threads
 from eufcc_cli.core.progress import Progress
 
 if TYPE_CHECKING:
@@ -47,7 +49,7 @@ _machine = in_panel("Machine")
 
 _FITTING = {
     "runs", "calibrate", "photos", "ensemble", "batch_size", "device", "precision", "workers", "keep_scores",
-    "weights", "prompts", "text", "names", "plugin",
+    "weights", "prompts", "text", "names", "plugin", "threads",
 }  # fmt: skip
 """The parameters that --calibrate takes."""
 
@@ -99,7 +101,19 @@ def evaluate(
     compare: Annotated[str | None, _trust(help="`paper`: set the published figures beside.")] = None,
     bootstrap: Annotated[
         int | None,
-        _trust(min=0, help="95 % intervals from N resamples; 0: none.", show_default="0, with --html 1000"),
+        _trust(
+            min=0,
+            help="95 % intervals from N resamples; 0: none.",
+            show_default="0, with --html or --against 1000",
+        ),
+    ] = None,
+    against: Annotated[
+        str | None,
+        _trust(
+            metavar="RUN",
+            help="Paired differences of all models to this one, which is also named in RUN…",
+            show_default="with --bootstrap, the first",
+        ),
     ] = None,
     resample: Annotated[
         Literal["provider", "image"] | None,
@@ -142,6 +156,7 @@ def evaluate(
     device: Device = "auto",
     precision: Precision = "auto",
     workers: Decoders = None,
+    threads: Threads = None,
     keep_scores: Annotated[
         bool, _machine(help="Save scores in runs/.scores: the next evaluation takes seconds.")
     ] = True,
@@ -183,6 +198,7 @@ def evaluate(
         from eufcc_cli.core.model.plugins import load_plugins
 
     load_plugins(plugin or ())
+    use_threads(threads)
     first = processes.join()[0] == 0
     splits = [] if calibrate else [read_split(root, name) for name in split or _test_splits(root)]
     fitted_on = None if weights_from == "equal" else read_split(root, weights_from)
@@ -222,7 +238,8 @@ def evaluate(
             threshold=threshold if all_metrics or html else None,
             details=bool(all_metrics or html or per_tag or per_depth),
         ),
-        bootstrap=_bootstrap(splits, bootstrap, resample, seed, wanted=html is not None),
+        bootstrap=_bootstrap(splits, bootstrap, resample, seed, against, page=html is not None),
+        against=against,
         weights_from=fitted_on,
         save=save_predictions,
         progress=console.progress(first),
@@ -239,12 +256,20 @@ def evaluate(
 
 
 def _bootstrap(
-    splits: "Sequence[TestSplit]", draws: int | None, by: str | None, seed: int, *, wanted: bool
+    splits: "Sequence[TestSplit]",
+    draws: int | None,
+    by: str | None,
+    seed: int,
+    against: str | None,
+    *,
+    page: bool,
 ) -> "Bootstrap | None":
-    """The intervals to compute. A page has them by default: over images where there is one provider."""
+    """The intervals to compute. A page and differences need them: over images where there is one provider."""
     from eufcc_cli.core.evaluation.bootstrap import Bootstrap
 
-    if draws is not None or not wanted:
+    if against is not None and draws == 0:
+        raise typer.BadParameter("--against needs resamples: leave --bootstrap 0 out")
+    if draws is not None or not (page or against):
         return Bootstrap(draws, by or "provider", seed) if draws else None
     several = all(len(set(split.providers)) > 1 for split in splits)
     return Bootstrap(1000, by or ("provider" if several else "image"), seed)

@@ -37,6 +37,14 @@ Precision = Annotated[str, _machine(help="auto, fp32, bf16, fp16.")]
 Decoders = Annotated[
     int | None, _machine("--workers", min=1, help="Images decoded at once.", show_default="one per core")
 ]
+Threads = Annotated[
+    int | None,
+    _machine(
+        min=1,
+        help="Threads that compute on the processor.",
+        show_default="OMP_NUM_THREADS, else one per core",
+    ),
+]
 Compile = Annotated[bool, _machine("--compile", help="Compile the network: minutes at first, then faster.")]
 AllowPrivateHosts = Annotated[
     bool,

@@ -35,6 +35,7 @@ from eufcc_cli.commands.options import (
     ShardSize,
     ShardTimeout,
     Status,
+    Threads,
     Weights,
 )
 from eufcc_cli.commands.own_table_file import (
@@ -50,6 +51,7 @@ from eufcc_cli.commands.sinks import Tally
 from eufcc_cli.commands.tag_output import make_sink
 from eufcc_cli.commands.tag_usage import batch_size_of, check_usage, form_of
 from eufcc_cli.core.errors import EufccError
+from eufcc_cli.core.machine import use_threads
 from eufcc_cli.core.tagging.writers.formats import DECISIONS, FORMATS, KEYWORDS, SidecarName
 
 if TYPE_CHECKING:
@@ -296,6 +298,7 @@ def tag(
     ] = "auto",
     compile_: Compile = False,
     workers: Decoders = None,
+    threads: Threads = None,
     allow_private_hosts: AllowPrivateHosts = False,
     add_tag: AddTag = None,
     weights: Weights = None,
@@ -330,6 +333,7 @@ def tag(
         return
     root = existing_root(ctx, photos)
     load_plugins(plugin or ())
+    use_threads(threads)
     check_sharded_usage(ctx.params)
     if votes is not None:
         take_votes(ctx.params, root)

@@ -2,6 +2,9 @@
 
 import itertools
 import os
+import shlex
+import sys
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,14 +12,16 @@ import typer
 from typer.core import TyperCommand
 
 from eufcc_cli import console
-from eufcc_cli.commands.common import SOME_FAILED, existing_root, importing, is_given, propose
+from eufcc_cli.commands.common import SOME_FAILED, existing_root, importing, is_given
 from eufcc_cli.commands.learned_decisions import show_decisions
 from eufcc_cli.commands.options import Photos, Plugin, option_of, with_settings
+from eufcc_cli.commands.training_output import show_epoch, show_plan, show_result, show_runs
 from eufcc_cli.core.errors import EufccError
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.training.config import TrainConfig
 
 if TYPE_CHECKING:
+    from eufcc_cli.core.training.grid import Planned
     from eufcc_cli.core.training.plan import Plan
     from eufcc_cli.core.training.run import Trained
 
@@ -25,7 +30,10 @@ def train(
     ctx: typer.Context,
     name: Annotated[
         str | None,
-        typer.Option(help="The run's name, a folder under runs/.", show_default="the method's name"),
+        typer.Option(
+            help="The run's name, a folder under runs/; {seed}, or any other setting, stands for its value.",
+            show_default="the method's name",
+        ),
     ] = None,
     config: Annotated[
         Path | None,
@@ -50,7 +58,22 @@ def train(
             "learned from, but reported (repeatable).",
         ),
     ] = None,
-    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write TensorBoard events.")] = False,
+    seeds: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N,N,…",
+            help="One run for each seed, one after the other, such as 0,1,2. Any setting may be a list in a "
+            "configuration: all combinations are trained. Given again, the command continues.",
+        ),
+    ] = None,
+    track: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="tensorboard|wandb|mlflow",
+            help="Also send settings and every epoch there: to files in the run's folder (mlflow: "
+            "runs/.mlflow), unless WANDB_MODE or MLFLOW_TRACKING_URI says where (repeatable).",
+        ),
+    ] = None,
     photos: Photos = None,
     plugin: Plugin = None,
     **settings: Any,
@@ -61,11 +84,11 @@ def train(
     torchrun --nproc-per-node N -m eufcc_cli train …
     """
     with importing():
-        from eufcc_cli.core.report.history import TensorBoard, plot_history
         from eufcc_cli.core.report.model_card import export_model
         from eufcc_cli.core.training.config import read_settings
+        from eufcc_cli.core.training.grid import planned_runs, remaining_runs
         from eufcc_cli.core.training.resumption import is_finished
-        from eufcc_cli.core.training.run import train_run
+        from eufcc_cli.core.training.tracking import check_trackers
 
     root = existing_root(ctx, photos)
     given = {key: value for key, value in settings.items() if is_given(ctx, key)}
@@ -75,43 +98,107 @@ def train(
     base = read_settings(root.run(str(config)) if named_run else config) if config else {}
     own = {key: _of_command(key, base.pop(key), config) for key in _COMMAND if key in base}
     name, export = name or own.get("name"), export or own.get("export")
-    tensorboard, resume, overwrite = (
-        value if is_given(ctx, key) else own.get(key, value)
-        for key, value in (("tensorboard", tensorboard), ("resume", resume), ("overwrite", overwrite))
+    track = track or own.get("track") or []
+    resume, overwrite = (
+        asked if is_given(ctx, key) else own.get(key, asked)
+        for key, asked in (("resume", resume), ("overwrite", overwrite))
     )
-    chosen = TrainConfig.from_mapping({**base, **given}, str(config or "options"))
-    folder = root.run(name or chosen.method)
-    if export and is_finished(folder) and not overwrite:
-        export_model(folder, export)
-        console.note(f"{folder} was finished before; exported to {export}")
+    check_trackers(track)
+    if seeds is not None:
+        if "seed" in given:
+            raise typer.BadParameter("--seed and --seeds contradict each other: give one of them")
+        given["seed"] = _seeds(seeds)
+    runs = planned_runs({**base, **given}, name, str(config or "options"))
+    one = Once(root, overwrite, track, export, decisions or [])
+    if len(runs) == 1:
+        run = runs[0]
+        if export and is_finished(root.run(run.name)) and not overwrite:
+            export_model(root.run(run.name), export)
+            console.note(f"{root.run(run.name)} was finished before; exported to {export}")
+            return
+        trained = one(run, resume)
+        if one.main:
+            show_result(trained, root.path)
+            if trained.unreadable:
+                raise typer.Exit(SOME_FAILED)
         return
-    main = int(os.environ.get("RANK", "0")) == 0
-    events = TensorBoard(folder) if tensorboard and main else None
+    if export:
+        raise typer.BadParameter(f"--export is for one run, these are {len(runs)}")
+    todo = [(run, False) for run in runs] if overwrite else remaining_runs(runs, root)
+    _train_all(one, runs, todo)
 
-    def on_epoch(row: dict[str, float]) -> None:
-        _show_epoch(row)
-        if events:
-            events.write(row)
 
-    trained = train_run(
-        chosen,
-        root,
-        name or chosen.method,
-        resume=resume,
-        overwrite=overwrite,
-        progress=console.progress(main),
-        decisions=decisions or (),
-        on_decisions=show_decisions if main else None,
-        on_plan=_show_plan,
-        on_epoch=on_epoch,
-    )
-    if main:
-        plot_history(folder / "history.csv", folder / "history.png")
-        _show_result(trained, root.path)
-        if export:
-            export_model(folder, export)
-            console.note(f"Exported to {export}")
-        if trained.unreadable:
+@dataclass
+class Once:
+    """Trains one run, shows and tracks how it goes."""
+
+    root: Root
+    overwrite: bool
+    track: list[str]
+    export: Path | None
+    decisions: list[Path]
+    main: bool = field(default_factory=lambda: int(os.environ.get("RANK", "0")) == 0)
+
+    def __call__(self, run: "Planned", resume: bool) -> "Trained":
+        from eufcc_cli.core.report.history import plot_history
+        from eufcc_cli.core.report.model_card import export_model
+        from eufcc_cli.core.training.run import train_run
+        from eufcc_cli.core.training.tracking import Tracking
+
+        folder = self.root.run(run.name)
+        with Tracking(self.track if self.main else [], self.root, run.name) as tracking:
+
+            def on_plan(plan: "Plan") -> None:
+                show_plan(plan)
+                tracking.begin(plan.config.to_mapping())
+
+            def on_epoch(row: dict[str, float]) -> None:
+                show_epoch(row)
+                tracking.log(row)
+
+            trained = train_run(
+                run.config,
+                self.root,
+                run.name,
+                resume=resume,
+                overwrite=self.overwrite,
+                progress=console.progress(self.main),
+                decisions=self.decisions,
+                on_decisions=show_decisions if self.main else None,
+                on_plan=on_plan,
+                on_epoch=on_epoch,
+                command=shlex.join(["eufcc", *sys.argv[1:]]),
+            )
+        if self.main:
+            plot_history(folder / "history.csv", folder / "history.png")
+            if self.export:
+                export_model(folder, self.export)
+                console.note(f"Exported to {self.export}")
+        return trained
+
+
+def _train_all(one: Once, runs: "list[Planned]", todo: "list[tuple[Planned, bool]]") -> None:
+    """Train what remains of several runs, one after the other; one that fails does not end the others."""
+    if one.main and len(todo) < len(runs):
+        console.note(f"{len(runs) - len(todo)} of {len(runs)} runs are finished")
+    trained: dict[str, Trained] = {}
+    failed: list[EufccError] = []
+    for number, (run, resume) in enumerate(todo, start=len(runs) - len(todo) + 1):
+        if one.main:
+            console.note(f"Run {number} of {len(runs)}: {run.name}")
+        try:
+            trained[run.name] = one(run, resume)
+        except EufccError as error:
+            failed.append(error)
+            console.warn(f"{run.name}: {error}" + (f"; {error.hint}" if error.hint else ""))
+    if failed and not trained:
+        raise failed[-1]
+    if one.main:
+        if trained:
+            show_runs(trained, one.root.path)
+        names = " ".join(shlex.quote(run.name) for run in runs)
+        console.note(f"Next: eufcc --root {one.root.path} evaluate {names}")
+        if failed or any(run.unreadable for run in trained.values()):
             raise typer.Exit(SOME_FAILED)
 
 
@@ -141,11 +228,18 @@ command = with_settings(train, TrainConfig.settings())
 _COMMAND: dict[str, type] = {
     "name": str,
     "export": Path,
-    "tensorboard": bool,
+    "track": list,
     "resume": bool,
     "overwrite": bool,
 }
 """Options of the command that are no settings of the training; a configuration may hold them too."""
+
+
+def _seeds(text: str) -> list[int]:
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() for part in parts):
+        raise typer.BadParameter(f"--seeds {text}: not numbers with commas between them, such as 0,1,2")
+    return [int(part) for part in parts]
 
 
 def _of_command(key: str, value: object, config: Path | None) -> Any:
@@ -155,95 +249,3 @@ def _of_command(key: str, value: object, config: Path | None) -> Any:
             f"`config` {config}: {key} = {value!r}: must be {kind.__name__}", hint="see `eufcc train --help`"
         )
     return kind(value)
-
-
-def _show_plan(plan: "Plan") -> None:
-    config = plan.config
-    count = plan.parameters
-    size = f"{count / 1e6:.1f} M" if count >= 1e5 else f"{count / 1e3:.1f} k"
-    what = {"head": f"{config.method} heads on", "head-then-full": f"{config.method} heads, then all of"}
-    console.note(
-        f"Training {plan.name}: {what.get(config.tune or '', f'{config.method}, all of')} {config.backbone} "
-        f"({plan.why}), {size} parameters, {plan.device}, {plan.precision}"
-    )
-    console.note(f"{plan.images:,} images to learn from, {plan.validation_images:,} to validate on")
-    if plan.held_out:
-        console.note(
-            f"{len(plan.held_out.split):,} images of {', '.join(plan.held_out.providers)} are held out: they "
-            "choose how far to go from the start"
-        )
-    if plan.missing:
-        console.warn(
-            f"{plan.missing:,} annotated images are not on disk: run `eufcc download`, or name their "
-            "folder: `photos`"
-        )
-    if plan.unknown:
-        console.warn(
-            f"{plan.unknown:,} tags of the annotations are not in the label files and are not learned: "
-            "`eufcc trees --lint` lists them"
-        )
-    console.table(
-        ("facet", "tags", "annotated images", "unannotated"),
-        [
-            (facet, f"{tags:,}", f"{images:,}", f"{1 - images / plan.images:.0%}")
-            for facet, (tags, images) in plan.facets.items()
-        ],
-        numeric=("tags", "annotated images", "unannotated"),
-        to=console.err,
-    )
-    if plan.parts:
-        console.note(plan.parts)
-    expected = f"about {_duration(plan.seconds)}" if plan.seconds else "one pass over the images"
-    console.note(f"Expected: {expected}, {plan.memory / 1e9:.1f} GB of memory")
-
-
-def _show_epoch(row: dict[str, float]) -> None:
-    turn = f"strength {row['strength']:<6g}" if "strength" in row else f"epoch {row['epoch']:>3}"
-    console.note(
-        f"{turn}  {_duration(row['seconds']):>7}  loss {row['loss']:.4f}  "
-        f"val R-Precision {row['r_precision']:.3f}  Acc@1 {row['acc@1']:.3f}  Acc@10 {row['acc@10']:.3f}"
-    )
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
-
-
-def _show_result(trained: "Trained", root: Path) -> None:
-    from eufcc_cli.core.metrics.belief import overall
-
-    for path, reason in trained.unreadable.items():
-        console.warn(f"{path} was left out: {reason}")
-    measured: dict[str, Any] = trained.validation
-    rows = [("overall", measured["overall"]["pairs"], measured["overall"])]
-    rows += [(facet, values["images"], values) for facet, values in measured["facets"].items()]
-    console.table(
-        ("validation", "pairs", "R-Precision", "Acc@1", "Acc@10", "AvgRP"),
-        [
-            (facet, count, *(f"{values[key]:.3f}" for key in ("r_precision", "acc@1", "acc@10")),
-             f"{values['avg_rp']:.2f}")
-            for facet, count, values in rows
-        ],
-        numeric=("pairs", "R-Precision", "Acc@1", "Acc@10", "AvgRP"),
-    )  # fmt: skip
-    for line in (*overall(trained.beliefs), *(belief.sentence() for belief in trained.beliefs)):
-        console.note(line)
-    best = trained.position
-    kept = best.history[best.best_epoch - 1] if best.best_epoch else {}
-    unit, name = "epochs", f"epoch {best.best_epoch}"
-    if "strength" in kept:
-        unit, name = "strengths of weight decay", f"strength {kept['strength']:g}"
-    seconds = best.history[-1]["seconds"] if best.history else 0.0
-    console.note(
-        f"Trained {len(best.history):,} {unit} in {_duration(seconds)}; the best on val is {name}, "
-        f"R-Precision {best.best:.3f}, saved in {trained.folder}"
-    )
-    if (way := trained.interpolation) is not None:
-        by = f", which is best for {', '.join(way.held_out.providers)}" if way.held_out else ""
-        console.note(f"Its weights are {way.a:g} of the way from the start to that epoch{by}")
-    tests = [split for split in Root(root).splits() if split.startswith("test")]
-    if tests:
-        named = [word for split in tests for word in ("--split", split)]
-        propose(root, "evaluate", trained.folder.name, *named)

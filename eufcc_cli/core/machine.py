@@ -68,6 +68,19 @@ def cores() -> int:
     return max(1, min(there, round(cpu_limit() or there)))
 
 
+_asked: int | None = None
+
+
+def use_threads(number: int | None) -> None:
+    """Have all that computes in this process from now on use so many threads; None: as `threads` finds."""
+    global _asked
+    _asked = number
+    if number is not None:
+        import torch
+
+        torch.set_num_threads(number)
+
+
 def threads(given: int | None = None, worth: int | None = None) -> int:
     """Threads to compute with: as many as given, or OMP_NUM_THREADS, or one per real core.
 
@@ -75,8 +88,8 @@ def threads(given: int | None = None, worth: int | None = None) -> int:
     one run to the next, such as what other programs do: with other threads, results differ in their last
     bits. What makes sharing cheap is that threads do not wait busily, see `wait_idly`.
     """
-    if given is not None:
-        return given
+    if (number := given or _asked) is not None:
+        return number
     environment = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
     if environment.isdecimal() and int(environment):
         return int(environment)

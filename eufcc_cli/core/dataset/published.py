@@ -103,7 +103,7 @@ def fetch_published(
             if not _in_place(path, chosen.files[name], force)
         ]
         if missing:
-            facts = {"source": "EUFCC-340K", "revision": revision, "commit": chosen.commit}
+            facts = {"source": "EUFCC-340K", "dataset_revision": revision, "commit": chosen.commit}
             try:
                 asyncio.run(fetch_pinned(missing, progress))
             finally:
@@ -147,3 +147,15 @@ def _attribute(root: Root) -> None:
         [EUFCC_ATTRIBUTION, provenance.EUROPEANA_ATTRIBUTION, provenance.AAT_ATTRIBUTION],
         {name: (count, "") for name, count in images.items()},
     )
+
+
+def revision_of(root: Root) -> str:
+    """Which published revision the root's training table is: a revision's name, or `unknown`."""
+    table = root.table("train")
+    if not table.is_file():
+        return "unknown"
+    found = git_blob_id(table)
+    for name, revision in REVISIONS.items():
+        if found == revision.files["data/train.csv"]:
+            return name
+    return "unknown"

@@ -7,10 +7,8 @@ import numpy as np
 
 from eufcc_cli.core.errors import DataError
 from eufcc_cli.core.evaluation.eval_split import TestSplit
-from eufcc_cli.core.evaluation.results import Result
+from eufcc_cli.core.evaluation.results import MACRO, OVERALL, Figure, Result
 
-OVERALL, MACRO = "overall", "macro"
-Figure = tuple[str, str]  # (overall, macro or a facet; metric)
 _AT_ONCE = 4_000_000  # resampled counts held at once
 
 

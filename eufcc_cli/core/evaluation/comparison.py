@@ -1,21 +1,23 @@
 """Sources x splits -> one result object that every table, file and page is drawn from."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
 
+from eufcc_cli.core.dataset.published import revision_of
 from eufcc_cli.core.errors import EufccError
 from eufcc_cli.core.evaluation import processes
 from eufcc_cli.core.evaluation.bootstrap import Bootstrap, Difference, difference
 from eufcc_cli.core.evaluation.ensembles import Ensemble, fit_weights
 from eufcc_cli.core.evaluation.eval_split import Scores, Source, TestSplit, read_split
-from eufcc_cli.core.evaluation.paper import revision_of
 from eufcc_cli.core.evaluation.predictions import Predictions
 from eufcc_cli.core.evaluation.results import Measures, Result, measure
 from eufcc_cli.core.evaluation.saved_scores import save_predictions
+from eufcc_cli.core.evaluation.score_sources import digest_of
+from eufcc_cli.core.evaluation.seed_groups import SeedGroup, seed_groups
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.metrics.belief import Belief, most_frequent
 from eufcc_cli.core.progress import SILENT, Progress
@@ -33,6 +35,22 @@ class Comparison:
     differences: list[Difference] = field(default_factory=list)
     weights: dict[str, dict[str, float]] = field(default_factory=dict)
     """{ensemble: {member: weight}}."""
+    groups: list[SeedGroup] = field(default_factory=list)
+    """Runs that differ only by seed."""
+    means: list[Result] = field(default_factory=list)
+    """The means of these groups, on every split."""
+    digests: dict[str, str] = field(default_factory=dict)
+    """SHA-256 of what decides each model's scores."""
+
+    @property
+    def grouped(self) -> "Comparison":
+        """The same with the means of groups in place of their members: the rows of a table."""
+        means = {(mean.model, mean.split.name): mean for mean in self.means}
+        found = {member: group.name for group in self.groups for member in group.members}
+        rows = [
+            means.get((found.get(result.model, ""), result.split.name), result) for result in self.results
+        ]
+        return replace(self, results=list({id(row): row for row in rows}.values()), means=[], groups=[])
 
     @property
     def incomplete(self) -> bool:
@@ -84,18 +102,24 @@ def compare(
     *,
     measures: Measures = Measures(),
     bootstrap: Bootstrap | None = None,
+    against: str | None = None,
     weights_from: TestSplit | None = None,
     save: Path | None = None,
     progress: Progress = SILENT,
 ) -> Comparison | None:
     """Measure every source on every split; None on all processes of a torchrun but the first.
 
-    Whatever can be checked is checked before the first image is scored. With `bootstrap`, every result has
-    intervals, and every source a paired difference to the first one. `weights_from` is the split on which
-    the weights of ensembles are fitted (None: equal). `save` takes every source's scores, see
-    `save_predictions`; with several sources its name holds `{model}`.
+    Whatever can be checked is checked before the first image is scored. Runs that differ only by seed have
+    their mean beside them. With `bootstrap`, every result and mean has intervals, and every row (a mean, or
+    a run in no group) a paired difference to the row or run `against` (None: the first row). `weights_from`
+    is the split on which the weights of ensembles are fitted (None: equal). `save` takes every source's
+    scores, see `save_predictions`; with several sources its name holds `{model}`.
     """
     _check_inputs(sources, splits, root, bootstrap, save)
+    groups = seed_groups(sources)
+    rows = [*(source.name for source in sources), *(group.name for group in groups)]
+    if against is not None and against not in rows:
+        raise EufccError(f"`against` {against}: not evaluated here", hint=f"there are: {', '.join(rows)}")
     first = processes.join()[0] == 0
     weights: dict[str, dict[str, float]] = {}
     if weights_from is not None:
@@ -115,13 +139,31 @@ def compare(
     for number, scored in kept.items():
         source = sources[number]
         save_predictions(_named(save, source.name), source, scored)  # type: ignore[arg-type]
-    differences = []
+    means = [mean for split in splits for group in groups if (mean := _mean(group, results, split))]
     if bootstrap is not None:
         results = [replace(result, intervals=_intervals(bootstrap, result)) for result in results]
-        for split in splits:
-            baseline, *others = [result for result in results if result.split is split]
-            differences += [difference(bootstrap, other, baseline) for other in others]
-    return Comparison(results, root, measures, bootstrap, differences, weights)
+        means = [replace(mean, intervals=_intervals(bootstrap, mean)) for mean in means]
+    digests = {source.name: digest_of(source) for source in sources}
+    comparison = Comparison(
+        results, root, measures, bootstrap, weights=weights, groups=groups, means=means, digests=digests
+    )
+    if bootstrap is None:
+        return comparison
+    return replace(comparison, differences=list(_differences(comparison, bootstrap, against)))
+
+
+def _mean(group: SeedGroup, results: Sequence[Result], split: TestSplit) -> Result | None:
+    return group.mean([r for r in results if r.split is split and r.model in group.members])
+
+
+def _differences(comparison: Comparison, bootstrap: Bootstrap, against: str | None) -> Iterator[Difference]:
+    for split in comparison.splits:
+        rows = comparison.grouped.of_split(split)
+        everything = [*rows, *comparison.of_split(split)]
+        baseline = next((row for row in everything if row.model == against), rows[0])
+        for row in rows:
+            if row.model != baseline.model:
+                yield difference(bootstrap, row, baseline)
 
 
 def _check_inputs(

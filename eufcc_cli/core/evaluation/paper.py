@@ -4,8 +4,6 @@ Source: Net et al., EUFCC-340K: A faceted hierarchical dataset for metadata anno
 (2025, doi:10.1007/s11042-024-20561-9), the table of results. Its splits are the `original` revision.
 """
 
-from eufcc_cli.core.dataset.published import REVISIONS
-from eufcc_cli.core.files import Root, git_blob_id
 from eufcc_cli.core.model.methods import METHODS
 from eufcc_cli.core.model.zero_shot import ZERO_SHOT
 
@@ -55,15 +53,3 @@ def published_row(method: str) -> str | None:
 
 def _reads_texts(method: str) -> bool:
     return method == ZERO_SHOT or (method in METHODS and METHODS[method].reads_texts)
-
-
-def revision_of(root: Root) -> str:
-    """Which published revision the root's training table is: a revision's name, or `unknown`."""
-    table = root.table("train")
-    if not table.is_file():
-        return "unknown"
-    found = git_blob_id(table)
-    for name, revision in REVISIONS.items():
-        if found == revision.files["data/train.csv"]:
-            return name
-    return "unknown"

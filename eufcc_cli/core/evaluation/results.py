@@ -23,6 +23,9 @@ from eufcc_cli.core.metrics.ranking import RankMeans, Ranks, nan_row, rank_metri
 from eufcc_cli.core.taxonomy.annotations import FACETS
 from eufcc_cli.core.taxonomy.vocabulary import FacetVocabulary, Targets, Vocabulary
 
+OVERALL, MACRO = "overall", "macro"
+Figure = tuple[str, str]
+"""(overall, macro or a facet; metric)"""
 _LISTED = 10  # best-ranked tags kept of every image, or as many as its facet has true tags at most
 
 
@@ -80,8 +83,12 @@ class Result:
     not_scored: tuple[str, ...]
     """Facets that the split annotates and the model does not know."""
     vocabulary: Vocabulary
-    intervals: dict[tuple[str, str], tuple[float, float]] = field(default_factory=dict)
-    """{(overall, macro or facet, metric): (low, high)}, of the bootstrap."""
+    intervals: dict[Figure, tuple[float, float]] = field(default_factory=dict)
+    """Low and high of every figure, of the bootstrap."""
+    deviations: dict[Figure, float] = field(default_factory=dict)
+    """Standard deviations over seeds, where this is the mean of several runs."""
+    seeds: tuple[int, ...] = ()
+    """The seeds of these runs."""
 
     @cached_property
     def images(self) -> int:

@@ -1,5 +1,7 @@
 """What is to be scored: runs, models, ensembles written A+B, and predictions files, each opened once."""
 
+import hashlib
+import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +12,7 @@ from eufcc_cli.core.evaluation.eval_split import Source, TestSplit
 from eufcc_cli.core.evaluation.prediction_files import read_predictions
 from eufcc_cli.core.evaluation.predictions import Predictions
 from eufcc_cli.core.evaluation.scoring import ModelScorer
-from eufcc_cli.core.files import Root
+from eufcc_cli.core.files import Root, sha256
 from eufcc_cli.core.model.clip.clip_network import ClipNetwork
 from eufcc_cli.core.model.clip.prompts import TAGS
 from eufcc_cli.core.model.model_files import trained_runs
@@ -98,3 +100,16 @@ def splits_of(sources: Sequence[Source], splits: list[TestSplit]) -> list[TestSp
     if len(files) < len([source for source in sources if not isinstance(source, Ensemble)]):
         return splits
     return [split for split in splits if any(file.covers(split) for file in files)] or splits
+
+
+def digest_of(source: Source) -> str:
+    """SHA-256 of what decides a source's scores: a model, a file's content, an ensemble's members."""
+    if isinstance(source, ModelScorer):
+        return source.model.digest
+    if isinstance(source, Predictions):
+        return sha256(source.path)
+    if isinstance(source, Ensemble):
+        content = json.dumps([source.weights, *(digest_of(member) for member in source.members)])
+    else:
+        content = source.name
+    return hashlib.sha256(content.encode()).hexdigest()

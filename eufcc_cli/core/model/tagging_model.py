@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -88,14 +89,29 @@ class TaggingModel:
     @torch.inference_mode()
     def scores_of(self, features: Tensor) -> dict[str, Tensor]:
         """Features [B, views, D] -> {facet: log-scores float32 [B, tags]}: the mean of those of each view."""
-        batch, views = features.shape[:2]
+        logits = self._logits(features)
+        return {
+            facet: _mean_of_views(method.log_scores(logits[facet]), features.shape[1])
+            for facet, method in self.methods.items()
+        }
+
+    @torch.inference_mode()
+    def losses_of(self, features: Tensor, truth: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Features [B, views, D] and true tags {facet: bool [B, tags]} -> the methods' losses, each [B]."""
+        views, logits = features.shape[1], self._logits(features)
+        true = {
+            facet: table.to(self.device).repeat_interleave(views, dim=0) for facet, table in truth.items()
+        }
+        return {
+            facet: _mean_of_views(method.loss(logits[facet], true[facet]), views)
+            for facet, method in self.methods.items()
+        }
+
+    def _logits(self, features: Tensor) -> dict[str, Tensor]:
+        """Features [B, views, D] -> {facet: [B * views, outputs]}."""
         # On a processor heads cost next to nothing in float32, in which an engine computes them, too.
         with self._autocast() if self.device.type != "cpu" else contextlib.nullcontext():
-            logits = self.network.logits(features.to(self.device).flatten(0, 1))  # type: ignore[operator]
-        scores = {facet: method.log_scores(logits[facet]) for facet, method in self.methods.items()}
-        if views == 1:
-            return scores
-        return {facet: table.unflatten(0, (batch, views)).mean(1) for facet, table in scores.items()}
+            return self.network.logits(features.to(self.device).flatten(0, 1))  # type: ignore[operator]
 
     def scores_of_arrays(self, features: np.ndarray) -> dict[str, np.ndarray]:
         """As `scores_of`, from and to arrays."""
@@ -121,6 +137,10 @@ class TaggingModel:
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32)
+
+
+def _mean_of_views(values: Tensor, views: int) -> Tensor:
+    return values if views == 1 else values.unflatten(0, (-1, views)).mean(1)
 
 
 def _is_compiled(module: nn.Module) -> bool:

@@ -50,15 +50,17 @@ def lower_is_better(metric: str) -> bool:
     return metric in _LOWER_IS_BETTER
 
 
-def number(metric: str, value: float | None) -> str:
-    """A figure as text: shares with three decimals, ranks and depths with two.
+def number(metric: str, value: float | None, *, as_published: bool = False) -> str:
+    """A figure as text: shares with three decimals, ranks and depths with two; the paper gives one less.
 
     >>> number("r_precision", 0.76543), number("avg_rp", 4.8123), number("ece", float("nan"))
     ('0.765', '4.81', '–')
+    >>> number("avg_rp", 4.8123, as_published=True)
+    '4.8'
     """
     if value is None or math.isnan(value):
         return MISSING
-    return f"{value:.2f}" if metric in ("avg_rp", "deepest") else f"{value:.3f}"
+    return f"{value:.{(2 if metric in ('avg_rp', 'deepest') else 3) - as_published}f}"
 
 
 @dataclass(frozen=True)
@@ -74,14 +76,18 @@ class Table:
 
 
 def best_cells(
-    rows: Sequence[tuple[str, Sequence[float | None]]], metrics: Sequence[str], offset: int
+    rows: Sequence[tuple[str, Sequence[float | None]]],
+    metrics: Sequence[str],
+    offset: int,
+    *,
+    as_published: bool = False,
 ) -> frozenset[tuple[int, int]]:
     """The best figures of every metric among the rows of the same scope, as shown: ties are all best."""
     best = set()
     for scope in dict.fromkeys(scope for scope, _ in rows):
         for column, metric in enumerate(metrics):
             shown = {
-                row: float(number(metric, values[column]))
+                row: float(number(metric, values[column], as_published=as_published))
                 for row, (other, values) in enumerate(rows)
                 if other == scope and number(metric, values[column]) != MISSING
             }

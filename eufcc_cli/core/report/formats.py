@@ -1,41 +1,67 @@
-"""A comparison for other programs and for papers: JSON, CSV, Markdown, LaTeX."""
+"""A comparison for other programs and for papers: JSON, CSV, Markdown; LaTeX see latex.py."""
 
 import csv
 import io
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from eufcc_cli.core.evaluation.bootstrap import OVERALL
+from eufcc_cli import __version__
 from eufcc_cli.core.evaluation.breakdown import per_provider, per_tag
 from eufcc_cli.core.evaluation.comparison import Comparison
 from eufcc_cli.core.evaluation.paper import PUBLISHED, published_row
-from eufcc_cli.core.evaluation.results import Result
+from eufcc_cli.core.evaluation.results import OVERALL, Figure, Result
+from eufcc_cli.core.files import sha256
 from eufcc_cli.core.metrics.belief import Belief
-from eufcc_cli.core.report.cells import MISSING, Table, best_cells, label, number
+from eufcc_cli.core.report.cells import Table
 from eufcc_cli.core.report.tables import figures_of, other_metrics, ranking_metrics, scopes
+from eufcc_cli.core.training.model_provenance import code_revision
+
+SCHEMA_VERSION = 1
+"""Of the JSON of `to_json`; it rises when a field changes its meaning or goes."""
 
 
 def to_json(comparison: Comparison, *, paper: bool = False) -> str:
     """`{"results": [{"model", "method", "split", "images", …, "overall", "macro", "facets"}], …}`.
 
-    With intervals `"intervals": {scope: {metric: [low, high]}}` in every result, and `"differences"`; with
-    `paper` the published figures. What is undefined is null.
+    Means over seeds stand in `"seed_groups"`. With intervals `"intervals": {scope: {metric: [low, high]}}`
+    in every result, and `"differences"`; with `paper` the published figures. What is undefined is null.
+    docs/reference/schemas/evaluation.schema.json describes all of it.
     """
+    splits = {result.split.name: result.split.table for result in comparison.results}
     content: dict[str, Any] = {
+        "schema_version": SCHEMA_VERSION,
+        "tool": {"name": "eufcc", "version": __version__, "code_revision": code_revision()},
+        "dataset_revision": comparison.revision,
+        "tables": {split: sha256(table) for split, table in splits.items()},
         "results": [
-            {**_result(result), "beside": _beside(comparison.beliefs(result))}
+            {
+                **_result(result),
+                "model_digest": comparison.digests.get(result.model),
+                "beside": _beside(comparison.beliefs(result)),
+            }
             for result in comparison.results
-        ]
+        ],
     }
+    if comparison.means:
+        members = {group.name: list(group.members) for group in comparison.groups}
+        content["seed_groups"] = [
+            {
+                **_result(mean),
+                "members": members[mean.model],
+                "seeds": list(mean.seeds),
+                "standard_deviation": _by_scope(mean.deviations),
+            }
+            for mean in comparison.means
+        ]
     if comparison.bootstrap is not None:
         content["differences"] = [vars(found) for found in comparison.differences]
         content["bootstrap"] = vars(comparison.bootstrap)
     if comparison.weights:
         content["ensemble_weights"] = comparison.weights
     if paper:
-        content["paper"] = {"revision": "original", "revision_here": comparison.revision, "rows": PUBLISHED}
+        content["paper"] = {"dataset_revision": "original", "rows": PUBLISHED}
         for entry, result in zip(content["results"], comparison.results, strict=True):
             row = published_row(result.method)
             entry["paper"] = {"row": row, **PUBLISHED[row].get(result.split.name, {})} if row else None
@@ -43,9 +69,6 @@ def to_json(comparison: Comparison, *, paper: bool = False) -> str:
 
 
 def _result(result: Result) -> dict[str, Any]:
-    intervals: dict[str, dict[str, tuple[float, float]]] = {}
-    for (scope, metric), bounds in result.intervals.items():
-        intervals.setdefault(scope, {})[metric] = bounds
     return {
         "model": result.model,
         "method": result.method,
@@ -58,8 +81,16 @@ def _result(result: Result) -> dict[str, Any]:
         "tags_out_of_vocabulary": result.out_of_vocabulary,
         "facets_not_scored": list(result.not_scored),
         **result.figures,
-        **({"intervals": intervals} if intervals else {}),
+        **({"intervals": _by_scope(result.intervals)} if result.intervals else {}),
     }
+
+
+def _by_scope(values: Mapping[Figure, Any]) -> dict[str, dict[str, Any]]:
+    """{(scope, metric): value} as {scope: {metric: value}}."""
+    found: dict[str, dict[str, Any]] = {}
+    for (scope, metric), value in values.items():
+        found.setdefault(scope, {})[metric] = value
+    return found
 
 
 def _beside(beliefs: list[Belief]) -> dict[str, Any]:
@@ -88,25 +119,37 @@ def _defined(value: Any) -> Any:
 def to_csv(comparison: Comparison, *, paper: bool = False) -> str:
     """One row per model, split and scope (overall, macro, every facet); intervals as columns.
 
-    With `paper` the published rows follow, under the model `paper`.
+    `kind` is `run`; `seeds` for the mean of runs that differ only by seed, with standard deviations as
+    columns; `difference` for a paired difference, whose model is `A - B`; `paper` for a published row, whose
+    model is `paper`.
     """
     metrics = [*ranking_metrics(comparison), *other_metrics(comparison)]
-    rows = []
-    for result in comparison.results:
+    rows: list[dict[str, Any]] = []
+    for result in [*comparison.results, *comparison.means]:
         about = {key: value for key, value in _result(result).items() if isinstance(value, str | int)}
         for scope in scopes(result, True):
             figures = figures_of(result, scope)
-            row = {**about, "scope": scope, "pairs": figures.get("pairs", figures.get("images"))}
+            row: dict[str, Any] = {"kind": "seeds" if result.seeds else "run"}
+            row |= {**about, "scope": scope, "pairs": figures.get("pairs", figures.get("images"))}
             row |= {metric: figures.get(metric) for metric in metrics}
+            for metric in metrics if comparison.means else []:
+                row[f"{metric} deviation"] = result.deviations.get((scope, metric))
             for metric in metrics if comparison.bootstrap else []:
                 low, high = result.intervals.get((scope, metric), (None, None))
                 row |= {f"{metric} low": low, f"{metric} high": high}
             rows.append(row)
+    empty: dict[str, Any] = dict.fromkeys(rows[0])
+    for found in comparison.differences:
+        about = {"kind": "difference", "model": f"{found.model} - {found.against}", "split": found.split}
+        row = empty | about | {"scope": OVERALL} | found.figures
+        for metric, (low, high) in found.intervals.items():
+            row |= {f"{metric} low": low, f"{metric} high": high}
+        rows.append(row)
     for name, published in PUBLISHED.items() if paper else ():
         for split in comparison.splits:
             if split in published:
-                about = {"model": "paper", "method": name, "split": split, "scope": OVERALL}
-                rows.append(dict.fromkeys(rows[0]) | about | published[split])
+                about = {"kind": "paper", "model": "paper", "method": name, "split": split, "scope": OVERALL}
+                rows.append(empty | about | published[split])
     return rows_to_csv(rows)
 
 
@@ -165,67 +208,3 @@ def _markdown_text(text: str) -> str:
     for sign in "|*_`[]":
         text = text.replace(sign, f"\\{sign}")
     return text
-
-
-def to_latex(comparison: Comparison, *, per_facet: bool = False, paper: bool = False) -> str:
-    """One booktabs table as in the paper, the splits side by side, the best figures bold.
-
-    With `paper` the published rows follow below. Needs \\usepackage{booktabs}.
-    """
-    metrics, splits = ranking_metrics(comparison), comparison.splits
-    rows: dict[tuple[str, str], dict[str, Result]] = {}
-    for result in comparison.results:
-        for scope in scopes(result, per_facet):
-            rows.setdefault((result.model, scope), {})[result.split.name] = result
-    names, width = (2 if per_facet else 1), len(metrics)
-    starts = range(names + 1, names + 1 + width * len(splits), width)
-    titles = [f"\\multicolumn{{{width}}}{{c}}{{{_tex(split)}}}" for split in splits]
-    columns = [_tex(label(metric)) for metric in metrics] * len(splits)
-    lines = [
-        f"\\begin{{tabular}}{{{'l' * names}{'r' * width * len(splits)}}}",
-        "\\toprule",
-        _tex_row([""] * names + titles),
-        " ".join(f"\\cmidrule(lr){{{start}-{start + width - 1}}}" for start in starts),
-        _tex_row(["Model", "Facet"][:names] + columns),
-        "\\midrule",
-    ]
-    cells: list[list[str]] = [[] for _ in rows]
-    for split in splits:
-        found = [(scope, rows[model, scope].get(split)) for model, scope in rows]
-        values = [
-            (scope, [figures_of(result, scope).get(m) if result else None for m in metrics])
-            for scope, result in found
-        ]
-        best = best_cells(values, metrics, 0) if len(comparison.of_split(split)) > 1 else frozenset()
-        for i, (_, figures) in enumerate(values):
-            for j, (metric, value) in enumerate(zip(metrics, figures, strict=True)):
-                text = number(metric, value).replace(MISSING, "--")
-                cells[i].append(f"\\textbf{{{text}}}" if (i, j) in best else text)
-    for (model, scope), row in zip(rows, cells, strict=True):
-        lines.append(_tex_row([_tex(model) if scope == OVERALL else "", _tex(scope)][:names] + row))
-    if paper:
-        lines.append("\\midrule")
-        for name, published in PUBLISHED.items():
-            figures = [published.get(split, {}).get(metric) for split in splits for metric in metrics]
-            shown = ["--" if value is None else f"{value:g}" for value in figures]
-            lines.append(_tex_row([f"{_tex(name)} (paper)", ""][:names] + shown))
-    return "\n".join([*lines, "\\bottomrule", "\\end{tabular}"])
-
-
-def _tex_row(cells: Sequence[str]) -> str:
-    return " & ".join(cells) + r" \\"
-
-
-_TEX = {
-    "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
-    **{sign: f"\\{sign}" for sign in "&%$#_{}"},
-}  # fmt: skip
-
-
-def _tex(text: str) -> str:
-    """Text that LaTeX prints as it is.
-
-    >>> _tex("50% of a_b")
-    '50\\\\% of a\\\\_b'
-    """
-    return "".join(_TEX.get(sign, sign) for sign in " ".join(text.split()))

@@ -11,9 +11,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from eufcc_cli import __version__
 from eufcc_cli.core.download.image_locations import find_images
 from eufcc_cli.core.errors import ImageError
-from eufcc_cli.core.evaluation.bootstrap import OVERALL
 from eufcc_cli.core.evaluation.comparison import Comparison
-from eufcc_cli.core.evaluation.results import Result
+from eufcc_cli.core.evaluation.results import OVERALL, Result
 from eufcc_cli.core.evaluation.suspects import Suspect, Suspects
 from eufcc_cli.core.files import write_text
 from eufcc_cli.core.images.decode import open_image
@@ -71,11 +70,12 @@ def render_page(
     by_image: dict[str, list[Suspect]] = {}
     for one in doubtful[1].found if doubtful else ():
         by_image.setdefault(one.id, []).append(one)
-    beside = [tables.paper_table(comparison, split) for split in comparison.splits] if paper else []
+    grouped = comparison.grouped
+    beside = [tables.paper_table(grouped, split) for split in comparison.splits] if paper else []
     every_table = [
-        *tables.comparison_tables(comparison, per_facet=True),
+        *tables.comparison_tables(grouped, per_facet=True),
         *(table for table in beside if table is not None),
-        *tables.groups_tables(comparison),
+        *tables.groups_tables(grouped),
     ]
     models = list(dict.fromkeys(result.model for result in comparison.results))
     by_model = {model: [r for r in comparison.results if r.model == model] for model in models}
@@ -91,10 +91,10 @@ def render_page(
         technical=tables.legend(technical),
         plots={
             "R-Precision of each facet: where it is low, suggestions need more of a curator's time.": (
-                plots.facets_plot(comparison)
+                plots.facets_plot(grouped)
             ),
             "How many of the right tags were found, by their depth in the hierarchy: broad tags (1) to "
-            "specific ones.": plots.depths_plot(comparison),
+            "specific ones.": plots.depths_plot(grouped),
             **{
                 f"R-Precision of {model} for each provider's images: a low one shows images or habits of "
                 "description that the training did not cover.": plots.providers_plot(results)

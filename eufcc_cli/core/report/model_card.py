@@ -103,6 +103,7 @@ def _metadata(config: dict[str, Any]) -> "ModelCardData":
 def model_card(config: dict[str, Any]) -> str:
     """The README of a model, from its config.json."""
     measured = config["validation"]
+    tables = config["digests"]["tables"]
     rows = {"**overall**": measured["overall"], **measured["facets"]}
     return _CARD.format(
         metadata=_metadata(config).to_yaml(),
@@ -120,6 +121,6 @@ def model_card(config: dict[str, Any]) -> str:
             for facet, values in rows.items()
         ),
         tags=sum(len(facet["tags"]) for facet in config["vocabulary"]["facets"].values()),
-        versions=", ".join(f"{name} {number}" for name, number in config["versions"].items()),
-        data=", ".join(f"{name} (SHA-256 {digest[:12]}…)" for name, digest in config["data"].items()),
+        versions=", ".join(f"{name} {number}" for name, number in config["versions"].items() if number),
+        data=", ".join(f"{name} (SHA-256 {digest[:12]}…)" for name, digest in tables.items()),
     )

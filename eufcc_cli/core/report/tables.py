@@ -3,11 +3,10 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from eufcc_cli.core.evaluation.bootstrap import MACRO, OVERALL
 from eufcc_cli.core.evaluation.breakdown import groups
 from eufcc_cli.core.evaluation.comparison import Comparison
 from eufcc_cli.core.evaluation.paper import METRICS, PUBLISHED, published_row
-from eufcc_cli.core.evaluation.results import Result
+from eufcc_cli.core.evaluation.results import MACRO, OVERALL, Result
 from eufcc_cli.core.metrics.belief import overall
 from eufcc_cli.core.report.cells import MEANINGS, MISSING, Table, best_cells, label, number
 
@@ -75,7 +74,7 @@ def _split_table(comparison: Comparison, split: str, per_facet: bool) -> Table:
     for result in results:
         for scope in scopes(result, per_facet):
             figures = figures_of(result, scope)
-            cells = [number(m, figures.get(m)) + _interval(result, scope, m) for m in metrics]
+            cells = [number(m, figures.get(m)) + spread(result, scope, m) for m in metrics]
             pairs = figures.get("pairs", figures.get("images"))
             first = result.model if scope == OVERALL else ""
             rows.append([first, scope if per_facet else result.method, *cells, _count(pairs)])
@@ -114,9 +113,11 @@ def _count(size: int | None) -> str:
     return "" if size is None else f"{size:,}"
 
 
-def _interval(result: Result, scope: str, metric: str) -> str:
-    found = result.intervals.get((scope, metric))
-    return f" [{number(metric, found[0])}, {number(metric, found[1])}]" if found else ""
+def spread(result: Result, scope: str, metric: str) -> str:
+    """What stands behind a figure: its standard deviation over seeds and its interval, if there are any."""
+    deviation, found = result.deviations.get((scope, metric)), result.intervals.get((scope, metric))
+    text = "" if deviation is None else f" ± {number(metric, deviation)}"
+    return text + (f" [{number(metric, found[0])}, {number(metric, found[1])}]" if found else "")
 
 
 def _notes(comparison: Comparison, results: Sequence[Result]) -> list[str]:
@@ -129,6 +130,7 @@ def _notes(comparison: Comparison, results: Sequence[Result]) -> list[str]:
         if found := comparison.weights.get(result.model):
             shares = ", ".join(f"{member} {weight:.3f}" for member, weight in found.items())
             notes.append(f"weights of {result.model}: {shares}")
+    notes += seed_notes(results)
     if (bootstrap := comparison.bootstrap) is not None:
         clusters = int(bootstrap.clusters(results[0].split).max()) + 1
         level = f"{bootstrap.level:.0%}"
@@ -138,6 +140,16 @@ def _notes(comparison: Comparison, results: Sequence[Result]) -> list[str]:
         if bootstrap.by == "provider" and clusters < 10:
             notes.append(f"intervals from only {clusters} providers are rough")
     return notes
+
+
+def seed_notes(results: Iterable[Result]) -> list[str]:
+    """Which rows are means over seeds, a line each."""
+    return [
+        f"{result.model}: mean ± standard deviation over {len(result.seeds)} seeds "
+        f"({', '.join(map(str, result.seeds))})"
+        for result in results
+        if result.seeds
+    ]
 
 
 def counted(result: Result) -> str:
@@ -213,9 +225,7 @@ def _beside(result: Result | None, published: Mapping[str, float]) -> Iterable[s
 
 
 def _as_published(metric: str, value: float | None) -> str:
-    if value is None:
-        return MISSING
-    return f"{value:.1f}" if metric == "avg_rp" else f"{value:.2f}"
+    return number(metric, value, as_published=True)
 
 
 def revision_notes(comparison: Comparison) -> list[str]:

@@ -20,6 +20,7 @@ from eufcc_cli.core.metrics.ranking import RankMeans, rank_metrics
 from eufcc_cli.core.model.features import FeatureTable
 from eufcc_cli.core.model.methods import Method, Multilabel
 from eufcc_cli.core.taxonomy.vocabulary import Targets
+from eufcc_cli.core.training.history_file import validation_columns
 
 STRENGTHS = (1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4)
 """The regularisation's grid, strongest first."""
@@ -81,14 +82,13 @@ def fit_heads(
         losses = {facet: part.fit(strength) for facet, part in facets.items() if part.whole}
         losses |= stream.fit(strength)
         heads = {facet: part.head() for facet, part in facets.items()}
-        figures = measure_heads(heads, validation, methods)
+        figures = measure_heads(heads, validation, methods, with_loss=True)
         pairs = {facet: len(part.rows) for facet, part in facets.items()}
         row = {
             "epoch": number,
             "strength": strength,
             "loss": sum(losses[facet] * pairs[facet] for facet in facets) / sum(pairs.values()),
-            **{name: value for name, value in figures["overall"].items() if name != "pairs"},
-            **{f"r_precision {facet}": found["r_precision"] for facet, found in figures["facets"].items()},
+            **validation_columns(figures),
         }
         history.append(row)
         if on_strength is not None:
@@ -105,27 +105,50 @@ def score_heads(
     heads: Mapping[str, tuple[Tensor, Tensor]], features: FeatureTable, methods: Mapping[str, Method]
 ) -> Iterator[tuple[np.ndarray, dict[str, Tensor]]]:
     """Rows, and their log-scores {facet: float32 [rows, tags]}: the mean over the views."""
+    for rows, logits in _logits(heads, features):
+        yield rows, {facet: _log_scores(methods[facet], table) for facet, table in logits.items()}
+
+
+def _logits(
+    heads: Mapping[str, tuple[Tensor, Tensor]], features: FeatureTable
+) -> Iterator[tuple[np.ndarray, dict[str, Tensor]]]:
+    """Rows, and what the heads make of them: {facet: float32 [rows, views, outputs]}."""
     for rows in features.blocks(_ROWS):
         x = torch.from_numpy(features.take(rows))
         with torch.inference_mode():
-            scores = {
-                facet: methods[facet].log_scores((x @ weight.T + bias).flatten(0, 1))
-                for facet, (weight, bias) in heads.items()
-            }
-            yield rows, {facet: s.unflatten(0, x.shape[:2]).mean(1) for facet, s in scores.items()}
+            yield rows, {facet: x @ weight.T + bias for facet, (weight, bias) in heads.items()}
+
+
+@torch.inference_mode()
+def _log_scores(method: Method, logits: Tensor) -> Tensor:
+    return method.log_scores(logits.flatten(0, 1)).unflatten(0, logits.shape[:2]).mean(1)
+
+
+@torch.inference_mode()
+def _losses(method: Method, logits: Tensor, truth: Tensor) -> Tensor:
+    """The loss of each row, [rows]: the mean over its views."""
+    views = logits.shape[1]
+    losses = method.loss(logits.flatten(0, 1), truth.repeat_interleave(views, dim=0))
+    return losses.unflatten(0, (len(logits), views)).mean(1)
 
 
 def measure_heads(
-    heads: Mapping[str, tuple[Tensor, Tensor]], part: Part, methods: Mapping[str, Method]
+    heads: Mapping[str, tuple[Tensor, Tensor]],
+    part: Part,
+    methods: Mapping[str, Method],
+    *,
+    with_loss: bool = False,
 ) -> dict[str, Any]:
-    """The rank metrics of heads on a split."""
+    """The rank metrics of heads on a split, and their loss."""
     means = RankMeans()
-    for rows, scores in score_heads(heads, part.features, methods):
-        for facet, table in scores.items():
+    for rows, logits in _logits(heads, part.features):
+        for facet, table in logits.items():
             truth = torch.from_numpy(part.targets[facet].dense(rows))
             annotated = truth.any(1)
             if annotated.any():
-                means.update(facet, rank_metrics(table[annotated], truth[annotated]))
+                table, truth = table[annotated], truth[annotated]
+                loss = {"loss": _losses(methods[facet], table, truth)} if with_loss else {}
+                means.update(facet, loss | dict(rank_metrics(_log_scores(methods[facet], table), truth)))
     return means.compute()
 
 

@@ -8,17 +8,8 @@ from eufcc_cli.core.model.model_files import CONFIG, read_config
 from eufcc_cli.core.training.config import TrainConfig
 from eufcc_cli.core.training.trainer import STATE
 
-_MAY_CHANGE = (
-    "epochs",
-    "time_budget",
-    "device",
-    "threads",
-    "workers",
-    "cache",
-    "patience",
-    "save_every",
-    "max_unreadable",
-)
+_LENGTH = ("epochs", "time_budget", "patience")
+_MACHINE = ("device", "threads", "workers", "cache", "save_every", "max_unreadable")
 
 
 def is_finished(folder: Path) -> bool:
@@ -26,7 +17,7 @@ def is_finished(folder: Path) -> bool:
     return (folder / CONFIG).is_file() and bool(read_config(folder).get("finished"))
 
 
-def _is_begun(folder: Path) -> bool:
+def is_begun(folder: Path) -> bool:
     """False for the folder of a run that ended before it had saved its state once: nothing is lost by it."""
     unfinished = (folder / CONFIG).is_file() and read_config(folder).get("finished") is False
     return not unfinished or (folder / STATE).is_file()
@@ -38,22 +29,31 @@ def settled(config: TrainConfig, folder: Path, name: str, resume: bool, overwrit
         raise ModelError(f"`name` {name}: not a name for a folder", hint="use letters, digits, - and _")
     if resume and overwrite:
         raise ModelError("`resume` and `overwrite` contradict each other", hint="give one of them")
-    if not folder.exists() or overwrite or not (resume or _is_begun(folder)):
+    if not folder.exists() or overwrite or not (resume or is_begun(folder)):
         return config
     if not resume:
         raise ModelError(
             f"{folder} exists", hint="`resume` continues it, `overwrite` replaces it, `name` makes another"
         )
-    before = read_config(folder)
     if is_finished(folder):
         raise ModelError(f"{folder} is finished", hint="`overwrite` trains it again, `name` makes another")
-    saved = TrainConfig.from_mapping(before.get("training", {}), str(folder / CONFIG))
-    changed = {key: getattr(config, key) for key in _MAY_CHANGE}
-    asked, began = config.resolved().to_mapping(), replace(saved, **changed).resolved().to_mapping()
-    if asked != began:
-        differs = next(key for key, value in asked.items() if value != began.get(key))
+    if differs := first_difference(config, folder):
+        setting, asked, began = differs
         raise ModelError(
-            f"`resume`: `{differs}` is {asked[differs]}, the run's is {began.get(differs)}",
+            f"`resume`: `{setting}` is {asked}, the run's is {began}",
             hint=f"give the settings it began with: `config={folder}`",
         )
     return config
+
+
+def first_difference(config: TrainConfig, folder: Path) -> tuple[str, object, object] | None:
+    """The first setting in which a configuration differs from a run's: its name, both values; None if none.
+
+    Settings that may change until a run is finished do not count, nor those of the machine afterwards.
+    """
+    saved = TrainConfig.from_mapping(read_config(folder).get("training", {}), str(folder / CONFIG))
+    may_change = _MACHINE if is_finished(folder) else (*_MACHINE, *_LENGTH)
+    changed = {key: getattr(config, key) for key in may_change}
+    asked, began = config.resolved().to_mapping(), replace(saved, **changed).resolved().to_mapping()
+    differing = (key for key, value in asked.items() if value != began.get(key))
+    return next(((key, asked[key], began.get(key)) for key in differing), None)

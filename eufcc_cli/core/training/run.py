@@ -1,6 +1,7 @@
 """One training from settings to a model on disk: what `eufcc train` calls."""
 
 import contextlib
+import os
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -12,6 +13,7 @@ import numpy as np
 import pandas as pd
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from accelerate.utils import broadcast_object_list
 
 from eufcc_cli.core.errors import DataError, HubError, ModelError
@@ -19,6 +21,7 @@ from eufcc_cli.core.files import Root, write_text
 from eufcc_cli.core.locks import hold_lock
 from eufcc_cli.core.machine import (
     give_memory_back,
+    precision_name,
     select_device,
     select_precision,
     threads,
@@ -47,6 +50,7 @@ from eufcc_cli.core.training.data import Split, load_split
 from eufcc_cli.core.training.decided_split import LearnedDecisions, decided_facets, learn_decisions
 from eufcc_cli.core.training.head_run import learn_heads
 from eufcc_cli.core.training.head_run import measure as measure_heads_of
+from eufcc_cli.core.training.history_file import HISTORY, history_csv
 from eufcc_cli.core.training.interpolation import (
     AUTO,
     GRID,
@@ -56,11 +60,11 @@ from eufcc_cli.core.training.interpolation import (
     interpolate,
     keep_start,
 )
-from eufcc_cli.core.training.model_provenance import provenance
+from eufcc_cli.core.training.model_provenance import Computation, provenance, weights_digest
 from eufcc_cli.core.training.plan import Plan, plan_of, plan_of_heads
 from eufcc_cli.core.training.resumption import settled
 from eufcc_cli.core.training.sources import open_images
-from eufcc_cli.core.training.trainer import HISTORY, STATE, Position, Trainer, history_csv
+from eufcc_cli.core.training.trainer import STATE, Position, Trainer
 from eufcc_cli.core.training.trial import measure_costs
 
 
@@ -90,10 +94,12 @@ def train_run(
     on_decisions: Callable[[LearnedDecisions], None] | None = None,
     on_plan: Callable[[Plan], None] | None = None,
     on_epoch: Callable[[dict[str, float]], None] | None = None,
+    command: str | None = None,
 ) -> Trained:
     """Train a model on a root's train split, validate on val, and leave it in runs/NAME.
 
     decisions: decisions files whose accepted, added and rejected tags are learned, too.
+    command: what was typed to start it, for config.json.
 
     Raises DataError or ModelError before any work where the data, the settings or the name cannot do;
     a name that exists wants `resume` or `overwrite`.
@@ -139,11 +145,24 @@ def train_run(
         raise HubError(str(error), hint=without_network(root)) from error
     if learned is not None:
         model.config["decisions"] = learned.to_json()
+    if not config.from_scratch:
+        model.config["pretrained_weights"] = weights_digest(model.network)
     # What `evaluate` and `tag` compute by default here: figures and calibration are of those very scores.
     model.precision = select_precision("auto", device, inference=True)
     if config.tune == "head":
         return _learn_heads_alone(
-            model, given, config, root, folder, split, validation, counts, progress, on_plan, on_epoch
+            model,
+            given,
+            config,
+            root,
+            folder,
+            split,
+            validation,
+            counts,
+            progress,
+            on_plan,
+            on_epoch,
+            command,
         )
     packing = time.monotonic()
     with accelerator.main_process_first():  # one process builds the cache, the others find it
@@ -181,6 +200,7 @@ def train_run(
             trainer.closing += len(GRID) * len(held_out.split) / len(validation)
         (costs,) = broadcast_object_list([measure_costs(trainer)])
         trainer.take(costs)
+        number_of_threads = threads(config.threads, threads_worth(costs, trainer.at.part))
         if resumed:
             trainer.resume()
         if main:
@@ -188,12 +208,18 @@ def train_run(
                 _clear(folder)
                 if config.interpolate is not None:
                     keep_start(folder, trainer.plain)
-            record = provenance(given, name, model, root, split)
+            how = Computation.on(
+                accelerator.device,
+                precision=trainer.accelerator.mixed_precision.replace("no", "fp32"),
+                processes=accelerator.num_processes,
+                threads=number_of_threads,
+            )
+            record = provenance(given, name, model, root, (split, validation), how, command)
             save_config(folder, {**record, "finished": False})
             if on_plan is not None:
                 on_plan(plan_of(config, name, given.why(), trainer, costs, split, validation, held_out))
         accelerator.wait_for_everyone()
-        torch.set_num_threads(threads(config.threads, threads_worth(costs, trainer.at.part)))
+        torch.set_num_threads(number_of_threads)
         position = trainer.run()
         trainer.restore_best()
         interpolation = None
@@ -235,13 +261,17 @@ def _learn_heads_alone(
     progress: Progress,
     on_plan: Callable[[Plan], None] | None,
     on_epoch: Callable[[dict[str, float]], None] | None,
+    command: str | None,
 ) -> Trained:
     """`tune=head`: what is left is a model as any other, that was never trained through its backbone."""
     device = select_device(config.device)
     model.network.to(device).to(memory_format=torch.channels_last)
     with hold_lock(folder / ".lock", f"{folder} is being trained"):
         _clear(folder)
-        record = provenance(given, model.name, model, root, split)
+        how = Computation.on(
+            device, precision=precision_name(model.precision), threads=threads(config.threads)
+        )
+        record = provenance(given, model.name, model, root, (split, validation), how, command)
         save_config(folder, {**record, "finished": False})
         if on_plan is not None:
             on_plan(plan_of_heads(model, config, given.why(), split, validation, device))
@@ -279,6 +309,8 @@ def _accelerator(config: TrainConfig, device: torch.device) -> Accelerator:
         torch.cuda.set_device(device)
     if device.type == "cuda":
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        AcceleratorState._reset_state(reset_partial_state=True)  # of a training before this one
     mixed = {torch.bfloat16: "bf16", torch.float16: "fp16"}.get(precision, "no")
     return Accelerator(cpu=device.type == "cpu", mixed_precision=mixed)
 
@@ -333,4 +365,5 @@ def _start_from_priors(model: TaggingModel, priors: dict[str, torch.Tensor]) -> 
 def _clear(folder: Path) -> None:
     for old in (STATE, START, WEIGHTS, HISTORY, "history.png"):
         (folder / old).unlink(missing_ok=True)
-    shutil.rmtree(folder / "tensorboard", ignore_errors=True)
+    for old in ("tensorboard", "wandb"):
+        shutil.rmtree(folder / old, ignore_errors=True)

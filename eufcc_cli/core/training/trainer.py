@@ -1,8 +1,6 @@
 """The training loop, on accelerate: one process or many, interrupted or not, the same result."""
 
 import contextlib
-import csv
-import io
 import logging
 import math
 import time
@@ -28,6 +26,7 @@ from eufcc_cli.core.training.augmentation import AUGMENTATIONS
 from eufcc_cli.core.training.config import TrainConfig
 from eufcc_cli.core.training.costs import Costs, check_time_budget, part_that_fits
 from eufcc_cli.core.training.data import ImageLoader, Split, epoch_order, rarity_weights
+from eufcc_cli.core.training.history_file import HISTORY, history_csv, validation_columns
 from eufcc_cli.core.training.interruption import Interruption
 from eufcc_cli.core.training.optimizer import create_optimizer, schedule, set_learning_rate
 from eufcc_cli.core.training.saved_state import load_state, save_state
@@ -36,7 +35,6 @@ from eufcc_cli.core.training.validation import Validation
 log = logging.getLogger("eufcc")
 
 STATE = "state.safetensors"
-HISTORY = "history.csv"
 
 
 @dataclass
@@ -276,8 +274,7 @@ class Trainer:
             "seconds": round(self._elapsed(), 2),
             "lr": self.optimizer.param_groups[0]["lr"],
             "loss": self.at.loss_sum / max(self.at.pairs, 1),
-            **{name: value for name, value in overall.items() if name != "pairs"},
-            **{f"r_precision {facet}": values["r_precision"] for facet, values in measured["facets"].items()},
+            **validation_columns(measured),
         }
         self.at.history.append(row)
         if overall["r_precision"] > self.at.best:
@@ -390,12 +387,3 @@ class Trainer:
                 first = f"the first save, after {self.config.save_every:g} minutes"
                 log.warning("%s, before %s: the next run begins anew", where, first)
             raise KeyboardInterrupt
-
-
-def history_csv(rows: list[dict[str, float]]) -> str:
-    """The history of a training, one row per epoch, as CSV."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]) if rows else [], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()

@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -30,10 +30,14 @@ class Validation:
     batch_size: int
 
     def measure(self, network: nn.Module) -> dict[str, Any]:
-        """The rank metrics of a network with the model's heads."""
+        """The rank metrics of a network with the model's heads, and its loss.
+
+        The loss is that of the model's scores: a CLIP model's is the cross-entropy over the tags, not the
+        comparison of a batch with its captions.
+        """
         means = RankMeans()
-        for scores, truths in self._scored(network):
-            _rank(means, scores, truths)
+        for batch in self._scored(network):
+            _rank(means, batch.scores, batch.truths, batch.losses)
         return RankMeans().merge(self._gathered([means])).compute()
 
     def calibrate(
@@ -44,7 +48,8 @@ class Validation:
         counts: {facet: the training images of each tag}. The scores are the very ones that `tag` gives here:
         on a processor, its engine computes them.
         """
-        parts = self._gathered(list(self._scored(network, as_tagged=True)))
+        parts = [(batch.scores, batch.truths) for batch in self._scored(network, as_tagged=True)]
+        parts = self._gathered(parts)
         means = RankMeans()
         for scores, truths in parts:
             _rank(means, scores, truths)
@@ -71,10 +76,8 @@ class Validation:
         own = len(self.split) / self.accelerator.num_processes
         return max(0.0, once - again) + again / images * own
 
-    def _scored(
-        self, network: nn.Module, *, as_tagged: bool = False
-    ) -> Iterator[tuple[dict[str, Tensor], dict[str, Tensor]]]:
-        """Log-scores and true tags, batch by batch."""
+    def _scored(self, network: nn.Module, *, as_tagged: bool = False) -> Iterator["_Scored"]:
+        """Log-scores, true tags and losses, batch by batch."""
         network.eval()
         model = dataclasses.replace(self.model, network=network)
         engine = model.engine() if as_tagged else None
@@ -84,20 +87,35 @@ class Validation:
         for share, (images, kept) in zip(shares, self.squares.batches(iter(shares)), strict=True):
             if not len(kept):  # none of them can be read
                 continue
+            squares = model.preprocessing.middle(images)
             if engine is None:
-                scores = model.log_scores(images)
+                features = model.features(squares.unsqueeze(1))
             else:
-                squares = model.preprocessing.middle(images).permute(0, 2, 3, 1).numpy()
-                features = engine.features([square[None] for square in squares])
-                scores = model.scores_of(torch.from_numpy(features))
-            yield {facet: table.cpu() for facet, table in scores.items()}, self.split.truth(share[kept])
+                pixels = squares.permute(0, 2, 3, 1).numpy()
+                features = torch.from_numpy(engine.features([square[None] for square in pixels]))
+            truths = self.split.truth(share[kept])
+            scores = {facet: table.cpu() for facet, table in model.scores_of(features).items()}
+            losses = {} if as_tagged else model.losses_of(features, truths)
+            yield _Scored(scores, truths, {facet: values.cpu() for facet, values in losses.items()})
 
     def _gathered(self, parts: list[Any]) -> list[Any]:
         return parts if self.accelerator.num_processes == 1 else gather_object(parts)
 
 
-def _rank(means: RankMeans, scores: dict[str, Tensor], truths: dict[str, Tensor]) -> None:
+@dataclasses.dataclass(frozen=True)
+class _Scored:
+    """A batch: {facet: log-scores [B, tags]}, {facet: true tags [B, tags]}, {facet: losses [B]}."""
+
+    scores: dict[str, Tensor]
+    truths: dict[str, Tensor]
+    losses: dict[str, Tensor]
+
+
+def _rank(
+    means: RankMeans, scores: dict[str, Tensor], truths: dict[str, Tensor], losses: Mapping[str, Tensor] = {}
+) -> None:
     for facet, truth in truths.items():
         annotated = truth.any(1)
         if annotated.any():
-            means.update(facet, rank_metrics(scores[facet][annotated], truth[annotated]))
+            own = {"loss": losses[facet][annotated]} if losses else {}
+            means.update(facet, own | dict(rank_metrics(scores[facet][annotated], truth[annotated])))

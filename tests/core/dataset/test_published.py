@@ -73,7 +73,7 @@ def test_every_file_comes_verified_with_its_provenance(root: Root, files: Path, 
     train = kept["data/train.csv"]
     assert train["url"] == f"{base}/ok/data/train.csv"
     assert train["git_blob_id"] == git_blob_id(root.table("train"))
-    assert train["revision"] == "corrected"
+    assert train["dataset_revision"] == "corrected"
     assert train["bytes"] == root.table("train").stat().st_size
     attribution = (root.data / "ATTRIBUTION.md").read_text()
     assert (

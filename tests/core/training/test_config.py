@@ -15,7 +15,7 @@ def test_the_command_has_every_setting_with_the_same_default() -> None:
     for name, declared in TrainConfig.settings().items():
         assert options[name].default == declared.default
     assert options.keys() - TrainConfig.settings().keys() == {
-        "ctx", "name", "config", "resume", "overwrite", "export", "tensorboard", "photos", "plugin",
+        "ctx", "name", "config", "resume", "overwrite", "export", "seeds", "track", "photos", "plugin",
         "decisions",
     }  # fmt: skip
 

@@ -87,7 +87,7 @@ def test_a_run_holds_what_scoring_needs_and_where_it_comes_from(uninterrupted: P
     config = json.loads((folder / "config.json").read_text())
     assert config["finished"]
     assert config["training"]["dropout"] == 0.1
-    assert set(config["data"]) == {"train.csv", "val.csv"}
+    assert set(config["digests"]["tables"]) == {"train.csv", "val.csv"}
     assert config["versions"]["torch"] == version("torch")
     assert config["training"]["lr"] is None
     assert config["derived"] == {"optimizer": "muon", "lr": 5e-3, "tune": "full", "views": "center"}
