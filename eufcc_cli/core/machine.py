@@ -75,10 +75,10 @@ def use_threads(number: int | None) -> None:
     """Have all that computes in this process from now on use so many threads; None: as `threads` finds."""
     global _asked
     _asked = number
-    if number is not None:
-        import torch
-
-        torch.set_num_threads(number)
+    if number is not None and "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(number)
+    elif number is not None:
+        os.environ["OMP_NUM_THREADS"] = str(number)  # what torch reads where it is imported later
 
 
 def threads(given: int | None = None, worth: int | None = None) -> int:
