@@ -33,7 +33,7 @@ def validation_columns(measured: Mapping[str, Any]) -> dict[str, float]:
 def history_csv(rows: Sequence[Mapping[str, Any]]) -> str:
     """The history of a training as CSV, with all columns."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=COLUMNS, lineterminator="\n")
+    writer = csv.DictWriter(text, fieldnames=COLUMNS, lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()
