@@ -11,7 +11,7 @@ from eufcc_cli.cli import app
 from eufcc_cli.core.errors import ModelError
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.model import tagging_model
-from eufcc_cli.core.model.checkpoint import save_config
+from eufcc_cli.core.model.model_files import save_config
 from eufcc_cli.core.training.grid import planned_runs, remaining_runs
 
 PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "many-runs.md"
