@@ -32,21 +32,22 @@ def print_comparison(
     comparison: "Comparison", format_: str, per_facet: bool, per_depth: bool, all_metrics: bool, paper: bool
 ) -> None:
     """Print the figures in a format."""
-    from eufcc_cli.core.report import formats, tables
+    from eufcc_cli.core.report import formats, latex, tables
 
+    grouped = comparison.grouped
     if format_ == "json":
         console.line(formats.to_json(comparison, paper=paper))
     elif format_ == "csv":
         console.line(formats.to_csv(comparison, paper=paper).rstrip("\n"))
     elif format_ == "latex":
-        console.line(formats.to_latex(comparison, per_facet=per_facet, paper=paper))
+        console.line(latex.to_latex(grouped, per_facet=per_facet, paper=paper))
     else:
-        shown = tables.comparison_tables(comparison, per_facet=per_facet, all_metrics=all_metrics)
+        shown = tables.comparison_tables(grouped, per_facet=per_facet, all_metrics=all_metrics)
         if paper:
-            beside = (tables.paper_table(comparison, split) for split in comparison.splits)
+            beside = (tables.paper_table(grouped, split) for split in comparison.splits)
             shown += [table for table in beside if table is not None]
         if per_depth:
-            shown += tables.groups_tables(comparison)
+            shown += tables.groups_tables(grouped)
         if format_ == "markdown":
             console.line(formats.to_markdown(shown))
         else:
