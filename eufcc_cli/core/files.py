@@ -11,10 +11,13 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from eufcc_cli.core.errors import DataError, EufccError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SPLITS = ("train", "val", "test_id", "test_ood")
 
@@ -28,15 +31,21 @@ def atomic_open(path: Path, mode: str = "wb", **kwargs: Any) -> Iterator[IO[Any]
     """
     if "b" not in mode:
         kwargs = {"encoding": "utf-8", "newline": "", **kwargs}
+    # Made by open(), it is as readable as the user's umask says: many file systems have no chmod.
+    with atomic_path(path) as temporary, temporary.open(mode.replace("w", "x"), **kwargs) as file:
+        yield file
+        file.flush()
+        sync(file)
+
+
+@contextlib.contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """As atomic_open, for writers that want a name: that of the temporary file, which is not there yet."""
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Made by open(), it is as readable as the user's umask allows: many file systems have no chmod.
         temporary = path.with_name(f".{uuid.uuid4().hex}.part")
-        with temporary.open(mode.replace("w", "x"), **kwargs) as file:
-            yield file
-            file.flush()
-            sync(file)
+        yield temporary
         replace_file(temporary, path)
         temporary = None
     except OSError as error:
@@ -46,6 +55,25 @@ def atomic_open(path: Path, mode: str = "wb", **kwargs: Any) -> Iterator[IO[Any]
         if temporary is not None:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
+
+
+def write_tensors(path: Path, tensors: "dict[str, Tensor]", metadata: dict[str, str]) -> None:
+    """Write a safetensors file whole or not at all, without a second copy of its tensors in memory."""
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    with atomic_path(path) as temporary:
+        temporary.touch()
+        readers = temporary.stat().st_mode  # as the user's umask says, which safetensors does not ask
+        try:
+            save_file(tensors, temporary, metadata)
+        except SafetensorError as error:  # which has the system's error in its text alone
+            number = re.search(r"os error (\d+)", str(error))
+            raise OSError(int(number[1]), os.strerror(int(number[1]))) if number else error from error
+        with contextlib.suppress(OSError):
+            temporary.chmod(readers)
+        with temporary.open("r+b") as file:
+            sync(file)
 
 
 def sync(file: IO[Any]) -> None:

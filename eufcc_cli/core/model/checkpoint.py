@@ -8,11 +8,11 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import load_file
 from torch import nn
 
 from eufcc_cli.core.errors import EufccError, ModelError
-from eufcc_cli.core.files import Root, write_bytes
+from eufcc_cli.core.files import Root, write_tensors
 from eufcc_cli.core.machine import select_device, select_precision
 from eufcc_cli.core.model.clip.clip_network import ClipNetwork
 from eufcc_cli.core.model.clip.prompts import TextOptions, Wording
@@ -29,7 +29,7 @@ from eufcc_cli.core.taxonomy.vocabulary import Vocabulary
 def save_weights(folder: Path, network: nn.Module) -> None:
     """Write a network's tensors to model.safetensors, whole or not at all."""
     tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
-    write_bytes(folder / WEIGHTS, save(tensors, metadata={"format": "pt"}))
+    write_tensors(folder / WEIGHTS, tensors, {"format": "pt"})
 
 
 def load_model(

@@ -1,12 +1,13 @@
-"""How much memory tensors take: counted while a network computes, or imagined without taking any."""
+"""How much memory networks take: counted while one computes, or imagined without taking any."""
 
 import contextlib
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 from torch import nn
+from torch._subclasses import fake_tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -52,16 +53,19 @@ def _storages(values: Any) -> Iterator[Any]:
                 yield value.untyped_storage()
 
 
-def imagined(network: nn.Module, *inputs: torch.Tensor, backward: bool = False) -> int:
+def imagined(
+    network: nn.Module, *inputs: torch.Tensor, backward: bool = False, mode: FakeTensorMode | None = None
+) -> int:
     """The bytes that a network would take for some inputs, without taking them.
 
-    It runs on tensors without content. Raises what the network raises for inputs of these shapes, and what
-    torch raises where it cannot imagine one of the network's operations.
+    It runs on tensors without content (of `mode`, where the network is made of such). Raises what the
+    network raises for inputs of these shapes, and what torch raises where it cannot imagine an operation.
     """
     buffers = {name: value.clone() for name, value in network.named_buffers()}
     peak = Peak()
     try:
-        with FakeTensorMode(allow_non_fake_inputs=True) as fake, peak, torch.set_grad_enabled(backward):
+        fake = mode or FakeTensorMode(allow_non_fake_inputs=True)
+        with fake, peak, torch.set_grad_enabled(backward):
             out = network(*(fake.from_tensor(values) for values in inputs))
             if backward:
                 sum(values.sum() for values in tree_leaves(out)).backward()
@@ -69,3 +73,37 @@ def imagined(network: nn.Module, *inputs: torch.Tensor, backward: bool = False) 
         network.zero_grad(set_to_none=True)
         network.load_state_dict(buffers, strict=False)
     return peak.bytes
+
+
+NOT_IMAGINED = (
+    fake_tensor.DataDependentOutputException,
+    fake_tensor.DynamicOutputShapeException,
+    fake_tensor.UnsupportedFakeTensorException,
+    fake_tensor.UnsupportedOperatorException,
+)
+"""What torch raises for an operation that it cannot imagine."""
+
+CANNOT_IMAGINE = (NotImplementedError, RuntimeError, TypeError, ValueError)
+"""What imagining a network may raise, for whatever reason."""
+
+LIBRARIES = 140 << 20
+"""Bytes that PyTorch's libraries take once a network computes: 45 to 70 MB, and CUDA's 125 MB."""
+
+_OPENVINO = 110 << 20  # bytes that OpenVINO takes with any network
+_OPENVINO_COPIES = 1.5  # of a network's weights: measured with six of them
+
+
+def imagined_network(build: Callable[[], nn.Module]) -> tuple[nn.Module, FakeTensorMode]:
+    """A network whose tensors have no content and take no memory, and the mode to compute with them."""
+    with torch.device("meta"):
+        network = build()
+    mode = FakeTensorMode(allow_non_fake_inputs=True)
+    with mode:
+        return network.to_empty(device="cpu"), mode
+
+
+def engine_memory(backbone: nn.Module, size: int, streams: int, mode: FakeTensorMode | None = None) -> int:
+    """Bytes that OpenVINO is expected to take for a backbone that looks at `streams` images at once."""
+    weights = sum(value.nbytes for value in backbone.state_dict().values())
+    image = torch.zeros(1).expand(1, 3, size, size)
+    return int(_OPENVINO + _OPENVINO_COPIES * weights + streams * imagined(backbone, image, mode=mode))

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from eufcc_cli.core.errors import ModelError
 from eufcc_cli.core.model.bundled_weights import is_bundled, load_bundled_weights
 from eufcc_cli.core.model.hub import hub
+from eufcc_cli.core.model.memory import NOT_IMAGINED, imagined
 
 
 @register_model
@@ -150,11 +151,12 @@ def image_size_error(name: str, image_size: int | None, error: Exception) -> Mod
 
 
 def check_image_size(network: Network, name: str, image_size: int) -> None:
-    """Raise ModelError where the network cannot compute an image of this size."""
+    """Raise ModelError where the network cannot compute an image of this size; no memory is taken for it."""
     network.eval()
     try:
-        with torch.inference_mode():
-            network(torch.zeros(1, 3, image_size, image_size))
+        imagined(network, torch.zeros(1).expand(1, 3, image_size, image_size))
+    except NOT_IMAGINED:  # the first real step will show it
+        return
     except (ArithmeticError, AssertionError, RuntimeError, ValueError) as error:
         raise image_size_error(name, image_size, error) from error
 

@@ -7,13 +7,10 @@ from torch import nn
 
 from eufcc_cli.core.errors import ModelError
 
-_SHARE = 0.9  # of the free memory: a network's libraries need some room of their own
-_THREAD = 32 << 20  # bytes of tensors in a step for each further thread
-SMALLER = (
-    "close other programs, or choose a smaller `image_size` or `backbone`: `convnext_mini` without "
-    "`pretrained` is the smallest"
-)
-"""The hint where a training does not fit into the memory."""
+SHARE = 0.9
+"""Of the free memory, what training may take: estimates are not exact."""
+
+_THREAD = 32 << 20  # bytes of tensors in a step from which on another thread is worth its waiting
 
 
 @dataclass(frozen=True)
@@ -26,6 +23,8 @@ class Costs:
     """Bytes it can still take."""
     fixed: int
     """Bytes of gradients, the optimizer's state and libraries."""
+    ending: int
+    """Bytes of the optimizer's state, and of what computes the scores that probabilities are fitted to."""
     waiting: int
     """Bytes of an image that waits for its part of the batch to be computed."""
     image: int
@@ -38,29 +37,25 @@ class Costs:
     """Seconds of one pass over the validation images."""
 
     def memory(self, share: int, part: int) -> int:
-        """Bytes of a step beyond those used, with `part` of `share` images computed at once."""
-        return self.fixed + share * self.waiting + part * self.image
+        """Bytes at most beyond those used, with `part` of `share` images computed at once."""
+        return max(self.fixed + share * self.waiting + part * self.image, self.ending)
 
     def step(self, share: int) -> float:
         """Seconds of a step of `share` images."""
         return share * self.seconds + self.update
 
 
-def part_that_fits(costs: Costs, share: int, asked: int) -> int:
-    """Images computed at once: as many as configured, or the largest even part of the share that fits.
+def part_that_fits(costs: Costs, share: int, asked: int) -> int | None:
+    """Images computed at once: as many as asked for, or the largest even part of the share that fits.
 
-    Raises ModelError where not even one image does.
+    None where not even one image does.
     """
-    room = _SHARE * costs.free
+    room = SHARE * costs.free
     for parts in range(math.ceil(share / asked), share + 1):
         part = math.ceil(share / parts)
         if costs.memory(share, part) <= room:
             return part
-    raise ModelError(
-        f"a training step needs {gigabytes(costs.memory(share, 1))} of memory even image by image, "
-        f"{gigabytes(costs.free)} are free",
-        hint=SMALLER,
-    )
+    return None
 
 
 def batch_norm(network: nn.Module) -> bool:

@@ -65,7 +65,7 @@ from eufcc_cli.core.training.plan import Plan, plan_of, plan_of_heads
 from eufcc_cli.core.training.resumption import settled
 from eufcc_cli.core.training.sources import open_images
 from eufcc_cli.core.training.trainer import STATE, Position, Trainer
-from eufcc_cli.core.training.trial import measure_costs
+from eufcc_cli.core.training.trial import check_memory, measure_costs
 
 
 @dataclass(frozen=True)
@@ -143,6 +143,8 @@ def train_run(
         )
     except HubError as error:
         raise HubError(str(error), hint=without_network(root)) from error
+    if config.tune != "head":
+        check_memory(model, config)
     if learned is not None:
         model.config["decisions"] = learned.to_json()
     if not config.from_scratch:

@@ -6,17 +6,16 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 
 from eufcc_cli.core.errors import ModelError
-from eufcc_cli.core.files import write_bytes
+from eufcc_cli.core.files import write_tensors
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:
     """Write nested dictionaries and lists of tensors, numbers, strings and None, whole or not at all."""
     tensors: dict[str, torch.Tensor] = {}
     content = json.dumps(_pack(state, tensors))
-    write_bytes(path, save(tensors, metadata={"state": content}))
+    write_tensors(path, tensors, {"state": content})
 
 
 def load_state(path: Path) -> dict[str, Any]:
@@ -33,8 +32,9 @@ def load_state(path: Path) -> dict[str, Any]:
 
 def _pack(value: Any, tensors: dict[str, torch.Tensor]) -> Any:
     if isinstance(value, torch.Tensor):
-        key = str(len(tensors))
-        tensors[key] = value.detach().cpu().contiguous().clone()
+        key, content = str(len(tensors)), value.detach().cpu().contiguous()
+        taken = {tensor.untyped_storage().data_ptr() for tensor in tensors.values()}
+        tensors[key] = content.clone() if content.untyped_storage().data_ptr() in taken else content
         return {"tensor": key}
     if isinstance(value, dict):  # keys may be numbers, as in an optimizer's state
         return {"dict": [[key, _pack(entry, tensors)] for key, entry in value.items()]}

@@ -30,6 +30,7 @@ from eufcc_cli.core.training.history_file import HISTORY, history_csv, validatio
 from eufcc_cli.core.training.interruption import Interruption
 from eufcc_cli.core.training.optimizer import create_optimizer, schedule, set_learning_rate
 from eufcc_cli.core.training.saved_state import load_state, save_state
+from eufcc_cli.core.training.smaller import does_not_fit
 from eufcc_cli.core.training.validation import Validation
 
 log = logging.getLogger("eufcc")
@@ -300,7 +301,10 @@ class Trainer:
         if budget and self.at.step == 0:
             check_time_budget(costs, self.share, budget, self._elapsed(), self.closing)
         self.at.validation_seconds = self.at.validation_seconds or costs.validation
-        self.at.part = part_that_fits(costs, self.share, self.at.part)
+        part = part_that_fits(costs, self.share, self.at.part)
+        if part is None:
+            raise does_not_fit(self.config, costs.memory(self.share, 1), costs.free)
+        self.at.part = part
         self.validation = replace(self.validation, batch_size=self.at.part)
 
     @property

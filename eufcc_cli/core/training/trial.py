@@ -1,7 +1,6 @@
 """What training costs in memory and time, found on a few grey images before it begins."""
 
 import contextlib
-import logging
 import math
 import os
 import time
@@ -11,60 +10,66 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from eufcc_cli.core.errors import ModelError
-from eufcc_cli.core.machine import free_memory, used_memory
-from eufcc_cli.core.model.memory import Peak, imagined
-from eufcc_cli.core.training.costs import SMALLER, Costs, gigabytes
+from eufcc_cli.core.machine import free_memory, select_device, threads, used_memory
+from eufcc_cli.core.model.memory import CANNOT_IMAGINE, LIBRARIES, Peak, engine_memory
+from eufcc_cli.core.model.network import Network
+from eufcc_cli.core.model.tagging_model import TaggingModel
+from eufcc_cli.core.training.config import TrainConfig
+from eufcc_cli.core.training.costs import SHARE, Costs
+from eufcc_cli.core.training.smaller import does_not_fit, needed_memory
 
 if TYPE_CHECKING:
     from eufcc_cli.core.training.trainer import Trainer
 
-log = logging.getLogger("eufcc")
-
-# What libraries take: 45 to 70 MB once a network computes, and torch for CUDA 125 MB as it ends.
-_LIBRARIES = 140 << 20
 _WORKER = 250 << 20  # of a process that decodes images
-_CAREFUL = 2 << 30  # bytes of free memory below which even a few images may be too many
-_CAREFUL_SIZE = 640  # side of an image in pixels from which on they may be
 _ENOUGH = 0.25  # seconds of a trial step whose time can be relied on
 
 
 def measure_costs(trainer: "Trainer") -> Costs:
-    """Compute a few grey images as a training step does, without learning anything from them.
-
-    Raises ModelError where even these do not fit into the memory that is free.
-    """
+    """Compute a few grey images as a training step does, without learning anything from them."""
     device, network = trainer.accelerator.device, trainer.plain
     used, free = _memory(device, trainer)
-    learnt = sum(p.numel() * p.element_size() for p in network.parameters() if p.requires_grad)
-    state = 2 * learnt  # AdamW's two moments; Muon's one is less
-    _check_fits(trainer, learnt + state, free)
+    gradients = sum(p.nbytes for p in network.parameters() if p.requires_grad)
+    if trainer.accelerator.num_processes > 1:
+        gradients *= 2  # those that are sent
     share = trainer.share
+    few, many = max(1, min(4, share) // 2), min(4, share)
     buffers = {name: value.clone() for name, value in network.named_buffers()}
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         for _ in range(2):  # the gradients that the first step makes stay, and do not count in the second
-            first, _, _ = _step(trainer, min(2, share))
-        number = min(4, share)
+            first, _, _ = _step(trainer, few)
+        number = many
         most, prepared, seconds = _step(trainer, number)
         while seconds < _ENOUGH and number < share:
             number = min(2 * number, share)
             _, _, seconds = _step(trainer, number)
-        update = _update_seconds(trainer)
+        update, state, scratch = _update(trainer)
         validation = trainer.validation.trial_seconds(trainer.kept, number)
     network.load_state_dict(buffers, strict=False)  # what batch norm has seen of the grey images
     network.zero_grad(set_to_none=True)
-    more = min(4, share) - min(2, share)
-    image = math.ceil((most - first) / more) if more else most
+    image = math.ceil((most - first) / (many - few)) if many > few else most
     return Costs(
         used=used,
         free=free,
-        fixed=max(0, most - min(4, share) * image) + learnt + state + _LIBRARIES,
+        fixed=gradients + state + max(most - many * image, scratch, 0) + LIBRARIES,
+        ending=state + _engine(trainer) + LIBRARIES,
         waiting=prepared,
         image=image,
         seconds=seconds / number,
         update=update,
         validation=validation,
     )
+
+
+def _engine(trainer: "Trainer") -> int:
+    """Bytes of what computes the scores that probabilities are fitted to, at the end."""
+    network = trainer.plain
+    if trainer.accelerator.device.type != "cpu" or not isinstance(network, Network):
+        return 0
+    try:
+        return engine_memory(network.backbone, trainer.model.preprocessing.size, threads())
+    except CANNOT_IMAGINE:
+        return 0
 
 
 def _memory(device: torch.device, trainer: "Trainer") -> tuple[int, int]:
@@ -111,9 +116,12 @@ def _peak(device: torch.device) -> Iterator[list[int]]:
         found[0] = peak.bytes
 
 
-def _update_seconds(trainer: "Trainer") -> float:
-    """Seconds of an optimizer's step with gradients and a learning rate of 0, which changes nothing."""
-    optimizer = trainer.optimizer
+def _update(trainer: "Trainer") -> tuple[float, int, int]:
+    """An optimizer's step with gradients and a learning rate of 0, which changes nothing.
+
+    Its seconds, the bytes of the state that it makes, and those that it takes beside.
+    """
+    optimizer, device = trainer.optimizer, trainer.accelerator.device
     for parameter in trainer.plain.parameters():
         if parameter.grad is not None:
             parameter.grad.zero_()
@@ -121,28 +129,34 @@ def _update_seconds(trainer: "Trainer") -> float:
     for group in optimizer.param_groups:
         group["lr"] = 0.0
     began = time.monotonic()
-    optimizer.step()
-    if trainer.accelerator.device.type == "cuda":
-        torch.cuda.synchronize(trainer.accelerator.device)
+    with _peak(device) as peak:
+        optimizer.step()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
     seconds = time.monotonic() - began
     for group, rate in zip(optimizer.param_groups, rates, strict=True):
         group["lr"] = rate
+    state = sum(
+        value.nbytes
+        for values in optimizer.state.values()
+        for value in values.values()
+        if isinstance(value, torch.Tensor)
+    )
     optimizer.state.clear()
-    return seconds
+    return seconds, state, max(0, peak[0] - state)
 
 
-def _check_fits(trainer: "Trainer", learnt: int, free: int) -> None:
-    """Raise ModelError before anything is computed where that would take more than there is."""
-    size = trainer.model.preprocessing.size
-    tower = getattr(trainer.plain, "clip", None)  # what of a CLIP model looks at images
-    network = trainer.plain if tower is None else tower.visual
-    needed = learnt
-    if free < _CAREFUL or size > _CAREFUL_SIZE:
-        images = torch.zeros(1, 3, size, size).expand(2, -1, -1, -1)
-        with contextlib.suppress(NotImplementedError, RuntimeError, TypeError):  # what cannot be imagined
-            needed += imagined(network, images, backward=True)
-    if needed + _LIBRARIES > free:
-        raise ModelError(
-            f"training needs at least {gigabytes(needed + _LIBRARIES)} of memory, {gigabytes(free)} are free",
-            hint=SMALLER,
-        )
+def check_memory(model: TaggingModel, config: TrainConfig) -> None:
+    """Raise ModelError, before anything is computed, where not one image of a training fits into memory.
+
+    Its hint proposes what does fit.
+    """
+    device, network = select_device(config.device), model.network
+    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else free_memory()
+    tower = getattr(network, "clip", None)  # what of a CLIP model looks at images
+    looks = network if tower is None else tower.visual
+    needed = needed_memory(network, looks, model.preprocessing.size)
+    if device.type == "cuda":
+        needed += sum(value.nbytes for value in network.state_dict().values())
+    if needed > SHARE * free:
+        raise does_not_fit(config, needed, free)
