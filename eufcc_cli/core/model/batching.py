@@ -3,8 +3,6 @@
 import logging
 from typing import TYPE_CHECKING
 
-from eufcc_cli.core.machine import free_memory
-
 if TYPE_CHECKING:
     import torch
 
@@ -20,29 +18,11 @@ Below it, matrix products take other paths, which differ by some 1e-6 (seen with
 
 _FIRST = {"cpu": 16, "cuda": 32, "mps": 16}
 _MOST = {"cpu": 64, "cuda": 512, "mps": 128}
-_SHARE = 0.9  # of the free memory
-_LAYERS = 64
 _WORTH_IT = 1.05  # a doubled batch has to be this much faster, image by image
-
-
-def images_that_fit(size: int, views: int = 1) -> int:
-    """How many images of `size` pixels a side fit into the free memory at once.
-
-    A network's largest layers take some 30 times what its input takes; more than twice that is set aside.
-
-    >>> import os
-    >>> os.environ["EUFCC_MACHINE"] = "memory=1e9"
-    >>> images_that_fit(224), images_that_fit(4096)
-    (23, 1)
-    >>> del os.environ["EUFCC_MACHINE"]
-    """
-    return max(1, int(_SHARE * free_memory() / (_LAYERS * views * 3 * 4 * size**2)))
 
 
 class BatchSize:
     """As many as given; for None, doubled until memory or speed sets a limit.
-
-    fits: as many as there is memory for.
 
     >>> import torch
     >>> size = BatchSize(torch.device("cpu"), None)
@@ -56,17 +36,18 @@ class BatchSize:
     16
     """
 
-    def __init__(
-        self, device: "torch.device | Processor", fixed: int | None, fits: int | None = None
-    ) -> None:
+    def __init__(self, device: "torch.device | Processor", fixed: int | None) -> None:
         self.now = fixed or _FIRST.get(device.type, 8)
         self.most = fixed or max(2 * self.now, _MOST.get(device.type, 64))
-        if fits is not None and fits < self.most:
-            self.now, self.most = min(self.now, fits), fits
-            log.warning("%d images at once are what fits into the memory that is free", fits)
         self._growing = fixed is None
         self._measured = 0
         self._speed = 0.0
+
+    def limit(self, fits: int) -> None:
+        """There is memory for so many images at once."""
+        if fits < self.most:
+            self.now, self.most = min(self.now, fits), fits
+            log.warning("%d images at once are what fits into the memory that is free", fits)
 
     def measured(self, images: int, seconds: float) -> None:
         """A batch of so many images took so long."""

@@ -86,6 +86,9 @@ NOT_IMAGINED = (
 CANNOT_IMAGINE = (NotImplementedError, RuntimeError, TypeError, ValueError)
 """What imagining a network may raise, for whatever reason."""
 
+SHARE = 0.9
+"""Of the free memory, what may be taken: estimates are not exact."""
+
 LIBRARIES = 140 << 20
 """Bytes that PyTorch's libraries take once a network computes: 45 to 70 MB, and CUDA's 125 MB."""
 
@@ -107,3 +110,8 @@ def engine_memory(backbone: nn.Module, size: int, streams: int, mode: FakeTensor
     weights = sum(value.nbytes for value in backbone.state_dict().values())
     image = torch.zeros(1).expand(1, 3, size, size)
     return int(_OPENVINO + _OPENVINO_COPIES * weights + streams * imagined(backbone, image, mode=mode))
+
+
+def gigabytes(number: float) -> str:
+    """A number of bytes, readably."""
+    return f"{number / 1e9:.1f} GB"

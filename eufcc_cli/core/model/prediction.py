@@ -8,12 +8,12 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
 from eufcc_cli.core.machine import cores, give_memory_back, keep_freed_memory
-from eufcc_cli.core.model.batching import BatchSize, images_that_fit
+from eufcc_cli.core.model.batching import BatchSize
 from eufcc_cli.core.model.feature_source import FeatureSource, ReadImage, Source, read_image
 
 if TYPE_CHECKING:
@@ -70,12 +70,18 @@ def predict_together(
     ones are filled up (to `batching.STEADY`, an image has the same scores whatever stands beside it).
     """
     device = models[0].device
+    networks = [cast("TaggingModel", model) for model in models if hasattr(model, "network")]
+    if networks and device.type == "cpu":
+        from eufcc_cli.core.model.inference_memory import check_memory, images_that_fit  # imports PyTorch
+
+        check_memory(networks)
     sources = [FeatureSource(model) for model in models]
     if device.type == "cpu" and not all(one.engine for one in sources):
         keep_freed_memory()
-    largest = max((model.preprocessing for model in models), key=lambda wanted: wanted.size)
-    fits = images_that_fit(largest.size, 2 if largest.mirror else 1) if device.type == "cpu" else None
-    size = BatchSize(device, batch_size, fits)
+    size = BatchSize(device, batch_size)
+    by_pytorch = [cast("TaggingModel", one.model) for one in sources if one.engine is None]
+    if by_pytorch and device.type == "cpu":
+        size.limit(images_that_fit(by_pytorch, size.most))
     decoders = ThreadPoolExecutor(workers or cores(), thread_name_prefix="decode")
     network = ThreadPoolExecutor(1, thread_name_prefix="network")
     waiting = _Waiting(sources, items, decoders, size.most)

@@ -119,14 +119,22 @@ class TaggingModel:
             facet: table.cpu().numpy() for facet, table in self.scores_of(torch.from_numpy(features)).items()
         }
 
+    @property
+    def has_engine(self) -> bool:
+        """Whether something else than PyTorch may compute its features: not on a GPU, nor for CLIP."""
+        network = self.network
+        on_processor = self.device.type == "cpu" and isinstance(network, Network)
+        return on_processor and not _is_compiled(network.backbone)
+
     def engine(self) -> Engine | None:
         """What computes features on a processor instead of PyTorch; None where PyTorch has to.
 
         Opened once, and again whenever the network's weights have changed.
         """
         network = self.network
-        if self.device.type != "cpu" or not isinstance(network, Network) or _is_compiled(network.backbone):
+        if not self.has_engine:
             return None
+        assert isinstance(network, Network)
         state = (id(network), sum(tensor._version for tensor in network.backbone.state_dict().values()))
         if self._engine is None or self._engine[0] != state:
             made = open_engine(network.backbone, self.preprocessing, threads(), self.precision, self.engines)

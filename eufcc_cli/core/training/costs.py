@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from eufcc_cli.core.errors import ModelError
-
-SHARE = 0.9
-"""Of the free memory, what training may take: estimates are not exact."""
+from eufcc_cli.core.model.memory import SHARE, gigabytes
 
 _THREAD = 32 << 20  # bytes of tensors in a step from which on another thread is worth its waiting
 
@@ -94,8 +92,3 @@ def threads_worth(costs: Costs, part: int) -> int:
     It depends on the network and the batch only, so that a repeated run computes the same.
     """
     return part * costs.image // _THREAD
-
-
-def gigabytes(number: float) -> str:
-    """A number of bytes, readably."""
-    return f"{number / 1e9:.1f} GB"

@@ -10,14 +10,15 @@ from eufcc_cli.core.errors import ModelError
 from eufcc_cli.core.model.memory import (
     CANNOT_IMAGINE,
     LIBRARIES,
+    SHARE,
     engine_memory,
+    gigabytes,
     imagined,
     imagined_network,
 )
 from eufcc_cli.core.model.methods import find_method
 from eufcc_cli.core.model.network import create_backbone
 from eufcc_cli.core.training.config import BUNDLED, SMALL_BACKBONE, TrainConfig
-from eufcc_cli.core.training.costs import SHARE, gigabytes
 
 _SIZES = (384, 320, 288, 256, 224, 192, 160, 128, 96, 64, 32)  # pixels
 _STREAMS = 4  # images that an engine may look at at once, at most

@@ -1,5 +1,6 @@
 """Memory and time are asked before they are taken."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,14 +11,16 @@ from torch import nn
 from eufcc_cli.core.errors import ModelError
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.model.memory import Peak, imagined
+from eufcc_cli.core.model.network import create_backbone
 from eufcc_cli.core.training import run
 from eufcc_cli.core.training.config import TrainConfig
 from eufcc_cli.core.training.costs import Costs, check_time_budget, note_of_parts, part_that_fits
 from eufcc_cli.core.training.plan import Plan
 from eufcc_cli.core.training.run import train_run
+from eufcc_cli.core.training.smaller import does_not_fit, needed_memory
 
 COSTS = Costs(
-    used=500, free=1000, fixed=100, waiting=1, image=40, seconds=0.5, update=1.0, validation=2.0
+    used=500, free=1000, fixed=100, ending=120, waiting=1, image=40, seconds=0.5, update=1.0, validation=2.0
 )  # one image more takes 40 bytes, of 900 that may be taken
 QUICK = TrainConfig(
     backbone="convnext_mini", pretrained=False, image_size=32, epochs=1, batch_size=16, device="cpu"
@@ -29,9 +32,22 @@ def test_the_largest_even_part_that_fits_is_computed_at_once() -> None:
     assert part_that_fits(COSTS, share=64, asked=64) == 16  # 100 + 64 + 16 * 40 of 900
     assert part_that_fits(COSTS, share=64, asked=8) == 8  # not more than asked for
     assert part_that_fits(replace(COSTS, free=228), share=64, asked=64) == 1
-    with pytest.raises(ModelError, match="even image by image") as caught:
-        part_that_fits(replace(COSTS, free=200), share=64, asked=64)
-    assert "`image_size`" in str(caught.value.hint)
+    assert part_that_fits(replace(COSTS, free=200), share=64, asked=64) is None
+    assert part_that_fits(replace(COSTS, ending=950), share=64, asked=64) is None  # nor can it end
+
+
+@pytest.mark.parametrize(
+    ("free", "backbone"), [(1.2e9, "test_convnext"), (3.2e8, "convnext_tiny"), (2.4e8, "convnext_tiny")]
+)
+def test_what_a_hint_proposes_fits(free: float, backbone: str) -> None:
+    given = {"backbone": backbone, "pretrained": False, "image_size": 8192, "device": "cpu"}
+    error = does_not_fit(TrainConfig(**given).resolved(), int(free), int(free))
+    proposed = dict(part.split("=") for part in re.findall(r"`(\w+=\w+)`", str(error.hint)))
+    assert proposed
+    network = create_backbone(proposed.get("backbone", backbone))
+    weights = sum(value.nbytes for value in network.state_dict().values())
+    size = int(proposed.get("image_size", network.pretrained_cfg["input_size"][-1]))
+    assert weights + needed_memory(network, network, size) <= free
 
 
 def test_batch_norm_is_named_where_parts_change_what_it_computes() -> None:

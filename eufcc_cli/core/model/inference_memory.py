@@ -1,0 +1,86 @@
+"""The memory that scoring images takes on a processor, estimated before it is taken."""
+
+from collections.abc import Sequence
+
+import torch
+
+from eufcc_cli.core.errors import ModelError
+from eufcc_cli.core.machine import free_memory, threads
+from eufcc_cli.core.model.memory import (
+    CANNOT_IMAGINE,
+    LIBRARIES,
+    SHARE,
+    engine_memory,
+    gigabytes,
+    imagined,
+)
+from eufcc_cli.core.model.network import Network
+from eufcc_cli.core.model.tagging_model import TaggingModel
+
+_LAYERS = 64  # times the numbers of an image: more than any network takes
+
+
+def check_memory(models: Sequence[TaggingModel]) -> None:
+    """Raise ModelError where the memory that is free cannot hold what looks at one image on a processor."""
+    room, needed = SHARE * free_memory(), 0
+    for model in models:
+        if model.has_engine:
+            weights = sum(value.nbytes for value in model.network.state_dict().values())
+            if 3 * weights + threads() * _bound(model) < room // len(models):
+                continue  # what it takes need not be known exactly
+        once, image = inference_memory(model, engine=model.has_engine)
+        needed += once + image
+    if needed > room:
+        raise _too_little(needed)
+
+
+def images_that_fit(models: Sequence[TaggingModel], asked: int) -> int:
+    """How many images models may be given at once on a processor, at most those asked for.
+
+    A step of training is estimated by the same means. Raises ModelError where not one image fits.
+    """
+    room = SHARE * free_memory()
+    if not models or asked * max(_bound(model) for model in models) < room:
+        return asked
+    costs = [inference_memory(model, engine=False) for model in models]
+    once, image = sum(once for once, _ in costs), max(image for _, image in costs)
+    if once + image > room:
+        raise _too_little(once + image)
+    return min(asked, int((room - once) // image))
+
+
+def inference_memory(model: TaggingModel, *, engine: bool) -> tuple[int, int]:
+    """Bytes that a model is expected to take to look at images: once, and for every image of a batch.
+
+    engine: OpenVINO looks at them, at each by itself; else PyTorch, at all of them at once.
+    """
+    preprocessing, network = model.preprocessing, model.network
+    side, views = preprocessing.size, preprocessing.squares * (2 if preprocessing.mirror else 1)
+    pixels = views * 3 * side**2
+    if engine:
+        assert isinstance(network, Network)
+        try:
+            return engine_memory(network.backbone, side, threads()), 2 * pixels
+        except CANNOT_IMAGINE:
+            return LIBRARIES, 2 * pixels
+    tower = getattr(network, "clip", None)
+    looks = network if tower is None else tower.visual
+    try:
+        layers = imagined(looks, torch.zeros(1).expand(1, 3, side, side)) * views
+    except CANNOT_IMAGINE:
+        layers = _LAYERS * 4 * pixels
+    return LIBRARIES, layers + (1 + 2 * 4) * pixels  # as bytes, and as numbers in the order of the network
+
+
+def _bound(model: TaggingModel) -> int:
+    """More bytes than a network takes for an image: its largest layers take some 30 times what that does."""
+    preprocessing = model.preprocessing
+    views = preprocessing.squares * (2 if preprocessing.mirror else 1)
+    return _LAYERS * views * 3 * 4 * preprocessing.size**2
+
+
+def _too_little(needed: float) -> ModelError:
+    return ModelError(
+        f"one image needs {gigabytes(needed)} of memory, {gigabytes(free_memory())} are free",
+        hint="close other programs, or choose a `model` with a smaller backbone",
+    )
