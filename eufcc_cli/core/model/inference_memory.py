@@ -17,17 +17,16 @@ from eufcc_cli.core.model.memory import (
 from eufcc_cli.core.model.network import Network
 from eufcc_cli.core.model.tagging_model import TaggingModel
 
-_LAYERS = 64  # times the numbers of an image: more than any network takes
+_LAYERS = 64  # times the numbers of an image: twice what a large network takes at once
 
 
 def check_memory(models: Sequence[TaggingModel]) -> None:
     """Raise ModelError where the memory that is free cannot hold what looks at one image on a processor."""
     room, needed = SHARE * free_memory(), 0
     for model in models:
-        if model.has_engine:
-            weights = sum(value.nbytes for value in model.network.state_dict().values())
-            if 3 * weights + threads() * _bound(model) < room // len(models):
-                continue  # what it takes need not be known exactly
+        weights = sum(value.nbytes for value in model.network.state_dict().values())
+        if LIBRARIES + 3 * weights + threads() * _bound(model) < room // len(models):
+            continue  # what it takes need not be known exactly
         once, image = inference_memory(model, engine=model.has_engine)
         needed += once + image
     if needed > room:

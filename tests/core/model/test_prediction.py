@@ -1,5 +1,7 @@
 """Prediction: every item once, in order, not too far ahead, whatever happens on the way."""
 
+import dataclasses
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -16,6 +18,8 @@ from eufcc_cli.core.files import Root
 from eufcc_cli.core.machine import select_precision
 from eufcc_cli.core.model.batching import STEADY
 from eufcc_cli.core.model.checkpoint import load_model, save_weights
+from eufcc_cli.core.model.inference_memory import inference_memory
+from eufcc_cli.core.model.memory import Peak
 from eufcc_cli.core.model.model_files import save_config
 from eufcc_cli.core.model.network import Network, create_backbone
 from eufcc_cli.core.model.prediction import predict, predict_together
@@ -215,6 +219,35 @@ def test_a_batch_that_does_not_fit_is_halved(
     most = 0
     with pytest.raises(ModelError, match="too little memory"):
         list(predict(model, items(files)))
+
+
+def test_memory_is_asked_before_it_is_taken(
+    model: TaggingModel, files: list[Path], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    once, image = inference_memory(model, engine=False)
+    monkeypatch.setattr(TaggingModel, "has_engine", False)
+    expected = list(predict(model, items(files)))
+    machine = os.environ.get("EUFCC_MACHINE", "")
+    monkeypatch.setenv("EUFCC_MACHINE", f"{machine},memory={(once + 20.5 * image) / 0.9}")
+    found = list(predict(model, items(files)))
+    assert "20 images at once are what fits" in caplog.text
+    assert [one.error for one in found] == [one.error for one in expected]
+    monkeypatch.setenv("EUFCC_MACHINE", f"{machine},memory={once / 0.9}")
+    with pytest.raises(ModelError, match="one image needs"):
+        list(predict(model, items(files)))
+    monkeypatch.undo()
+    monkeypatch.setenv("EUFCC_MACHINE", f"{machine},memory=1e8")
+    with pytest.raises(ModelError, match="one image needs"):  # nor is there room for an engine
+        list(predict(model, items(files)))
+
+
+def test_what_an_image_is_expected_to_take_is_what_it_takes(model: TaggingModel) -> None:
+    squares = torch.zeros(8, 1, 3, 32, 32, dtype=torch.uint8)
+    exact = dataclasses.replace(model, precision=torch.float32)
+    with Peak() as peak:
+        exact.features(squares)
+    _, image = inference_memory(exact, engine=False)
+    assert 0.75 * peak.bytes < 8 * image < 1.25 * peak.bytes
 
 
 @pytest.mark.parametrize("backbone", ["test_convnext", "test_coatnet"])
