@@ -52,7 +52,7 @@ def measure_costs(trainer: "Trainer") -> Costs:
         used=used,
         free=free,
         fixed=gradients + state + max(most - many * image, scratch, 0) + LIBRARIES,
-        ending=state + _engine(trainer) + LIBRARIES,
+        ending=state + _engine(trainer) + LIBRARIES // 2,
         waiting=prepared,
         image=image,
         seconds=seconds / number,
