@@ -39,7 +39,7 @@ def images_that_fit(models: Sequence[TaggingModel], asked: int) -> int:
     A step of training is estimated by the same means. Raises ModelError where not one image fits.
     """
     room = SHARE * free_memory()
-    if not models or asked * max(_bound(model) for model in models) < room:
+    if LIBRARIES * len(models) + asked * max(_bound(model) for model in models) < room:
         return asked
     costs = [inference_memory(model, engine=False) for model in models]
     once, image = sum(once for once, _ in costs), max(image for _, image in costs)
