@@ -123,8 +123,9 @@ class TaggingModel:
     def has_engine(self) -> bool:
         """Whether something else than PyTorch may compute its features: not on a GPU, nor for CLIP."""
         network = self.network
-        on_processor = self.device.type == "cpu" and isinstance(network, Network)
-        return on_processor and not _is_compiled(network.backbone)
+        if self.device.type != "cpu" or not isinstance(network, Network):
+            return False
+        return not _is_compiled(network.backbone)
 
     def engine(self) -> Engine | None:
         """What computes features on a processor instead of PyTorch; None where PyTorch has to.

@@ -1,6 +1,7 @@
 """What to train instead where a network does not fit into the memory, found without taking any."""
 
 from functools import partial
+from typing import Any
 
 import torch
 from torch import nn
@@ -59,9 +60,9 @@ def _hint(config: TrainConfig, free: int) -> str:
             continue
         if _fits(config.backbone, size, free):
             return f"close other programs, or choose `image_size={size}`"
-    for size in (None, 32):
-        if _fits(SMALL_BACKBONE, size, free):
-            at = f" and `image_size={size}`" if size else ""
+    for smallest in (None, 32):
+        if _fits(SMALL_BACKBONE, smallest, free):
+            at = f" and `image_size={smallest}`" if smallest else ""
             return f"close other programs, or choose `backbone={SMALL_BACKBONE}`, `pretrained=False`{at}"
     return "close other programs: not even the smallest network fits"
 
@@ -70,7 +71,8 @@ def _fits(name: str, size: int | None, free: int, *, frozen: bool = False) -> bo
     """Whether a backbone can be loaded and trained (frozen: look at images) in so many bytes."""
     try:
         backbone, mode = imagined_network(partial(create_backbone, name, image_size=size))
-        side = size or backbone.pretrained_cfg["input_size"][-1]  # type: ignore[index,union-attr]
+        config: Any = backbone.pretrained_cfg
+        side: int = size or config["input_size"][-1]
         weights = sum(value.nbytes for value in backbone.state_dict().values())
         if frozen:
             needed = engine_memory(backbone, side, _STREAMS, mode)
