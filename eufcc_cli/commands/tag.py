@@ -454,7 +454,7 @@ def _tagger(
         from eufcc_cli.core.tagging.tagger import Tagger, compile_network
 
     models: list[TaggingModel | ConvertedModel]
-    one = load
+    one = load if compiled else load.for_tagging
     if names:
         models = [one(names[0])] if len(names) == 1 else [load(name) for name in names]
     elif newest := newest_run(load.root):
