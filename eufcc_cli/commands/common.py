@@ -82,12 +82,13 @@ class ModelLoader:
 
     def for_tagging(self, name: str) -> "TaggingModel | ConvertedModel":
         """The model without PyTorch, where it was converted before and nothing is changed in it."""
-        if not (self.weights or self.texts or self.logit_adjustment):
+        if not (self.weights or self._read_texts or self.logit_adjustment):
             from eufcc_cli.core.model.converted_model import load_converted
 
             model = load_converted(name, self.root, self.device, self.precision)
             if model is not None:
                 self.methods.append(model.method)
+                self.names.append(name)
                 return model
         return self(name)
 
@@ -113,10 +114,14 @@ class ModelLoader:
         weights = f" --weights {shlex.quote(str(self.weights))}" if self.weights else ""
         return f"; `eufcc{where} evaluate --calibrate {spec}{weights}` makes them probabilities"
 
+    @property
+    def _read_texts(self) -> "TextOptions":
+        """What only models take that read texts."""
+        return replace(self.texts, names=None) if self.names_are_shown else self.texts
+
     def check_all_used(self) -> None:
         """Raise an error where options about CLIP models are given, and no loaded model takes them."""
-        texts = replace(self.texts, names=None) if self.names_are_shown else self.texts
-        if texts and not any(_reads_texts(method) for method in self.methods):
+        if self._read_texts and not any(_reads_texts(method) for method in self.methods):
             raise EufccError(
                 f"--prompts, --text, --names, --add-tag: {', '.join(self.methods)} reads no texts",
                 hint="give a run of `eufcc train --method clip-1-tag`, say, or clip:ViT-B-32/openai",
