@@ -7,7 +7,7 @@ method by the digest of the model. Both may be deleted at any time: PyTorch then
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -57,22 +57,35 @@ class ConvertedModel:
     precision: str
     store: FeatureStore | None
     device: Processor = field(default_factory=Processor)
-    networks: tuple[Any, Any] = field(default=(None, None), repr=False)
-    """Backbone and heads, as OpenVINO reads them."""
-    _opened: Any = field(default=None, repr=False)
+    backbone: Any = field(default=None, repr=False)
+    """As OpenVINO reads it."""
+    heads: "ConvertedHeads | None" = field(default=None, repr=False)
 
     def engine(self) -> Engine:
         """What computes features."""
-        return Engine(self.networks[0], self.preprocessing, threads(), self.precision)
+        return Engine(self.backbone, self.preprocessing, threads(), self.precision)
 
     def scores_of_arrays(self, features: np.ndarray) -> dict[str, np.ndarray]:
         """Features [B, views, D] -> {facet: log-scores float32 [B, tags]}."""
-        if self._opened is None:
-            self._opened = _compiled(self.networks[1])
-        rows = [self._opened([one[None]]) for one in features.astype(np.float32)]
+        assert self.heads is not None
+        return self.heads(features)
+
+
+class ConvertedHeads:
+    """The heads of a model with their method, image by image, so that those beside it change nothing."""
+
+    def __init__(self, network: Any, facets: Iterable[str]) -> None:
+        import openvino
+
+        settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": "1"}
+        self._compiled = openvino.Core().compile_model(network, "CPU", settings)
+        self._facets = tuple(facets)
+
+    def __call__(self, features: np.ndarray) -> dict[str, np.ndarray]:
+        """Features [B, views, D] -> {facet: log-scores float32 [B, tags]}: the mean of those of each view."""
+        rows = [self._compiled([one[None]]) for one in features.astype(np.float32)]
         return {
-            facet: np.concatenate([row[number] for row in rows])
-            for number, facet in enumerate(self.vocabulary.facets)
+            facet: np.concatenate([row[number] for row in rows]) for number, facet in enumerate(self._facets)
         }
 
 
@@ -120,36 +133,42 @@ def load_converted(spec: str, root: Root, device: str, precision: str) -> Conver
         digest=digest,
         precision=_PRECISIONS[precision],
         store=store,
-        networks=networks,
+        backbone=networks[0],
+        heads=ConvertedHeads(networks[1], vocabulary.facets),
     )
 
 
-def keep_converted(
+def convert_heads(
     network: Any, methods: Mapping[str, Method], preprocessing: Preprocessing, engines: Path, digest: str
-) -> None:
-    """Leave a model's heads, and which backbone it has, where `load_converted` finds them.
+) -> ConvertedHeads | None:
+    """A model's heads, kept where `load_converted` finds them, with a note of its backbone.
 
-    network: a Network; digest: the model's.
+    network: a Network; digest: the model's. None where OpenVINO cannot compute them as PyTorch does.
     """
     path = _place(engines, digest)
-    if path.with_suffix(".json").is_file() and path.is_file():
-        return
     try:
-        keep_network(_converted_heads(network, methods, preprocessing.views), path)
-        backbone = backbone_digest(network.backbone, preprocessing.size)
-        write_text(
-            path.with_suffix(".json"), json.dumps({"backbone": backbone, "width": network.width}) + "\n"
-        )
+        there = kept_network(path)
+        converted = _converted(network, methods, preprocessing.views) if there is None else there
+        heads = ConvertedHeads(converted, methods)
+        _compare(heads, network, methods, preprocessing.views)
+        if there is None:
+            keep_network(converted, path)
+        if not path.with_suffix(".json").is_file():
+            backbone = backbone_digest(network.backbone, preprocessing.size)
+            record = {"backbone": backbone, "width": network.width}
+            write_text(path.with_suffix(".json"), json.dumps(record) + "\n")
     except Exception as error:  # whatever a converter meets in a method that it does not know
         log.info("PyTorch computes these heads: OpenVINO cannot (%s)", str(error).splitlines()[:1])
+        return None
+    return heads
 
 
 def _place(engines: Path, digest: str) -> Path:
     return engines / "heads" / f"{digest}.xml"
 
 
-def _converted_heads(network: Any, methods: Mapping[str, Method], views: int) -> Any:
-    """The network from features [1, views, D] to the log-scores of all facets; checked against PyTorch's."""
+def _as_module(network: Any, methods: Mapping[str, Method]) -> Any:
+    """The heads from features [1, views, D] to the log-scores of all facets, for PyTorch."""
     import torch
     from torch import nn
 
@@ -165,21 +184,26 @@ def _converted_heads(network: Any, methods: Mapping[str, Method], views: int) ->
                 for facet, method in methods.items()
             )
 
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        example = torch.randn(1, views, network.width)
-    heads = Heads().eval()
-    converted = convert(heads, example)
+    return Heads().eval()
+
+
+def _example(network: Any, views: int) -> Any:
+    import torch
+
+    return torch.randn(1, views, network.width, generator=torch.Generator().manual_seed(0))
+
+
+def _converted(network: Any, methods: Mapping[str, Method], views: int) -> Any:
+    return convert(_as_module(network, methods), _example(network, views))
+
+
+def _compare(heads: ConvertedHeads, network: Any, methods: Mapping[str, Method], views: int) -> None:
+    """Raise AssertionError where the heads do not score as PyTorch's do."""
+    import torch
+
+    example = _example(network, views)
+    found = heads(example.numpy())
     with torch.no_grad():
-        expected = heads(example)
-    found = _compiled(converted)([example.numpy()])
-    for number, table in enumerate(expected):
-        np.testing.assert_allclose(found[number], table.numpy(), atol=_CLOSE, rtol=_CLOSE)
-    return converted
-
-
-def _compiled(network: Any) -> Any:
-    import openvino
-
-    settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": "1"}
-    return openvino.Core().compile_model(network, "CPU", settings)
+        expected = dict(zip(methods, _as_module(network, methods)(example), strict=True))
+    for facet, table in expected.items():
+        np.testing.assert_allclose(found[facet], table.numpy(), atol=_CLOSE, rtol=_CLOSE)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from eufcc_cli.core.files import Root, sha256
 from eufcc_cli.core.machine import threads
 from eufcc_cli.core.model.clip.clip_network import ClipNetwork
-from eufcc_cli.core.model.converted_model import keep_converted
+from eufcc_cli.core.model.converted_model import ConvertedHeads, convert_heads
 from eufcc_cli.core.model.features import FeatureStore
 from eufcc_cli.core.model.methods import Method, find_method
 from eufcc_cli.core.model.model_files import WEIGHTS, model_digest
@@ -43,7 +43,7 @@ class TaggingModel:
     """Where the features of images are kept, and looked for first."""
     engines: Path | None = None
     """The folder that keeps what was converted for processors."""
-    _engine: tuple[Any, Engine | None] | None = field(default=None, repr=False)
+    _engine: tuple[Any, Engine | None, ConvertedHeads | None] | None = field(default=None, repr=False)
 
     @property
     def device(self) -> torch.device:
@@ -114,7 +114,9 @@ class TaggingModel:
             return self.network.logits(features.to(self.device).flatten(0, 1))  # type: ignore[operator]
 
     def scores_of_arrays(self, features: np.ndarray) -> dict[str, np.ndarray]:
-        """As `scores_of`, from and to arrays."""
+        """As `scores_of`, from and to arrays; by the heads that were converted with an open engine."""
+        if self._engine is not None and self._engine[2] is not None and self._engine[0] == self._state():
+            return self._engine[2](features)
         return {
             facet: table.cpu().numpy() for facet, table in self.scores_of(torch.from_numpy(features)).items()
         }
@@ -136,13 +138,18 @@ class TaggingModel:
         if not self.has_engine:
             return None
         assert isinstance(network, Network)
-        state = (id(network), sum(tensor._version for tensor in network.backbone.state_dict().values()))
+        state = self._state()
         if self._engine is None or self._engine[0] != state:
             made = open_engine(network.backbone, self.preprocessing, threads(), self.precision, self.engines)
-            self._engine = (state, made)
+            heads = None
             if made is not None and self.engines is not None and self.folder is not None:
-                keep_converted(network, self.methods, self.preprocessing, self.engines, self.digest)
+                heads = convert_heads(network, self.methods, self.preprocessing, self.engines, self.digest)
+            self._engine = (state, made, heads)
         return self._engine[1]
+
+    def _state(self) -> tuple[int, int]:
+        """Which network it is, and how often its weights have changed."""
+        return (id(self.network), sum(tensor._version for tensor in self.network.state_dict().values()))
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32)
