@@ -26,6 +26,7 @@ from eufcc_cli.core.model.openvino_engine import (
     convert,
     keep_network,
     kept_network,
+    silent_openvino,
 )
 from eufcc_cli.core.model.preprocessing import Preprocessing
 from eufcc_cli.core.taxonomy.vocabulary import Vocabulary
@@ -75,7 +76,7 @@ class ConvertedHeads:
     """The heads of a model with their method, image by image, so that those beside it change nothing."""
 
     def __init__(self, network: Any, facets: Iterable[str]) -> None:
-        import openvino
+        openvino = silent_openvino()
 
         settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": "1"}
         self._compiled = openvino.Core().compile_model(network, "CPU", settings)

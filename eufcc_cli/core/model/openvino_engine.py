@@ -8,6 +8,7 @@ cores, which do not wait for each other after every layer as the threads of one 
 import contextlib
 import hashlib
 import logging
+import sys
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
@@ -30,11 +31,23 @@ _KEPT = 8  # converted networks in a folder; the least recently used goes first
 _OPENVINO_LOG = logging.getLogger("openvino")
 
 
+def silent_openvino() -> Any:
+    """OpenVINO, kept from reporting its use: its import starts a process that writes to Google Analytics.
+
+    Without the package openvino_telemetry, of which it can do without, it reports nothing.
+    """
+    if "openvino" not in sys.modules:
+        sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    import openvino
+
+    return openvino
+
+
 class Engine:
     """A backbone, converted and compiled for this machine's processor; usable from one thread at a time."""
 
     def __init__(self, network: Any, preprocessing: Preprocessing, streams: int, precision: object) -> None:
-        import openvino
+        openvino = silent_openvino()
 
         hint = "bf16" if str(precision).endswith("bfloat16") else "f32"
         settings = {
@@ -108,7 +121,7 @@ def backbone_digest(backbone: "nn.Module", size: int) -> str:
 
 def convert(network: "nn.Module", example: "Tensor") -> Any:
     """A network as OpenVINO has it, for inputs of the example's shape."""
-    import openvino
+    openvino = silent_openvino()
     import torch
 
     was_training = network.training
@@ -139,7 +152,7 @@ def _quiet() -> Iterator[None]:
 
 def _on_pixels(network: Any, preprocessing: Preprocessing) -> Any:
     """The network with the normalisation of its images inside: from uint8 [1, size, size, 3]."""
-    import openvino
+    openvino = silent_openvino()
     from openvino.preprocess import PrePostProcessor
 
     steps = PrePostProcessor(network)
@@ -153,7 +166,7 @@ def _on_pixels(network: Any, preprocessing: Preprocessing) -> Any:
 
 def kept_network(path: Path) -> Any:
     """The converted network of that name, or None where there is none that is whole."""
-    import openvino
+    openvino = silent_openvino()
 
     weights = path.with_suffix(".bin")
     if not (path.is_file() and weights.is_file()):
@@ -167,7 +180,7 @@ def kept_network(path: Path) -> Any:
 
 def keep_network(network: Any, path: Path) -> None:
     """Write a converted network; where that cannot be, a warning says so."""
-    import openvino
+    openvino = silent_openvino()
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -80,3 +82,14 @@ def test_where_openvino_cannot_pytorch_does(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr("openvino.convert_model", unable)
     assert tagging_model("convnext_mini", 32, "center").engine() is None
+
+
+def test_openvino_does_not_report_its_use() -> None:
+    code = (
+        "import sys, multiprocessing.process as processes\n"
+        "from eufcc_cli.core.model.openvino_engine import silent_openvino\n"
+        "silent_openvino().Core()\n"
+        "print(sys.modules['openvino_telemetry'], len(processes._children), 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["None", "0", "False"], done.stderr
