@@ -29,6 +29,7 @@ PRELOADED = (
 def serve(path: str) -> None:
     """Answer calls until the process that started this one ends."""
     sys.modules["openvino_telemetry"] = None  # as eufcc does: it would start a process that reports its use
+    sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # as eufcc has it
     for module in PRELOADED:
         with contextlib.suppress(ImportError):
             __import__(module)
