@@ -3,38 +3,68 @@
 What stands in for it is in tests/windows/sitecustomize.py.
 """
 
+import json
 import os
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import Run
+from eufcc_cli.core.dataset.export_file import Dialect, write_export
+from eufcc_cli.core.errors import ModelError
+from eufcc_cli.core.training.config import TrainConfig
+from eufcc_cli.core.training.resumption import settled
+from tests.core.dataset import museum
 
 LAYER = Path(__file__).with_name("windows")
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="takes away what Linux has")
 
 
-@pytest.fixture
-def windows(eufcc: Run, tmp_path: Path) -> Run:
-    """Run `eufcc` as on Windows, in tmp_path; it must succeed."""
+@dataclass(frozen=True)
+class Done:
+    """What a command ended with."""
 
-    def run(*arguments: object, **kwargs: object) -> subprocess.CompletedProcess[str]:
-        env = {
-            "PYTHONPATH": str(LAYER),
-            "EUFCC_WINDOWS": str(tmp_path),
-            "PYTHONIOENCODING": "cp1252",
-            "PYTHONWARNDEFAULTENCODING": "1",
-        }
-        done = eufcc(*arguments, env=env, cwd=tmp_path, timeout=280, **kwargs)
-        assert done.returncode == 0, f"{arguments}: {done.stderr}"
-        assert "Traceback" not in done.stderr, f"{arguments}: {done.stderr}"
-        return done
+    arguments: list[str]
+    code: int
+    out: str
+    err: str
 
-    return run
+
+def session(
+    tmp_path: Path, *commands: tuple[object, ...], fails: bool = False, typed: Path | None = None
+) -> list[Done]:
+    """Run commands as on Windows, one after another in one process, in tmp_path; all must succeed or fail.
+
+    typed: what is on standard input.
+    """
+    folder = tmp_path.with_name(f"{tmp_path.name}-session")
+    folder.mkdir(exist_ok=True)
+    lists = [[str(argument) for argument in command] for command in commands]
+    (folder / "commands.json").write_text(json.dumps(lists), encoding="utf-8")
+    env = os.environ | {
+        "PYTHONPATH": str(LAYER),
+        "EUFCC_WINDOWS": str(tmp_path),
+        "PYTHONIOENCODING": "cp1252",
+        "PYTHONWARNDEFAULTENCODING": "1",
+        "HF_HUB_OFFLINE": "1",
+    }
+    start = [sys.executable, str(LAYER / "session.py"), str(folder / "commands.json")]
+    with (typed or Path(os.devnull)).open("rb") as file:
+        done = subprocess.run(start, env=env, cwd=tmp_path, stdin=file, capture_output=True, timeout=280)
+    assert done.returncode == 0, done.stderr
+    codes = json.loads((folder / "codes.json").read_text(encoding="utf-8"))
+    ends = [
+        Done(arguments, code, *((folder / f"{i}.{kind}").read_text("cp1252") for kind in ("out", "err")))
+        for i, (arguments, code) in enumerate(zip(lists, codes, strict=True))
+    ]
+    for end in ends:
+        assert (end.code != 0) == fails, end
+        assert "Traceback" not in end.err, end
+    return ends
 
 
 def python(tmp_path: Path, code: str) -> subprocess.CompletedProcess[str]:
@@ -62,44 +92,62 @@ def test_the_layer_refuses_what_windows_does(tmp_path: Path, code: str, error: s
     assert error in python(tmp_path, code).stderr
 
 
-def test_every_command_runs(windows: Run, tmp_path: Path) -> None:
-    windows("--root", "r", "fetch", "demo", "--images", 40)
-    windows("--root", "r", "trees", "--stats")
-    windows("--root", "r", "trees", "--write", "labels")
-    windows("--root", "r", "trees", "--write", "labels")  # over what is there
-    windows("--root", "r", "download", "--report", "failed.csv")
-    windows("--root", "r", "download", "--verify")
-    shutil.copy(tmp_path / "r" / "data" / "train.csv", tmp_path / "all.csv")
-    windows("--root", "split", "fetch", "splits", "all.csv", "--min-count", 1)
-    backbone = ("--backbone", "convnext_mini", "--no-pretrained", "--image-size", 32)
-    windows("--root", "r", "train", "--name", "small", *backbone, "--tune", "full", "--epochs", 2)
-    windows(
-        "--root",
-        "r",
-        "train",
-        "--name",
-        "files",
-        *backbone,
-        "--tune",
-        "full",
-        "--epochs",
-        1,
-        "--no-cache",
-        "--workers",
-        1,
-    )
-    windows("--root", "r", "evaluate", "small", "--split", "val", "--save-predictions", "scores.parquet")
-    windows("--root", "r", "evaluate", "small", "--calibrate")
+def test_every_command_runs(tmp_path: Path, drawn: Path) -> None:
+    shutil.copytree(drawn, tmp_path / "r")
+    shutil.copy(drawn / "data" / "train.csv", tmp_path / "all.csv")
     photos = sorted((tmp_path / "r" / "data" / "images").rglob("*.jpg"))[:3]
-    tag = ("--root", "r", "tag", "--model", "small")
-    for ending in ("jsonl", "csv", "json", "jsonld"):
-        windows(*tag, *photos, "-o", f"tags.{ending}")
-        windows(*tag, *photos, "-o", f"tags.{ending}", "--skip-existing")
-    windows(*tag, *photos, "--format", "sidecar")
-    windows(*tag, *photos, "--format", "sidecar")  # over its own
-    windows(*tag, "--table", "r/data/val.csv", "-o", "val.csv")
-    done = windows(*tag, "-", input="".join(f'"{photo}"\r\n' for photo in photos))
-    assert done.stdout.count("\n") == 3
+    listed = tmp_path.with_name("list.txt")
+    listed.write_bytes("".join(f'"{photo}"\r\n' for photo in photos).encode())
+    root = ("--root", "r")
+    train = (*root, "train", "--image-size", 32)
+    scratch = (*train, "--backbone", "convnext_mini", "--no-pretrained", "--tune", "full", "--epochs", 1)
+    tag = (*root, "tag", "--model", "small")
+    *_, piped, _ = session(
+        tmp_path,
+        ("--root", "d", "fetch", "demo", "--images", 8),
+        (*root, "trees", "--stats"),
+        (*root, "trees", "--write", "labels"),
+        (*root, "trees", "--write", "labels"),  # over what is there
+        (*root, "download", "--report", "failed.csv"),
+        (*root, "download", "--verify"),
+        ("--root", "split", "fetch", "splits", "all.csv", "--min-count", 1),
+        (*scratch, "--name", "small"),
+        (*scratch, "--name", "files", "--no-cache", "--workers", 1),
+        (*train, "--name", "heads", "--tune", "head", "--backbone", "tf_efficientnet_lite0"),
+        (*root, "evaluate", "small", "--split", "val", "--save-predictions", "scores.parquet"),
+        (*root, "evaluate", "small", "--calibrate"),
+        *((*tag, *photos, "-o", f"tags.{form}") for form in ("jsonl", "csv", "json", "jsonld")),
+        *((*tag, *photos, "-o", f"tags.{form}", "--skip-existing") for form in ("jsonl", "jsonld")),
+        (*tag, *photos, "--format", "sidecar"),
+        (*tag, *photos, "--format", "sidecar"),  # over its own
+        (*tag, "--table", "r/data/val.csv", "-o", "val.csv"),
+        (*tag, "-"),
+        (*tag, *photos, "--review", "review.jsonl"),
+        typed=listed,
+    )
+    assert piped.out.count("\n") == 3
+    assert (tmp_path / "review.decisions.jsonl").read_text(encoding="utf-8").count('"accepted"') == 1
+
+
+def test_a_museums_own_table(tmp_path: Path) -> None:
+    frame = museum.export(30)
+    write_export(frame, tmp_path / "export.csv", Dialect("csv", "cp1252", separator=";"))
+    museum.photographs(tmp_path / "photos", frame)
+    for number, photo in enumerate(sorted((tmp_path / "photos").iterdir())):
+        if number % 2:  # not as the table has them
+            photo.rename(photo.with_name(photo.name.upper()))
+    made, _ = session(
+        tmp_path,
+        ("--root", "m", "fetch", "table", "export.csv", "--photos", "photos", "--yes"),
+        ("--root", "m", "trees", "--stats"),
+    )
+    assert "30 records, 30 images" in made.out
+
+
+@pytest.mark.parametrize("name", ["con", "AUX.1", "a:b", "a?", "a.", "a ", "nul"])
+def test_a_run_has_a_name_that_is_one_everywhere(name: str) -> None:
+    with pytest.raises(ModelError, match="not a name for a folder"):
+        settled(TrainConfig(), Path("runs", name), name, resume=False, overwrite=False)
 
 
 def test_names_of_strangers_become_files(tmp_path: Path) -> None:

@@ -171,6 +171,7 @@ def is_system_name(name: str) -> bool:
 
 _PLAIN = frozenset((string.ascii_lowercase + string.digits + "_-").encode())
 _DEVICES = {"con", "prn", "aux", "nul", *(f"{name}{n}" for name in ("com", "lpt") for n in range(10))}
+_NOT_IN_NAMES = re.compile(r'[\x00-\x1f<>:"/\\|?*]')
 _LONGEST = 100  # characters of a folder's or file's name; longer ids become nested folders
 _LONGEST_ID = 2000
 
@@ -202,6 +203,16 @@ def image_stem(image_id: str) -> PurePosixPath:
     parts = [name[i : i + _LONGEST] for i in range(0, len(name), _LONGEST)]
     parts = [f"%{ord(part[0]):02X}{part[1:]}" if part in _DEVICES else part for part in parts]
     return PurePosixPath(hashlib.sha256(raw).hexdigest()[:2], *parts)
+
+
+def is_file_name(name: str) -> bool:
+    """True for what every system takes as the name of a file or folder.
+
+    >>> [is_file_name(name) for name in ("my run", "a/b", "a:b", "con", "Aux.1", "a.", "..")]
+    [True, False, False, False, False, False, False]
+    """
+    device = name.split(".")[0].rstrip().lower() in _DEVICES
+    return bool(name) and not (_NOT_IN_NAMES.search(name) or name[-1] in ". " or device)
 
 
 def image_id_of(path: PurePosixPath) -> str:

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from eufcc_cli.core.errors import ModelError
+from eufcc_cli.core.files import is_file_name
 from eufcc_cli.core.model.model_files import CONFIG, read_config
 from eufcc_cli.core.training.config import TrainConfig
 from eufcc_cli.core.training.trainer import STATE
@@ -25,7 +26,7 @@ def is_begun(folder: Path) -> bool:
 
 def settled(config: TrainConfig, folder: Path, name: str, resume: bool, overwrite: bool) -> TrainConfig:
     """The settings to train with; a name that is taken wants `resume`, and the settings it began with."""
-    if not name or Path(name).name != name or name.startswith("."):
+    if not is_file_name(name) or name.startswith("."):
         raise ModelError(f"`name` {name}: not a name for a folder", hint="use letters, digits, - and _")
     if resume and overwrite:
         raise ModelError("`resume` and `overwrite` contradict each other", hint="give one of them")
