@@ -122,7 +122,7 @@ def test_every_command_runs(tmp_path: Path, drawn: Path) -> None:
         (*tag, *photos, "--format", "sidecar"),  # over its own
         (*tag, "--table", "r/data/val.csv", "-o", "val.csv"),
         (*tag, "-"),
-        (*tag, *photos, "--review", "review.jsonl"),
+        (*tag, *photos, "--review", "review.jsonl", "--no-browser"),
         typed=listed,
     )
     assert piped.out.count("\n") == 3
