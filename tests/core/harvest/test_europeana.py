@@ -499,8 +499,8 @@ def test_two_concepts_of_a_facet_never_share_a_name() -> None:
 def test_a_harvest_interrupted_three_times_equals_one_that_was_not(
     tmp_path: Path, eufcc_command: str
 ) -> None:
-    """5,000 records; killed while searching, killed while reading records, stopped by Ctrl-C."""
-    with europe(5000, tmp_path) as server:
+    """2,500 records; killed while searching, killed while reading records, stopped by Ctrl-C."""
+    with europe(2500, tmp_path) as server:
         environment = os.environ | server.environment
         whole, broken = tmp_path / "whole", tmp_path / "broken"
 
@@ -524,11 +524,11 @@ def test_a_harvest_interrupted_three_times_equals_one_that_was_not(
 
         assert interrupt(20, signal.SIGKILL) == -signal.SIGKILL
         assert not (broken / "data/europeana.csv").exists()
-        assert interrupt(1500, signal.SIGKILL) == -signal.SIGKILL
-        assert interrupt(1500, signal.SIGINT) == 130
+        assert interrupt(700, signal.SIGKILL) == -signal.SIGKILL
+        assert interrupt(700, signal.SIGINT) == 130
         with sqlite3.connect(broken / "data/europeana.harvest.sqlite") as store:
             (read,) = store.execute("SELECT count(*) FROM records WHERE record IS NOT NULL").fetchone()
-        assert 0 < read < 4900
+        assert 0 < read < 2400
         assert end(start(broken)) == 3  # some records are gone
         interrupted = server.count()
         server.forget()
@@ -537,4 +537,4 @@ def test_a_harvest_interrupted_three_times_equals_one_that_was_not(
         assert interrupted - server.count() <= 3 * 5
         for name in ("europeana.csv", "europeana.attribution.md"):
             assert (broken / "data" / name).read_bytes() == (whole / "data" / name).read_bytes()
-        assert len(read_table(whole / "data/europeana.csv")) == 5000 - 5000 // 97
+        assert len(read_table(whole / "data/europeana.csv")) == 2500 - 2500 // 97

@@ -1,4 +1,3 @@
-import hashlib
 import signal
 import subprocess
 import sys
@@ -15,22 +14,8 @@ from eufcc_cli.core.files import Root
 from eufcc_cli.core.model import features
 from eufcc_cli.core.model.features import FeatureStore
 from eufcc_cli.core.model.prediction import predict
+from tests.core.model.feature_writer import VIEWS, WIDTH, image, open_store, seen
 from tests.core.model.test_openvino_engine import tagging_model
-
-VIEWS, WIDTH = 2, 24
-
-
-def image(number: int) -> bytes:
-    return hashlib.sha256(b"%d" % number).digest()
-
-
-def seen(number: int) -> np.ndarray:
-    """What the pretended backbone saw in an image."""
-    return np.random.default_rng(number).normal(size=(VIEWS, WIDTH)).astype(np.float32)
-
-
-def open_store(folder: Path, limit: float = 1.0) -> FeatureStore:
-    return FeatureStore(folder, VIEWS, WIDTH, limit=limit)
 
 
 def test_what_is_kept_comes_back_in_any_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,30 +100,16 @@ def test_the_least_recently_used_go_first(tmp_path: Path, caplog: pytest.LogCapt
     assert image(0) not in store
 
 
-_WRITER = """
-import hashlib, itertools, sys
-from pathlib import Path
-from eufcc_cli.core.model import features
-from tests.core.model.test_features import image, open_store, seen
-features._PART = 3
-store = open_store(Path(sys.argv[1]))
-print("ready", flush=True)
-for number in itertools.count(int(sys.argv[2])):
-    if image(number) not in store:
-        store.add(image(number), seen(number))
-"""
-
-
 def test_killed_at_any_time_it_keeps_whole_parts_alone(tmp_path: Path) -> None:
     folder = tmp_path / "a"
     counts = []
     for delay in (0.0, 0.03, 0.11):
-        writer = subprocess.Popen([sys.executable, "-c", _WRITER, folder, "0"], stdout=subprocess.PIPE)
-        second = subprocess.Popen([sys.executable, "-c", _WRITER, folder, "50"], stdout=subprocess.PIPE)
-        for process in (writer, second):
+        command = [sys.executable, "-m", "tests.core.model.feature_writer", folder]
+        writers = [subprocess.Popen([*command, first], stdout=subprocess.PIPE) for first in ("0", "50")]
+        for process in writers:
             assert process.stdout is not None and process.stdout.readline() == b"ready\n"
         time.sleep(delay)
-        for process in (writer, second):
+        for process in writers:
             process.send_signal(signal.SIGKILL)
             process.wait()
         store = open_store(folder)

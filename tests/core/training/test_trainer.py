@@ -36,6 +36,7 @@ from eufcc_cli.core.training.run import train_run, training_vocabulary
 from eufcc_cli.core.training.saved_state import load_state
 from eufcc_cli.core.training.trainer import STATE
 from tests.conftest import Run
+from tests.two_ranks import run_two_ranks
 
 QUICK = TrainConfig(
     backbone="convnext_mini", pretrained=False, image_size=32, epochs=3, batch_size=16, device="cpu", ema=0.9
@@ -290,13 +291,13 @@ def test_a_batch_without_any_readable_image_is_passed_over(demo_root: Path, augm
     assert math.isfinite(float(history(demo_root, "run")[0]["loss"]))
 
 
-def test_a_process_without_a_share_of_the_last_batch_takes_part(demo_root: Path) -> None:
+def test_a_process_without_a_share_of_the_last_batch_takes_part(
+    demo_root: Path, quick_command: list[str]
+) -> None:
     table = demo_root / "data" / "train.csv"
     table.write_text("".join(table.read_text().splitlines(keepends=True)[: 1 + 17]))
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command += ["-m", "eufcc_cli", "--root", str(demo_root), "train", "--epochs", "1", *OPTIONS]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=250, check=False)
-    assert done.returncode == 0, done.stderr
+    for done in run_two_ranks(quick_command, "--root", demo_root, "train", "--epochs", 1, *OPTIONS):
+        assert done.returncode == 0, done.stderr
     assert math.isfinite(float(history(demo_root, "multilabel")[0]["loss"]))
 
 

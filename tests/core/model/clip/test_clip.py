@@ -1,10 +1,7 @@
 import contextlib
 import csv
 import json
-import os
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,6 +28,7 @@ from eufcc_cli.core.report.model_card import export_model
 from eufcc_cli.core.tagging.tagger import calibration_of
 from eufcc_cli.core.training.config import TrainConfig
 from eufcc_cli.core.training.run import train_run
+from tests.two_ranks import run_two_ranks
 
 TINY = {
     "embed_dim": 32,
@@ -365,31 +363,23 @@ def test_equal_captions_repel_each_other_only_if_asked(quick, demo_root):
     assert losses[0] != losses[1]
 
 
-def test_two_processes_learn_in_parts_what_one_learns_at_once(quick, clip_root, demo_root):
+def test_two_processes_learn_in_parts_what_one_learns_at_once(quick, clip_root, demo_root, quick_command):
     options = ["--method", "clip-1-tag", "--backbone", quick.backbone, "--no-pretrained", "--lr", "1e-3"]
     options += ["--optimizer", "adamw", "--epochs", "2", "--batch-size", "16", "--device", "cpu"]
-    done = subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
-         "-m", "eufcc_cli", "--root", str(demo_root), "train", *options, "--accumulate", "2"],
-        capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}, timeout=250, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    for done in run_two_ranks(quick_command, "--root", demo_root, "train", *options, "--accumulate", "2"):
+        assert done.returncode == 0, done.stderr
     for one, two in zip(history(clip_root, "clip-1-tag"), history(demo_root, "clip-1-tag"), strict=True):
         assert float(two["loss"]) == pytest.approx(float(one["loss"]), rel=1e-3)
 
 
-def test_a_share_of_a_batch_may_be_empty(quick, demo_root):
+def test_a_share_of_a_batch_may_be_empty(quick, demo_root, quick_command):
     table = demo_root / "data" / "train.csv"
     lines = table.read_text().splitlines(keepends=True)
     table.write_text("".join(lines[: 1 + 17]))
     options = ["--method", "clip-1-tag", "--backbone", quick.backbone, "--no-pretrained", "--lr", "1e-3"]
     options += ["--optimizer", "adamw", "--epochs", "2", "--batch-size", "16", "--device", "cpu"]
-    done = subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
-         "-m", "eufcc_cli", "--root", str(demo_root), "train", *options],
-        capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}, timeout=250, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    for done in run_two_ranks(quick_command, "--root", demo_root, "train", *options):
+        assert done.returncode == 0, done.stderr
     train_run(replace(quick, ema=0.0), Root(demo_root), "one")
     for one, two in zip(history(demo_root, "one"), history(demo_root, "clip-1-tag"), strict=True):
         assert float(two["loss"]) == pytest.approx(float(one["loss"]), rel=1e-3)
