@@ -60,7 +60,7 @@ def quick_command(warm: WarmCommand) -> list[str]:
 
 
 @pytest.fixture
-def eufcc(warm: WarmCommand, tmp_path: Path) -> Run:
+def eufcc(warm: WarmCommand, eufcc_command: str, tmp_path: Path) -> Run:
     """Run the installed `eufcc` in a process of its own, in an empty folder, with pipes for all streams."""
 
     def run(*arguments: object, timeout: float = 120, **kwargs: object) -> subprocess.CompletedProcess[str]:
@@ -71,7 +71,8 @@ def eufcc(warm: WarmCommand, tmp_path: Path) -> Run:
         environment |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
         changed = dict(kwargs.pop("env", {}))  # type: ignore[call-overload]
         words = list(map(str, arguments))
-        start = warm.start(environment, set(changed), words)
+        # Limits are set between fork and exec: a call that has some is a process of its own.
+        start = [eufcc_command] if "preexec_fn" in kwargs else warm.start(environment, set(changed), words)
         return subprocess.run(
             [*start, *words],
             capture_output=True,

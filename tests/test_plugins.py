@@ -18,7 +18,7 @@ CPU = ["--device", "cpu"]
 
 
 @pytest.fixture(scope="module")
-def played(tmp_path_factory: pytest.TempPathFactory, eufcc_command: str) -> Path:
+def played(tmp_path_factory: pytest.TempPathFactory, quick_command: list[str]) -> Path:
     """A folder in which every file of the page was written and every command of it run."""
     folder = tmp_path_factory.mktemp("plugins")
     text = PAGE.read_text(encoding="utf-8")
@@ -32,7 +32,7 @@ def played(tmp_path_factory: pytest.TempPathFactory, eufcc_command: str) -> Path
         words = shlex.split(command)
         assert words[0] == "eufcc"
         done = subprocess.run(
-            [eufcc_command, *words[1:]],
+            [*quick_command, *words[1:]],
             cwd=folder,
             env=environment,
             capture_output=True,

@@ -9,6 +9,7 @@ import json
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -62,9 +63,13 @@ class ConvertedModel:
     """As OpenVINO reads it."""
     heads: "ConvertedHeads | None" = field(default=None, repr=False)
 
-    def engine(self) -> Engine:
-        """What computes features."""
+    @cached_property
+    def _engine(self) -> Engine:
         return Engine(self.backbone, self.preprocessing, threads(), self.precision)
+
+    def engine(self) -> Engine:
+        """What computes features; opened once."""
+        return self._engine
 
     def scores_of_arrays(self, features: np.ndarray) -> dict[str, np.ndarray]:
         """Features [B, views, D] -> {facet: log-scores float32 [B, tags]}."""

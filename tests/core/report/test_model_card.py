@@ -17,7 +17,7 @@ CONFIG: dict[str, Any] = {
     "versions": {"eufcc": "0.1.0", "torch": "2.9"},
     "vocabulary": {"facets": {"materials": {"tags": ["bronze", "wood"]}}},
     "validation": {"overall": {**FIGURES, "pairs": 700}, "facets": {"materials": FIGURES}},
-    "data": {"data/train.csv": "ab" * 32},
+    "digests": {"tables": {"train.csv": "ab" * 32}},
 }
 
 

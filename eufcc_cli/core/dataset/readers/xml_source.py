@@ -88,7 +88,7 @@ _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff
 
 
 def xml_text(text: str) -> str:
-    """A text with what XML cannot hold (control characters) replaced.
+    r"""A text with what XML cannot hold (control characters) replaced.
 
     >>> xml_text("bronze\x00").encode()
     b'bronze\xef\xbf\xbd'

@@ -2,7 +2,6 @@
 
 from eufcc_cli.core.tagging.records import Catalogue
 from eufcc_cli.core.tagging.tagger import Tagger
-from eufcc_cli.core.tagging.writers.crowdheritage import CrowdHeritage
 from eufcc_cli.core.tagging.writers.lines import Csv, Json, JsonLines
 from eufcc_cli.core.tagging.writers.screen import Plain
 from eufcc_cli.core.tagging.writers.table_columns import Additions
@@ -32,7 +31,11 @@ def make_writer(
     if form == "csv":
         return Csv(ids=catalogue is not None, kinds=fills, names=names, canvases=canvases, flags=flags)
     if form in ("webannotation", "crowdheritage"):
-        kind = WebAnnotations if form == "webannotation" else CrowdHeritage
+        kind = WebAnnotations
+        if form == "crowdheritage":
+            from eufcc_cli.core.tagging.writers.crowdheritage import CrowdHeritage  # which imports pandas
+
+            kind = CrowdHeritage
         return kind(tagger.name, tagger.digest, date, tagger.uris, language, tagger.names)
     if form == "additions" and catalogue is not None:
         return Additions(catalogue.frame, list(tagger.chooser.facets), tagger.name)

@@ -74,7 +74,7 @@ def make_root(folder: Path) -> Root:
     return Root(folder)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """One Chromium for all tests of the page; each opens its own pages."""
     from tests.core.tagging.review.person import chromium
