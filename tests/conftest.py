@@ -86,6 +86,14 @@ def eufcc(warm: WarmCommand, eufcc_command: str, tmp_path: Path) -> Run:
     return run
 
 
+LONGEST = ("test_windows.py", "test_odd_filesystems.py", "test_plugins.py", "test_paper.py", "test_grid.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest tests come first, so that no process waits for another one at the end."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Tests that need a processor run at each precision of inference that they ask for."""
     if "processor" in metafunc.fixturenames:
