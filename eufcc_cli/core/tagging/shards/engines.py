@@ -1,7 +1,6 @@
 """Who works on the shards of a plan: this process, one of a job array, or a Ray cluster."""
 
 import logging
-import os
 import socket
 import time
 from collections.abc import Iterator, Sequence
@@ -14,7 +13,6 @@ from eufcc_cli.core.tagging.shards.place import Place
 from eufcc_cli.core.tagging.shards.plan import Plan
 from eufcc_cli.core.tagging.shards.shard import Done, Job, Shards
 
-ENGINES = ("local", "ray")
 MOST_TRIES = 4
 """Of one shard in one run, where its process or machine ends."""
 _CORES_EACH = 4  # of a Ray worker without a GPU
@@ -50,7 +48,6 @@ def run_on_ray(
     except ImportError as error:
         raise EufccError("`engine` ray is not installed", hint='`pip install "eufcc[ray]"`') from error
 
-    os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
     _connect(ray, address)
     try:
         total = ray.cluster_resources()
@@ -87,7 +84,7 @@ def run_on_ray(
                     if tries[number] >= MOST_TRIES:
                         raise CollectError(
                             f"shard {number}: every worker that took it ended, {MOST_TRIES} times: {reason}",
-                            hint="look at that machine's memory and logs, then run it again",
+                            hint="check that machine's memory and logs, then run it again",
                         ) from error
                     waiting.append(number)
                     continue

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from eufcc_cli.core.tagging.tagger import Result
 from eufcc_cli.core.tagging.writers.lines import PATH_SEPARATOR, as_json
 
-FORMS = ("parquet", "jsonl")
-
 
 def to_part(form: str, results: Sequence[Result], model: str, digest: str) -> bytes:
     """The bytes of a part: the same for the same results."""

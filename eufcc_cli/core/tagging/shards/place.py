@@ -46,7 +46,7 @@ def reaching(address: str) -> Iterator[None]:
     except Exception as error:  # every store has its own
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise CollectError(
-            f"{address}: {reason}", hint="look at its name, permissions and room, then run it again"
+            f"{address}: {reason}", hint="check its name, permissions and free space, then run it again"
         ) from error
 
 

@@ -19,7 +19,7 @@ Line = dict[str, Any]
 """An input as it stands in a plan: image, place (a path or address), iri; id, item, row; offset, bytes."""
 
 
-def plan_lines(arguments: Iterable[str], *, null: bool = False) -> Iterator[Line]:
+def plan_lines(arguments: Iterable[str]) -> Iterator[Line]:
     """The images that arguments name, as `listed` finds them, and those in stores and WebDataset's tars."""
     for argument in arguments:
         if argument.lower().endswith(".tar"):
@@ -27,7 +27,7 @@ def plan_lines(arguments: Iterable[str], *, null: bool = False) -> Iterator[Line
         elif is_store(argument):
             yield from _stored(argument)
         else:
-            for item in listed([argument], null=null):
+            for item in listed([argument]):
                 yield line_of(item, item.iri if is_url(item.name) else str(Path(item.name).absolute()))
 
 
