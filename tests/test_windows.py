@@ -16,7 +16,7 @@ import pytest
 from eufcc_cli.core.dataset.export_file import Dialect, write_export
 from eufcc_cli.core.errors import ModelError
 from eufcc_cli.core.training.config import TrainConfig
-from eufcc_cli.core.training.resumption import settled
+from eufcc_cli.core.training.resumption import continues
 from tests.core.dataset import museum
 
 LAYER = Path(__file__).with_name("windows")
@@ -147,7 +147,7 @@ def test_a_museums_own_table(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["con", "AUX.1", "a:b", "a?", "a.", "a ", "nul"])
 def test_a_run_has_a_name_that_is_one_everywhere(name: str) -> None:
     with pytest.raises(ModelError, match="not a name for a folder"):
-        settled(TrainConfig(), Path("runs", name), name, resume=False, overwrite=False)
+        continues(TrainConfig(), Path("runs", name), name, resume=False, overwrite=False)
 
 
 def test_names_of_strangers_become_files(tmp_path: Path) -> None:

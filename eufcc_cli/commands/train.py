@@ -43,7 +43,9 @@ def train(
             "recipe:eufcc-340k/softmax; those on the command line win.",
         ),
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue the interrupted run of that name, with its settings.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a run of that name.")] = False,
     export: Annotated[
         Path | None,
@@ -80,7 +82,7 @@ def train(
 ) -> None:
     """Train a model on the root's train split and keep the best by val.
 
-    To resume an interrupted training (Ctrl-C, a crash), give --resume. Several GPUs or machines:
+    An interrupted training (Ctrl-C, a crash) continues when the same command is given again. Several GPUs or machines:
     torchrun --nproc-per-node N -m eufcc_cli train …
     """
     with importing():

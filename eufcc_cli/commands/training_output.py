@@ -21,6 +21,8 @@ def show_plan(plan: "Plan") -> None:
         f"Training {plan.name}: {what.get(config.tune or '', f'{config.method}, all of')} {config.backbone} "
         f"({plan.why}), {size} parameters, {plan.device}, {plan.precision}"
     )
+    if plan.resumed_at:
+        console.note(f"Continues the interrupted training after step {plan.resumed_at:,}")
     console.note(f"{plan.images:,} images to learn from, {plan.validation_images:,} to validate on")
     if plan.held_out:
         console.note(

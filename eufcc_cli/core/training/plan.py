@@ -39,6 +39,8 @@ class Plan:
     """Expected time of the whole training, from a trial of a few images."""
     held_out: HeldOut | None = None
     """Images of train that are not learnt from, to choose between weights by them."""
+    resumed_at: int = 0
+    """Steps of an interrupted training that it continues."""
     parts: str | None = None
     """What there is to say of a batch that does not fit into the memory."""
 
@@ -79,6 +81,7 @@ def plan_of(
         memory=costs.used + costs.memory(trainer.share, trainer.at.part) + _mapped(trainer),
         seconds=seconds,
         held_out=held_out,
+        resumed_at=trainer.at.step,
         parts=note_of_parts(costs, trainer.share, trainer.at.part, trainer.plain)
         if trainer.at.part < math.ceil(trainer.share / (config.accumulate or 1))
         else None,

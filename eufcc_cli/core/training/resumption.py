@@ -24,27 +24,28 @@ def is_begun(folder: Path) -> bool:
     return not unfinished or (folder / STATE).is_file()
 
 
-def settled(config: TrainConfig, folder: Path, name: str, resume: bool, overwrite: bool) -> TrainConfig:
-    """The settings to train with; a name that is taken wants `resume`, and the settings it began with."""
+def continues(config: TrainConfig, folder: Path, name: str, resume: bool, overwrite: bool) -> bool:
+    """Whether a training takes up what is in its folder: an interrupted run of the same settings.
+
+    Raises ModelError for a name that is none, or that another run has; `resume` takes up an interrupted run
+    as well, but names the setting that differs.
+    """
     if not is_file_name(name) or name.startswith("."):
         raise ModelError(f"`name` {name}: not a name for a folder", hint="use letters, digits, - and _")
     if resume and overwrite:
         raise ModelError("`resume` and `overwrite` contradict each other", hint="give one of them")
     if not folder.exists() or overwrite or not (resume or is_begun(folder)):
-        return config
-    if not resume:
-        raise ModelError(
-            f"{folder} exists", hint="`resume` continues it, `overwrite` replaces it, `name` makes another"
-        )
-    if is_finished(folder):
-        raise ModelError(f"{folder} is finished", hint="`overwrite` trains it again, `name` makes another")
+        return False
+    if is_finished(folder) or not (folder / CONFIG).is_file():
+        what = "is finished" if is_finished(folder) else "exists, and is no run"
+        raise ModelError(f"{folder} {what}", hint="`overwrite` trains it again, `name` makes another")
     if differs := first_difference(config, folder):
         setting, asked, began = differs
         raise ModelError(
-            f"`resume`: `{setting}` is {asked}, the run's is {began}",
-            hint=f"give the settings it began with: `config={folder}`",
+            f"{folder} is interrupted: `{setting}` is {asked}, the run's is {began}",
+            hint="`resume` with `name` and nothing else continues it, `overwrite` replaces it",
         )
-    return config
+    return True
 
 
 def first_difference(config: TrainConfig, folder: Path) -> tuple[str, object, object] | None:

@@ -62,7 +62,7 @@ from eufcc_cli.core.training.interpolation import (
 )
 from eufcc_cli.core.training.model_provenance import Computation, provenance, weights_digest
 from eufcc_cli.core.training.plan import Plan, plan_of, plan_of_heads
-from eufcc_cli.core.training.resumption import settled
+from eufcc_cli.core.training.resumption import continues
 from eufcc_cli.core.training.sources import open_images
 from eufcc_cli.core.training.trainer import STATE, Position, Trainer
 from eufcc_cli.core.training.trial import check_memory, measure_costs
@@ -101,13 +101,13 @@ def train_run(
     decisions: decisions files whose accepted, added and rejected tags are learned, too.
     command: what was typed to start it, for config.json.
 
-    Raises DataError or ModelError before any work where the data, the settings or the name cannot do;
-    a name that exists wants `resume` or `overwrite`.
+    An interrupted run of that name and of the same settings is continued. Raises DataError or ModelError
+    before any work where the data, the settings or the name cannot do, or the name is another run's.
     """
     began = time.monotonic()
     folder = root.run(name)
-    given = settled(config, folder, name, resume, overwrite)
-    config = given.resolved()
+    resume = continues(config, folder, name, resume, overwrite)
+    given, config = config, config.resolved()
     train_frame, validation_frame = _tables(root)
     vocabulary = training_vocabulary(root, train_frame, decided_facets(decisions))
     device = select_device(config.device)

@@ -36,6 +36,9 @@ from eufcc_cli.core.training.validation import Validation
 log = logging.getLogger("eufcc")
 
 STATE = "state.safetensors"
+WORTH_SAVING = 30.0
+"""Seconds of training that an interruption must not lose. The state is three times as large as the model:
+those who only try whether a training starts are not left with a gigabyte."""
 
 
 @dataclass
@@ -113,6 +116,7 @@ class Trainer:
         epochs = self.config.epochs or math.inf
         if self.at.step == 0:
             self.at.begun = self._elapsed()
+        self._saved = time.monotonic()
         with self.interruption:
             while self.at.epoch < epochs and self._done() < 1.0 and not self._out_of_patience():
                 self._epoch()
@@ -151,8 +155,6 @@ class Trainer:
                 if self._asked or self._due:
                     self._account(pending)
                     pending = None
-                    # Until a first save is due, everything follows from the settings: a state, three times
-                    # as large as the model, would only be left behind by those who were trying something.
                     if self._due or self._has_state:
                         self._save()
                     self._leave_if_asked()
@@ -166,7 +168,8 @@ class Trainer:
         images = self._prepared(images.to(device, non_blocking=True), positions)
         pairs = self._pairs(rows)
         self._asked = self.interruption.requested
-        self._due = time.monotonic() - self._saved > 60 * config.save_every
+        enough = WORTH_SAVING if self._asked else 60 * config.save_every
+        self._due = time.monotonic() - self._saved > enough
         if accelerator.num_processes > 1:  # all must count the same pairs, and pause at the same step
             counts = torch.tensor([pairs, self._asked, self._due], device=device)
             pairs, asked, due = accelerator.reduce(counts, "sum").tolist()
@@ -384,10 +387,10 @@ class Trainer:
             device = self.accelerator.device
             stop = bool(self.accelerator.reduce(torch.tensor(int(stop), device=device), "sum"))
         if stop:
-            where = f"stopped at epoch {self.at.epoch + 1}, step {self.at.step}"
-            if self._has_state:
-                log.info("%s; the state is saved", where)
-            else:
-                first = f"the first save, after {self.config.save_every:g} minutes"
-                log.warning("%s, before %s: the next run begins anew", where, first)
+            if self.accelerator.is_main_process:
+                where = f"stopped at epoch {self.at.epoch + 1}, step {self.at.step}"
+                if self._has_state:
+                    log.warning("%s, which is saved: the same command continues", where)
+                else:
+                    log.warning("%s, before there was anything worth saving", where)
             raise KeyboardInterrupt

@@ -28,6 +28,7 @@ from eufcc_cli.core.model.methods import METHODS
 from eufcc_cli.core.model.model_files import newest_run, trained_runs
 from eufcc_cli.core.model.preprocessing import Preprocessing
 from eufcc_cli.core.taxonomy.annotations import read_table
+from eufcc_cli.core.training import trainer
 from eufcc_cli.core.training.config import TrainConfig, read_settings
 from eufcc_cli.core.training.data import FileImageLoader, epoch_order, load_split
 from eufcc_cli.core.training.image_cache import build_cache
@@ -150,12 +151,15 @@ class _CtrlC:
 
 
 def test_an_interrupted_first_epoch_leaves_little_and_is_no_model(
-    uninterrupted: Path, demo_root: Path, caplog: pytest.LogCaptureFixture
+    uninterrupted: Path,
+    demo_root: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     config, root = replace(QUICK, dropout=0.1, drop_path=0.1), Root(demo_root)
     with pytest.raises(KeyboardInterrupt):
         train_run(config, root, "whole", progress=_CtrlC(2))
-    assert "begins anew" in caplog.text
+    assert "before there was anything worth saving" in caplog.text
     folder = demo_root / "runs" / "whole"
     assert {file.name for file in folder.iterdir()} <= {"config.json", ".lock"}
     assert trained_runs(root) == [] and newest_run(root) is None
@@ -164,15 +168,19 @@ def test_an_interrupted_first_epoch_leaves_little_and_is_no_model(
     with pytest.raises(ModelError, match="no such model") as caught:
         load_model("whola", root)
     assert "whole" not in str(caught.value.hint)
-    # Once a save was due within the first epoch, what comes after it is saved, too.
-    with pytest.raises(KeyboardInterrupt):
-        train_run(replace(config, save_every=1e-9), root, "whole", resume=True, progress=_CtrlC(2))
+    # What took longer is saved, and then all that comes after it; the same command continues.
+    with monkeypatch.context() as long, pytest.raises(KeyboardInterrupt):
+        long.setattr(trainer, "WORTH_SAVING", 0.0)
+        train_run(config, root, "whole", progress=_CtrlC(2))
     saved = load_state(folder / STATE)["position"]["step"]
+    assert saved >= 2 and "which is saved" in caplog.text
+    plans: list[Plan] = []
     with pytest.raises(KeyboardInterrupt):
-        train_run(config, root, "whole", resume=True, progress=_CtrlC(1))
+        train_run(config, root, "whole", progress=_CtrlC(1), on_plan=plans.append)
+    assert plans[0].resumed_at == saved
     assert saved < load_state(folder / STATE)["position"]["step"]
     assert newest_run(root) is None
-    train_run(config, root, "whole", resume=True)
+    train_run(config, root, "whole")
     assert same(weights(demo_root, "whole"), weights(uninterrupted, "whole"))
     assert newest_run(root) == "whole"
 
@@ -547,8 +555,11 @@ def test_a_changed_image_makes_a_new_cache(demo_root: Path) -> None:
 
 
 def test_a_name_that_is_taken_is_refused(uninterrupted: Path) -> None:
-    with pytest.raises(ModelError, match="exists"):
+    with pytest.raises(ModelError, match="is finished"):
         train_run(QUICK, Root(uninterrupted), "whole")
+    (Root(uninterrupted).runs / "notes").mkdir()
+    with pytest.raises(ModelError, match="exists, and is no run"):
+        train_run(QUICK, Root(uninterrupted), "notes")
     with pytest.raises(ModelError, match="is finished"):
         train_run(QUICK, Root(uninterrupted), "whole", resume=True)
     with pytest.raises(ModelError, match="`name`"):
@@ -559,12 +570,14 @@ def test_a_name_that_is_taken_is_refused(uninterrupted: Path) -> None:
 
 def test_resuming_with_other_settings_names_the_difference(demo_root: Path) -> None:
     def stop(row: dict[str, float]) -> None:
-        raise KeyboardInterrupt
+        if row["epoch"] == 2:  # the state of the first is saved
+            raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         train_run(QUICK, Root(demo_root), "run", on_epoch=stop)
-    with pytest.raises(ModelError, match="`batch_size` is 8, the run's is 16"):
-        train_run(replace(QUICK, batch_size=8), Root(demo_root), "run", resume=True)
+    for resume in (True, False):
+        with pytest.raises(ModelError, match="`batch_size` is 8, the run's is 16"):
+            train_run(replace(QUICK, batch_size=8), Root(demo_root), "run", resume=resume)
 
 
 @pytest.mark.parametrize("missing", ["train.csv", "val.csv", "images"])
