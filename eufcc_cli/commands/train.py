@@ -82,8 +82,8 @@ def train(
 ) -> None:
     """Train a model on the root's train split and keep the best by val.
 
-    An interrupted training (Ctrl-C, a crash) continues when the same command is given again. Several GPUs or machines:
-    torchrun --nproc-per-node N -m eufcc_cli train …
+    An interrupted training (Ctrl-C, a crash) continues when the same command is given again. Several GPUs
+    or machines: torchrun --nproc-per-node N -m eufcc_cli train …
     """
     with importing():
         from eufcc_cli.core.report.model_card import export_model
