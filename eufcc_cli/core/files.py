@@ -157,6 +157,7 @@ _SYSTEM_NAMES = frozenset((
     "@__thumb", "~snapshot", "$recycle.bin", "recycler", "recycled", "system volume information",
     "lost+found", "__macosx", "network trash folder", "temporary items", "thevolumesettingsfolder",
     "_vti_cnf", "thumbs.db", "ehthumbs.db", "desktop.ini",
+    "trashbox", "files_trashbin", "files_versions",
 ))  # fmt: skip
 
 
@@ -165,8 +166,11 @@ def is_system_name(name: str) -> bool:
 
     >>> [is_system_name(name) for name in ("@eaDir", "$RECYCLE.BIN", "._a.jpg", ".thumbnails", "a.jpg")]
     [True, True, True, True, False]
+    >>> [is_system_name(name) for name in ("Scans Previews.lrdata", "FOUND.000", "trashbox", "found.jpg")]
+    [True, True, True, False]
     """
-    return name.startswith(".") or name.lower() in _SYSTEM_NAMES
+    name = name.lower()
+    return name in _SYSTEM_NAMES or name.startswith((".", "found.0")) or name.endswith(".lrdata")
 
 
 _PLAIN = frozenset((string.ascii_lowercase + string.digits + "_-").encode())

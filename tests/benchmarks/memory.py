@@ -5,6 +5,8 @@ python -m tests.benchmarks.memory --batch 8  on a small machine
 """
 
 import argparse
+import csv
+import itertools
 import json
 import resource
 import subprocess
@@ -37,6 +39,14 @@ def _train(root: Path, settings: dict[str, Any]) -> None:
     print(json.dumps({"expected": plans[0].memory, "measured": peak, "parts": plans[0].parts}))
 
 
+def _shorten(table: Path, rows: int) -> None:
+    """Keep only the first rows: two steps and a validation show the peak."""
+    with table.open(encoding="utf-8", newline="") as file:
+        kept = list(itertools.islice(csv.reader(file), rows + 1))
+    with table.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows(kept)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--batch", type=int, default=64)
@@ -47,7 +57,9 @@ def main() -> None:
         from eufcc_cli.core.demo import draw_collection
         from eufcc_cli.core.files import Root
 
-        draw_collection(Root(Path(folder)), images=max(60, 2 * options.batch), seed=7)
+        draw_collection(Root(Path(folder)), images=max(60, 4 * options.batch), seed=7)
+        for split, rows in (("train", 2 * options.batch), ("val", max(16, options.batch))):
+            _shorten(Root(Path(folder)).table(split), rows)
         for name, settings in CASES.items():
             if options.only in name:
                 arguments = [folder, json.dumps({**settings, "batch_size": options.batch})]

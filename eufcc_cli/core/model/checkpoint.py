@@ -17,6 +17,7 @@ from eufcc_cli.core.machine import select_device, select_precision
 from eufcc_cli.core.model.clip.clip_network import ClipNetwork
 from eufcc_cli.core.model.clip.prompts import TextOptions, Wording
 from eufcc_cli.core.model.clip.towers import build_clip, clip_tokenizer
+from eufcc_cli.core.model.memory_rule import check_room
 from eufcc_cli.core.model.methods import Method, find_method
 from eufcc_cli.core.model.model_files import CLIP, CONFIG, WEIGHTS, find_model, read_config
 from eufcc_cli.core.model.network import Network, create_backbone
@@ -46,12 +47,15 @@ def load_model(
     `clip:NAME` is a CLIP model of open_clip as it is, with published weights or those of a file, for the
     tags of the root's label files. `texts` are the texts of tags for a CLIP model; other models have none.
 
-    Raises ModelError where a file is missing, is not eufcc's, or where weights and vocabulary disagree.
+    Raises ModelError where a file is missing, is not eufcc's, where weights and vocabulary disagree, or where
+    the free memory does not hold them.
     """
     if spec.startswith(CLIP):
         return zero_shot_model(spec, root, device, precision, weights, texts)
     folder = find_model(spec, root)
     config = read_config(folder)
+    if (folder / WEIGHTS).is_file():  # the network, and what the file holds
+        check_room(2 * (folder / WEIGHTS).stat().st_size)
     target = select_device(device)
     with _reading(folder / CONFIG, config):
         vocabulary = Vocabulary.from_json(config["vocabulary"])

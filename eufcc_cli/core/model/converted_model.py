@@ -19,6 +19,7 @@ from eufcc_cli.core.errors import EufccError
 from eufcc_cli.core.files import Root, sha256, write_text
 from eufcc_cli.core.machine import has_bf16_matrices, may_have_gpu, threads
 from eufcc_cli.core.model.features import FeatureStore
+from eufcc_cli.core.model.memory_rule import check_room, engine_bytes
 from eufcc_cli.core.model.methods import Method
 from eufcc_cli.core.model.model_files import CLIP, WEIGHTS, find_model, model_digest, read_config
 from eufcc_cli.core.model.openvino_engine import (
@@ -99,7 +100,8 @@ def load_converted(spec: str, root: Root, device: str, precision: str) -> Conver
     """A trained model of that name as it was converted; None where PyTorch has to load it.
 
     That is on a GPU, for CLIP, for models with plugins, and where nothing is converted yet.
-    Raises ModelError where there is no such model, or its config.json is damaged.
+    Raises ModelError where there is no such model, its config.json is damaged, or the free memory does not
+    hold it.
     """
     if spec.startswith((CLIP, "hf-hub:")) or device not in ("auto", "cpu"):
         return None
@@ -118,10 +120,13 @@ def load_converted(spec: str, root: Root, device: str, precision: str) -> Conver
         digest = model_digest(config["method"], vocabulary, preprocessing, config, weights)
         path = _place(root.runs / ".engines", digest)
         record = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-        backbone, width = str(record["backbone"]), int(record["width"])
+        backbone, width, image = str(record["backbone"]), int(record["width"]), int(record["image_bytes"])
+        converted = path.parent.parent / f"{Path(backbone).name}.xml"
+        needed = engine_bytes(converted.with_suffix(".bin").stat().st_size, image, threads())
     except (OSError, ValueError, KeyError, TypeError, EufccError):  # PyTorch's loader says what is wrong
         return None
-    networks = kept_network(path.parent.parent / f"{Path(backbone).name}.xml"), kept_network(path)
+    check_room(needed)
+    networks = kept_network(converted), kept_network(path)
     if any(network is None for network in networks):
         return None
     store = None
@@ -151,6 +156,8 @@ def convert_heads(
 
     network: a Network; digest: the model's. None where OpenVINO cannot compute them as PyTorch does.
     """
+    from eufcc_cli.core.model.memory import image_bytes
+
     path = _place(engines, digest)
     try:
         there = kept_network(path)
@@ -160,8 +167,12 @@ def convert_heads(
         if there is None:
             keep_network(converted, path)
         if not path.with_suffix(".json").is_file():
-            backbone = backbone_digest(network.backbone, preprocessing.size)
-            record = {"backbone": backbone, "width": network.width}
+            backbone, size = network.backbone, preprocessing.size
+            record = {
+                "backbone": backbone_digest(backbone, size),
+                "width": network.width,
+                "image_bytes": image_bytes(backbone, size),
+            }
             write_text(path.with_suffix(".json"), json.dumps(record) + "\n")
     except Exception as error:  # whatever a converter meets in a method that it does not know
         log.info("PyTorch computes these heads: OpenVINO cannot (%s)", str(error).splitlines()[:1])

@@ -4,16 +4,14 @@ from collections.abc import Sequence
 
 import torch
 
-from eufcc_cli.core.errors import ModelError
 from eufcc_cli.core.machine import free_memory, threads
 from eufcc_cli.core.model.memory import (
     CANNOT_IMAGINE,
     LIBRARIES,
-    SHARE,
     engine_memory,
-    gigabytes,
     imagined,
 )
+from eufcc_cli.core.model.memory_rule import SHARE, check_room
 from eufcc_cli.core.model.network import Network
 from eufcc_cli.core.model.tagging_model import TaggingModel
 
@@ -29,8 +27,7 @@ def check_memory(models: Sequence[TaggingModel]) -> None:
             continue  # what it takes need not be known exactly
         once, image = inference_memory(model, engine=model.has_engine)
         needed += once + image
-    if needed > room:
-        raise _too_little(needed)
+    check_room(needed)
 
 
 def images_that_fit(models: Sequence[TaggingModel], asked: int) -> int:
@@ -43,8 +40,7 @@ def images_that_fit(models: Sequence[TaggingModel], asked: int) -> int:
         return asked
     costs = [inference_memory(model, engine=False) for model in models]
     once, image = sum(once for once, _ in costs), max(image for _, image in costs)
-    if once + image > room:
-        raise _too_little(once + image)
+    check_room(once + image)
     return min(asked, int((room - once) // image))
 
 
@@ -76,10 +72,3 @@ def _bound(model: TaggingModel) -> int:
     preprocessing = model.preprocessing
     views = preprocessing.squares * (2 if preprocessing.mirror else 1)
     return _LAYERS * views * 3 * 4 * preprocessing.size**2
-
-
-def _too_little(needed: float) -> ModelError:
-    return ModelError(
-        f"one image needs {gigabytes(needed)} of memory, {gigabytes(free_memory())} are free",
-        hint="close other programs, or choose a `model` with a smaller backbone",
-    )

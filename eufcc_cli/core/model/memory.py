@@ -12,6 +12,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from eufcc_cli.core.model.memory_rule import engine_bytes
+
 
 class Peak(TorchDispatchMode):
     """Counts the bytes of all tensors that are made inside `with`; `bytes` is the most at one time.
@@ -86,14 +88,8 @@ NOT_IMAGINED = (
 CANNOT_IMAGINE = (NotImplementedError, RuntimeError, TypeError, ValueError)
 """What imagining a network may raise, for whatever reason."""
 
-SHARE = 0.9
-"""Of the free memory, what may be taken: estimates are not exact."""
-
 LIBRARIES = 140 << 20
 """Bytes that PyTorch's libraries take once a network computes: 45 to 70 MB, and CUDA's 125 MB."""
-
-_OPENVINO = 110 << 20  # bytes that OpenVINO takes with any network
-_OPENVINO_COPIES = 1.5  # of a network's weights: measured with six of them
 
 
 def imagined_network(build: Callable[[], nn.Module]) -> tuple[nn.Module, FakeTensorMode]:
@@ -108,10 +104,9 @@ def imagined_network(build: Callable[[], nn.Module]) -> tuple[nn.Module, FakeTen
 def engine_memory(backbone: nn.Module, size: int, streams: int, mode: FakeTensorMode | None = None) -> int:
     """Bytes that OpenVINO is expected to take for a backbone that looks at `streams` images at once."""
     weights = sum(value.nbytes for value in backbone.state_dict().values())
-    image = torch.zeros(1).expand(1, 3, size, size)
-    return int(_OPENVINO + _OPENVINO_COPIES * weights + streams * imagined(backbone, image, mode=mode))
+    return engine_bytes(weights, image_bytes(backbone, size, mode), streams)
 
 
-def gigabytes(number: float) -> str:
-    """A number of bytes, readably."""
-    return f"{number / 1e9:.1f} GB"
+def image_bytes(backbone: nn.Module, size: int, mode: FakeTensorMode | None = None) -> int:
+    """Bytes of a backbone's layers while it looks at one image."""
+    return imagined(backbone, torch.zeros(1).expand(1, 3, size, size), mode=mode)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from eufcc_cli.core.errors import ModelError
-from eufcc_cli.core.model.memory import SHARE, gigabytes
+from eufcc_cli.core.model.memory_rule import SHARE, gigabytes
 
 _THREAD = 32 << 20  # bytes of tensors in a step from which on another thread is worth its waiting
 

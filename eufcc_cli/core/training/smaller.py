@@ -11,12 +11,11 @@ from eufcc_cli.core.errors import ModelError
 from eufcc_cli.core.model.memory import (
     CANNOT_IMAGINE,
     LIBRARIES,
-    SHARE,
     engine_memory,
-    gigabytes,
     imagined,
     imagined_network,
 )
+from eufcc_cli.core.model.memory_rule import SHARE, gigabytes
 from eufcc_cli.core.model.methods import find_method
 from eufcc_cli.core.model.network import create_backbone
 from eufcc_cli.core.training.config import BUNDLED, SMALL_BACKBONE, TrainConfig

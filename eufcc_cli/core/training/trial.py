@@ -11,7 +11,8 @@ import numpy as np
 import torch
 
 from eufcc_cli.core.machine import free_memory, select_device, threads, used_memory
-from eufcc_cli.core.model.memory import CANNOT_IMAGINE, LIBRARIES, SHARE, Peak, engine_memory
+from eufcc_cli.core.model.memory import CANNOT_IMAGINE, LIBRARIES, Peak, engine_memory
+from eufcc_cli.core.model.memory_rule import SHARE
 from eufcc_cli.core.model.network import Network
 from eufcc_cli.core.model.tagging_model import TaggingModel
 from eufcc_cli.core.training.config import TrainConfig

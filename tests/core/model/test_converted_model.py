@@ -10,11 +10,13 @@ import pytest
 import torch
 from PIL import Image
 
+from eufcc_cli.core.errors import ModelError
 from eufcc_cli.core.files import Root
+from eufcc_cli.core.model import checkpoint, converted_model
 from eufcc_cli.core.model.checkpoint import load_model, save_weights
 from eufcc_cli.core.model.converted_model import load_converted
 from eufcc_cli.core.model.methods import METHODS
-from eufcc_cli.core.model.model_files import read_config, save_config
+from eufcc_cli.core.model.model_files import WEIGHTS, read_config, save_config
 from eufcc_cli.core.model.prediction import predict
 from tests.core.evaluation.tiny import make_root, save_model
 
@@ -93,6 +95,22 @@ def test_where_pytorch_has_to_load_a_model(
         next(model.network.parameters()).add_(1)
     save_weights(made.run("other"), model.network)
     assert load_converted("other", made, "cpu", "fp32") is None  # other weights, another model
+
+
+def test_memory_is_asked_before_a_model_is_read(
+    made: Root, monkeypatch: pytest.MonkeyPatch, pictures: list[tuple[str, Path]]
+) -> None:
+    save_model(made, "large", "softmax", 7)
+    scores(load_model("large", made, "cpu", "fp32"), pictures)
+    monkeypatch.setattr(converted_model, "kept_network", pytest.fail)
+    monkeypatch.setenv("EUFCC_MACHINE", "memory=1.2e8")  # what OpenVINO takes for any network
+    with pytest.raises(ModelError, match=r"one image needs 0\.1 GB of memory, 0\.1 GB are free"):
+        load_converted("large", made, "cpu", "fp32")
+    monkeypatch.setattr(checkpoint, "load_weights", pytest.fail)
+    weights = (made.run("large") / WEIGHTS).stat().st_size
+    monkeypatch.setenv("EUFCC_MACHINE", f"memory={2 * weights}")
+    with pytest.raises(ModelError, match="one image needs"):
+        load_model("large", made, "cpu", "fp32")
 
 
 def test_tag_does_not_import_pytorch_for_it(made: Root, pictures: list[tuple[str, Path]]) -> None:
