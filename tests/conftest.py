@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from hypothesis import settings
 
 from tests.warm_command import WarmCommand
@@ -86,12 +87,28 @@ def eufcc(warm: WarmCommand, eufcc_command: str, tmp_path: Path) -> Run:
     return run
 
 
-LONGEST = ("test_windows.py", "test_odd_filesystems.py", "test_plugins.py", "test_paper.py", "test_grid.py")
+LONGEST = (
+    "test_trainer.py",
+    "test_windows.py",
+    "test_clip.py",
+    "test_odd_filesystems.py",
+    "test_tag.py",
+    "test_plugins.py",
+    "test_hub.py",
+    "test_paper.py",
+    "test_features.py",
+    "test_fetch.py",
+    "test_europeana.py",
+    "test_grid.py",
+    "test_shards.py",
+    "test_server.py",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest tests come first, so that no process waits for another one at the end."""
-    items.sort(key=lambda item: item.path.name not in LONGEST)
+    """The longest files come first, so that no process waits for another one at the end."""
+    order = {name: rank for rank, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.name, len(order)))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -116,15 +133,30 @@ def processor(request: pytest.FixtureRequest) -> Iterator[str]:
         yield request.param
 
 
+def made_once(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """A copy, for this process, of a folder that one of the processes of this run made."""
+    base = tmp_path_factory.getbasetemp()
+    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / f"made-{name}"
+    with FileLock(f"{shared}.lock"):
+        if not shared.exists():
+            unfinished = tmp_path_factory.mktemp(name) / "unfinished"
+            make(unfinished)
+            unfinished.rename(shared)
+    folder = tmp_path_factory.mktemp(name) / "root"
+    shutil.copytree(shared, folder)
+    return folder
+
+
 @pytest.fixture(scope="session")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A collection root of 160 drawn images; read it, or copy it with `demo_root`."""
     from eufcc_cli.core.demo import draw_collection
     from eufcc_cli.core.files import Root
 
-    folder = tmp_path_factory.mktemp("drawn")
-    draw_collection(Root(folder), images=160, seed=7)
-    return folder
+    def make(folder: Path) -> None:
+        draw_collection(Root(folder), images=160, seed=7)
+
+    return made_once(tmp_path_factory, "drawn", make)
 
 
 @pytest.fixture
@@ -145,10 +177,16 @@ def trained(processor: str, drawn: Path, tmp_path_factory: pytest.TempPathFactor
     from eufcc_cli.core.training.config import TrainConfig
     from eufcc_cli.core.training.run import train_run
 
-    folder = tmp_path_factory.mktemp("trained") / "root"
-    shutil.copytree(drawn, folder)
-    config = TrainConfig(
-        backbone="convnext_mini", pretrained=False, image_size=32, epochs=4, batch_size=16, device="cpu"
-    )
-    train_run(config, Root(folder), "small")
-    return folder
+    def make(folder: Path) -> None:
+        shutil.copytree(drawn, folder)
+        config = TrainConfig(
+            backbone="convnext_mini",
+            pretrained=False,
+            image_size=32,
+            epochs=4,
+            batch_size=16,
+            device="cpu",
+        )
+        train_run(config, Root(folder), "small")
+
+    return made_once(tmp_path_factory, f"trained-{processor}", make)
