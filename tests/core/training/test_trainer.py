@@ -60,6 +60,12 @@ def image_of(root: Path, split: str) -> Path:
     return next(root.glob(f"data/images/*/{first}.jpg"))
 
 
+def shorten(root: Path, split: str, rows: int) -> None:
+    """Leave so many rows of a split's table."""
+    table = root / "data" / f"{split}.csv"
+    table.write_text("".join(table.read_text().splitlines(keepends=True)[: 1 + rows]))
+
+
 def keep_ledger(root: Path) -> None:
     """Note every image of a root as there, as a download does."""
     with Ledger(Root(root).ledger) as ledger:
@@ -292,6 +298,7 @@ def test_two_processes_learn_what_one_learns(demo_root: Path) -> None:
 @pytest.mark.parametrize("augment", ["none", "light"])
 def test_a_batch_without_any_readable_image_is_passed_over(demo_root: Path, augment: str) -> None:
     for split in ("train", "val"):
+        shorten(demo_root, split, 12)
         image_of(demo_root, split).write_bytes(b"")
     config = replace(QUICK, batch_size=1, epochs=1, augment=augment, max_unreadable=0.5, ema=0.0)
     trained = train_run(config, Root(demo_root), "run")
@@ -302,8 +309,7 @@ def test_a_batch_without_any_readable_image_is_passed_over(demo_root: Path, augm
 def test_a_process_without_a_share_of_the_last_batch_takes_part(
     demo_root: Path, quick_command: list[str]
 ) -> None:
-    table = demo_root / "data" / "train.csv"
-    table.write_text("".join(table.read_text().splitlines(keepends=True)[: 1 + 17]))
+    shorten(demo_root, "train", 17)
     for done in run_two_ranks(quick_command, "--root", demo_root, "train", "--epochs", 1, *OPTIONS):
         assert done.returncode == 0, done.stderr
     assert math.isfinite(float(history(demo_root, "multilabel")[0]["loss"]))
@@ -311,8 +317,7 @@ def test_a_process_without_a_share_of_the_last_batch_takes_part(
 
 @pytest.mark.parametrize("backbone", ["vit_tiny_patch16_224", "mobilenetv3_small_050"])
 def test_a_backbone_of_another_kind_is_trained_and_loaded(demo_root: Path, backbone: str) -> None:
-    table = demo_root / "data" / "train.csv"
-    table.write_text("".join(table.read_text().splitlines(keepends=True)[: 1 + 32]))
+    shorten(demo_root, "train", 32)
     train_run(replace(QUICK, backbone=backbone, epochs=1), Root(demo_root), "run")
     model = load_model("run", Root(demo_root), "cpu")
     images = torch.zeros(2, 3, model.preprocessing.stored, model.preprocessing.stored, dtype=torch.uint8)
