@@ -102,7 +102,7 @@ def test_every_command_runs(tmp_path: Path, drawn: Path) -> None:
     train = (*root, "train", "--image-size", 32)
     scratch = (*train, "--backbone", "convnext_mini", "--no-pretrained", "--tune", "full", "--epochs", 1)
     tag = (*root, "tag", "--model", "small")
-    *_, piped, _ = session(
+    *_, piped, _, _, _ = session(
         tmp_path,
         ("--root", "d", "fetch", "demo", "--images", 8),
         (*root, "trees", "--stats"),
@@ -123,6 +123,8 @@ def test_every_command_runs(tmp_path: Path, drawn: Path) -> None:
         (*tag, "--table", "r/data/val.csv", "-o", "val.csv"),
         (*tag, "-"),
         (*tag, *photos, "--review", "review.jsonl", "--no-browser"),
+        (*root, "tag", "--table", "all.csv", "--decisions", "review.decisions.jsonl", "-o", "back.csv"),
+        (*tag, *photos, "--shard-size", 2, "-o", "shards"),
         typed=listed,
     )
     assert piped.out.count("\n") == 3

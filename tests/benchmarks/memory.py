@@ -39,7 +39,7 @@ def _train(root: Path, settings: dict[str, Any]) -> None:
     print(json.dumps({"expected": plans[0].memory, "measured": peak, "parts": plans[0].parts}))
 
 
-def _shorten(table: Path, rows: int) -> None:
+def shorten(table: Path, rows: int) -> None:
     """Keep only the first rows: two steps and a validation show the peak."""
     with table.open(encoding="utf-8", newline="") as file:
         kept = list(itertools.islice(csv.reader(file), rows + 1))
@@ -59,7 +59,7 @@ def main() -> None:
 
         draw_collection(Root(Path(folder)), images=max(60, 4 * options.batch), seed=7)
         for split, rows in (("train", 2 * options.batch), ("val", max(16, options.batch))):
-            _shorten(Root(Path(folder)).table(split), rows)
+            shorten(Root(Path(folder)).table(split), rows)
         for name, settings in CASES.items():
             if options.only in name:
                 arguments = [folder, json.dumps({**settings, "batch_size": options.batch})]

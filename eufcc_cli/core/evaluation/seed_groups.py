@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from eufcc_cli.core.evaluation.ensembles import Ensemble
 from eufcc_cli.core.evaluation.eval_split import Source
 from eufcc_cli.core.evaluation.results import MACRO, OVERALL, FacetResult, Figure, Result
 from eufcc_cli.core.evaluation.scoring import ModelScorer
@@ -18,7 +19,7 @@ _MACHINE = ("seed", "device", "threads", "workers", "cache", "save_every", "feat
 
 @dataclass(frozen=True)
 class SeedGroup:
-    """Two runs or more of the same settings, data and tags."""
+    """Two runs or more of the same settings, data and tags; or ensembles of such."""
 
     name: str
     members: tuple[str, ...]
@@ -43,7 +44,7 @@ def seed_groups(sources: Iterable[Source]) -> list[SeedGroup]:
     """The groups among sources, in the order of their first members; single runs are in none."""
     alike: dict[str, dict[int, str]] = {}
     for source in sources:
-        if isinstance(source, ModelScorer) and (known := _settings(source.model.config)) is not None:
+        if (known := _settings_of(source)) is not None:
             settings, seed = known
             alike.setdefault(settings, {}).setdefault(seed, source.name)
     return [
@@ -51,6 +52,20 @@ def seed_groups(sources: Iterable[Source]) -> list[SeedGroup]:
         for members in alike.values()
         if len(members) > 1
     ]
+
+
+def _settings_of(source: Source) -> tuple[str, int] | None:
+    """As `_settings`; those of an ensemble are its members', where all have the same seed."""
+    if isinstance(source, ModelScorer):
+        return _settings(source.model.config)
+    if not isinstance(source, Ensemble):
+        return None
+    known = [_settings_of(member) for member in source.members]
+    found = [one for one in known if one is not None]
+    seeds = {seed for _, seed in found}
+    if len(found) < len(known) or len(seeds) > 1:
+        return None
+    return json.dumps([settings for settings, _ in found]), seeds.pop()
 
 
 def _settings(config: dict[str, Any]) -> tuple[str, int] | None:
@@ -68,10 +83,13 @@ def _settings(config: dict[str, Any]) -> tuple[str, int] | None:
 def _name(members: dict[int, str]) -> str:
     """What the members' names have in common, with {seed} in place of the seed; else all of them.
 
-    >>> _name({0: "softmax-0", 1: "softmax-1"}), _name({0: "a", 1: "b"})
-    ('softmax-{seed}', 'a, b')
+    >>> _name({0: "softmax-0", 1: "softmax-1"}), _name({0: "a", 1: "b"}), _name({0: "a-0+b-0", 1: "a-1+b-1"})
+    ('softmax-{seed}', 'a, b', 'a-{seed}+b-{seed}')
     """
-    patterns = {"{seed}".join(name.rsplit(str(seed), 1)) for seed, name in members.items()}
+    patterns = {
+        "+".join("{seed}".join(part.rsplit(str(seed), 1)) for part in name.split("+"))
+        for seed, name in members.items()
+    }
     return patterns.pop() if len(patterns) == 1 else ", ".join(members.values())
 
 

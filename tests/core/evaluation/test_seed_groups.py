@@ -12,6 +12,7 @@ import pytest
 from eufcc_cli.core.errors import EufccError
 from eufcc_cli.core.evaluation.bootstrap import Bootstrap
 from eufcc_cli.core.evaluation.comparison import compare
+from eufcc_cli.core.evaluation.ensembles import Ensemble
 from eufcc_cli.core.evaluation.eval_split import read_split
 from eufcc_cli.core.evaluation.scoring import ModelScorer
 from eufcc_cli.core.evaluation.seed_groups import seed_groups
@@ -103,6 +104,22 @@ def test_runs_that_failed_on_other_images_are_no_group(root):
     runs = [Run(root, "a-0", 0), Run(root, "a-1", 1, without=["test_id.3"])]
     found = compare(runs, [split], root)
     assert found.means == [] and len(found.grouped.results) == 2
+
+
+def test_ensembles_whose_members_differ_only_by_seed_are_a_group(root):
+    pairs = [
+        [Run(root, f"{n}-{s}", s, random_seed=i + 5 * s, lr=i) for i, n in enumerate("ab")] for s in (0, 1)
+    ]
+    ensembles = [Ensemble(pair) for pair in pairs]
+    found = compare(ensembles, [read_split(root, "test_id")], root)
+    (mean,) = found.means
+    assert (mean.model, mean.seeds) == ("a-{seed}+b-{seed}", (0, 1))
+    single = [result.figures["overall"]["r_precision"] for result in found.results]
+    assert mean.figures["overall"]["r_precision"] == pytest.approx(np.mean(single))
+    mixed = Ensemble([pairs[0][0], pairs[1][1]])  # of two seeds: which one would it be?
+    assert seed_groups([ensembles[0], mixed]) == []
+    given = Ensemble([pairs[1][0], random_source(root, "given")])
+    assert seed_groups([ensembles[0], given]) == []
 
 
 def test_every_format_has_the_group_with_intervals(found):
