@@ -14,12 +14,12 @@ from PIL import (
     Image,
     ImageFile,
     JpegImagePlugin,
-    PngImagePlugin,
     WebPImagePlugin,
 )
 
 from eufcc_cli.core.errors import DataError, ImageError
 from eufcc_cli.core.images.colour import is_srgb, to_srgb
+from eufcc_cli.core.images.png import PngImage
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,7 +34,7 @@ warnings.filterwarnings("ignore", module=r"PIL\.")
 
 _READERS: dict[str, type[ImageFile.ImageFile]] = {
     "JPEG": JpegImagePlugin.JpegImageFile,
-    "PNG": PngImagePlugin.PngImageFile,
+    "PNG": PngImage,
     "WEBP": WebPImagePlugin.WebPImageFile,
     "GIF": GifImagePlugin.GifImageFile,
     "BMP": BmpImagePlugin.BmpImageFile,
@@ -207,8 +207,6 @@ def _read_header(file: BinaryIO) -> ImageFile.ImageFile:
     try:
         # Decoders raise whatever hostile bytes lead them to, IndexError and struct.error included.
         image = _reader(name)(file)
-        if name == "PNG":
-            _widen_transparent_grey(image)
     except ImageError:
         raise
     except Exception as error:
@@ -217,14 +215,6 @@ def _read_header(file: BinaryIO) -> ImageFile.ImageFile:
     if width * height > (most := max_pixels()):
         raise ImageError(f"too many pixels: {width} x {height}, and EUFCC_MAX_PIXELS is {most:,}")
     return image
-
-
-def _widen_transparent_grey(image: ImageFile.ImageFile) -> None:
-    """Of a PNG of 2 or 4 bits Pillow widens the greys to 8 bits, but not the one that is transparent."""
-    grey = image.info.get("transparency")
-    bits = {"L;2": 2, "L;4": 4}.get(str(image.tile[0].args)) if image.tile else None
-    if bits and isinstance(grey, int):
-        image.info["transparency"] = grey * 255 // (2**bits - 1)
 
 
 def _reader(name: str) -> type[ImageFile.ImageFile]:
@@ -292,7 +282,30 @@ def _broken(error: Exception, name: str, file: BinaryIO, head: bytes = b"") -> s
         early = file.seek(0, io.SEEK_END) < int.from_bytes(head[4:8], "little") + 8
     if isinstance(error, Image.DecompressionBombError | MemoryError):
         return f"too many pixels: {reason}"
-    return f"truncated: {reason}" if early else f"not an image: broken {name}: {reason}"
+    if early:
+        return f"truncated: {reason}"
+    if name == "JPEG" and (kind := _unsupported_jpeg(file)):
+        return f"unsupported JPEG: {kind}"
+    return f"not an image: broken {name}: {reason}"
+
+
+_JPEG_KINDS = {
+    **dict.fromkeys((0xC3, 0xC7, 0xCB, 0xCF), "lossless"),
+    **dict.fromkeys((0xC5, 0xC6, 0xCD, 0xCE), "hierarchical"),
+    0xF7: "JPEG-LS",
+}
+"""By the marker that begins the frame (ITU-T T.81, table B.1)."""
+
+
+def _unsupported_jpeg(file: BinaryIO) -> str | None:
+    """The kind of a sound JPEG that is not read, by its frame's header."""
+    file.seek(2)
+    while len(head := file.read(4)) == 4 and head[0] == 0xFF:
+        if (0xC0 <= head[1] <= 0xCF and head[1] not in (0xC4, 0xC8, 0xCC)) or head[1] == 0xF7:
+            bits = file.read(1)
+            return _JPEG_KINDS.get(head[1]) or ("12 bits a sample" if bits == b"\x0c" else None)
+        file.seek(int.from_bytes(head[2:], "big") - 2, io.SEEK_CUR)
+    return None
 
 
 def _reason(error: Exception) -> str:

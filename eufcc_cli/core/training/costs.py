@@ -33,6 +33,8 @@ class Costs:
     """Seconds of the optimizer's step."""
     validation: float
     """Seconds of one pass over the validation images."""
+    opening: float = 0.0
+    """Seconds to open what computes the scores that probabilities are fitted to; 0 without a time budget."""
 
     def memory(self, share: int, part: int) -> int:
         """Bytes at most beyond those used, with `part` of `share` images computed at once."""
@@ -75,7 +77,7 @@ def note_of_parts(costs: Costs, share: int, part: int, network: nn.Module) -> st
 
 def check_time_budget(costs: Costs, share: int, budget: float, elapsed: float, closing: float = 2.0) -> None:
     """Raise ModelError where not even one step, and `closing` validations, end within a time budget."""
-    step, ending = costs.step(share), closing * costs.validation
+    step, ending = costs.step(share), closing * costs.validation + costs.opening
     if elapsed + step + ending <= budget:
         return
     needed = math.ceil(elapsed + 2 * step + 1.1 * ending)

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import torch
 
-from eufcc_cli.core.machine import cores, precision_name, threads, used_memory
+from eufcc_cli.core.machine import cores, precision_name, used_memory
 from eufcc_cli.core.model.network import Network, count_parameters
 from eufcc_cli.core.model.tagging_model import TaggingModel
 from eufcc_cli.core.training.config import TrainConfig
-from eufcc_cli.core.training.costs import Costs, note_of_parts, threads_worth
+from eufcc_cli.core.training.costs import Costs, note_of_parts
 from eufcc_cli.core.training.data import Split
 from eufcc_cli.core.training.interpolation import HeldOut
 from eufcc_cli.core.training.trainer import Trainer
@@ -64,7 +64,7 @@ def plan_of(
     if device.type == "cuda":
         shown = torch.cuda.get_device_name(device)
     else:
-        number = threads(config.threads, threads_worth(costs, trainer.at.part))
+        number = trainer.at.threads
         shown = f"{device.type}, {number} thread{'s' if number > 1 else ''}"
     return Plan(
         name=name,

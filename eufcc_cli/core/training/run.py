@@ -202,9 +202,11 @@ def train_run(
             trainer.closing += len(GRID) * len(held_out.split) / len(validation)
         (costs,) = broadcast_object_list([measure_costs(trainer)])
         trainer.take(costs)
-        number_of_threads = threads(config.threads, threads_worth(costs, trainer.at.part))
         if resumed:
             trainer.resume()
+        # A run continues with the threads that it began with, whatever the environment is now.
+        worth = threads_worth(costs, trainer.at.part)
+        trainer.at.threads = config.threads or trainer.at.threads or threads(worth=worth)
         if main:
             if not resumed:
                 _clear(folder)
@@ -214,14 +216,14 @@ def train_run(
                 accelerator.device,
                 precision=trainer.accelerator.mixed_precision.replace("no", "fp32"),
                 processes=accelerator.num_processes,
-                threads=number_of_threads,
+                threads=trainer.at.threads,
             )
             record = provenance(given, name, model, root, (split, validation), how, command)
             save_config(folder, {**record, "finished": False})
             if on_plan is not None:
                 on_plan(plan_of(config, name, given.why(), trainer, costs, split, validation, held_out))
         accelerator.wait_for_everyone()
-        torch.set_num_threads(number_of_threads)
+        torch.set_num_threads(trainer.at.threads)
         position = trainer.run()
         trainer.restore_best()
         interpolation = None

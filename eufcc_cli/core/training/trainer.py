@@ -59,6 +59,8 @@ class Position:
     """Seconds that had passed when the first step began."""
     part: int = 0
     """Images that a process computes at once."""
+    threads: int = 0
+    """That compute on a processor: with another number, sums differ in their last bits."""
     history: list[dict[str, float]] = field(default_factory=list)
 
 
@@ -100,6 +102,7 @@ class Trainer:
         self.weights = rarity_weights(self.split) if config.balanced else None
         self.batches = math.ceil(len(self.split) / config.batch_size)
         self.closing = 2.0  # passes over the validation images after the last step: its own, the best epoch's
+        self._opening = 0.0  # seconds, of what computes the scores at the end
         self._rate = 0.0  # the learning rate of the last step
         self._saved = time.monotonic()
         self._has_state = False
@@ -300,7 +303,7 @@ class Trainer:
 
         Raises ModelError where not one image fits, or not one step into the time budget.
         """
-        budget = self.config.time_budget
+        budget, self._opening = self.config.time_budget, costs.opening
         if budget and self.at.step == 0:
             check_time_budget(costs, self.share, budget, self._elapsed(), self.closing)
         self.at.validation_seconds = self.at.validation_seconds or costs.validation
@@ -325,7 +328,7 @@ class Trainer:
         by_steps = self.at.step / (self.config.epochs * self.batches) if self.config.epochs else 0.0
         if not self.config.time_budget:
             return by_steps
-        end = self.config.time_budget - self.closing * self.at.validation_seconds
+        end = self.config.time_budget - self.closing * self.at.validation_seconds - self._opening
         done = max(by_steps, (self._elapsed() - self.at.begun) / max(end - self.at.begun, 1e-3))
         if self.accelerator.num_processes > 1:  # one clock for all, or they would part ways
             clock = torch.tensor(done, device=self.accelerator.device)

@@ -245,6 +245,40 @@ def test_every_depth_and_colour_type_of_png_as_libvips_reads_it(
     assert np.abs(np.asarray(open_image(content)).astype(int) - wanted).max() <= 1
 
 
+def test_what_surrounds_the_pixels_of_a_png_does_not_matter() -> None:
+    """A damaged text, and texts larger than any decoder wants to unpack, before and after the pixels."""
+    samples = np.random.default_rng(0).integers(0, 256, (5, 7, 3))
+    large = chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(2 << 20)))
+    damaged = chunk(b"tEXt", b"a\0b")[:-4] + bytes(4)
+    for extra in (large, damaged, chunk(b"gAMA", struct.pack(">I", 45455)) + damaged + large):
+        content = png(samples, 8, 2, extra)
+        for made in (content, content[:-12] + extra + content[-12:]):
+            assert np.array_equal(np.asarray(open_image(made)), samples)
+            assert inspect_image(made).width == 7
+    with pytest.raises(ImageError, match="broken PNG"):  # the pixels' own are another matter
+        open_image(png(samples, 8, 2).replace(b"IDAT", b"IDAT" + b"x", 1))
+
+
+def test_a_high_dynamic_range_is_named() -> None:
+    samples = np.zeros((5, 7, 3), int)
+    for transfer, name in ((16, "PQ"), (18, "HLG")):
+        with pytest.raises(ImageError, match=f"high dynamic range .{name}"):
+            open_image(png(samples, 8, 2, chunk(b"cICP", bytes([9, transfer, 0, 1]))))
+    assert open_image(png(samples, 8, 2, chunk(b"cICP", bytes([1, 13, 0, 1])))).size == (7, 5)
+
+
+def test_kinds_of_jpeg_that_are_not_read_are_named() -> None:
+    imagecodecs = pytest.importorskip("imagecodecs")
+    grey = np.zeros((16, 16), np.uint8)
+    for content, kind in (
+        (imagecodecs.jpeg8_encode(np.zeros((16, 16, 3), np.uint8), lossless=True), "lossless"),
+        (imagecodecs.jpegls_encode(grey), "JPEG-LS"),
+        (imagecodecs.jpeg8_encode(grey.astype(np.uint16), bitspersample=12), "12 bits"),
+    ):
+        with pytest.raises(ImageError, match=f"unsupported JPEG: {kind}"):
+            open_image(content)
+
+
 def test_a_jpeg_is_decoded_no_larger_than_needed() -> None:
     content = encoded(gradient(1600, 1200), "JPEG")
     image = open_image(content, short_side=200)

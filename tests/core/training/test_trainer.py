@@ -25,7 +25,7 @@ from eufcc_cli.core.errors import DataError, EufccError, ModelError
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.model.checkpoint import load_model
 from eufcc_cli.core.model.methods import METHODS
-from eufcc_cli.core.model.model_files import newest_run, trained_runs
+from eufcc_cli.core.model.model_files import newest_run, read_config, trained_runs
 from eufcc_cli.core.model.preprocessing import Preprocessing
 from eufcc_cli.core.taxonomy.annotations import read_table
 from eufcc_cli.core.training import trainer
@@ -186,7 +186,10 @@ def test_an_interrupted_first_epoch_leaves_little_and_is_no_model(
     assert plans[0].resumed_at == saved
     assert saved < load_state(folder / STATE)["position"]["step"]
     assert newest_run(root) is None
+    threads = read_config(folder)["computation"]["threads"]
+    monkeypatch.setenv("OMP_NUM_THREADS", str(threads + 1))
     train_run(config, root, "whole")
+    assert read_config(folder)["computation"]["threads"] == threads
     assert same(weights(demo_root, "whole"), weights(uninterrupted, "whole"))
     assert newest_run(root) == "whole"
 
