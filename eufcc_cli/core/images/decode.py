@@ -19,6 +19,7 @@ from PIL import (
 
 from eufcc_cli.core.errors import DataError, ImageError
 from eufcc_cli.core.images.colour import is_srgb, to_srgb
+from eufcc_cli.core.images.jpeg import is_lossless, unsupported_kind
 from eufcc_cli.core.images.png import PngImage
 
 if TYPE_CHECKING:
@@ -228,7 +229,9 @@ def _reader(name: str) -> type[ImageFile.ImageFile]:
 def _reduce(image: ImageFile.ImageFile, file: BinaryIO, short_side: int | None) -> None:
     """Let a JPEG be decoded at the smallest eighth, a pyramid at the smallest level, with so long a side."""
     try:
-        if short_side is not None and image.format in ("JPEG", "TIFF"):
+        if short_side is None or image.format not in ("JPEG", "TIFF"):
+            return
+        if image.format == "TIFF" or not is_lossless(file):  # which has no eighths
             image.draft(None, (short_side, short_side))
     except Exception as error:
         raise ImageError(_broken(error, str(image.format), file)) from error
@@ -284,28 +287,9 @@ def _broken(error: Exception, name: str, file: BinaryIO, head: bytes = b"") -> s
         return f"too many pixels: {reason}"
     if early:
         return f"truncated: {reason}"
-    if name == "JPEG" and (kind := _unsupported_jpeg(file)):
+    if name == "JPEG" and (kind := unsupported_kind(file)):
         return f"unsupported JPEG: {kind}"
     return f"not an image: broken {name}: {reason}"
-
-
-_JPEG_KINDS = {
-    **dict.fromkeys((0xC3, 0xC7, 0xCB, 0xCF), "lossless"),
-    **dict.fromkeys((0xC5, 0xC6, 0xCD, 0xCE), "hierarchical"),
-    0xF7: "JPEG-LS",
-}
-"""By the marker that begins the frame (ITU-T T.81, table B.1)."""
-
-
-def _unsupported_jpeg(file: BinaryIO) -> str | None:
-    """The kind of a sound JPEG that is not read, by its frame's header."""
-    file.seek(2)
-    while len(head := file.read(4)) == 4 and head[0] == 0xFF:
-        if (0xC0 <= head[1] <= 0xCF and head[1] not in (0xC4, 0xC8, 0xCC)) or head[1] == 0xF7:
-            bits = file.read(1)
-            return _JPEG_KINDS.get(head[1]) or ("12 bits a sample" if bits == b"\x0c" else None)
-        file.seek(int.from_bytes(head[2:], "big") - 2, io.SEEK_CUR)
-    return None
 
 
 def _reason(error: Exception) -> str:

@@ -271,12 +271,20 @@ def test_kinds_of_jpeg_that_are_not_read_are_named() -> None:
     imagecodecs = pytest.importorskip("imagecodecs")
     grey = np.zeros((16, 16), np.uint8)
     for content, kind in (
-        (imagecodecs.jpeg8_encode(np.zeros((16, 16, 3), np.uint8), lossless=True), "lossless"),
         (imagecodecs.jpegls_encode(grey), "JPEG-LS"),
         (imagecodecs.jpeg8_encode(grey.astype(np.uint16), bitspersample=12), "12 bits"),
     ):
         with pytest.raises(ImageError, match=f"unsupported JPEG: {kind}"):
             open_image(content)
+
+
+def test_a_lossless_jpeg_is_read_at_every_size() -> None:
+    imagecodecs = pytest.importorskip("imagecodecs")
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+    content = imagecodecs.jpeg8_encode(pixels, lossless=True)
+    assert np.array_equal(np.asarray(open_image(content)), pixels)
+    assert np.array_equal(open_pixels(content, short_side=8)[..., :3], pixels)
+    assert inspect_image(content).height == 40
 
 
 def test_a_jpeg_is_decoded_no_larger_than_needed() -> None:
