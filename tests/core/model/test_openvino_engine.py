@@ -48,6 +48,19 @@ def test_features_and_scores_are_those_of_pytorch(
     torch.testing.assert_close(model.scores_of(found), model.scores_of(expected), atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_features_do_not_depend_on_the_number_of_threads(precision: torch.dtype) -> None:
+    """To the last bit. PyTorch's may: with three threads this network's differ by 1e-6."""
+    model = tagging_model("convnext_mini", 64, "center")
+    squares = list(np.random.default_rng(0).integers(0, 255, (16, 1, 64, 64, 3), dtype=np.uint8))
+    found = []
+    for threads in (1, 3):
+        engine = open_engine(model.network.backbone, model.preprocessing, threads, precision)
+        assert engine is not None
+        found.append(engine.features(squares))
+    np.testing.assert_array_equal(*found)
+
+
 def test_changed_weights_make_another_engine() -> None:
     model = tagging_model("convnext_mini", 32, "center")
     square = [np.random.default_rng(0).integers(0, 255, (1, 32, 32, 3), dtype=np.uint8)]
