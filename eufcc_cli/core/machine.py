@@ -9,6 +9,7 @@ import ctypes
 import json
 import os
 import sys
+import time
 from dataclasses import dataclass, fields
 from functools import cache, lru_cache
 from pathlib import Path
@@ -68,25 +69,52 @@ def cores() -> int:
     return max(1, min(there, round(cpu_limit() or there)))
 
 
+_MOMENT = 0.3  # seconds
 _asked: int | None = None
 
 
 def use_threads(number: int | None) -> None:
-    """Have all that computes in this process from now on use so many threads; None: as `threads` finds."""
+    """Have all that computes in this process from now on use so many threads; None: as `threads` finds.
+
+    PyTorch by itself takes one for each of the host's cores, of which a container may use but few.
+    """
     global _asked
     _asked = number
-    if number is not None and "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(number)
-    elif number is not None:
-        os.environ["OMP_NUM_THREADS"] = str(number)  # what torch reads where it is imported later
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(threads())
+    else:
+        os.environ["OMP_NUM_THREADS"] = str(threads())  # what torch reads where it is imported later
 
 
-def threads(given: int | None = None, worth: int | None = None) -> int:
+def free_cores() -> int:
+    """How many of its cores other programs leave to this process, measured for a moment; one at least.
+
+    A described machine does nothing else.
+    """
+    if os.environ.get(VARIABLE):
+        return cores()
+    import psutil
+
+    def busy() -> tuple[float, float]:
+        """Seconds that all cores worked, and that this process did."""
+        times, own = psutil.cpu_times(), process.cpu_times()
+        waiting = times.idle + getattr(times, "iowait", 0.0) + getattr(times, "guest", 0.0)
+        return sum(times) - waiting - getattr(times, "guest_nice", 0.0), own.user + own.system
+
+    process = psutil.Process()
+    began, before = time.monotonic(), busy()
+    time.sleep(_MOMENT)
+    seconds, after = time.monotonic() - began, busy()
+    others = (after[0] - before[0] - (after[1] - before[1])) / seconds
+    return max(1, min(cores(), round((psutil.cpu_count() or 1) - others)))
+
+
+def threads(given: int | None = None, worth: int | None = None, *, free: bool = False) -> int:
     """Threads to compute with: as many as given, or OMP_NUM_THREADS, or one per real core.
 
-    Of those per core not more than the work is `worth`. The number depends on nothing that changes from
-    one run to the next, such as what other programs do: with other threads, results differ in their last
-    bits. What makes sharing cheap is that threads do not wait busily, see `wait_idly`.
+    Of those per core not more than the work is `worth`, and with `free` not more than other programs leave:
+    threads that have to wait for each other are slower beside another program than one alone, see
+    `wait_idly`. With other threads, PyTorch's results differ in their last bits.
     """
     if (number := given or _asked) is not None:
         return number
@@ -96,6 +124,8 @@ def threads(given: int | None = None, worth: int | None = None) -> int:
     import psutil
 
     most = cores() if _described().cores else min(cores(), psutil.cpu_count(logical=False) or cores())
+    if free:
+        most = min(most, free_cores())
     return most if worth is None else max(1, min(most, worth))
 
 

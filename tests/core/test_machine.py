@@ -4,6 +4,7 @@ import os
 import platform
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil
@@ -87,6 +88,48 @@ def test_threads_are_those_asked_for_or_of_the_environment_or_one_per_core(
     monkeypatch.setenv("OMP_NUM_THREADS", "4,2")
     assert machine.threads(worth=2) == 4
     assert machine.threads(3) == 3
+
+
+def test_pytorch_takes_no_more_threads_than_a_container_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = torch.get_num_threads()
+    monkeypatch.setattr(machine, "_asked", None)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setenv("EUFCC_MACHINE", f"cores={before + 1}")
+    try:
+        machine.use_threads(None)
+        assert torch.get_num_threads() == before + 1
+        machine.use_threads(before + 2)
+        assert torch.get_num_threads() == before + 2 == machine.threads()
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_what_other_programs_take_is_not_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("EUFCC_MACHINE", raising=False)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    clock = [0.0]
+    times = psutil.cpu_times()
+    monkeypatch.setattr(machine, "cores", lambda: 8)
+    monkeypatch.setattr(psutil, "cpu_count", lambda logical=True: 8)
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(time, "sleep", lambda seconds: clock.__setitem__(0, clock[0] + seconds))
+    for others, own, free in ((0.0, 0.0, 8), (0.0, 1.0, 8), (3.0, 1.0, 5), (8.0, 0.0, 1)):
+        monkeypatch.setattr(
+            psutil,
+            "cpu_times",
+            lambda busy=others + own: times._replace(user=busy * clock[0], idle=(8 - busy) * clock[0]),
+        )
+        used = psutil.Process().cpu_times()
+        monkeypatch.setattr(
+            psutil.Process,
+            "cpu_times",
+            lambda process, own=own, used=used: used._replace(user=own * clock[0], system=0.0),
+        )
+        assert machine.free_cores() == machine.threads(free=True) == free
+        assert machine.threads() == 8
+        assert machine.threads(2, free=True) == 2
+    monkeypatch.setenv("EUFCC_MACHINE", "bf16=false")
+    assert machine.threads(free=True) == 8
 
 
 def test_how_threads_wait_is_left_to_an_environment_that_says_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -168,7 +168,7 @@ class TrainConfig:
         None,
         "Threads that compute on the processor.",
         above=0,
-        default_text="OMP_NUM_THREADS, else one per core, fewer for small networks",
+        default_text="OMP_NUM_THREADS, else one per free core, fewer for small networks",
         panel=_MACHINE,
     )
     workers: int | None = setting(

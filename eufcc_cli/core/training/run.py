@@ -111,7 +111,8 @@ def train_run(
     train_frame, validation_frame = _tables(root)
     vocabulary = training_vocabulary(root, train_frame, decided_facets(decisions))
     device = select_device(config.device)
-    torch.set_num_threads(threads(config.threads))
+    most_threads = threads(config.threads, free=True)
+    torch.set_num_threads(most_threads)
     accelerator = _accelerator(config, device)
     torch.manual_seed(config.seed)
     split = load_split(root, "train", vocabulary, train_frame)
@@ -204,9 +205,9 @@ def train_run(
         trainer.take(costs)
         if resumed:
             trainer.resume()
-        # A run continues with the threads that it began with, whatever the environment is now.
-        worth = threads_worth(costs, trainer.at.part)
-        trainer.at.threads = config.threads or trainer.at.threads or threads(worth=worth)
+        # A run continues with the threads that it began with, whatever else the machine does now.
+        worth = threads(config.threads, threads_worth(costs, trainer.at.part))
+        trainer.at.threads = config.threads or trainer.at.threads or min(most_threads, worth)
         if main:
             if not resumed:
                 _clear(folder)
