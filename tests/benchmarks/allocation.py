@@ -43,7 +43,7 @@ def _run(folder: str, what: str, backbone: str, batch: int, keeps: bool) -> None
         seconds = last - first
     else:
         TaggingModel.has_engine = False  # type: ignore[assignment, method-assign]
-        model = load_model(f"{backbone}-True", root, "cpu", "fp32")
+        model = load_model("model", root, "cpu", "fp32")
         began = time.perf_counter()
         images = [(str(number), root.path / "large.tif") for number in range(48)]
         assert all(one.scores is not None for one in prediction.predict(model, images, batch_size=batch))
@@ -58,6 +58,8 @@ def main() -> None:
 
     from eufcc_cli.core.demo import draw_collection
     from eufcc_cli.core.files import Root
+    from eufcc_cli.core.training.config import TrainConfig
+    from eufcc_cli.core.training.run import train_run
     from tests.benchmarks.memory import shorten
 
     print(f"{'':<28}{'':>10}{'seconds':>9}{'peak':>9}{'after':>9}")
@@ -68,6 +70,9 @@ def main() -> None:
         pixels = np.random.default_rng(0).integers(0, 255, (4000, 6000, 3), dtype=np.uint8)
         tifffile.imwrite(Path(folder, "large.tif"), pixels)
         for name, (what, backbone, batch) in CASES.items():
+            if what == "tag":
+                config = TrainConfig(backbone=backbone, pretrained=False, epochs=1, device="cpu")
+                train_run(config, Root(Path(folder)), "model")
             for keeps in (True, False):
                 case = json.dumps([folder, what, backbone, batch, keeps])
                 command = [sys.executable, "-m", __spec__.name, "--case", case]

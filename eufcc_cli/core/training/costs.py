@@ -34,7 +34,7 @@ class Costs:
     validation: float
     """Seconds of one pass over the validation images."""
     opening: float = 0.0
-    """Seconds to open what computes the scores that probabilities are fitted to; 0 without a time budget."""
+    """Seconds to open what computes the scores that probabilities are fitted to."""
 
     def memory(self, share: int, part: int) -> int:
         """Bytes at most beyond those used, with `part` of `share` images computed at once."""

@@ -28,7 +28,7 @@ from eufcc_cli.core.model.methods import METHODS
 from eufcc_cli.core.model.model_files import newest_run, read_config, trained_runs
 from eufcc_cli.core.model.preprocessing import Preprocessing
 from eufcc_cli.core.taxonomy.annotations import read_table
-from eufcc_cli.core.training import trainer
+from eufcc_cli.core.training import run, trainer, trial, validation
 from eufcc_cli.core.training.config import TrainConfig, read_settings
 from eufcc_cli.core.training.data import FileImageLoader, epoch_order, load_split
 from eufcc_cli.core.training.image_cache import build_cache
@@ -486,11 +486,24 @@ def test_rare_tags_drawn_more_often_and_strong_variations_teach(demo_root: Path,
     assert float(second["loss"]) < float(first["loss"])
 
 
-def test_a_time_budget_ends_training_near_it(demo_root: Path) -> None:
-    train_run(replace(QUICK, epochs=None, time_budget=4.0), Root(demo_root), "run")
+class _Clock:
+    """Time that passes only where it is looked at."""
+
+    now = 0.0
+
+    def monotonic(self) -> float:
+        self.now += 0.05
+        return self.now
+
+
+def test_a_time_budget_ends_training_within_it(demo_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = _Clock()
+    for module in (run, trainer, trial, validation):
+        monkeypatch.setattr(module, "time", clock)
+    train_run(replace(QUICK, epochs=None, time_budget=6.0), Root(demo_root), "run")
     rows = history(demo_root, "run")
     assert len(rows) > 1
-    assert 2 < float(rows[-1]["seconds"]) < 8
+    assert 4 < float(rows[-1]["seconds"]) < clock.now < 1.15 * 6
     assert float(rows[-1]["lr"]) < 0.1 * max(float(row["lr"]) for row in rows)
 
 
