@@ -15,6 +15,19 @@ from eufcc_cli.core.errors import DataError
 
 _LONGEST_FIELD = 1 << 30
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
+_OTHERS = {
+    b"PK\x03\x04": ("a workbook (or another archive)", "`eufcc fetch table` reads workbooks"),
+    b"\xd0\xcf\x11\xe0": ("a workbook of Excel before 2007", "save it as .xlsx for `eufcc fetch table`"),
+    b"\x1f\x8b": ("compressed by gzip", "unpack it first"),
+    b"PAR1": ("a Parquet file", "give its name the ending .parquet"),
+    b"%PDF": ("a PDF document", "export the table as CSV in UTF-8"),
+}
+"""What else a file is that begins so."""
+_TEXTS = {
+    "<": ("HTML or XML", "export the table as CSV in UTF-8"),
+    "{": ("JSON", "`eufcc fetch table` reads JSON lines"),
+    "[": ("JSON", "`eufcc fetch table` reads JSON lines"),
+}
 _ENCODING_HINT = "save the table as CSV in UTF-8"
 
 
@@ -36,8 +49,12 @@ def _rows(path: Path, *, strict: bool = False) -> Iterator[tuple[int, list[str]]
 def read_header(path: Path) -> list[str]:
     """The column names of a CSV file; [] where it is empty. Raises DataError where it is not UTF-8."""
     with path.open("rb") as file:
-        if file.read(2) in _UTF16:
-            raise DataError(f"{path}: the text is UTF-16", hint=_ENCODING_HINT)
+        head = file.read(4)
+    for magic, (kind, hint) in _OTHERS.items():
+        if head.startswith(magic):
+            raise DataError(f"{path}: {kind}, no CSV", hint=hint)
+    if head[:2] in _UTF16 or (len(head) == 4 and head.count(0) == 2):
+        raise DataError(f"{path}: the text is UTF-16", hint=_ENCODING_HINT)
     try:
         _, header = next(_rows(path), (1, []))
         for name in header:
@@ -98,12 +115,10 @@ _SEARCHED = 20  # rows in which a header is looked for below a title
 
 
 def missing_column(path: Path, header: list[str], name: str, hint: str) -> DataError:
-    """Why a table has no column of this name, quoting what it has: stray characters, a title, a workbook."""
-    with path.open("rb") as file:
-        if file.read(4) == b"PK\x03\x04":
-            return DataError(
-                f"{path}: a workbook (or another archive), no CSV", hint="`eufcc fetch table` reads workbooks"
-            )
+    """Why a table has no column of this name, quoting what it has: stray characters, a title, JSON."""
+    if (begins := header[0].lstrip()[:1]) in _TEXTS:
+        kind, hint = _TEXTS[begins]
+        return DataError(f"{path}: {kind}, no CSV: it begins with {header[0][:40]!a}", hint=hint)
     if header[0].lower().startswith("sep="):
         return DataError(f"{path}: its first line is {','.join(header)!r}", hint="delete that line")
     for found in header:
@@ -125,5 +140,6 @@ def missing_column(path: Path, header: list[str], name: str, hint: str) -> DataE
 
 
 def _letters(name: str) -> str:
-    """A column's name without letter case, spaces and what cannot be seen."""
-    return "".join(c for c in name.casefold() if unicodedata.category(c)[0] not in "ZC")
+    """A column's name without letter case, width, spaces and what cannot be seen."""
+    name = unicodedata.normalize("NFKC", name).casefold()
+    return "".join(c for c in name if unicodedata.category(c)[0] not in "ZC")
