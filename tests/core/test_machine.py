@@ -222,6 +222,30 @@ def test_freed_memory_is_kept_for_the_next_tensor() -> None:
     assert faults["leave"] > pages / 2
 
 
+_HIGH = """
+from eufcc_cli.core.machine import give_memory_back, keep_freed_memory, used_memory
+keep_freed_memory()
+blocks, pins = [], []
+for _ in range(60):
+    blocks.append(bytearray(b"1") * (8 << 20))
+    pins.append(bytearray(b"1") * (1 << 16))  # stays in use above it
+high = used_memory()
+del blocks
+kept = used_memory()
+give_memory_back()
+print(high - kept, high - used_memory())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc gives memory back, others may not")
+def test_a_process_does_not_stay_at_its_highest_point() -> None:
+    """What was freed between blocks in use is kept for the next large ones, until the work is done."""
+    done = subprocess.run([sys.executable, "-c", _HIGH], check=True, stdout=subprocess.PIPE)
+    kept_back, given_back = map(int, done.stdout.split())
+    assert kept_back < (60 << 23) / 10
+    assert given_back > 0.9 * (60 << 23)
+
+
 def test_what_pytorch_need_not_be_asked_is_what_it_would_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(machine.VARIABLE, raising=False)
     if sys.platform == "linux":
