@@ -267,9 +267,9 @@ def keep_freed_memory() -> None:
 
     By itself glibc gives large blocks back to the system at once; to get them back, page by page, takes a
     third of the time of training convnext_mini at 64 pixels (4.3 s for 6.8 s, tests.benchmarks.allocation)
-    and a tenth of convnext_atto's at 224, whose peak is 8 % higher for it. One arena serves all threads, since
-    those of threads cannot hold large blocks. It holds for the whole process, which keeps at most 256 MB at the end of its
-    heap; what lies free between blocks in use, `give_memory_back` returns.
+    and a tenth of convnext_atto's at 224, whose peak is 8 % higher for it. One arena serves all threads,
+    since those of threads cannot hold large blocks. It holds for the whole process, which keeps at most 256
+    MB at the end of its heap; what lies free between blocks in use, `give_memory_back` returns.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is None:  # another C library than glibc
