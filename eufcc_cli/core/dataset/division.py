@@ -158,8 +158,8 @@ def divide(
     else:
         split[rows] = _assign(learnable, unit, block, holdable, shares, rng)
 
-    has_of = {name: has[split == name] for name in SPLITS}
-    images_of = {name: np.asarray(rows.sum(axis=0)) for name, rows in has_of.items()}
+    places = pd.Index(["", *SPLITS]).get_indexer(split)
+    images_of = dict(zip(SPLITS, _sum_rows(has, places, 1 + len(SPLITS)).toarray()[1:], strict=True))
     kept = images_of["train"] >= shares.min_count
     if not kept.any():
         raise _too_few(shares.min_count)

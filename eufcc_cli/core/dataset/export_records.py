@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -29,8 +30,7 @@ _AT_AN_END = rf"^[ {_BLANKS}]|[ {_BLANKS}]$"  # what `str.strip` takes away, in 
 _UNEVEN = rf"^ | $|  |[{_BLANKS}]"  # what `str.split` changes
 
 
-@dataclass(frozen=True)
-class Piece:
+class Piece(NamedTuple):
     """One item of a cell: a text, and the URI of its concept where the export has one."""
 
     text: str
@@ -52,11 +52,10 @@ class FacetCells:
     def counts(self) -> Counter[str]:
         """The distinct texts, with the number of records that hold each."""
         counts: Counter[str] = Counter()
-        for pieces, records in zip(
-            self.pieces, np.bincount(self.codes, minlength=len(self.cells)), strict=True
-        ):
+        records_of = np.bincount(self.codes, minlength=len(self.cells)).tolist()
+        for pieces, records in zip(self.pieces, records_of, strict=True):
             for text in dict.fromkeys(piece.text for piece in pieces):
-                counts[text] += int(records)
+                counts[text] += records
         return counts
 
     def annotations(
@@ -250,6 +249,8 @@ def _facet_cells(
 
 
 def _pieces(cell: str, separators: Sequence[str]) -> list[Piece]:
+    if not any(mark in cell for mark in (_COLUMN, _URI, *separators)):
+        return [Piece(text)] if (text := cell.strip()) else []
     pieces: dict[Piece, None] = {}
     for part in cell.split(_COLUMN):
         text, _, uris = part.partition(_URI)

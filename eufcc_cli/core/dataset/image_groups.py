@@ -8,8 +8,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from eufcc_cli.core.dataset.split_memory import RECORD
-from eufcc_cli.core.download.candidates import candidate_urls
-from eufcc_cli.core.taxonomy.annotations import IMAGE_URL, PROVIDER, factorize
+from eufcc_cli.core.download.candidates import WRAPPED, candidate_urls
+from eufcc_cli.core.taxonomy.annotations import IMAGE_URL, PROVIDER, factorize, texts_of
 
 
 def group_images(
@@ -21,13 +21,14 @@ def group_images(
     of its block (providers that share a unit), and for each block whether it may be held out: an unnamed
     provider may be any.
     """
-    addresses, texts = factorize(table[IMAGE_URL])
-    # A thumbnail's address counts as that of the picture it was made from.
-    originals, _ = factorize(
-        pd.Series([candidate_urls(text, "original")[0].url for text in texts], dtype="str")
-    )
-    unit = originals[addresses]
-    without = np.array([not text for text in texts], dtype=bool)[addresses]
+    urls = table[IMAGE_URL].astype("str").fillna("")
+    wrapped = urls.str.contains(WRAPPED, regex=False).to_numpy(dtype=bool)
+    if wrapped.any():
+        # A thumbnail's address counts as that of the picture it was made from.
+        urls = urls.copy()
+        urls[wrapped] = [candidate_urls(text, "original")[0].url for text in texts_of(urls[wrapped])]
+    unit, _ = pd.factorize(urls)
+    without = (urls == "").to_numpy(dtype=bool)
     unit[without] = unit.max() + 1 + np.arange(without.sum())
     unit = numbered(unit)
     for numbers in (factorize(table[RECORD])[0], *same) if RECORD in table else same:

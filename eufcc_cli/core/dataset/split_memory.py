@@ -48,8 +48,8 @@ class SplitMemory:
         memory = cls()
         if (path := list_of_tests(root)).is_file():
             try:
-                for row in csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))):
-                    memory._add_test(row["id"], row["record"], row["split"])
+                rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
+                memory._add_tests(*([row[name] for row in rows] for name in _COLUMNS))
             except (KeyError, TypeError, UnicodeDecodeError, csv.Error) as error:
                 raise DataError(
                     f"{path}: not a list of test images",
@@ -67,18 +67,21 @@ class SplitMemory:
                 continue
         return memory
 
-    def _add_test(self, image: str, record: str, split: str) -> None:
-        self.tests.setdefault(image, split)
-        self.test_records.setdefault(record or image, split)
-        self._record_of.setdefault(image, record or image)
+    def _add_tests(self, images: list[str], records: list[str], splits: list[str]) -> None:
+        """Remember test images; what is known of them already stays, and what comes first."""
+        of = [record or image for image, record in zip(images, records, strict=True)][::-1]
+        images, splits = images[::-1], splits[::-1]
+        self.tests = dict(zip(images, splits, strict=True)) | self.tests
+        self.test_records = dict(zip(of, splits, strict=True)) | self.test_records
+        self._record_of = dict(zip(images, of, strict=True)) | self._record_of
 
     def _add_table(self, split: str, table: pd.DataFrame, *, providers: bool = True) -> None:
         records = table[RECORD] if RECORD in table else table[ID]
-        for image, record in zip(texts_of(table[ID]), texts_of(records), strict=True):
-            if split in TEST_SPLITS:
-                self._add_test(image, record, split)
-            else:
-                self.others[image] = split
+        images = texts_of(table[ID])
+        if split in TEST_SPLITS:
+            self._add_tests(images, texts_of(records), [split] * len(images))
+        else:
+            self.others |= dict.fromkeys(images, split)
         if split == "test_ood" and providers and PROVIDER in table:
             known = set(map(fold, self.held_out))
             self.held_out += sorted(

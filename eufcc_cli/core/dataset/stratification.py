@@ -153,16 +153,26 @@ def _even_out(
         change = pull[:, None, :] - pull[:, :, None] + squares[:, None, None]
         change[:, np.arange(folds), np.arange(folds)] = 0
         worth = rng.permutation(np.flatnonzero((change.min(axis=2) < -_TIE).ravel()[place]))
+        # Plain lists, as above.
+        gaps, weights = gap.tolist(), weight.tolist()
         for unit in worth[_first_of_each(place[worth])].tolist():
-            tags = counts.indices[counts.indptr[unit] : counts.indptr[unit + 1]]
-            count = counts.data[counts.indptr[unit] : counts.indptr[unit + 1]]
-            here, gaps = fold[unit], gap[:, tags]
-            moves = (weight[tags] * count * (gaps - gaps[here] + count)).sum(axis=1)
-            moves[here] = 0
-            there = int(moves.argmin())
-            if moves[there] < -_TIE:
-                gap[here, tags] -= count
-                gap[there, tags] += count
+            of_unit = slice(counts.indptr[unit], counts.indptr[unit + 1])
+            tags, count = counts.indices[of_unit].tolist(), counts.data[of_unit].tolist()
+            here = int(fold[unit])
+            mine = gaps[here]
+            best, there = -_TIE, here
+            for other, theirs in enumerate(gaps):
+                if other != here:
+                    move = 0.0
+                    for tag, images in zip(tags, count, strict=True):
+                        move += weights[tag] * images * (theirs[tag] - mine[tag] + images)
+                    if move < best:
+                        best, there = move, other
+            if there != here:
+                target = gaps[there]
+                for tag, images in zip(tags, count, strict=True):
+                    mine[tag] -= images
+                    target[tag] += images
                 fold[unit] = there
     return fold
 

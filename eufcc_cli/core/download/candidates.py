@@ -8,6 +8,10 @@ from urllib.parse import parse_qsl, quote
 _AUTHORITY = re.compile(r"[/?#\\]")  # what ends it
 
 
+WRAPPED = "/thumbnail/v2/url.json?"
+"""What the URL of a Europeana thumbnail holds."""
+
+
 class Candidate(NamedTuple):
     """One URL of an image: `v3`, `v2` (Europeana's thumbnails), `original` or `url` (any other)."""
 
@@ -43,12 +47,12 @@ def candidate_urls(url: str, size: str = "400") -> list[Candidate]:
 
 def _v2(base: str, original: str, kind: str, size: str) -> str:
     width = "" if size == "400" else f"&size=w{size}"  # 400 is v2's default
-    return f"{base}/thumbnail/v2/url.json?uri={quote(original, safe='')}&type={kind}{width}"
+    return f"{base}{WRAPPED}uri={quote(original, safe='')}&type={kind}{width}"
 
 
 def _wrapped(url: str) -> tuple[str, str, str] | None:
     """Server, original URL and type of a v2 thumbnail's URL."""
-    before, path, query = url.partition("/thumbnail/v2/url.json?")
+    before, path, query = url.partition(WRAPPED)
     if not path:
         return None
     asked = dict(parse_qsl(query))

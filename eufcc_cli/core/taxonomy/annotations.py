@@ -58,6 +58,7 @@ def check_facets(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(facet for facet in FACETS if not asked or facet in asked)
 
 
+@lru_cache(maxsize=1 << 16)
 def canonical(name: str) -> str:
     """A tag name as it is compared and drawn: NFC, one space between words, no control characters.
 

@@ -112,7 +112,7 @@ def assign(
             matcher.add_own(facet, name)
         matches = {text: _match(matcher, facet, text) for text in counts}
         assignment.annotations[facet] = {text: _annotation(found) for text, found in matches.items()}
-        new += _rows(matcher, facet, counts, matches, edits)
+        new += _rows(matcher, facet, counts, matches, assignment.annotations[facet], edits)
     # What a person decided of facets that these texts do not have stays for the next export.
     new += [row for row in old if row.facet not in texts and row.edited]
     order = {facet: number for number, facet in enumerate(FACETS)}
@@ -210,28 +210,40 @@ def _rows(
     facet: str,
     counts: Mapping[str, int],
     matches: Mapping[str, list[Match]],
+    annotations: Mapping[str, str],
     edits: list[TermRow],
 ) -> list[TermRow]:
     """One row for each distinct text, and for each stretch of texts that was or could have been a term."""
-    spelled: dict[str, Counter[str]] = defaultdict(Counter)
-    records: Counter[str] = Counter()
+    spelled: dict[str, dict[str, int]] = defaultdict(dict)
+    records: dict[str, int] = {}
     for text, count in counts.items():
-        held = {canonical(found.text) for found in matches[text]} | {canonical(text)}
-        for key in {stretch.casefold() for stretch in held}:
-            records[key] += count
+        held = {canonical(found.text) for found in matches[text]}
+        held.add(canonical(text))
+        keys = set()
         for stretch in held:
-            spelled[stretch.casefold()][stretch] += count
+            keys.add(key := stretch.casefold())
+            names = spelled[key]
+            names[stretch] = names.get(stretch, 0) + count
+        for key in keys:
+            records[key] = records.get(key, 0) + count
     records.pop("", None)
     own = {row.key[1]: row for row in edits}
     rows = []
     for key, count in records.items():
-        text = max(spelled[key], key=lambda name: (spelled[key][name], name.islower(), name))
+        names = spelled[key]
+        if len(names) == 1:
+            (text,) = names
+        else:
+            text = max(names, key=lambda name: (names[name], name.islower(), name))
         if key in own:
             row = own.pop(key)
             rows.append(TermRow(facet, text, count, _written(matcher, row), "edited", row.automatic))
         else:
-            found = matches[text] if text in matches else _match(matcher, facet, text)
-            term = _annotation(found)
+            if text in matches:
+                found, term = matches[text], annotations[text]
+            else:
+                found = _match(matcher, facet, text)
+                term = _annotation(found)
             rows.append(TermRow(facet, text, count, term, how_of(text, found), term))
     rows += [
         TermRow(facet, row.text, 0, _written(matcher, row), "edited", row.automatic) for row in own.values()

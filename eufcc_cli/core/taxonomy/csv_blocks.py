@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _ROWS = 1 << 16  # of a block
-_SPECIAL = np.isin(np.arange(256), list(b',"\r\n'))
+_SPECIAL = (b",", b'"', b"\r", b"\n")
+_IS_SPECIAL = np.isin(np.arange(256), list(b"".join(_SPECIAL)))
 
 
 def csv_blocks(frame: "pd.DataFrame") -> Iterator[bytes]:
@@ -49,9 +50,10 @@ def _quoted(column: "pa.Array | pa.ChunkedArray") -> "pa.Array":
     ends = np.frombuffer(offsets, dtype=np.int64)[text.offset : text.offset + len(text) + 1]
     if letters is None or ends[0] == ends[-1]:
         return text
-    marks = np.flatnonzero(_SPECIAL[np.frombuffer(letters, dtype=np.uint8)[ends[0] : ends[-1]]])
-    if not len(marks):
+    written = letters[ends[0] : ends[-1]].to_pybytes()
+    if not any(mark in written for mark in _SPECIAL):
         return text
+    marks = np.flatnonzero(_IS_SPECIAL[np.frombuffer(written, dtype=np.uint8)])
     special = np.zeros(len(text), dtype=bool)
     special[np.searchsorted(ends, marks + ends[0], side="right") - 1] = True
     mask, mark, nothing = pa.array(special), *(pa.scalar(each, pa.large_string()) for each in ('"', ""))

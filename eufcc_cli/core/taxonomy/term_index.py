@@ -44,8 +44,8 @@ class TermIndex:
         """Keys that only count where they are the whole text."""
         self.edits: dict[str, TermEntry] = {}
         """Keys that a person decided about."""
-        self.words: set[str] = set()
-        self.longest = 1
+        self.words: dict[str, int] = {}
+        """The words of the keys, with how many words the longest key has that they stand in."""
         self._accented: dict[str, dict[str, TermEntry]] = {}
         """{key: {key with accents: entry}}: `placa` (plate) and `plaça` (square) have one key."""
 
@@ -53,7 +53,7 @@ class TermIndex:
         """An index that may grow without this one."""
         other = TermIndex()
         other.entries, other.whole, other.edits = self.entries.copy(), self.whole.copy(), self.edits.copy()
-        other.words, other.longest = self.words.copy(), self.longest
+        other.words = self.words.copy()
         other._accented = {key: known.copy() for key, known in self._accented.items()}
         return other
 
@@ -67,16 +67,20 @@ class TermIndex:
         if not whole_only:
             accented = key if keys == tuple(words) else key_of(words)
             self._accented.setdefault(key, {}).setdefault(accented, entry)
-            self.words.update(keys)
-            self.longest = min(max(self.longest, len(keys)), _LONGEST)
+            self._add_words(keys)
 
     def edit(self, words: Sequence[str], entry: TermEntry) -> None:
         """Have a key stand for something else."""
         if words:
             keys = tuple(map(plain, words))
             self.edits[key_of(keys)] = entry
-            self.words.update(keys)
-            self.longest = min(max(self.longest, len(keys)), _LONGEST)
+            self._add_words(keys)
+
+    def _add_words(self, keys: Sequence[str]) -> None:
+        length = min(len(keys), _LONGEST)
+        for key in keys:
+            if self.words.get(key, 0) < length:
+                self.words[key] = length
 
     def get(self, words: Sequence[Word]) -> TermEntry | None:
         """The entry of these words, None where they are no key."""

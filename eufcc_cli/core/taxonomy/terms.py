@@ -120,12 +120,13 @@ class TermMatcher:
         """Match stretches of a text, longest first."""
         taken: dict[int, tuple[int, tuple[TagPath, ...], How]] = {}
         free = [True] * len(words)
-        runs = [0] * (len(words) + 1)  # how many words from here on are words of terms
-        for i in range(len(words) - 1, -1, -1):
-            runs[i] = runs[i + 1] + 1 if words[i].key in index.words else 0
-        for length in range(min(index.longest, max(runs)), 0, -1):
-            for i, run in enumerate(runs):
-                if run < length or not all(free[i : i + length]):
+        longest = [index.words.get(word.key, 0) for word in words]
+        for length in range(min(max(longest), len(words)), 0, -1):
+            run = 0  # words up to here that stand in terms of this length
+            for end, reach in enumerate(longest, start=1):
+                run = run + 1 if reach >= length else 0
+                i = end - length
+                if run < length or not all(free[i:end]):
                     continue
                 entry = index.get(words[i : i + length])
                 if entry is None or not self._stands_together(words, i, length, index):
