@@ -5,8 +5,8 @@ python -m tests.benchmarks.table [ROWS]
 The table is the real export, grown: all its columns, each with as many different texts as their growth from a
 quarter of its rows to all of them lets expect (twice the rows have 1.6 times the media, 1.8 times the titles,
 twice the ids and URLs). New texts are the beginning of one real text and the end of another. Processor time
-(user and system), pandas and the import by turns, each in a process of its own: the median of five. URLs used:
-the import takes the column of image URLs for the photographs.
+(user and system), pandas and the import by turns, each in a process of its own: the median of five. With the
+URLs used, the import takes their column for the photographs.
 """
 
 import math

@@ -47,7 +47,7 @@ def annotate(
         for row in rows:
             if row.how == "own" and row.facet in texts and not row.edited:
                 matcher.add_own(row.facet, row.term)
-    with _no_collection():
+    with no_collection():
         assignment = assign(matcher, texts, rows, min_count)
     known = _known_concepts(root, matcher)
     annotations = {
@@ -58,9 +58,9 @@ def annotate(
 
 
 @contextmanager
-def _no_collection() -> Iterator[None]:
-    """Without garbage collection: the words of many texts are none, and it would go over them again and
-    again, in a quarter of the time."""
+def no_collection() -> Iterator[None]:
+    """Without garbage collection: the words of many texts are no garbage, and it would go over them again
+    and again, in a quarter of the time."""
     enabled = gc.isenabled()
     gc.disable()
     try:

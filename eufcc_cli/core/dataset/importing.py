@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from eufcc_cli.core.dataset.annotating import Annotated, annotate
+from eufcc_cli.core.dataset.annotating import Annotated, annotate, no_collection
 from eufcc_cli.core.dataset.cell_terms import single_facets
 from eufcc_cli.core.dataset.division import Report, Shares
 from eufcc_cli.core.dataset.photo_ledger import (
@@ -73,6 +73,7 @@ class Imported:
     """The number of problems of each kind."""
 
 
+@no_collection()
 def import_table(
     root: Root,
     export: Export,

@@ -19,6 +19,7 @@ from eufcc_cli.core.dataset import provenance
 from eufcc_cli.core.errors import DataError
 from eufcc_cli.core.files import Root, write_text
 from eufcc_cli.core.taxonomy.annotations import ID, PROVIDER, factorize, read_table, texts_of
+from eufcc_cli.core.taxonomy.csv_blocks import csv_blocks
 from eufcc_cli.core.taxonomy.spelling import fold
 
 RECORD = "record"
@@ -120,13 +121,11 @@ class SplitMemory:
         for split in TEST_SPLITS:
             if split in parts:
                 self._add_table(split, parts[split])
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(_COLUMNS)
-        writer.writerows(
-            (image, self._record_of[image], split) for image, split in sorted(self.tests.items())
-        )
-        write_text(list_of_tests(root), text.getvalue())
+        images = sorted(self.tests)
+        of_each = (images, map(self._record_of.__getitem__, images), map(self.tests.__getitem__, images))
+        columns = (pd.array(list(texts), dtype="str") for texts in of_each)
+        frame = pd.DataFrame(dict(zip(_COLUMNS, columns, strict=True)))
+        write_text(list_of_tests(root), b"".join(csv_blocks(frame)).decode())
         if self.held_out:
             lines = ["# Providers kept for test_ood: no model learns from their images.", *self.held_out]
             write_text(held_out_file(root), "\n".join(lines) + "\n")

@@ -176,6 +176,8 @@ def _own_terms(matcher: TermMatcher, facet: str, counts: Mapping[str, int], min_
     records: Counter[tuple[str, ...]] = Counter()
     known = {key for form in forms for key in form.split(" ")}
     for text, words in parsed.items():
+        if known.isdisjoint([word.key for word in words]):
+            continue
         held = {keys for window in _windows(words, known) for keys in forms.get(window, ())}
         for keys in held:
             records[keys] += counts[text]

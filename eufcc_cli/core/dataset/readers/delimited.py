@@ -9,6 +9,7 @@ from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from eufcc_cli.core.dataset.readers.export import Dialect, Export, unique_names
@@ -267,7 +268,8 @@ def _read(path: Path, dialect: Dialect, names: list[str], blank: int) -> pd.Data
 
 def _odd_quotes(path: Path) -> bool:
     with path.open("rb") as file:
-        return sum(chunk.count(b'"') for chunk in iter(lambda: file.read(_CHUNK), b"")) % 2 == 1
+        chunks = (np.frombuffer(chunk, dtype=np.uint8) for chunk in iter(lambda: file.read(_CHUNK), b""))
+        return sum(int(np.count_nonzero(letters == ord('"'))) for letters in chunks) % 2 == 1
 
 
 def _problem(path: Path, dialect: Dialect, names: list[str]) -> DataError | None:

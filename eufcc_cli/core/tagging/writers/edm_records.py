@@ -33,7 +33,7 @@ PROPERTIES = {
 class Edm:
     """Provided objects with references to concepts, the concepts with their names, and the aggregations.
 
-    What an aggregator needs besides (rights, provider, image) is there as far as the table knows it.
+    The schema demands a provider and rights of an aggregation: an object without either has none.
     """
 
     def __init__(self, uris: Uris, names: Names, language: str | None) -> None:
@@ -52,7 +52,8 @@ class Edm:
                 if (uri := self._uri(tag)) is not None:
                     concepts.setdefault(uri, tag)
             yield _text(self._object(record))
-            yield _text(_aggregation(record))
+            if record.provider and record.rights:
+                yield _text(_aggregation(record))
         for uri, tag in concepts.items():
             yield _text(self._concept(uri, tag))
         yield "</rdf:RDF>\n"
@@ -96,17 +97,14 @@ def _aggregation(record: DecidedRecord) -> Any:
     uri = _uri_of(record)
     root = _element("ore:Aggregation", about=f"{uri}{'-' if '#' in uri else '#'}aggregation")
     _add(root, "edm:aggregatedCHO", resource=uri)
-    if record.provider:
-        _add(root, "edm:dataProvider", record.provider)
+    _add(root, "edm:dataProvider", record.provider)
     first, *others = record.images or [""]
     for image in others:
         _add(root, "edm:hasView", resource=image)
     if first:
         _add(root, "edm:isShownBy", resource=first)
-    if record.provider:
-        _add(root, "edm:provider", record.provider)
-    if record.rights:
-        _add(root, "edm:rights", resource=record.rights)
+    _add(root, "edm:provider", record.provider)
+    _add(root, "edm:rights", resource=record.rights)
     return root
 
 

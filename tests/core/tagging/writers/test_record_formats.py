@@ -1,15 +1,19 @@
 """LIDO and EDM of what people decided: elements as the schemas have them, and their content.
 
 The schemas themselves are not part of this repository (LIDO: lido-v1.1.xsd of the LIDO working group; EDM:
-EDM-EXTERNAL-MAIN.xsd and ORE.xsd of Europeana's metis-schema): what they demand of the elements that we write
-stands below, one line an element.
+EDM.xsd, EDM-EXTERNAL-MAIN.xsd and ORE.xsd of Europeana's metis-schema): what they demand of the elements that we
+write stands below, one line an element. With EUFCC_TEST_SCHEMAS, a folder that holds lido-v1.1.xsd and EDM.xsd
+with all that they import, the documents are validated against them as well.
 """
 
+import os
 import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pandas as pd
+import pytest
+from lxml import etree
 from rdflib import Graph, Literal, URIRef
 
 from eufcc_cli.core.dataset.readers.edm import read_edm
@@ -134,6 +138,19 @@ def test_lido_has_each_term_in_its_place_with_concept_and_names() -> None:
     assert second.findtext(".//l:objectWorkType/l:term", namespaces=L) == "unknown"
 
 
+@pytest.mark.parametrize("schema", ["lido-v1.1.xsd", "EDM.xsd"])
+def test_documents_are_valid_by_the_schemas(schema: str) -> None:
+    path = Path(os.environ.get("EUFCC_TEST_SCHEMAS", "/nowhere"), schema)
+    if not path.is_file():
+        pytest.skip(f"{schema} not found (set EUFCC_TEST_SCHEMAS to the folder of the schemas)")
+    validator = etree.XMLSchema(etree.parse(path))
+    writer = Lido if schema.startswith("lido") else Edm
+    for uris, names, language in ((URIS, NAMES, None), (URIS, NAMES, "ca"), ({}, Names(), None)):
+        for records in ([FULL, BARE], [BARE]):
+            text = "".join(writer(uris, names, language).texts(records))
+            validator.assertValid(etree.fromstring(text.encode()))
+
+
 def test_lido_is_read_back(tmp_path: Path) -> None:
     path = tmp_path / "out.xml"
     path.write_text("".join(Lido(URIS, NAMES, None).texts([FULL])), encoding="utf-8")
@@ -163,6 +180,7 @@ def test_edm_refers_to_concepts_and_describes_them() -> None:
 
 def test_edm_without_concepts_is_well_formed_too() -> None:
     text = "".join(Edm({}, Names(), None).texts([BARE]))
+    assert "Aggregation" not in text  # which needs a provider and rights
     graph = Graph().parse(data=text, format="xml", publicID="http://a.org/")
     assert Literal("bronze") in set(graph.objects(None, URIRef("http://purl.org/dc/terms/medium")))
     assert all(one.count("#") <= 1 for one in graph.all_nodes() if isinstance(one, URIRef))
