@@ -1,6 +1,6 @@
 """Make the pictures of README and documentation: `python scripts/pictures.py DEMO`, after `make demo`.
 
-DEMO is the drawn collection with the run `demo`. Chromium is needed for the picture of the HTML report.
+DEMO is the drawn collection with the run `demo`. Chromium is needed for the HTML report and the review page.
 """
 
 import io
@@ -9,10 +9,12 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from threading import Thread
 
 from rich.console import Console
 
 from eufcc_cli import Root, Tagger
+from eufcc_cli.core.tagging.review.opening import open_review
 from eufcc_cli.core.tagging.writers.screen import panel
 
 PICTURES = Path(__file__).resolve().parents[1] / "docs" / "pictures"
@@ -49,6 +51,36 @@ def report(root: Root) -> None:
         subprocess.run([chromium, *flags, shot, page.as_uri()], check=True, capture_output=True)
 
 
+def review(root: Root) -> None:
+    """The review page: by term in light colours, by image in dark ones, and in a small window."""
+    from playwright.sync_api import sync_playwright
+
+    chromium = shutil.which("chromium") or sys.exit("the pictures of the review page need chromium")
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as driver:
+        tags = Path(folder) / "tags.jsonl"
+        command = [EUFCC, "--quiet", "--root", root.path, "tag", "--table", root.table("test_id"), "-o", tags]
+        subprocess.run(command, check=True)
+        _, server = open_review(tags, root, "curator")
+        Thread(target=server.serve, daemon=True).start()
+        browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        for name, view, colours, width, height in (
+            ("review-terms", "terms", "light", 1280, 800),
+            ("review-images", "images", "dark", 1280, 800),
+            ("review-small", "terms", "dark", 400, 800),
+        ):
+            size = {"width": width, "height": height}
+            page = browser.new_context(viewport=size, color_scheme=colours).new_page()
+            page.goto(server.url)
+            page.wait_for_selector("#sheet .tile")
+            if view == "images":
+                page.keyboard.press("v")
+                page.wait_for_selector(".chip")
+            page.wait_for_load_state("networkidle")
+            page.screenshot(path=PICTURES / f"{name}.png")
+        browser.close()
+        server.stop()
+
+
 def main() -> None:
     """Make all pictures."""
     root = Root(Path(sys.argv[1]))
@@ -59,6 +91,7 @@ def main() -> None:
     terminal(root, Path(showcase.stdout.splitlines()[0]))
     statistics(root)
     report(root)
+    review(root)
 
 
 if __name__ == "__main__":

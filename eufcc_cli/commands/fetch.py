@@ -220,7 +220,7 @@ def splits(
     or is corrected: new ones go to train or val. data/splits.json lists what was divided, held out and
     dropped; data/held_out.txt the providers held out, to edit.
     """
-    from eufcc_cli.core.dataset.division import Shares
+    from eufcc_cli.core.dataset.division_report import Shares
     from eufcc_cli.core.dataset.splits import report_file, write_splits
 
     root: Root = ctx.obj

@@ -13,7 +13,7 @@ from eufcc_cli.commands.splits_output import show_splits
 from eufcc_cli.core.files import Root
 
 if TYPE_CHECKING:
-    from eufcc_cli.core.dataset.division import Shares
+    from eufcc_cli.core.dataset.division_report import Shares
     from eufcc_cli.core.harvest.dumps import DumpFilter
     from eufcc_cli.core.harvest.harvesting import Servers
 

@@ -155,7 +155,7 @@ def table(
     an image that was in a test split stays there.
     """
     from eufcc_cli.core.dataset.columns import ROLES, complete
-    from eufcc_cli.core.dataset.division import Shares
+    from eufcc_cli.core.dataset.division_report import Shares
     from eufcc_cli.core.dataset.export_file import kind_of, read_export
     from eufcc_cli.core.dataset.importing import import_table
     from eufcc_cli.core.dataset.profile import Profile, parse_facets, profile_file

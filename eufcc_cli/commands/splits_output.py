@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from eufcc_cli import console
 
 if TYPE_CHECKING:
-    from eufcc_cli.core.dataset.division import Report
+    from eufcc_cli.core.dataset.division_report import Report
 
 
 def show_splits(report: "Report") -> None:

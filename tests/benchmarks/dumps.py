@@ -21,7 +21,7 @@ _WHOLE = 346_000
 _HARVEST = """
 import resource, sys, time
 from pathlib import Path
-from eufcc_cli.core.dataset.division import Shares
+from eufcc_cli.core.dataset.division_report import Shares
 from eufcc_cli.core.dataset.splits import write_splits
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.harvest.dumps import DumpFilter, harvest_dumps

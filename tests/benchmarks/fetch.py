@@ -11,7 +11,7 @@ import httpx
 import numpy as np
 import pandas as pd
 
-from eufcc_cli.core.dataset.division import Shares
+from eufcc_cli.core.dataset.division_report import Shares
 from eufcc_cli.core.dataset.splits import write_splits
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.harvest.europeana import Search

@@ -45,7 +45,7 @@ _IMPORT = """
 from eufcc_cli.core.dataset.annotating import annotate
 from eufcc_cli.core.dataset.export_file import read_export
 from eufcc_cli.core.dataset.importing import import_table
-from eufcc_cli.core.dataset.division import Shares
+from eufcc_cli.core.dataset.division_report import Shares
 from eufcc_cli.core.dataset.profile import Profile
 from eufcc_cli.core.files import Root
 root = Root(Path(sys.argv[2]))

@@ -15,7 +15,7 @@ from urllib.parse import quote
 import pytest
 
 from eufcc_cli.commands import fetch as commands
-from eufcc_cli.core.dataset.division import Shares
+from eufcc_cli.core.dataset.division_report import Shares
 from eufcc_cli.core.dataset.published import REVISIONS
 from eufcc_cli.core.files import SPLITS, git_blob_id
 from eufcc_cli.core.harvest.europeana import Search

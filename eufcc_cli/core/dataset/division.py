@@ -2,12 +2,20 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 from scipy.sparse import csr_array, hstack
 
+from eufcc_cli.core.dataset.division_report import (
+    STRATIFIED,
+    Candidate,
+    Report,
+    Shares,
+    SplitSize,
+    dropped_tags,
+    worst_imbalance,
+)
 from eufcc_cli.core.dataset.image_groups import group_images, numbered, places_together
 from eufcc_cli.core.dataset.split_memory import SplitMemory
 from eufcc_cli.core.dataset.stratification import hold_out, stratify
@@ -24,98 +32,10 @@ from eufcc_cli.core.taxonomy.annotations import (
 from eufcc_cli.core.taxonomy.hierarchy import Hierarchy
 from eufcc_cli.core.taxonomy.vocabulary import Vocabulary
 
-_STRATIFIED = ("train", "val", "test_id")
 _OUTER = "test_ood"
 
 Cells = tuple[np.ndarray, list[str]]
 """The number of each image's annotation, and the distinct annotations."""
-
-
-@dataclass(frozen=True)
-class Shares:
-    """The shares of all images that val, test_id and test_ood are to have; train has the rest.
-
-    `min_count` is how many images of train a tag needs to be kept.
-    """
-
-    val: float = 0.1
-    test: float = 0.1
-    ood: float = 0.1
-    min_count: int = 10
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name in ("val", "test", "ood"):
-            if not 0 <= getattr(self, name) < 1:
-                raise CollectError(f"`{name}` {getattr(self, name):g}: not a share of 0 up to 1")
-        if self.val + self.test + self.ood >= 1:
-            parts = f"{self.val:g} + {self.test:g} + {self.ood:g}"
-            raise CollectError(f"`val`, `test` and `ood` leave nothing to train on ({parts})")
-        if self.min_count < 1:
-            raise CollectError(f"`min_count` {self.min_count} is less than 1")
-
-
-@dataclass(frozen=True)
-class SplitSize:
-    """What one split holds: images, data providers, and tags over all facets."""
-
-    images: int
-    providers: int
-    tags: int
-
-
-@dataclass(frozen=True)
-class Imbalance:
-    """The tag that is furthest from its even share among train, val and test_id: images, and even share."""
-
-    facet: str
-    tag: str
-    split: str
-    images: int
-    even: float
-
-
-@dataclass(frozen=True)
-class Dropped:
-    """A tag with too few images: in all, in train, and its nearest kept ancestor (None: it has none)."""
-
-    facet: str
-    tag: str
-    images: int
-    train: int
-    instead: str | None
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A provider that might be held out: its name, its share of the images, rounded up to a hundredth, and
-    whether that leaves enough images of every tag."""
-
-    provider: str
-    share: float
-    possible: bool
-
-
-@dataclass(frozen=True)
-class Report:
-    """What became of a table: the splits' sizes, the providers held out, tags kept and dropped, the worst
-    imbalance, images left out for want of a tag, images that share their address with an earlier one, and
-    providers spelled nearly as one held out: (provider, the one held out)."""
-
-    shares: Shares
-    splits: dict[str, SplitSize]
-    providers: int
-    held_out: list[str]
-    tags: int
-    dropped: list[Dropped]
-    worst: Imbalance | None
-    untagged: int
-    duplicates: int
-    near_held_out: list[tuple[str, str]] = field(default_factory=list)
-    continued: bool = False
-    """Whether an earlier division decided already what is tested on."""
-    smallest: Candidate | None = None
-    """The provider with the fewest images."""
 
 
 def divide(
@@ -158,7 +78,7 @@ def divide(
     else:
         split[rows] = _assign(learnable, unit, block, holdable, shares, rng)
 
-    places = pd.Index(["", *SPLITS]).get_indexer(split)
+    places = pd.Index(["", *SPLITS]).get_indexer(pd.Index(split))
     images_of = dict(zip(SPLITS, _sum_rows(has, places, 1 + len(SPLITS)).toarray()[1:], strict=True))
     kept = images_of["train"] >= shares.min_count
     if not kept.any():
@@ -176,8 +96,8 @@ def divide(
         providers=table[PROVIDER].nunique(),
         held_out=sorted(set(parts[_OUTER][PROVIDER])) if _OUTER in parts else [],
         tags=int(kept.sum()),
-        dropped=_dropped(trees, tags, images, images_of["train"], kept),
-        worst=_worst(images_of, parts, kept, tags),
+        dropped=dropped_tags(trees, tags, images, images_of["train"], kept),
+        worst=worst_imbalance(images_of, parts, kept, tags),
         untagged=len(table) - sum(map(len, parts.values())),
         duplicates=len(rows) - int(unit.max() + 1),
         continued=bool((stays != "").any()),
@@ -248,7 +168,7 @@ def _assign_new(
         train = 1 - shares.val - shares.test - shares.ood
         folds = np.array([train, shares.val]) / (train + shares.val)
         fold = stratify(counts, np.bincount(units), folds.tolist(), rng)
-        split[fresh] = np.array(_STRATIFIED[:2], dtype=object)[fold[units]]
+        split[fresh] = np.array(STRATIFIED[:2], dtype=object)[fold[units]]
     return split
 
 
@@ -281,7 +201,7 @@ def _assign(
     counts = counts[:, np.asarray(counts.sum(axis=0)) >= shares.min_count].tocsr()
     folds = np.array([inner - shares.val - shares.test, shares.val, shares.test]) / inner
     fold = stratify(counts, np.bincount(units), folds.tolist(), rng)
-    split[inside] = np.array(_STRATIFIED, dtype=object)[fold[units]]
+    split[inside] = np.array(STRATIFIED, dtype=object)[fold[units]]
     return split
 
 
@@ -314,38 +234,3 @@ def _prune_text(annotation: str, names: set[str]) -> str:
         return annotation
     beginnings = {path[:i] for path in after for i in range(1, len(path))}
     return " $ ".join(" | ".join(path) for path in dict.fromkeys(after) if path not in beginnings)
-
-
-def _worst(
-    images_of: Mapping[str, np.ndarray],
-    parts: Mapping[str, pd.DataFrame],
-    kept: np.ndarray,
-    tags: Sequence[tuple[str, str]],
-) -> Imbalance | None:
-    sizes = [len(parts.get(name, ())) for name in _STRATIFIED]
-    if not kept.any() or not sum(sizes):
-        return None
-    counts = np.stack([images_of[name] for name in _STRATIFIED])
-    even = counts.sum(axis=0) * (np.array(sizes) / sum(sizes))[:, None]
-    gap = np.where(kept, np.abs(counts - even), -1)
-    fold, tag = np.unravel_index(int(gap.argmax()), gap.shape)
-    facet, name = tags[int(tag)]
-    images, share = int(counts[fold, tag]), round(float(even[fold, tag]), 1)
-    return Imbalance(facet, name, _STRATIFIED[int(fold)], images, share)
-
-
-def _dropped(
-    trees: Mapping[str, Hierarchy],
-    tags: Sequence[tuple[str, str]],
-    images: np.ndarray,
-    train: np.ndarray,
-    kept: np.ndarray,
-) -> list[Dropped]:
-    stay = {tag for tag, keep in zip(tags, kept, strict=True) if keep}
-    out = []
-    for (facet, name), all_images, train_images, keep in zip(tags, images, train, kept, strict=True):
-        if not keep:
-            above = reversed(trees[facet].ancestors(name))
-            instead = next((ancestor for ancestor in above if (facet, ancestor) in stay), None)
-            out.append(Dropped(facet, name, int(all_images), int(train_images), instead))
-    return out

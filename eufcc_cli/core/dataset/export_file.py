@@ -10,7 +10,8 @@ from eufcc_cli.core.dataset.readers.edm import RDF, read_edm
 from eufcc_cli.core.dataset.readers.export import Dialect, Export
 from eufcc_cli.core.dataset.readers.json_lines import read_json_lines, write_json_lines
 from eufcc_cli.core.dataset.readers.lido import NAMESPACE, read_lido
-from eufcc_cli.core.dataset.readers.workbooks import read_ods, read_xlsx, write_ods, write_xlsx
+from eufcc_cli.core.dataset.readers.ods import read_ods, write_ods
+from eufcc_cli.core.dataset.readers.xlsx import read_xlsx, write_xlsx
 from eufcc_cli.core.dataset.readers.xml_source import root_tag
 from eufcc_cli.core.errors import DataError
 

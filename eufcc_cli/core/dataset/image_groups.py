@@ -22,11 +22,13 @@ def group_images(
     provider may be any.
     """
     urls = table[IMAGE_URL].astype("str").fillna("")
-    wrapped = urls.str.contains(WRAPPED, regex=False).to_numpy(dtype=bool)
-    if wrapped.any():
+    wrapped = np.flatnonzero(urls.str.contains(WRAPPED, regex=False).to_numpy(dtype=bool))
+    if len(wrapped):
         # A thumbnail's address counts as that of the picture it was made from.
         urls = urls.copy()
-        urls[wrapped] = [candidate_urls(text, "original")[0].url for text in texts_of(urls[wrapped])]
+        urls.iloc[wrapped] = [
+            candidate_urls(text, "original")[0].url for text in texts_of(urls.iloc[wrapped])
+        ]
     unit, _ = pd.factorize(urls)
     without = (urls == "").to_numpy(dtype=bool)
     unit[without] = unit.max() + 1 + np.arange(without.sum())

@@ -11,7 +11,7 @@ import pandas as pd
 
 from eufcc_cli.core.dataset.annotating import Annotated, annotate, no_collection
 from eufcc_cli.core.dataset.cell_terms import single_facets
-from eufcc_cli.core.dataset.division import Report, Shares
+from eufcc_cli.core.dataset.division_report import Report, Shares
 from eufcc_cli.core.dataset.photo_ledger import (
     Checked,
     check_photographs,

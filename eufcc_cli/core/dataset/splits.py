@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from eufcc_cli.core.dataset import provenance
-from eufcc_cli.core.dataset.division import Report, Shares, divide
+from eufcc_cli.core.dataset.division import divide
+from eufcc_cli.core.dataset.division_report import Report, Shares
 from eufcc_cli.core.dataset.split_memory import SplitMemory
 from eufcc_cli.core.errors import CollectError, DataError
 from eufcc_cli.core.files import SPLITS, Root, replace_file, sha256, write_text

@@ -187,9 +187,11 @@ def _labelled(
         for note in graph.objects(concept, property)
         if isinstance(note, Literal)
     ]
+    about = URIRef(f"{_DEBIAS}hasSuggestionNote"), URIRef(f"{_DEBIAS}suggestionNoteFor")
+    suggestions = {*graph.objects(term, about[0]), *graph.subjects(about[1], term)} if term else set()
     advice = [
         value
-        for note in (graph.objects(term, URIRef(f"{_DEBIAS}hasSuggestionNote")) if term else ())
+        for note in sorted(suggestions, key=str)
         for value in graph.objects(note, RDF.value)
         if isinstance(value, Literal)
     ]

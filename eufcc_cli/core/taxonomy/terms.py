@@ -2,7 +2,7 @@
 
 import unicodedata
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.taxonomy.known_terms import TagPath, Term, root_terms
@@ -19,8 +19,7 @@ from eufcc_cli.core.taxonomy.term_index import (
 from eufcc_cli.core.taxonomy.words import Word, accented_keys, name_keys, rules, words_of
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(NamedTuple):
     """A stretch of a text, the path of the term it names (None: no term), and how it was found."""
 
     text: str

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from eufcc_cli.core.dataset.columns import complete
-from eufcc_cli.core.dataset.division import Shares
+from eufcc_cli.core.dataset.division_report import Shares
 from eufcc_cli.core.dataset.export_file import Dialect, Export, read_export, write_export
 from eufcc_cli.core.dataset.importing import Imported, import_table
 from eufcc_cli.core.dataset.profile import Profile, parse_facets, profile_file

@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
-from eufcc_cli.core.dataset.division import Report, Shares, divide
+from eufcc_cli.core.dataset.division import divide
+from eufcc_cli.core.dataset.division_report import Report, Shares
 from eufcc_cli.core.dataset.split_memory import RECORD, held_out_file, list_of_tests
 from eufcc_cli.core.dataset.splits import report_file, write_splits
 from eufcc_cli.core.dataset.stratification import hold_out, stratify

@@ -24,6 +24,7 @@ d:c_1_en a skos:Concept ; dct:title "Tribe"@en ; dct:description "Says little ab
 d:t_1_en a o:ContentiousTerm ; xl:literalForm "Tribe"@en ; o:hasSuggestionNote d:s_1 .
 d:g_1_en a o:SuggestedTerm ; xl:literalForm "community"@en .
 d:s_1 rdf:value "Name the people."@en, "Nenn das Volk."@de .
+d:s_2 rdf:value "Ask them."@en ; o:suggestionNoteFor d:t_1_en .
 d:cat_1 a skos:Concept ; xl:prefLabel d:label . d:label xl:literalForm "Ethnicity"@en .
 d:0001 a skos:ConceptScheme ; dct:title "A vocabulary"@en .
 """
@@ -49,7 +50,7 @@ def test_only_what_de_bias_calls_contentious(tmp_path: Path) -> None:
     path = tmp_path / "DE-BIAS_vocabulary.ttl"
     path.write_text(DEBIAS)
     assert read_flagged_terms(path).terms == [
-        FlaggedTerm("Tribe", "en", "Says little about a people. Name the people.")
+        FlaggedTerm("Tribe", "en", "Says little about a people. Name the people. Ask them.")
     ]
 
 

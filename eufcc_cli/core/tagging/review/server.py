@@ -203,6 +203,7 @@ class _Api:
         return {
             "image": number,
             "name": image.name,
+            "url": image.url,
             "id": image.id,
             "provider": image.provider,
             "model": image.model,
@@ -264,6 +265,8 @@ class _Api:
             return Response("not found", status_code=404)
         path = image[number].path
         try:
+            if image[number].url:
+                raise ImageError("a picture on the web, which this page does not load")
             if path is None:
                 raise ImageError(f"not on this machine: {Path(image[number].name).name}")
             content = await run_in_threadpool(self._pictures.get, path, side)

@@ -40,6 +40,11 @@ class ReviewedImage:
     def key(self) -> str:
         return self.id or self.name
 
+    @property
+    def url(self) -> str | None:
+        """Where it is on the web, if it is only there."""
+        return self.name if self.path is None and self.name.startswith(("http://", "https://")) else None
+
 
 @dataclass(frozen=True, slots=True)
 class Term:

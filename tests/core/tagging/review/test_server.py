@@ -129,12 +129,14 @@ def test_images_by_number_only(served: tuple[Review, str]) -> None:
     for name, reason in (
         ("/etc/passwd", "not an image"),
         (HOSTILE, "not on this machine"),
-        ("https://example.org/x.jpg", "not on this machine"),
+        ("https://example.org/x.jpg", "a picture on the web, which this page does not load"),
     ):
         answer = get(url, f"picture/{numbers[name]}")
         assert answer.headers["content-type"] == "image/svg+xml"
         assert reason in " ".join(re.sub("<[^>]*>", " ", answer.text).split())
         assert "<img" not in answer.text and "root:" not in answer.text
+        web = name if name.startswith("https:") else None
+        assert get(url, f"api/image/{numbers[name]}").json()["url"] == web
     for path in (
         "picture/999",
         "picture/-1",

@@ -1,9 +1,9 @@
 """LIDO and EDM of what people decided: elements as the schemas have them, and their content.
 
 The schemas themselves are not part of this repository (LIDO: lido-v1.1.xsd of the LIDO working group; EDM:
-EDM.xsd, EDM-EXTERNAL-MAIN.xsd and ORE.xsd of Europeana's metis-schema): what they demand of the elements that we
-write stands below, one line an element. With EUFCC_TEST_SCHEMAS, a folder that holds lido-v1.1.xsd and EDM.xsd
-with all that they import, the documents are validated against them as well.
+EDM.xsd, EDM-EXTERNAL-MAIN.xsd and ORE.xsd of Europeana's metis-schema): what they demand of the elements that
+we write stands below, one line an element. With EUFCC_TEST_SCHEMAS, a folder that holds lido-v1.1.xsd and
+EDM.xsd with all that they import, the documents are validated against them as well.
 """
 
 import os

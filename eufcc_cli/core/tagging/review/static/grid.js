@@ -5,7 +5,8 @@ import { element } from "./api.js";
 const SPARE = 2; // rows beyond the view that are drawn as well
 const SMALL = 256; // pixels of the longer side of small thumbnails
 const JUMP = 1.2; // views between two paints
-const SETTLED = 80; // milliseconds without a jump, after which pictures are loaded
+const FAST = 4; // views a second
+const SETTLED = 80; // milliseconds without a jump or fast move, after which pictures are loaded
 export const RULE = 36; // pixels
 
 export class WindowedGrid {
@@ -17,6 +18,7 @@ export class WindowedGrid {
   constructor(host, { draw, change, load = () => {}, minWidth = () => null, height, gap = 8 }) {
     Object.assign(this, { host, draw, change, load, minWidth, height, gap });
     this.before = 0; // where it was scrolled to when it was last painted
+    this.then = 0; // when that was
     this.items = [];
     this.drawn = new Map();
     this.rules = [];
@@ -117,8 +119,10 @@ export class WindowedGrid {
   paint() {
     if (!this.columns) return;
     const { scrollTop, clientHeight } = this.host;
-    if (Math.abs(scrollTop - this.before) > JUMP * clientHeight) this.wait();
+    const views = Math.abs(scrollTop - this.before) / clientHeight, now = performance.now();
+    if (views > JUMP || views * 1000 > FAST * (now - this.then)) this.wait();
     this.before = scrollTop;
+    this.then = now;
     const size = this.itemHeight + this.gap;
     const from = Math.max(0, Math.floor((scrollTop - this.rules.length * RULE) / size) - SPARE);
     const to = Math.ceil((scrollTop + clientHeight) / size) + SPARE;
@@ -145,7 +149,7 @@ export class WindowedGrid {
     }
   }
 
-  /** Leaves pictures out while the view jumps: they would be gone before they are seen. */
+  /** Leaves pictures out while the view jumps or moves fast: they would be gone before they are seen. */
   wait() {
     clearTimeout(this.waiting);
     this.waiting = setTimeout(() => {

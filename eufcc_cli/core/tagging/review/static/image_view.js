@@ -102,6 +102,9 @@ export class ImageView {
     const facts = about ? [about.id, about.provider, about.model && `tagged by ${about.model}`] : [];
     byId("image-about").textContent = facts.filter(Boolean).join(" · ");
     byId("image-about").title = about?.name ?? "";
+    if (about?.url) {
+      byId("image-about").append(facts.some(Boolean) ? " · " : "", element("a", { href: about.url, target: "_blank", rel: "noreferrer" }, "open it on the web"));
+    }
     this.chips = [];
     const facets = Object.entries(about?.facets ?? {});
     byId("chips").replaceChildren(

@@ -181,7 +181,9 @@ export class TermView {
     const path = entry ? [entry.facet, ...(this.isMixed ? [] : entry.path.slice(0, -1))] : [];
     byId("term-path").textContent = path.join(" › ");
     byId("term-name").textContent = entry ? entries.map((one) => one.path.at(-1)).join(", ") : "No term to show";
-    byId("term-names").textContent = entries.length === 1 ? entry.names.map(([language, name]) => `${name} (${language})`).join(", ") : "";
+    byId("term-names").textContent = this.isMixed
+      ? `${entries.length} terms of few images share this sheet: each picture names its term`
+      : entry?.names.map(([language, name]) => `${name} (${language})`).join(", ") ?? "";
     byId("term-flags").textContent = entries.flatMap((one) => one.flags ?? []).map((text) => `⚑ ${text}`).join("\n");
     for (const id of ["accept-marked", "accept-all", "reject-all"]) byId(id).disabled = !entry;
   }
