@@ -26,9 +26,8 @@ def group_images(
     if len(wrapped):
         # A thumbnail's address counts as that of the picture it was made from.
         urls = urls.copy()
-        urls.iloc[wrapped] = [
-            candidate_urls(text, "original")[0].url for text in texts_of(urls.iloc[wrapped])
-        ]
+        originals = [candidate_urls(text, "original")[0].url for text in texts_of(urls.iloc[wrapped])]
+        urls.iloc[wrapped] = pd.Series(originals, index=urls.index[wrapped], dtype="str")
     unit, _ = pd.factorize(urls)
     without = (urls == "").to_numpy(dtype=bool)
     unit[without] = unit.max() + 1 + np.arange(without.sum())
