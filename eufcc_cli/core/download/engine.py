@@ -35,7 +35,7 @@ from eufcc_cli.core.download.store import (
     Storing,
     store,
 )
-from eufcc_cli.core.download.workers import CrashError, Workers
+from eufcc_cli.core.download.workers import Workers
 from eufcc_cli.core.errors import DataError
 from eufcc_cli.core.files import Root, image_stem
 from eufcc_cli.core.http.body import Spool
@@ -43,6 +43,7 @@ from eufcc_cli.core.http.client import MAX_REDIRECTS, Answer, Client, web_url
 from eufcc_cli.core.http.politeness import FetchError, Host, Politeness
 from eufcc_cli.core.machine import cores
 from eufcc_cli.core.progress import SILENT, Progress
+from eufcc_cli.core.worker_processes import CrashError
 
 log = logging.getLogger("eufcc")
 

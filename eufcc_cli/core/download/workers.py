@@ -1,19 +1,11 @@
-"""Processes that decode untrusted images: a decoder that crashes or never ends affects one image only."""
+"""Processes that decode untrusted images, for an event loop."""
 
 import asyncio
 import itertools
-import os
-import signal
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
-from multiprocessing import get_context
-from pathlib import Path
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Self, TypeVar
 
-from pebble import ProcessExpired, ProcessPool
-
-from eufcc_cli.core.errors import CollectError
+from eufcc_cli.core.worker_processes import LOST, CrashError, ProcessCalls
 
 T = TypeVar("T")
 Item = TypeVar("Item")
@@ -21,39 +13,20 @@ Crashed = TypeVar("Crashed")
 
 _BATCH = 16
 _AHEAD = 4  # calls for each process: the next is there when one is done
-_LONGEST_CALL = 120.0  # seconds, after which a process is ended
-_MOST_CRASHES = 10  # in a row: then the images are not the cause
-_NICENESS = 5  # an event loop without a free core would keep all the processes waiting
-
-
-class CrashError(Exception):
-    """A call ended its process, or did not end."""
 
 
 class Workers:
     """Processes for an event loop; an async context manager."""
 
     def __init__(self, processes: int) -> None:
-        self._processes = processes
-        self._pool: ProcessPool | None = None
+        self._calls = ProcessCalls(processes)
         self._free = asyncio.Semaphore(_AHEAD * processes)
-        self._crashes = 0
-
-    def _start(self) -> ProcessPool:
-        # Modules in the current folder must not come before the installed ones.
-        os.environ.setdefault("PYTHONSAFEPATH", "1")
-        pool = ProcessPool(self._processes, initializer=_prepare, context=get_context("spawn"))
-        with _without_interrupts():
-            _ = pool.active  # which starts it
-        return pool
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._pool is not None:
-            self._pool.stop()
-            await asyncio.to_thread(self._pool.join)
+        await asyncio.to_thread(self._calls.stop)
 
     async def run(self, function: Callable[..., T], *arguments: Any) -> T:
         """Call a function of a module in a process.
@@ -61,30 +34,15 @@ class Workers:
         Raises what it raises, or CrashError if it ends the process.
         """
         async with self._free:
-            for _ in range(_MOST_CRASHES):
-                if self._pool is None:
-                    self._pool = self._start()
-                pool = self._pool
+            while True:
+                pool, call = self._calls.start(function, arguments)
                 try:
-                    call = pool.schedule(function, arguments, timeout=_LONGEST_CALL)
                     value: T = await asyncio.wrap_future(call)
-                except (ProcessExpired, TimeoutError) as error:
-                    self._crashes += 1
-                    if self._crashes < _MOST_CRASHES:
-                        raise CrashError from error
-                    break
-                except (BrokenProcessPool, RuntimeError):  # a process without a call was ended
-                    if pool.active:
-                        raise
-                    if pool is self._pool:
-                        self._pool = None
+                except LOST as error:
+                    self._calls.judge(pool, error)
                 else:
-                    self._crashes = 0
+                    self._calls.succeeded()
                     return value
-        raise CollectError(
-            "the processes that decode images end unexpectedly, for every image",
-            hint="memory may be short: try fewer `workers` and a smaller `max_pixels`",
-        )
 
     async def each(
         self, function: Callable[..., Sequence[T]], items: Sequence[Item], *arguments: Any, crashed: Crashed
@@ -97,7 +55,7 @@ class Workers:
         running: set[asyncio.Task[list[tuple[Item, T | Crashed]]]] = set()
         try:
             while True:
-                for some in itertools.islice(batches, 2 * self._processes - len(running)):
+                for some in itertools.islice(batches, 2 * self._calls.processes - len(running)):
                     running.add(asyncio.create_task(self._batch(function, some, arguments, crashed)))
                 if not running:
                     return
@@ -123,27 +81,3 @@ class Workers:
                 return [(some[0], crashed)]
             single = [await self._batch(function, [item], arguments, crashed) for item in some]
             return [pair for pairs in single for pair in pairs]
-
-
-@contextmanager
-def _without_interrupts() -> Iterator[None]:
-    """Processes started in here never get Ctrl-C, not even before they can ignore it."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _prepare() -> None:
-    """Set up a process: it prints nothing, and only its parent reacts to Ctrl-C."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with Path(os.devnull).open("wb") as nothing:
-        os.dup2(nothing.fileno(), 1)
-        os.dup2(nothing.fileno(), 2)
-    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # else every process starts a thread for every core
-    if hasattr(os, "nice"):
-        os.nice(_NICENESS)

@@ -11,8 +11,9 @@ import psutil
 import pytest
 
 from eufcc_cli.core.download.store import Rejected, Storing, verify_existing_files
-from eufcc_cli.core.download.workers import CrashError, Workers
+from eufcc_cli.core.download.workers import Workers
 from eufcc_cli.core.errors import CollectError, EufccError
+from eufcc_cli.core.worker_processes import CrashError
 from tests.core.download import deadly
 
 
@@ -89,10 +90,10 @@ def test_when_everything_crashes_it_is_not_the_images_doing() -> None:
 def test_a_call_that_never_ends_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     async def use(workers: Workers) -> int:
         await workers.run(deadly.double, 1)  # so that it is running before its time is measured
-        monkeypatch.setattr("eufcc_cli.core.download.workers._LONGEST_CALL", 1.0)
+        monkeypatch.setattr("eufcc_cli.core.worker_processes._LONGEST_CALL", 1.0)
         with pytest.raises(CrashError):
             await workers.run(deadly.sleep, 60)
-        monkeypatch.setattr("eufcc_cli.core.download.workers._LONGEST_CALL", 60.0)
+        monkeypatch.setattr("eufcc_cli.core.worker_processes._LONGEST_CALL", 60.0)
         return await workers.run(deadly.double, 4)
 
     assert with_workers(use) == 8

@@ -1,0 +1,114 @@
+"""Processes for work on untrusted files: a call that crashes or never ends is lost, and no other one."""
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from pebble import ProcessExpired, ProcessPool
+
+from eufcc_cli.core.errors import CollectError
+
+LOST = (ProcessExpired, TimeoutError, BrokenProcessPool, RuntimeError)
+"""What a call may raise whose process, or pool, has ended: for `ProcessCalls.judge`."""
+_LONGEST_CALL = 120.0  # seconds, after which its process is ended
+_MOST_CRASHES = 10  # in a row: then the files are not the cause
+_NICENESS = 5  # the process that feeds them keeps them waiting where it has no free core
+
+
+class CrashError(Exception):
+    """A call ended its process, or did not end."""
+
+
+class ProcessCalls:
+    """Processes that call functions of modules; started at the first call, and again where they all end."""
+
+    def __init__(self, processes: int) -> None:
+        self.processes = processes
+        self._pool: ProcessPool | None = None
+        self._lock = threading.Lock()
+        self._crashes = 0
+
+    def start(
+        self, function: Callable[..., Any], arguments: tuple[Any, ...]
+    ) -> "tuple[ProcessPool, Future[Any]]":
+        """Start a call. Where its future raises one of LOST, `judge` decides what follows."""
+        with self._lock:
+            if self._pool is not None and not self._pool.active:
+                self._pool = None  # a process without a call was ended, and with it the pool
+                self._count()
+            if self._pool is None:
+                self._pool = _started(self.processes)
+            return self._pool, self._pool.schedule(function, arguments, timeout=_LONGEST_CALL)
+
+    def succeeded(self) -> None:
+        """Note that a call returned."""
+        self._crashes = 0
+
+    def judge(self, pool: ProcessPool, error: BaseException) -> None:
+        """Return where the call may be tried again, since nothing is known against it.
+
+        Raises CrashError where it ended its process, CollectError where every call does, or the error itself
+        where the call raised it.
+        """
+        if isinstance(error, ProcessExpired | TimeoutError):
+            self._count(error)
+            late = isinstance(error, TimeoutError)
+            raise CrashError("it takes the decoder too long" if late else "it crashes the decoder") from error
+        if pool.active:
+            raise error
+
+    def _count(self, error: BaseException | None = None) -> None:
+        self._crashes += 1
+        if self._crashes >= _MOST_CRASHES:
+            raise CollectError(
+                "the processes that decode images end unexpectedly, for every image",
+                hint="memory may be short: try fewer `workers` and a smaller `max_pixels`",
+            ) from error
+
+    def stop(self) -> None:
+        """End the processes; what they were doing is lost."""
+        with self._lock:
+            pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.stop()
+            pool.join()
+
+
+def _started(processes: int) -> ProcessPool:
+    # Modules in the current folder must not come before the installed ones.
+    os.environ.setdefault("PYTHONSAFEPATH", "1")
+    pool = ProcessPool(processes, initializer=_prepare, context=get_context("spawn"))
+    with _without_interrupts():
+        _ = pool.active  # which starts it
+    return pool
+
+
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Processes started in here never get Ctrl-C, not even before they can ignore it."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _prepare() -> None:
+    """Set up a process: it prints nothing, and only its parent reacts to Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with Path(os.devnull).open("wb") as nothing:
+        os.dup2(nothing.fileno(), 1)
+        os.dup2(nothing.fileno(), 2)
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # else every process starts a thread for every core
+    if hasattr(os, "nice"):
+        os.nice(_NICENESS)
