@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from eufcc_cli import console
-from eufcc_cli.commands.common import SOME_FAILED, ModelLoader, importing
+from eufcc_cli.commands.common import SOME_FAILED, ModelLoader
 from eufcc_cli.core.files import Root
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def tag_sharded(
     batch_size: int | None,
 ) -> None:
     """Plan, tag the shards that are not done, and say what is left."""
-    from eufcc_cli.core.tagging.shards.engines import left, run_local, run_on_ray
+    from eufcc_cli.core.tagging.shards.engines import left, run_on_ray
     from eufcc_cli.core.tagging.shards.place import Place
     from eufcc_cli.core.tagging.shards.plan import make_plan
     from eufcc_cli.core.tagging.shards.shard import Job, Shards, options_of
@@ -98,13 +99,13 @@ def tag_sharded(
     numbers = left(plan, place, part)
     console.note(f"{plan.images:,} images in {plan.shards:,} shards; {len(numbers):,} to do here")
     failed = images = undone = 0
-    if options["engine"] == "ray":
-        found = run_on_ray(job, plan, numbers, options["ray_address"], options["shard_timeout"])
-    else:
-        with importing():
-            shards = Shards(job, plan, tagger)
-        found = run_local(shards, numbers)
-    with console.progress().task("tagging", len(numbers), "shards") as bar:
+    with ExitStack() as stack:
+        if options["engine"] == "ray":
+            found = run_on_ray(job, plan, numbers, options["ray_address"], options["shard_timeout"])
+        else:
+            shards = stack.enter_context(Shards(job, plan, tagger))
+            found = map(shards.tag, numbers)
+        bar = stack.enter_context(console.progress().task("tagging", len(numbers), "shards"))
         for done in found:
             images += done.images
             failed += sum(done.failed.values())

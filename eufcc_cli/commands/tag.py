@@ -1,11 +1,7 @@
 """`eufcc tag`: images in, suggestions out, as they come."""
 
-import sys
-from collections.abc import Iterator
-from contextlib import ExitStack
-from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import Annotated
 
 import typer
 
@@ -39,7 +35,6 @@ from eufcc_cli.commands.options import (
     Weights,
 )
 from eufcc_cli.commands.own_table_file import (
-    OwnTableFile,
     check_own_table_usage,
     note_missing_photographs,
     write_decisions,
@@ -47,20 +42,12 @@ from eufcc_cli.commands.own_table_file import (
 )
 from eufcc_cli.commands.review_page import check_review_usage, is_tagged, serve_review
 from eufcc_cli.commands.sharded import check_sharded_usage, show_status, tag_sharded
-from eufcc_cli.commands.sinks import Tally
-from eufcc_cli.commands.tag_output import make_sink
+from eufcc_cli.commands.tag_images import tag_images
+from eufcc_cli.commands.tag_models import open_tagger
 from eufcc_cli.commands.tag_usage import batch_size_of, check_usage, form_of
 from eufcc_cli.core.errors import EufccError
 from eufcc_cli.core.machine import use_threads
 from eufcc_cli.core.tagging.writers.formats import DECISIONS, FORMATS, KEYWORDS, SidecarName
-
-if TYPE_CHECKING:
-    from eufcc_cli.core.model.converted_model import ConvertedModel
-    from eufcc_cli.core.model.tagging_model import TaggingModel
-    from eufcc_cli.core.tagging.display import Display
-    from eufcc_cli.core.tagging.inputs import Input
-    from eufcc_cli.core.tagging.selection import Choice
-    from eufcc_cli.core.tagging.tagger import Tagger
 
 _CHOOSING, _CATALOGUE, _OUTPUT, _MACHINE = "Which suggestions", "A catalogue", "Output", "Machine"
 _REVIEW = "Review"
@@ -320,12 +307,9 @@ def tag(
     eufcc tag scans/ -o tags.jsonl   a folder; interrupted, run it again to resume
     find . -name '*.tif' | eufcc tag - --format csv
     """
-    from eufcc_cli.core.download.prefetch import Fetcher, Picture
-    from eufcc_cli.core.http.politeness import Politeness
     from eufcc_cli.core.model.clip.prompts import TextOptions
     from eufcc_cli.core.model.plugins import load_plugins
-    from eufcc_cli.core.tagging.canvases import Canvases
-    from eufcc_cli.core.tagging.inputs import count, is_url, listed
+    from eufcc_cli.core.tagging.inputs import count
     from eufcc_cli.core.tagging.selection import Choice
 
     if status is not None:
@@ -358,7 +342,6 @@ def tag(
     if output == Path("-"):
         output = ctx.params["output"] = None
     arguments = images or []
-    catalogued = fill or accept is not None
     form = "jsonl" if shard_size else form_of(format_, output, accept, embed)
     check_usage(ctx.params, arguments, form)
     choice = Choice(
@@ -391,111 +374,18 @@ def tag(
         raise EufccError(f"{', '.join(arguments)}: no image there", hint="name files, folders or addresses")
     texts = TextOptions(prompts, text, names, tuple(add_tag or ()))
     with importing():
-        from eufcc_cli.core.model.batching import STEADY
         from eufcc_cli.core.tagging.display import Display
         from eufcc_cli.core.taxonomy.flagged_terms import read_flagged_terms
 
-    total = None if named is None else named + (len(catalogue) if catalogue else 0)
     load = ModelLoader(root, device, precision, weights, texts, logit_adjustment, names_are_shown=True)
     flagged = None if flag_terms is None else read_flagged_terms(flag_terms)
     display = Display(language, names, flagged)
-    tagger = _tagger(model, choice, load, display, compile_)
+    tagger = open_tagger(model, choice, load, display, compile_)
     if shard_size is not None:
         tag_sharded(ctx.params, root, load, tagger, choice, display, catalogue, size)
         return
-    done = Tally(catalogued, missing=own_table.without_photograph() if own_table else 0)
-    with ExitStack() as stack:
-        fetcher = stack.enter_context(Fetcher(Politeness(allow_private_hosts=allow_private_hosts)))
-        sink = make_sink(form, ctx.params, tagger, choice, catalogue, own_table, stack)
-        shown = _progress_fits(form, output) if progress is None else progress
-        bar = stack.enter_context(console.progress(shown).task("tagging", total))
-        canvases = Canvases(fetcher, tagger.short_side, language)
-
-        def todo() -> Iterator["Input"]:
-            for item in chain(
-                listed(arguments, fetch=fetcher, null=null, canvases=canvases),
-                catalogue.inputs() if catalogue else (),
-            ):
-                if sink.wants(item):
-                    if isinstance(item.source, Picture):
-                        item.source.begin()
-                    yield item
-                else:
-                    bar.advance()
-
-        for result in tagger.tag(
-            todo(),
-            batch_size=size,
-            workers=workers,
-            record_of=catalogue.record if catalogue and catalogued else None,
-            eager=named is None or any(map(is_url, arguments)),
-            # A file may be continued: an image's scores must then not depend on its batch.
-            smallest_batch=1 if output is None else min(STEADY, size or STEADY, total or STEADY),
-        ):
-            sink.write(result)
-            done.add(result)
-            bar.advance(**({"failed": sink.failed} if sink.failed else {}))
-        sink.finish()
-    if isinstance(sink, OwnTableFile):
-        done.filled = sink.filled
-    if output is not None or catalogue is not None or sink.failed:
-        console.note(done.sentence(sink.failed))
+    failed = tag_images(ctx.params, form, tagger, choice, catalogue, own_table, size, named)
     if review is not None:
         serve_review(review, root, decisions, reviewer, table, browser=browser)
-    if sink.failed:
+    if failed:
         raise typer.Exit(SOME_FAILED)
-
-
-def _tagger(
-    names: list[str] | None, choice: "Choice", load: ModelLoader, display: "Display", compiled: bool
-) -> "Tagger":
-    with importing():
-        from eufcc_cli.core.model.model_files import newest_run
-        from eufcc_cli.core.tagging.tagger import Tagger, compile_network
-
-    models: list[TaggingModel | ConvertedModel]
-    one = load if compiled else load.for_tagging
-    if names:
-        models = [one(names[0])] if len(names) == 1 else [load(name) for name in names]
-    elif newest := newest_run(load.root):
-        console.note(f"model: {newest}, the newest in {load.root.runs}")
-        models = [one(newest)]
-    else:
-        models = [_untrained(load)]
-    tagger = Tagger(models, choice, load.root, display)
-    load.check_all_used()
-    if compiled:
-        for model in tagger.models:
-            compile_network(cast("TaggingModel", model))
-    if tagger.calibration is None and names:
-        console.warn(
-            f"{tagger.name} is not calibrated, its scores are the method's own{load.calibrate(tagger.spec)}"
-        )
-    for facet in tagger.chooser.unreachable:
-        console.warn(f"{facet}: too few validation images to promise so much: all of its tags are suggested")
-    return tagger
-
-
-def _untrained(load: ModelLoader) -> "TaggingModel":
-    """The published CLIP model that tags images where there is no trained one."""
-    from eufcc_cli.core.errors import ModelError
-    from eufcc_cli.core.model import zero_shot
-
-    console.note(
-        f"no trained model in {load.root.runs}: {zero_shot.DEFAULT} without any training, fetched once from "
-        f"the hub ({zero_shot.DEFAULT_MEGABYTES} MB, licence {zero_shot.DEFAULT_LICENCE}); its scores are "
-        "CLIP's own. `eufcc train` on your own table gives a better model"
-    )
-    try:
-        return load(zero_shot.DEFAULT)
-    except ModelError as error:
-        raise ModelError(
-            f"no trained model in {load.root.runs}, and {error}",
-            hint="without the hub: train on your own table with `eufcc train`; or give a trained model's "
-            "folder, `model=FOLDER`; or CLIP weights in a file, `model=clip:ViT-B-32-256` and `weights=FILE`",
-        ) from error
-
-
-def _progress_fits(form: str, output: Path | None) -> bool:
-    """A bar would get between results on the screen, and those of a program behind a pipe."""
-    return output is not None or not (sys.stderr.isatty() or console.on_terminal())

@@ -70,6 +70,20 @@ def cores() -> int:
 
 
 _MOMENT = 0.3  # seconds
+_starts_processes = False
+
+
+def allow_processes() -> None:
+    """Let this program start processes: a script that does not expect it would run again in each of them."""
+    global _starts_processes
+    _starts_processes = True
+
+
+def may_start_processes() -> bool:
+    """Whether this program expects processes of its own: commands do."""
+    return _starts_processes
+
+
 _asked: int | None = None
 
 

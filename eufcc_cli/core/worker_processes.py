@@ -34,12 +34,15 @@ class ProcessCalls:
         self._pool: ProcessPool | None = None
         self._lock = threading.Lock()
         self._crashes = 0
+        self._stopped = False
 
     def start(
         self, function: Callable[..., Any], arguments: tuple[Any, ...]
     ) -> "tuple[ProcessPool, Future[Any]]":
         """Start a call. Where its future raises one of LOST, `judge` decides what follows."""
         with self._lock:
+            if self._stopped:
+                raise RuntimeError("the processes were stopped")
             if self._pool is not None and not self._pool.active:
                 self._pool = None  # a process without a call was ended, and with it the pool
                 self._count()
@@ -75,6 +78,7 @@ class ProcessCalls:
     def stop(self) -> None:
         """End the processes; what they were doing is lost."""
         with self._lock:
+            self._stopped = True
             pool, self._pool = self._pool, None
         if pool is not None:
             pool.stop()

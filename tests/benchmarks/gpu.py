@@ -8,6 +8,8 @@ matrix units for it.
 
 import tempfile
 import time
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import timm
@@ -15,7 +17,10 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from eufcc_cli.core.files import Root
-from eufcc_cli.core.machine import select_precision
+from eufcc_cli.core.machine import cores, select_precision
+from eufcc_cli.core.model.decoding.decoder_processes import TOGETHER, DecoderProcesses
+from eufcc_cli.core.model.decoding.read_images import Order
+from eufcc_cli.core.model.preprocessing import Preprocessing
 from tests.benchmarks import tag, training
 from tests.benchmarks.peer import Peer
 
@@ -32,9 +37,12 @@ def main() -> None:
         root = Root(Path(folder))
         pictures = tag.make_pictures(root.path / "pictures", images)
         files = sorted(pictures.iterdir())
-        _print("decoding JPEG files alone, all cores", tag.decoding(_SIZE, files[:2048]))
+        _print("decoding JPEG files alone, threads", tag.decoding(_SIZE, files[:2048]))
+        _print("decoding JPEG files alone, processes", _processes(files[:2048]))
         if cuda:
-            _print("decoding by nvJPEG (torchvision), no resizing", _nvjpeg(files[:2048]))
+            _print("decoding and resizing on the GPU (nvJPEG)", _nvjpeg(files[:2048]))
+        else:
+            print("  decoding on the GPU (nvJPEG): no GPU here")
         bare = Peer(tag.bare, backbone, _SIZE, batch, max(4, images // batch // 4), device, False)
         floor = bare()
         bare.end()
@@ -88,16 +96,35 @@ def _largest_product(device: str, precision: str) -> float:
     return 2.0 * size**3 / best
 
 
-def _nvjpeg(files: list[Path]) -> float:
-    from torchvision.io import decode_jpeg, read_file
+def _processes(files: list[Path]) -> float:
+    """Images a second of reading and resizing alone, in as many processes as there are cores."""
+    squares = Preprocessing(_SIZE)
+    some = [
+        [Order(file, (squares,)) for file in files[start : start + TOGETHER]]
+        for start in range(0, len(files), TOGETHER)
+    ]
+    with DecoderProcesses(cores(), [squares]) as processes, ThreadPoolExecutor(processes.threads) as pool:
+        deque(pool.map(processes.decode, some[: processes.threads]), maxlen=0)  # which starts them
+        began = time.perf_counter()
+        deque(pool.map(processes.decode, some), maxlen=0)
+        return len(files) / (time.perf_counter() - began)
 
-    encoded = [read_file(str(file)) for file in files]
-    decode_jpeg(encoded[:64], device="cuda")
-    torch.cuda.synchronize()
+
+def _nvjpeg(files: list[Path]) -> float:
+    """Images a second of reading, decoding by nvJPEG and resizing by PyTorch, to squares on the GPU."""
+    from torchvision.io import decode_jpeg, read_file
+    from torchvision.transforms.functional import InterpolationMode, center_crop, resize
+
+    def run(some: list[Path]) -> None:
+        for start in range(0, len(some), 64):
+            encoded = [read_file(str(file)) for file in some[start : start + 64]]
+            for image in decode_jpeg(encoded, device="cuda"):
+                center_crop(resize(image, [_SIZE], InterpolationMode.BICUBIC, antialias=True), [_SIZE])
+        torch.cuda.synchronize()
+
+    run(files[:64])
     began = time.perf_counter()
-    for start in range(0, len(encoded), 64):
-        decode_jpeg(encoded[start : start + 64], device="cuda")
-    torch.cuda.synchronize()
+    run(files)
     return len(files) / (time.perf_counter() - began)
 
 

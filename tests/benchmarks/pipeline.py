@@ -26,7 +26,8 @@ from eufcc_cli.core.taxonomy.vocabulary import FacetVocabulary
 from tests.benchmarks.tag import decoding, make_pictures
 from tests.benchmarks.training import vocabulary
 
-_IMAGES = 4096
+_IMAGES = 2048
+_FEW = 256
 _ROUNDS = 5
 _DRAWN = 64  # different images' scores
 
@@ -68,7 +69,9 @@ def _scores(tags: FacetVocabulary) -> np.ndarray:
     return -np.logaddexp(0, -logits).astype(np.float32)
 
 
-def tagging(model: Any, root: Root, pictures: Path, batch: int | None = None) -> Callable[[], float]:
+def tagging(
+    model: Any, root: Root, pictures: Path, processes: DecoderProcesses | None = None
+) -> Callable[[], float]:
     """Images a second from files to a file of results."""
     tagger = Tagger([model], Choice(), root)
     output = root.path / "tags.jsonl"
@@ -77,9 +80,8 @@ def tagging(model: Any, root: Root, pictures: Path, batch: int | None = None) ->
         began, count = time.perf_counter(), 0
         output.unlink(missing_ok=True)
         with ResultFile(output, JsonLines(tagger.name), {}) as file:
-            for result in tagger.tag(
-                listed([str(pictures)]), batch_size=batch, eager=False, smallest_batch=16
-            ):
+            inputs = listed([str(pictures)])
+            for result in tagger.tag(inputs, processes=processes, eager=False, smallest_batch=STEADY):
                 file.write(result)
                 count += 1
         return count / (time.perf_counter() - began)
@@ -87,26 +89,56 @@ def tagging(model: Any, root: Root, pictures: Path, batch: int | None = None) ->
     return run
 
 
+def network(model: Any, files: list[Path]) -> Callable[[], float]:
+    """Images a second of the network that `tag` uses, on images in memory."""
+    pictures = [model.preprocessing.load(file)[None] for file in files]
+    model.scores_of_arrays(model.engine().features(pictures[:STEADY]))
+
+    def run() -> float:
+        began = time.perf_counter()
+        for start in range(0, len(pictures), 4 * STEADY):
+            model.scores_of_arrays(model.engine().features(pictures[start : start + 4 * STEADY]))
+        return len(pictures) / (time.perf_counter() - began)
+
+    return run
+
+
 def in_turns(*runs: Callable[[], float]) -> list[list[float]]:
-    """What every run reached in each round; the first round warms up."""
-    return [
-        list(column)
-        for column in zip(*[[run() for run in runs] for _ in range(_ROUNDS + 1)][1:], strict=True)
-    ]
+    """What every run reached in each round; a round before them warms up."""
+    rounds = [[run() for run in runs] for _ in range(_ROUNDS + 1)]
+    return [list(column) for column in zip(*rounds[1:], strict=True)]
+
+
+def _print(what: str, ours: list[float], floors: Sequence[list[float]]) -> None:
+    """The median of ours, and of its ratios to the slowest of the others in the same round."""
+    ratios = [own / min(others) for own, *others in zip(ours, *floors, strict=True)]
+    alone = " and ".join(f"{statistics.median(floor):,.0f}" for floor in floors)
+    spread = f"({min(ratios):.2f} to {max(ratios):.2f})"
+    rate, ratio = statistics.median(ours), statistics.median(ratios)
+    print(f"  {what:<40}{alone:>14}{rate:>9,.0f}{ratio:>7.2f} {spread}", flush=True)
 
 
 def main() -> None:
+    print(f"  {'images/s, ' + str(cores()) + ' cores':<40}{'alone':>14}{'tag':>9}{'ratio':>7}")
     with tempfile.TemporaryDirectory() as folder:
         root = Root(Path(folder))
         pictures = make_pictures(root.path / "pictures", _IMAGES)
         files = sorted(pictures.iterdir())
         for size in (64, 224):
-            alone, ours = in_turns(lambda: decoding(size, files), tagging(Free(size), root, pictures))
-            ratios = [b / a for a, b in zip(alone, ours, strict=True)]
-            print(
-                f"free network, {size} px: decoding {statistics.median(alone):,.0f}, tag {statistics.median(ours):,.0f}, ratio {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})",
-                flush=True,
-            )
+            model = Free(size)
+            alone = partial(decoding, size, files)
+            with DecoderProcesses(cores(), [model.preprocessing]) as processes:
+                floor, threads, apart = in_turns(
+                    alone, tagging(model, root, pictures), tagging(model, root, pictures, processes)
+                )
+            _print(f"decoding {size} px, free network", threads, [floor])
+            _print("  the same, decoding in processes", apart, [floor])
+        few = make_pictures(root.path / "few", _FEW)
+        files = sorted(few.iterdir())
+        make_run(root, "convnext_atto", 224)
+        atto = load_model("convnext_atto", root, "cpu")
+        columns = in_turns(partial(decoding, 224, files), network(atto, files), tagging(atto, root, few))
+        _print("decoding 224 px and convnext_atto", columns[2], columns[:2])
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from PIL import Image
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.model.checkpoint import load_model
 from eufcc_cli.core.tagging.selection import Choice
-from eufcc_cli.core.tagging.shards.engines import left, run_local, run_on_ray
+from eufcc_cli.core.tagging.shards.engines import left, run_on_ray
 from eufcc_cli.core.tagging.shards.place import Place
 from eufcc_cli.core.tagging.shards.plan import make_plan
 from eufcc_cli.core.tagging.shards.shard import Job, Shards, options_of
@@ -41,7 +41,7 @@ def main() -> None:
             began, first = time.perf_counter(), 0.0
             numbers = left(plan, place)
             found = (
-                run_local(shards, numbers) if engine == "local" else run_on_ray(job, plan, numbers, None, 60)
+                map(shards.tag, numbers) if engine == "local" else run_on_ray(job, plan, numbers, None, 60)
             )
             for done in found:
                 first = first or time.perf_counter() - began

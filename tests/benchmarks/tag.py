@@ -22,9 +22,10 @@ import torch
 from PIL import Image
 
 from eufcc_cli.core.files import Root
-from eufcc_cli.core.machine import cores, select_precision
+from eufcc_cli.core.machine import allow_processes, cores, select_precision
 from eufcc_cli.core.model.batching import BatchSize
 from eufcc_cli.core.model.checkpoint import load_model, save_weights
+from eufcc_cli.core.model.decoding.decoder_processes import decoder_processes
 from eufcc_cli.core.model.model_files import save_config
 from eufcc_cli.core.model.network import Network, create_backbone
 from eufcc_cli.core.model.preprocessing import Preprocessing
@@ -73,13 +74,15 @@ def tagging(root: Root, name: str, pictures: Path, batch: int | None, device: st
     if compiled:
         compile_network(tagger.models[0])
     writer = JsonLines(name)
-    results = tagger.tag(listed([str(pictures)]), batch_size=batch, eager=False)
-    warm = 2 * (batch or BatchSize(tagger.models[0].device, None).most)
-    for _ in range(warm):
-        writer.text(next(results))
-    began = time.perf_counter()
-    count = sum(1 for result in results if writer.text(result))
-    return count / (time.perf_counter() - began)
+    allow_processes()
+    with decoder_processes(tagger.models) as processes:
+        results = tagger.tag(listed([str(pictures)]), batch_size=batch, processes=processes, eager=False)
+        warm = 2 * (batch or BatchSize(tagger.models[0].device, None).most)
+        for _ in range(warm):
+            writer.text(next(results))
+        began = time.perf_counter()
+        count = sum(1 for result in results if writer.text(result))
+        return count / (time.perf_counter() - began)
 
 
 def bare(
@@ -173,7 +176,7 @@ def cold_start(folder: Path) -> None:
 def memory(folder: Path) -> None:
     root = Root(folder / "memory")
     make_run(root, "convnext_mini", 64)
-    for count in (1000, 10_000):
+    for count in (1000, 20_000):
         pictures = make_pictures(root.path / str(count), count)
         output = root.path / f"{count}.jsonl"
         command = [EUFCC, "--quiet", "--root", str(root.path), "tag", str(pictures), "--output", str(output)]

@@ -1,6 +1,7 @@
 """A trained model as a source of scores: kept scores first, the rest batch by batch on every process."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -13,8 +14,10 @@ from eufcc_cli.core.evaluation import processes
 from eufcc_cli.core.evaluation.eval_split import Scores, TestSplit
 from eufcc_cli.core.evaluation.score_store import ScoreStore
 from eufcc_cli.core.files import Root
+from eufcc_cli.core.machine import cores
 from eufcc_cli.core.metrics.calibration import Calibration
 from eufcc_cli.core.model.batching import STEADY
+from eufcc_cli.core.model.decoding.decoder_processes import decoder_processes
 from eufcc_cli.core.model.features import image_digests
 from eufcc_cli.core.model.prediction import Prediction, predict_together
 from eufcc_cli.core.model.tagging_model import TaggingModel
@@ -93,7 +96,8 @@ class ModelScorer:
         if self.keep and rank == 0:
             store = ScoreStore.of(self.root, self.model)
             digests = image_digests(paths, self.workers)
-        with progress.task(f"scoring {name} with {self.name}", len(paths)) as task:
+        with ExitStack() as stack:
+            task = stack.enter_context(progress.task(f"scoring {name} with {self.name}", len(paths)))
             todo = list(range(len(paths)))
             if store is not None:
                 todo = []
@@ -105,13 +109,18 @@ class ModelScorer:
                 task.advance(len(paths) - len(todo))
             todo = processes.share(todo)
             batches = [todo[i : i + self.batch_size] for i in range(0, len(todo), self.batch_size)]
+            apart = stack.enter_context(
+                decoder_processes([self.model], self.workers or max(1, cores() // size), len(todo) // size)
+            )
             mine = predict_together(
                 [self.model],
                 ((str(i), paths[i]) for batch in batches[rank::size] for i in batch),
                 batch_size=self.batch_size,
                 workers=self.workers,
+                processes=apart,
                 smallest_batch=min(STEADY, self.batch_size),
             )
+            stack.enter_context(closing(mine))
             failed: dict[int, str] = {}
             for _ in range(0, len(batches), _ROUND * size):
                 done = [scored for (scored,) in islice(mine, _ROUND * self.batch_size)]

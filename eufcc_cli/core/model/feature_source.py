@@ -1,63 +1,17 @@
 """The features of images for a model's heads: stored ones first, then an engine, else PyTorch."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from hashlib import sha256
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from eufcc_cli.core.errors import ImageError, ModelError
-from eufcc_cli.core.files import sha256 as sha256_of_file
-from eufcc_cli.core.images.decode import open_pixels
+from eufcc_cli.core.errors import ModelError
 from eufcc_cli.core.model.batching import BatchSize
+from eufcc_cli.core.model.decoding.read_images import ReadImage
 from eufcc_cli.core.model.features import rounded
-from eufcc_cli.core.model.preprocessing import Preprocessing, as_images
 
 if TYPE_CHECKING:
     from eufcc_cli.core.model.converted_model import ConvertedModel
     from eufcc_cli.core.model.tagging_model import TaggingModel
-
-Source = Path | Callable[[], Path | bytes]
-"""An image file, or a function that gets one (its bytes, say) and raises ImageError where it cannot."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReadImage:
-    """An image as it was read: its SHA-256 where a store needs it, and each model's input."""
-
-    digest: bytes
-    kept: list[np.ndarray | None]
-    """For each model the features that its store has, float16 [views, width]."""
-    seen: dict[Preprocessing, np.ndarray]
-    """uint8 [squares, size, size, 3] for the models without stored features."""
-
-
-def read_image(models: Sequence["FeatureSource"], source: Source) -> ReadImage | str:
-    """Read an image for the models that have no features of it; the reason where it cannot be read."""
-    try:
-        file = source() if callable(source) else source
-        digest = b""
-        if any(one.model.store is not None for one in models):
-            digest = sha256(file).digest() if isinstance(file, bytes) else _digest(file)
-        kept = [one.kept(digest) for one in models]
-        wanted = {one.model.preprocessing for one, has in zip(models, kept, strict=True) if has is None}
-        if not wanted:
-            return ReadImage(digest, kept, {})
-        pixels = [(p, open_pixels(file, short_side=p.stored)) for p in wanted]
-        return ReadImage(digest, kept, {p: p.seen(image) for p, image in pixels})
-    except ImageError as error:
-        return str(error)
-    except MemoryError:
-        return "too many pixels for this machine's memory"
-
-
-def _digest(file: Path) -> bytes:
-    try:
-        return bytes.fromhex(sha256_of_file(file))
-    except OSError as error:
-        raise ImageError(f"cannot read: {error.strerror or error}") from error
 
 
 class FeatureSource:
@@ -66,10 +20,6 @@ class FeatureSource:
     def __init__(self, model: "TaggingModel | ConvertedModel") -> None:
         self.model = model
         self.engine = model.engine()
-
-    def kept(self, digest: bytes) -> np.ndarray | None:
-        store = self.model.store
-        return None if store is None else store.get(digest)
 
     def scores(
         self, number: int, images: list[ReadImage], size: BatchSize, smallest: int
@@ -113,11 +63,11 @@ class FeatureSource:
 
         model: Any = self.model
         filled = [*pictures, *[pictures[0]] * (smallest - len(pictures))]
-        squares = as_images(np.concatenate(filled)).unflatten(0, (len(filled), -1))
-        if model.device.type == "cuda":
-            squares = squares.pin_memory()
+        pinned = model.device.type == "cuda"  # from where the GPU gets it while the processor goes on
+        squares = torch.empty((len(filled), *pictures[0].shape), dtype=torch.uint8, pin_memory=pinned)
+        np.stack(filled, out=squares.numpy())
         try:
-            found: np.ndarray = model.features(squares)[: len(images)].cpu().numpy()
+            found: np.ndarray = model.features(squares.movedim(-1, 2))[: len(images)].cpu().numpy()
             return found
         except torch.OutOfMemoryError as error:
             if len(images) == 1:

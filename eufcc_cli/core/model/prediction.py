@@ -1,29 +1,27 @@
 """Models and many images -> scores, in order, batch by batch, decoding while the network computes."""
 
-import logging
-import queue
-import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 import numpy as np
 
-from eufcc_cli.core.machine import cores, give_memory_back, keep_freed_memory
+from eufcc_cli.core.machine import give_memory_back, keep_freed_memory
 from eufcc_cli.core.model.batching import BatchSize
-from eufcc_cli.core.model.feature_source import FeatureSource, ReadImage, Source, read_image
+from eufcc_cli.core.model.decoding.decoder_processes import DecoderProcesses
+from eufcc_cli.core.model.decoding.image_queue import ImageQueue, Item
+from eufcc_cli.core.model.decoding.read_images import ReadImage, Source
+from eufcc_cli.core.model.feature_source import FeatureSource
 
 if TYPE_CHECKING:
     from eufcc_cli.core.model.converted_model import ConvertedModel
     from eufcc_cli.core.model.tagging_model import TaggingModel
 
-log = logging.getLogger("eufcc")
-
-_AHEAD_BYTES = 128 << 20  # of decoded images that wait for the network
-_PATIENCE = 0.02  # seconds that an eager prediction waits for one more image
+Key = TypeVar("Key")
 
 
 @dataclass(frozen=True)
@@ -35,6 +33,17 @@ class Prediction:
     scores: dict[str, np.ndarray] | None
     """{facet: float32 [tags]}, logarithms of scores in [0, 1]."""
     error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scored(Generic[Key]):
+    """The scores of a batch of images."""
+
+    items: list[tuple[Key, Source]]
+    errors: list[str | None]
+    """For each image the reason why it has no scores."""
+    tables: list[dict[str, np.ndarray]]
+    """For each model {facet: log-scores [images without an error, tags]}; empty where all have errors."""
 
 
 def predict(
@@ -58,16 +67,55 @@ def predict_together(
     *,
     batch_size: int | None = 64,
     workers: int | None = None,
+    processes: DecoderProcesses | None = None,
     eager: bool = False,
     smallest_batch: int = 1,
-) -> Iterator[tuple[Prediction, ...]]:
+) -> Generator[tuple[Prediction, ...], None, None]:
     """As `predict`, with several models: each image is read once and scored by all of them.
+
+    The other options are those of `predict_batches`.
+    """
+    batches = predict_batches(
+        models,
+        items,
+        batch_size=batch_size,
+        workers=workers,
+        processes=processes,
+        eager=eager,
+        smallest_batch=smallest_batch,
+    )
+    with closing(batches):
+        for batch in batches:
+            rows = iter(range(len(batch.items)))
+            for (key, source), error in zip(batch.items, batch.errors, strict=True):
+                if error is not None:
+                    yield (Prediction(key, source, None, error),) * len(models)
+                    continue
+                row = next(rows)
+                yield tuple(
+                    Prediction(key, source, {facet: scores[row] for facet, scores in tables.items()})
+                    for tables in batch.tables
+                )
+
+
+def predict_batches(
+    models: "Sequence[TaggingModel | ConvertedModel]",
+    items: Iterable[tuple[Key, Source]],
+    *,
+    batch_size: int | None = 64,
+    workers: int | None = None,
+    processes: DecoderProcesses | None = None,
+    eager: bool = False,
+    smallest_batch: int = 1,
+) -> Generator[Scored[Key], None, None]:
+    """The scores of images by several models, batch by batch, in the order given.
 
     Features that a model's store holds are not computed again, and new ones are added to it.
 
-    batch_size None: as large as makes it faster. eager: where the next item lets itself be waited for (a
-    pipe), go on with those that are there; the batches then depend on timing. smallest_batch: smaller
-    ones are filled up (to `batching.STEADY`, an image has the same scores whatever stands beside it).
+    batch_size None: as large as makes it faster. workers: threads that decode; processes: what decodes
+    instead of them. eager: where the next item lets itself be waited for (a pipe), go on with those that are
+    there; the batches then depend on timing. smallest_batch: smaller ones are filled up (to
+    `batching.STEADY`, an image has the same scores whatever stands beside it).
     """
     device = models[0].device
     networks = [cast("TaggingModel", model) for model in models if hasattr(model, "network")]
@@ -82,17 +130,17 @@ def predict_together(
     by_pytorch = [cast("TaggingModel", one.model) for one in sources if one.engine is None]
     if by_pytorch and device.type == "cpu":
         size.limit(images_that_fit(by_pytorch, size.most))
-    decoders = ThreadPoolExecutor(workers or cores(), thread_name_prefix="decode")
+    wanted = [(model.preprocessing, model.store) for model in models]
+    images = ImageQueue(wanted, items, size.most, workers=workers, processes=processes, eager=eager)
     network = ThreadPoolExecutor(1, thread_name_prefix="network")
-    waiting = _Waiting(sources, items, decoders, size.most)
-    scored: deque[Future[_Scored]] = deque()
-    batches = waiting.batches(size, eager)
+    scored: deque[Future[tuple[Scored[Key], float]]] = deque()
+    batches = images.batches(size)
     failure: Exception | None = None
 
-    def next_scored() -> list[tuple[Prediction, ...]]:
-        done = scored.popleft().result()
-        size.measured(done.images, done.seconds)
-        return done.predictions
+    def next_scored() -> Scored[Key]:
+        done, seconds = scored.popleft().result()
+        size.measured(done.errors.count(None), seconds)
+        return done
 
     try:
         while True:
@@ -104,119 +152,28 @@ def predict_together(
                 break
             scored.append(network.submit(_score, sources, batch, size, smallest_batch))
             # The network computes the next batch while the caller uses the one before.
-            while len(scored) > 1 or (eager and scored and waiting.empty()):
-                yield from next_scored()
+            while len(scored) > 1 or (eager and scored and images.empty()):
+                yield next_scored()
         while scored:
-            yield from next_scored()
+            yield next_scored()
         if failure is not None:
             raise failure
     finally:
-        waiting.stop()
-        for pool in (decoders, network):
-            pool.shutdown(wait=False, cancel_futures=True)
+        images.stop()
+        network.shutdown(wait=False, cancel_futures=True)
         for one in sources:
             one.close()
         give_memory_back()
 
 
-@dataclass(frozen=True, slots=True)
-class _Scored:
-    """A batch's predictions, and how many images the network looked at in how many seconds."""
-
-    predictions: list[tuple[Prediction, ...]]
-    images: int
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class _Item:
-    key: str
-    source: Source
-    read: Future["ReadImage | str"]
-    """What was read, or the reason why it cannot be."""
-
-
-class _Waiting:
-    """Takes items from their source in a thread of its own, and has them decoded, not too far ahead."""
-
-    def __init__(
-        self,
-        sources: Sequence[FeatureSource],
-        items: Iterable[tuple[str, Source]],
-        decoders: ThreadPoolExecutor,
-        batch: int,
-    ) -> None:
-        self._sources = sources
-        each = sum(3 * p.squares * p.size**2 for p in {one.model.preprocessing for one in sources})
-        self._queue: queue.Queue[_Item | BaseException | None] = queue.Queue(
-            min(3 * batch, max(batch + 1, _AHEAD_BYTES // each))
-        )
-        self._items = items
-        self._decoders = decoders
-        self._stopped = threading.Event()
-        # A daemon: where items come from a pipe, the end of the program need not wait for the next one.
-        threading.Thread(target=self._read, name="reader", daemon=True).start()
-
-    def _read(self) -> None:
-        last: BaseException | None = None
-        try:
-            for key, source in self._items:
-                self._put(_Item(key, source, self._decoders.submit(read_image, self._sources, source)))
-                if self._stopped.is_set():
-                    return
-        except BaseException as error:
-            last = error
-        self._put(last)
-
-    def _put(self, item: _Item | BaseException | None) -> None:
-        while not self._stopped.is_set():
-            try:
-                return self._queue.put(item, timeout=0.2)
-            except queue.Full:
-                continue
-
-    def batches(self, size: BatchSize, eager: bool) -> Iterator[list[_Item]]:
-        """The items in batches of `size.now`; what their source raises comes after those before it."""
-        while True:
-            batch: list[_Item] = []
-            while len(batch) < size.now:
-                try:
-                    item = self._queue.get(timeout=_PATIENCE if eager and batch else None)
-                except queue.Empty:
-                    break
-                if not isinstance(item, _Item):
-                    if batch:
-                        yield batch
-                    if item is not None:
-                        raise item
-                    return
-                batch.append(item)
-            yield batch
-
-    def empty(self) -> bool:
-        """True where the next item is not there yet."""
-        return self._queue.empty()
-
-    def stop(self) -> None:
-        self._stopped.set()
-
-
-def _score(sources: Sequence[FeatureSource], batch: list[_Item], size: BatchSize, smallest: int) -> _Scored:
-    loaded = [item.read.result() for item in batch]
-    images = [image for image in loaded if isinstance(image, ReadImage)]
+def _score(
+    sources: Sequence[FeatureSource], batch: list[Item[Key]], size: BatchSize, smallest: int
+) -> tuple[Scored[Key], float]:
+    """A batch's scores, and the seconds that the network took."""
+    read = [item.read() for item in batch]
+    images = [image for image in read if isinstance(image, ReadImage)]
     began = time.perf_counter()
-    tables = (
-        [one.scores(number, images, size, smallest) for number, one in enumerate(sources)] if images else []
-    )
+    tables = [one.scores(number, images, size, smallest) for number, one in enumerate(sources) if images]
     seconds = time.perf_counter() - began
-    predictions = []
-    row = 0
-    for item, result in zip(batch, loaded, strict=True):
-        if isinstance(result, str):
-            failed = Prediction(item.key, item.source, None, result)
-            predictions.append((failed,) * len(sources))
-        else:
-            rows = [{facet: table[row] for facet, table in scores.items()} for scores in tables]
-            predictions.append(tuple(Prediction(item.key, item.source, scores) for scores in rows))
-            row += 1
-    return _Scored(predictions, len(images), seconds)
+    errors = [result if isinstance(result, str) else None for result in read]
+    return Scored([(item.key, item.source) for item in batch], errors, tables), seconds

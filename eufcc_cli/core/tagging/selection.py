@@ -2,7 +2,7 @@
 
 import difflib
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import repeat
 from typing import NamedTuple
@@ -75,7 +75,7 @@ class Choice:
 
 
 class Chooser:
-    """Chooses suggestions from the scores of one model, image by image."""
+    """Chooses suggestions from the scores of one model."""
 
     def __init__(self, vocabulary: Vocabulary, calibration: Calibration | None, choice: Choice) -> None:
         if unknown := [facet for facet in choice.facets if facet not in vocabulary.facets]:
@@ -111,7 +111,13 @@ class Chooser:
 
     def __call__(self, log_scores: Mapping[str, np.ndarray]) -> dict[str, list[Suggestion]]:
         """{facet: log-scores [n] as the method gives them} -> suggestions, best first."""
-        return {facet: chooser(log_scores[facet]) for facet, chooser in self.facets.items()}
+        (only,) = self.batch({facet: log_scores[facet][None] for facet in self.facets})
+        return only
+
+    def batch(self, log_scores: Mapping[str, np.ndarray]) -> list[dict[str, list[Suggestion]]]:
+        """{facet: log-scores [B, n]} -> the suggestions for each of B images."""
+        columns = [chooser(log_scores[facet]) for facet, chooser in self.facets.items()]
+        return [dict(zip(self.facets, found, strict=True)) for found in zip(*columns, strict=True)]
 
     @property
     def unreachable(self) -> list[str]:
@@ -150,35 +156,61 @@ class FacetChooser:
         """bool [n]: the tags that may be suggested at all."""
         return self._allowed
 
-    def __call__(self, log_scores: np.ndarray) -> list[Suggestion]:
+    def __call__(self, log_scores: np.ndarray) -> list[list[Suggestion]]:
+        """Log-scores [B, n] -> the suggestions for each of B images."""
         coherent = self._coherent(log_scores)
-        return self.suggestions(self.ranked(coherent, self._allowed), coherent)
+        rows, tags = self._ranked(coherent, self._allowed)
+        found: list[list[Suggestion]] = [[] for _ in coherent]
+        made = self._made(tags.tolist(), coherent[rows, tags], repeat(None))
+        for row, suggestion in zip(rows.tolist(), made, strict=True):
+            found[row].append(suggestion)
+        return found
 
     def scores(self, log_scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Coherent log-scores [n] and their probabilities [n]."""
+        """Coherent log-scores and their probabilities, of log-scores [n] or [B, n]."""
         coherent = self._coherent(log_scores)
         return coherent, self._calibration.probabilities(coherent)
 
     def ranked(self, coherent: np.ndarray, among: np.ndarray) -> list[int]:
         """The numbers of the suggested tags among some (bool [n]): best first, ancestors before theirs."""
-        tags = np.flatnonzero((coherent >= self._floor) & self._allowed & among)
-        if self._top is not None and len(tags) > self._top and not self._deepest:
-            # Sorting them all would be most of the work; what ties with the last one stays.
-            scores = coherent[tags]
-            tags = tags[scores >= np.partition(scores, -self._top)[-self._top]]
-        tags = tags[np.lexsort((self.vocabulary.depths[tags], -coherent[tags]))]
-        return self._deepest_of(tags.tolist()) if self._deepest else tags[: self._top].tolist()
+        return self._ranked(coherent[None], among & self._allowed)[1].tolist()
+
+    def _ranked(self, coherent: np.ndarray, among: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Of images [B, n] the suggested tags: rows and tags, row by row, in the order of `ranked`."""
+        wanted = (coherent >= self._floor) & among
+        if self._top is not None and not self._deepest:
+            many = np.flatnonzero(wanted.sum(axis=1) > self._top)
+            if len(many):  # sorting them all would be most of the work; what ties with the last one stays
+                scores = np.where(wanted[many], coherent[many], -np.inf)
+                last = np.partition(scores, -self._top, axis=1)[:, -self._top]
+                wanted[many] &= scores >= last[:, None]
+        rows, tags = np.nonzero(wanted)
+        tags = tags[np.lexsort((self.vocabulary.depths[tags], -coherent[rows, tags], rows))]
+        starts = np.searchsorted(rows, np.arange(len(coherent) + 1))
+        if self._deepest:
+            pairs = zip(starts.tolist(), starts[1:].tolist(), strict=False)
+            kept = [self._deepest_of(tags[start:end].tolist()) for start, end in pairs]
+            lengths = [len(row) for row in kept]
+            return np.repeat(np.arange(len(kept)), lengths), np.array([i for row in kept for i in row], int)
+        if self._top is None:
+            return rows, tags
+        first = np.arange(len(rows)) - starts[rows] < self._top
+        return rows[first], tags[first]
 
     def suggestions(
         self, tags: list[int], coherent: np.ndarray, kinds: Iterable[str | None] = repeat(None)
     ) -> list[Suggestion]:
         """Tags by their numbers, with paths and probabilities."""
-        probabilities = self._calibration.probabilities(coherent[tags]).tolist()
+        return list(self._made(tags, coherent[tags], kinds))
+
+    def _made(
+        self, tags: list[int], coherent: np.ndarray, kinds: Iterable[str | None]
+    ) -> Iterator[Suggestion]:
+        """coherent: the score of each of these tags."""
+        probabilities = self._calibration.probabilities(coherent).tolist()
         # Six digits tell more than a model knows, and rank nearly all that float32 does.
-        return [
-            Suggestion(self.vocabulary.tags[i], self._path(i), float(f"{probability:.6g}"), kind)
-            for i, probability, kind in zip(tags, probabilities, kinds, strict=False)
-        ]
+        for i, probability, kind in zip(tags, probabilities, kinds, strict=False):
+            yield Suggestion(self.vocabulary.tags[i], self._path(i), float(f"{probability:.6g}"), kind)
 
     def _path(self, i: int) -> tuple[str, ...]:
         path = self._paths.get(i)

@@ -2,11 +2,12 @@
 
 import os
 import shutil
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
+from itertools import count
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -14,8 +15,9 @@ import numpy as np
 from eufcc_cli.core.errors import ModelError
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.metrics.calibration import Calibration
+from eufcc_cli.core.model.decoding.decoder_processes import DecoderProcesses
 from eufcc_cli.core.model.model_files import CONFIG
-from eufcc_cli.core.model.prediction import predict_together
+from eufcc_cli.core.model.prediction import Scored, predict_batches
 from eufcc_cli.core.tagging.display import Display
 from eufcc_cli.core.tagging.inputs import Input
 from eufcc_cli.core.tagging.records import Contradiction, fill
@@ -117,39 +119,42 @@ class Tagger:
         *,
         batch_size: int | None = None,
         workers: int | None = None,
+        processes: DecoderProcesses | None = None,
         record_of: Callable[[Input], Record] | None = None,
         eager: bool = True,
         smallest_batch: int = 1,
-    ) -> Iterator[Result]:
+    ) -> Generator[Result, None, None]:
         """One result for each input, in order; with `record_of`, only what fills gaps in its record.
 
-        The other options are those of `predict_together`.
+        The other options are those of `predict_batches`.
         """
-        asked: deque[Input] = deque()
-
-        def items() -> Iterator[tuple[str, object]]:
-            for item in inputs:
-                asked.append(item)
-                yield item.name, item.source
-
-        predictions = predict_together(
+        batches = predict_batches(
             self.models,
-            items(),  # type: ignore[arg-type]
+            ((item, item.source) for item in inputs),
             batch_size=batch_size,
             workers=workers,
+            processes=processes,
             eager=eager,
             smallest_batch=smallest_batch,
         )
-        for members in predictions:
-            item = asked.popleft()
-            if members[0].error is not None:
-                yield Result(item, {}, members[0].error)
-                continue
-            scores = self._together([member.scores or {} for member in members])
-            if record_of is None:
-                yield Result(item, self._shown(self.chooser(scores)))
+        with closing(batches):
+            for batch in batches:
+                yield from self._results(batch, record_of)
+
+    def _results(self, batch: Scored[Input], record_of: Callable[[Input], Record] | None) -> Iterator[Result]:
+        scores = self._together(batch.tables)
+        chosen = iter(self.chooser.batch(scores) if record_of is None and scores else ())
+        rows = count()
+        for (item, _), error in zip(batch.items, batch.errors, strict=True):
+            if error is not None:
+                yield Result(item, {}, error)
+            elif record_of is None:
+                yield Result(item, self._shown(next(chosen)))
             else:
-                filled = fill(self.chooser, record_of(item), scores)
+                row = next(rows)
+                filled = fill(
+                    self.chooser, record_of(item), {facet: table[row] for facet, table in scores.items()}
+                )
                 yield Result(item, self._shown(filled.tags), None, filled.contradictions)
 
     @cached_property
@@ -163,22 +168,24 @@ class Tagger:
         return found if self._displayed is None else self._displayed(found)
 
     def _together(self, members: Sequence[Mapping[str, np.ndarray]]) -> Mapping[str, np.ndarray]:
-        """The log-scores of one image, from those of each member.
+        """The log-scores [B, n] of images, from those of each member; empty where there is no image.
 
         The ensemble's score of a tag is the mean of the members' scores, each normalised to sum 1 over the
         facet, as in evaluation. Without a calibration of its own it becomes a probability by the number
         of tags that the members' probabilities let expect.
         """
-        if len(members) == 1:
-            return members[0]
+        if len(members) < 2:
+            return members[0] if members else {}
         together = {}
         for facet in self.chooser.facets:
-            shares = [scores[facet] - np.logaddexp.reduce(scores[facet]) for scores in members]
+            tables = [scores[facet] for scores in members]
+            shares = [table - np.logaddexp.reduce(table, axis=1, keepdims=True) for table in tables]
             mean = np.logaddexp.reduce(shares) - np.log(len(shares))
             if self.calibration is None:
-                pairs = zip(self._choosers, members, strict=True)
-                sums = [chooser.facets[facet].scores(scores[facet])[1].sum() for chooser, scores in pairs]
-                mean += np.log(np.mean(sums))
+                choosers = [chooser.facets[facet] for chooser in self._choosers]
+                pairs = zip(choosers, tables, strict=True)
+                sums = [chooser.scores(table)[1].sum(axis=1) for chooser, table in pairs]
+                mean += np.log(np.mean(sums, axis=0))[:, None]
             together[facet] = mean
         return together
 

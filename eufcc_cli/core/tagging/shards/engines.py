@@ -4,14 +4,14 @@ import logging
 import socket
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from eufcc_cli.core.errors import CollectError, EufccError
-from eufcc_cli.core.machine import cores
-from eufcc_cli.core.progress import SILENT, Progress
+from eufcc_cli.core.machine import allow_processes, cores
 from eufcc_cli.core.tagging.shards.place import Place
 from eufcc_cli.core.tagging.shards.plan import Plan
-from eufcc_cli.core.tagging.shards.shard import Done, Job, Shards
+from eufcc_cli.core.tagging.shards.shard import Done, Job, Shards, naming
 
 MOST_TRIES = 4
 """Of one shard in one run, where its process or machine ends."""
@@ -28,11 +28,6 @@ def left(plan: Plan, place: Place, part: tuple[int, int] = (0, 1)) -> list[int]:
     return [number for number in range(part[0], plan.shards, part[1]) if number not in done]
 
 
-def run_local(shards: Shards, numbers: Sequence[int], progress: Progress = SILENT) -> Iterator[Done]:
-    """Tag shards in this process, one after the other."""
-    return (shards.tag(number, progress) for number in numbers)
-
-
 def run_on_ray(
     job: Job, plan: Plan, numbers: Sequence[int], address: str | None, shard_timeout: float
 ) -> Iterator[Done]:
@@ -44,56 +39,84 @@ def run_on_ray(
     """
     try:
         import ray
-        from ray.exceptions import GetTimeoutError, RayError
+        from ray.exceptions import GetTimeoutError, RayError, RayTaskError
     except ImportError as error:
         raise EufccError("`engine` ray is not installed", hint='`pip install "eufcc[ray]"`') from error
 
     _connect(ray, address)
     try:
-        total = ray.cluster_resources()
-        gpus = int(total.get("GPU", 0)) if job.device in ("auto", "cuda") else 0
-        each = max(1, min(job.workers or _CORES_EACH, int(total.get("CPU", 1))))
-        resources: dict[str, Any] = {"num_gpus": 1} if gpus else {"num_cpus": each}
-        most = gpus or max(1, int(total.get("CPU", 1)) // each)
-        worker: Any = ray.remote(max_restarts=0, scheduling_strategy="SPREAD", **resources)(_Worker)
+        worker: Any = ray.remote(max_restarts=0, scheduling_strategy="SPREAD", **_needs(ray, job))(_Worker)
         waiting = list(reversed(numbers))
         tries: dict[int, int] = {}
-        idle: list[Any] = []
-        running: dict[Any, tuple[Any, int, float]] = {}
+        idle: list[_Actor] = []
+        running: dict[Any, tuple[_Actor, int, float]] = {}
         while waiting or running:
-            while waiting and len(running) < most:
-                actor = idle.pop() if idle else worker.remote(job, plan)
+            while waiting and len(running) < _most(ray, job):
+                actor = idle.pop() if idle else _Actor(worker.remote(job, plan))
                 number = waiting.pop()
                 limit = time.monotonic() + shard_timeout + _STARTING
-                running[actor.tag.remote(number)] = (actor, number, limit)
+                running[actor.handle.tag.remote(number)] = (actor, number, limit)
             ready, _ = ray.wait(list(running), num_returns=1, timeout=1.0)
             late = [ref for ref, (_, _, limit) in running.items() if time.monotonic() > limit]
             for ref in {*ready, *late}:
                 actor, number, _ = running.pop(ref)
                 try:
                     if ref in late and ref not in ready:
-                        ray.kill(actor)
+                        ray.kill(actor.handle)
                         raise GetTimeoutError(f"it took more than {shard_timeout:g} s")
                     answer = ray.get(ref)
+                except RayTaskError as error:
+                    raise EufccError(f"shard {number} on {actor.node(ray)}: {error.cause!r}") from error
                 except RayError as error:
                     tries[number] = tries.get(number, 0) + 1
-                    reason = (
-                        str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-                    )
-                    log.warning("shard %d: its worker ended (%s); another takes it", number, reason)
+                    reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+                    place = f"shard {number} on {actor.node(ray)}"
+                    log.warning("%s: its worker ended (%s); another takes it", place, reason)
                     if tries[number] >= MOST_TRIES:
                         raise CollectError(
-                            f"shard {number}: every worker that took it ended, {MOST_TRIES} times: {reason}",
+                            f"{place}: every worker that took it ended, {MOST_TRIES} times: {reason}",
                             hint="check that machine's memory and logs, then run it again",
                         ) from error
                     waiting.append(number)
                     continue
                 idle.append(actor)
-                if isinstance(answer, _Problem):
-                    raise EufccError(f"shard {number} on {answer.node}: {answer.message}", hint=answer.hint)
+                if isinstance(answer, EufccError):
+                    raise answer
                 yield answer
     finally:
         ray.shutdown()
+
+
+def _needs(ray: Any, job: Job) -> dict[str, Any]:
+    """What Ray sets aside for one worker: a GPU where there are some, else a few cores."""
+    total = ray.cluster_resources()
+    if job.device == "cuda" or (job.device == "auto" and total.get("GPU", 0) >= 1):
+        return {"num_gpus": 1}
+    return {"num_cpus": max(1, min(job.workers or _CORES_EACH, int(total.get("CPU", 1))))}
+
+
+def _most(ray: Any, job: Job) -> int:
+    """How many workers the cluster has room for, as large as it is now."""
+    total, needs = ray.cluster_resources(), _needs(ray, job)
+    if "num_gpus" in needs:
+        return max(1, int(total.get("GPU", 0)))
+    return max(1, int(total.get("CPU", 1)) // needs["num_cpus"])
+
+
+class _Actor:
+    """A worker, and the name of its machine, which is known before it may die."""
+
+    def __init__(self, handle: Any) -> None:
+        self.handle = handle
+        self._node = handle.node.remote()
+
+    def node(self, ray: Any) -> str:
+        from ray.exceptions import RayError
+
+        try:
+            return str(ray.get(self._node, timeout=1.0))
+        except RayError:
+            return "a machine that it did not reach"
 
 
 def _connect(ray: Any, address: str | None) -> None:
@@ -114,24 +137,32 @@ def _connect(ray: Any, address: str | None) -> None:
         ) from error
 
 
-class _Problem:
-    """An error that a worker met and no other worker would mend."""
-
-    def __init__(self, error: EufccError) -> None:
-        self.message, self.hint, self.node = str(error), error.hint, socket.gethostname()
-
-
 class _Worker:
     """An actor: it loads the models once, and tags shard after shard."""
 
     def __init__(self, job: Job, plan: Plan) -> None:
+        allow_processes()
         self._job, self._plan = job, plan
         self._shards: Shards | None = None
 
-    def tag(self, number: int) -> Done | _Problem:
+    def node(self) -> str:
+        return socket.gethostname()
+
+    def tag(self, number: int) -> Done | EufccError:
+        """Tag a shard; an error that no other worker would mend is an answer, too."""
         try:
-            if self._shards is None:
-                self._shards = Shards(self._job, self._plan)
+            with naming(number):
+                if self._shards is None:
+                    self._shards = Shards(replace(self._job, workers=self._decoders()), self._plan)
             return self._shards.tag(number)
         except EufccError as error:
-            return _Problem(error)
+            return EufccError(str(error), hint=error.hint)
+
+    def _decoders(self) -> int:
+        """This worker's share of its machine's cores."""
+        import ray
+
+        context = ray.get_runtime_context()
+        assigned = context.get_assigned_resources().get("CPU", 0)
+        here = next(node["Resources"] for node in ray.nodes() if node["NodeID"] == context.get_node_id())
+        return self._job.workers or int(assigned or here.get("CPU", 1) // max(1, here.get("GPU", 1))) or 1

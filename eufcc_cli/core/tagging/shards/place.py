@@ -2,7 +2,7 @@
 
 import posixpath
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from eufcc_cli.core.errors import CollectError, EufccError
@@ -67,9 +67,14 @@ class Place:
                 return
             self._system.makedirs(posixpath.dirname(path), exist_ok=True)
             unfinished = f"{path}.tmp"
-            with self._system.open(unfinished, "wb") as file:
-                file.write(content)
-            self._system.mv(unfinished, path)
+            try:
+                with self._system.open(unfinished, "wb") as file:
+                    file.write(content)
+                self._system.mv(unfinished, path)
+            except BaseException:  # of a full disk
+                with suppress(OSError):
+                    self._system.rm_file(unfinished)
+                raise
 
     def read(self, name: str) -> bytes | None:
         """A file's content, None where there is none."""

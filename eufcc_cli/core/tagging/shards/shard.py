@@ -6,23 +6,21 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
-
-from pebble import ProcessExpired, ProcessPool
+from typing import Any, Self
 
 from eufcc_cli.core.errors import DataError, EufccError, ImageError
 from eufcc_cli.core.files import Root
-from eufcc_cli.core.images.decode import open_pixels
+from eufcc_cli.core.machine import cores
 from eufcc_cli.core.model.batching import STEADY
 from eufcc_cli.core.model.clip.prompts import TextOptions
+from eufcc_cli.core.model.decoding.decoder_processes import DecoderProcesses, processes_for
 from eufcc_cli.core.progress import SILENT, Progress
 from eufcc_cli.core.tagging.display import Display
-from eufcc_cli.core.tagging.inputs import Input, Source, fail
+from eufcc_cli.core.tagging.inputs import Input, fail
 from eufcc_cli.core.tagging.selection import Choice
 from eufcc_cli.core.tagging.shards.parts import to_part
 from eufcc_cli.core.tagging.shards.place import Place
@@ -31,8 +29,7 @@ from eufcc_cli.core.tagging.shards.shard_inputs import from_bytes, open_line
 from eufcc_cli.core.tagging.tagger import Tagger
 
 CAREFUL_AFTER = 2
-"""Tries of a shard that ended with their process; then images are decoded apart, to find which does it."""
-_LONGEST_DECODING = 120.0  # seconds
+"""Tries of a shard that ended with their process; then images are decoded in processes of their own."""
 _MOST_REASONS = 20
 
 
@@ -97,8 +94,18 @@ def options_of(tagger: Tagger, job: Job) -> dict[str, Any]:
     return {**tagger.scoring, **asdict(job.choice), **shown, "logit_adjustment": job.logit_adjustment}
 
 
+@contextmanager
+def naming(number: int) -> Iterator[None]:
+    """Errors that name the shard and the machine that they come from."""
+    try:
+        yield
+    except EufccError as error:
+        node = socket.gethostname()
+        raise EufccError(f"shard {number} on {node}: {error}", hint=error.hint) from error
+
+
 class Shards:
-    """A process's hold on a plan: the model, loaded once, and the shards that it tags."""
+    """A process's hold on a plan: the model, loaded once, and the shards that it tags; a context manager."""
 
     def __init__(self, job: Job, plan: Plan, tagger: Tagger | None = None) -> None:
         """Raises EufccError where this machine's models score otherwise than the plan says."""
@@ -114,8 +121,31 @@ class Shards:
                 hint="give every machine the same models, processor precision and version of eufcc",
             )
 
+        self._processes: DecoderProcesses | None = None
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def _processes_for(self, images: int, *, careful: bool) -> DecoderProcesses | None:
+        """The processes that decode, from the first shard on that is worth them, or needs them."""
+        models = self.tagger.models
+        number = processes_for(models[0].device, self.job.workers, images)
+        if self._processes is None and (number or careful):
+            number = number or self.job.workers or cores()
+            made = DecoderProcesses(number, [model.preprocessing for model in models])
+            self._processes = self._stack.enter_context(made)
+        return self._processes
+
     def tag(self, number: int, progress: Progress = SILENT) -> Done:
         """Tag the images of a shard. The same plan and number give the same file, byte for byte."""
+        with naming(number):
+            return self._tag(number, progress)
+
+    def _tag(self, number: int, progress: Progress) -> Done:
         began = time.monotonic()
         content = self.place.read(inputs_name(number))
         if content is None:
@@ -131,16 +161,15 @@ class Shards:
         with _fetcher(self.job) as fetch, progress.task(f"shard {number}", len(lines)) as bar:
             inputs = [open_line(line, fetch) for line in lines]
             inputs = [_noting(item, partial(waited.add, row)) for row, item in enumerate(inputs)]
-            if tries >= CAREFUL_AFTER:
-                inputs = list(_decoded_apart(inputs))
             tagged = self.tagger.tag(
                 inputs,
                 batch_size=self.job.batch_size,
                 workers=self.job.workers,
+                processes=self._processes_for(len(lines), careful=tries >= CAREFUL_AFTER),
                 eager=False,
                 smallest_batch=STEADY,
             )
-            with closing(tagged):  # type: ignore[type-var]
+            with closing(tagged):
                 for result in tagged:
                     results.append(result)
                     bar.advance()
@@ -189,33 +218,4 @@ def _noting(item: Input, failed: Callable[[], None]) -> Input:
             failed()
             raise
 
-    return _with_source(item, noted)
-
-
-def _with_source(item: Input, source: Source) -> Input:
-    return replace(item, source=source)
-
-
-def _decoded_apart(inputs: list[Input]) -> Iterator[Input]:
-    """The inputs, where one whose decoding ends its process has a source that says so."""
-    with ProcessPool(1, context=get_context("spawn")) as pool:
-        for item in inputs:
-            try:
-                content = item.source() if callable(item.source) else item.source
-                pool.schedule(_decode, args=[content], timeout=_LONGEST_DECODING).result()
-            except ImageError as error:
-                yield _with_source(item, partial(fail, str(error)))
-            except ProcessExpired:
-                yield _with_source(item, partial(fail, "it crashes the decoder"))
-            except TimeoutError:
-                yield _with_source(item, partial(fail, "it takes the decoder too long"))
-            else:
-                yield _with_source(item, partial(_same, content)) if callable(item.source) else item
-
-
-def _decode(content: Path | bytes) -> None:
-    open_pixels(content)
-
-
-def _same(content: Path | bytes) -> Path | bytes:
-    return content
+    return replace(item, source=noted)

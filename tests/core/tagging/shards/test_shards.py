@@ -2,30 +2,26 @@
 
 import hashlib
 import json
-import os
-import signal
 import tarfile
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import fsspec
 import pandas as pd
-import psutil
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 from typer.testing import CliRunner
 
 from eufcc_cli.cli import app
-from eufcc_cli.core.errors import CollectError, DataError, EufccError, ImageError
+from eufcc_cli.core.errors import CollectError, DataError, EufccError
 from eufcc_cli.core.evaluation.prediction_files import read_predictions
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.model.checkpoint import load_model
-from eufcc_cli.core.tagging.inputs import Input
+from eufcc_cli.core.model.decoding import decoder_processes
 from eufcc_cli.core.tagging.review.suggestions import read_suggestions
 from eufcc_cli.core.tagging.selection import Choice
-from eufcc_cli.core.tagging.shards import shard as shard_module
-from eufcc_cli.core.tagging.shards.engines import left, run_local, run_on_ray
+from eufcc_cli.core.tagging.shards.engines import left
 from eufcc_cli.core.tagging.shards.place import Place
 from eufcc_cli.core.tagging.shards.plan import PLAN, Plan, make_plan, read_plan
 from eufcc_cli.core.tagging.shards.shard import Done, Job, Shards, options_of
@@ -33,10 +29,12 @@ from eufcc_cli.core.tagging.shards.shard_inputs import Line, plan_lines
 from eufcc_cli.core.tagging.shards.state import state_of
 from eufcc_cli.core.tagging.tagger import Tagger
 from tests.conftest import Run
+from tests.core.model.decoding import deadly
 
 pytestmark = pytest.mark.one_processor
 
 CHOICE = Choice(threshold=0.1)
+REPOSITORY = Path(__file__).parents[4]
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +68,8 @@ def plan_in(trained: Path, photos: list[Path], tagger: Tagger, tmp_path: Path) -
 
 
 def finish(shards: Shards, place: Place) -> list[Done]:
-    return list(run_local(shards, left(shards.plan, place)))
+    with shards:
+        return [shards.tag(number) for number in left(shards.plan, place)]
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -205,7 +204,8 @@ def test_job_arrays_share_the_shards(plan_in: Make, tmp_path: Path) -> None:
     finish(whole, place)
     for part in ((1, 2), (0, 2)):
         shards, place = plan_in("shared")
-        list(run_local(shards, left(shards.plan, place, part)))
+        for number in left(shards.plan, place, part):
+            shards.tag(number)
     assert digests(tmp_path / "shared") == digests(tmp_path / "whole")
 
 
@@ -229,40 +229,23 @@ def test_images_that_cannot_be_fetched_leave_a_shard_undone(
     assert (state_of(place).done, state_of(place).failed) == (1, {})
 
 
-def kill_at(content: Path | bytes) -> None:
-    """A decoder that some images end."""
-    if b"deadly" in (content.read_bytes() if isinstance(content, Path) else content):
-        os.kill(os.getpid(), signal.SIGKILL)
-
-
 def test_an_image_that_ends_its_process_is_found_at_the_third_try(
     plan_in: Make, photos: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    deadly = tmp_path / "deadly.jpg"
-    deadly.write_bytes(photos[0].read_bytes() + b"deadly")
-    shards, place = plan_in("job", list(plan_lines([str(photos[0]), str(deadly)])))
-    monkeypatch.setattr(shard_module, "_decode", kill_at)
+    killer = tmp_path / "deadly.jpg"
+    killer.write_bytes(photos[0].read_bytes() + b"deadly")
+    shards, place = plan_in("job", list(plan_lines([str(photos[0]), str(killer)])))
     for _ in range(2):  # the process that tags dies with the image
-        monkeypatch.setattr(shards.tagger, "tag", lambda *_, **__: 1 / 0)
-        with pytest.raises(ZeroDivisionError):
+        with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
+            patch.setattr(shards.tagger, "tag", lambda *_, **__: 1 / 0)
             shards.tag(0)
-        monkeypatch.undo()
-        monkeypatch.setattr(shard_module, "_decode", kill_at)
+    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
+    monkeypatch.setattr(decoder_processes, "_decode_into", deadly.decode_into)
     (done,) = finish(shards, place)
     assert done.failed == {"it crashes the decoder": 1}
     lines = [json.loads(line) for line in (place.read("part-00000.jsonl") or b"").splitlines()]
     assert "tags" in lines[0]
-    assert lines[1] == {"image": str(deadly), "error": "it crashes the decoder"}
-
-
-def test_a_source_is_what_it_was_after_a_careful_look() -> None:
-    def fail() -> bytes:
-        raise ImageError("not there")
-
-    (item,) = shard_module._decoded_apart([Input("a", fail, "")])
-    assert callable(item.source)
-    with pytest.raises(ImageError, match="not there"):
-        item.source()
+    assert lines[1] == {"image": str(killer), "error": "it crashes the decoder"}
 
 
 def test_places_are_whole_or_name_what_is_wrong(tmp_path: Path) -> None:
@@ -311,33 +294,32 @@ def test_the_command(trained: Path, photos: list[Path], tmp_path: Path) -> None:
         assert run(photos[0], *wrong)[0] == 2, wrong
 
 
-def test_on_ray_the_bytes_are_the_same_whatever_dies(plan_in: Make, trained: Path, tmp_path: Path) -> None:
-    """A worker is killed in the middle, and its shard given to another."""
-    pytest.importorskip("ray")
-    whole, place = plan_in("whole")
-    finish(whole, place)
+class Locked(MemoryFileSystem):
+    """A bucket that may be listed, and not written to."""
+
+    protocol = "locked"
+
+    def pipe_file(self, path: str, value: bytes, **_: Any) -> None:
+        raise PermissionError(13, "Access Denied", path)
+
+
+def test_a_bucket_without_permission_is_named(plan_in: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    fsspec.register_implementation("locked", Locked, clobber=True)
+    with pytest.raises(CollectError, match=r"locked://bucket/_inputs/part-00000.jsonl: Access Denied"):
+        plan_in("locked://bucket")
+    shards, _ = plan_in("memory://open")
+    monkeypatch.setattr(shards, "place", Place("locked://open"))
+    monkeypatch.setattr(shards.place, "read", Place("memory://open").read)
+    with pytest.raises(EufccError, match=r"shard 0 on \S+: locked://open/\S+: Access Denied"):
+        shards.tag(0)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_a_full_disk_is_named_and_leaves_nothing(plan_in: Make, tmp_path: Path) -> None:
     shards, place = plan_in("job")
-    found = run_on_ray(shards.job, shards.plan, left(shards.plan, place), None, 120.0)
-    assert next(found).problem is None
-    workers = [process for process in psutil.process_iter(["cmdline"]) if is_worker(process)]
-    assert workers
-    for process in workers:
-        process.kill()
-    assert len(list(found)) == 2
-    assert digests(tmp_path / "job") == digests(tmp_path / "whole")
-
-
-def is_worker(process: psutil.Process) -> bool:
-    return "ray::_Worker" in " ".join(process.info["cmdline"] or ())
-
-
-def test_a_model_that_a_worker_cannot_see_names_shard_and_machine(
-    plan_in: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pytest.importorskip("ray")
-    shards, place = plan_in("job")
-    job = replace(shards.job, models=("elsewhere",))
-    with pytest.raises(EufccError, match=r"shard 0 on \S+: .*elsewhere"):
-        list(run_on_ray(job, shards.plan, left(shards.plan, place), None, 120.0))
-    with pytest.raises(CollectError, match="no cluster can be reached"):
-        list(run_on_ray(job, shards.plan, [0], "127.0.0.1:1", 120.0))
+    (tmp_path / "job" / "part-00001.jsonl.tmp").symlink_to("/dev/full")
+    with pytest.raises(EufccError, match=r"shard 1 on \S+: \S+part-00001.jsonl: No space left on device"):
+        shards.tag(1)
+    assert not (tmp_path / "job" / "part-00001.jsonl.tmp").is_symlink()
+    assert left(shards.plan, place) == [0, 1, 2]
+    assert [done.shard for done in finish(shards, place)] == [0, 1, 2]

@@ -1,0 +1,154 @@
+"""Shards on a Ray cluster: the same bytes whatever is killed, and one clear error for what cannot be done.
+
+One cluster serves the whole module; the last test ends it.
+"""
+
+import pickle
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+
+from eufcc_cli.core.errors import CollectError, EufccError
+from eufcc_cli.core.files import Root
+from eufcc_cli.core.model.checkpoint import load_model
+from eufcc_cli.core.tagging.selection import Choice
+from eufcc_cli.core.tagging.shards.engines import left, run_on_ray
+from eufcc_cli.core.tagging.shards.place import Place
+from eufcc_cli.core.tagging.shards.plan import Plan, make_plan
+from eufcc_cli.core.tagging.shards.shard import Job, Shards, options_of
+from eufcc_cli.core.tagging.shards.shard_inputs import plan_lines
+from eufcc_cli.core.tagging.tagger import Tagger
+from tests.core.tagging.shards.test_shards import digests
+
+pytest.importorskip("ray")
+pytestmark = pytest.mark.one_processor
+
+SHARDS = 40
+_CLUSTER = """
+import ray
+ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+print(ray.get_runtime_context().gcs_address, flush=True)
+input()
+"""
+# It takes the next result when it is told to, so that what is killed is killed in the middle.
+_DRIVER = """
+import pickle, sys
+from eufcc_cli.core.errors import EufccError
+from eufcc_cli.core.tagging.shards.engines import run_on_ray
+try:
+    for done in run_on_ray(*pickle.load(open(sys.argv[1], "rb"))):
+        print(done.shard, flush=True)
+        input()
+except EufccError as error:
+    print("error:", error, flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[str]:
+    """The address of a cluster of this machine."""
+    command = [sys.executable, "-c", _CLUSTER]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        address = process.stdout.readline().strip()
+        yield address
+        process.kill()
+
+
+class Work:
+    """A plan of forty images in as many shards, in a folder of its own, and who tags them here."""
+
+    def __init__(self, root: Path, output: Path) -> None:
+        tagger = Tagger([load_model("small", Root(root), "cpu")], Choice(top=1), Root(root))
+        self.output = output
+        self.job = Job(str(output), root, ("small",), Choice(top=1), device="cpu", workers=1)
+        photos = sorted((root / "data" / "images").rglob("*.jpg"))[:SHARDS]
+        lines = plan_lines(map(str, photos))
+        self.place = Place(self.job.output)
+        self.plan: Plan = make_plan(self.place, lines, 1, "jsonl", "small", options_of(tagger, self.job))
+        self.shards = Shards(self.job, self.plan, tagger)
+
+    def left(self) -> list[int]:
+        return left(self.plan, self.place)
+
+    def finish(self) -> None:
+        for number in self.left():
+            self.shards.tag(number)
+
+    def driver(self, cluster: str) -> "subprocess.Popen[str]":
+        arguments = (self.job, self.plan, self.left(), cluster, 60.0)
+        path = self.output.with_suffix(".pickle")
+        path.write_bytes(pickle.dumps(arguments))
+        command = [sys.executable, "-c", _DRIVER, str(path)]
+        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+@pytest.fixture
+def work(trained: Path, tmp_path: Path) -> Work:
+    return Work(trained, tmp_path / "job")
+
+
+def test_what_no_worker_can_do_names_shard_and_machine(work: Work, cluster: str) -> None:
+    job = replace(work.job, models=("elsewhere",))
+    with pytest.raises(EufccError, match=r"shard 0 on \S+: .*elsewhere"):
+        list(run_on_ray(job, work.plan, work.left(), cluster, 60.0))
+    with pytest.raises(CollectError, match=r"`ray_address` 127.0.0.1:1: no cluster can be reached"):
+        list(run_on_ray(work.job, work.plan, [0], "127.0.0.1:1", 60.0))
+    if Path("/dev/full").exists():
+        (work.output / "part-00001.jsonl.tmp").symlink_to("/dev/full")
+        with pytest.raises(EufccError, match=r"shard 1 on \S+: \S+part-00001.jsonl: No space left"):
+            list(run_on_ray(work.job, work.plan, [1], cluster, 60.0))
+
+
+def test_the_bytes_are_the_same_whatever_is_killed(
+    work: Work, cluster: str, trained: Path, tmp_path: Path
+) -> None:
+    whole = Work(trained, tmp_path / "whole")
+    whole.finish()
+    expected = digests(tmp_path / "whole")
+
+    with work.driver(cluster) as driver:
+        answers = step(driver, 3)
+        assert len(set(answers)) == 3
+        driver.kill()
+    assert len(work.left()) >= SHARDS - 6
+
+    with work.driver(cluster) as driver:
+        step(driver, 3)
+        killed = named("ray::_Worker")
+        assert killed
+        for process in killed:
+            process.kill()
+        step(driver, 6)  # of others, that took their shards
+        assert work.left()
+        for process in named("raylet"):
+            process.kill()
+        rest = driver.communicate("\n" * SHARDS, timeout=60)[0]
+        assert driver.returncode != 0 or "error:" in rest
+    assert work.left()
+
+    work.finish()
+    assert digests(tmp_path / "job") == expected
+
+
+def step(driver: "subprocess.Popen[str]", times: int) -> list[str]:
+    """The next results of a driver."""
+    assert driver.stdin is not None and driver.stdout is not None
+    found = []
+    for _ in range(times):
+        found.append(driver.stdout.readline())
+        assert found[-1].strip().isdecimal(), found
+        driver.stdin.write("\n")
+        driver.stdin.flush()
+    return found
+
+
+def named(part: str) -> list[psutil.Process]:
+    """The cluster's processes whose command has this in it."""
+    ours = psutil.Process().children(recursive=True)
+    return [process for process in ours if part in " ".join(process.cmdline()[:1])]
