@@ -9,13 +9,18 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from eufcc_cli.core.files import Root
+from eufcc_cli.core.machine import cores
+from eufcc_cli.core.model.batching import STEADY
+from eufcc_cli.core.model.checkpoint import load_model
 from eufcc_cli.core.model.converted_model import Processor
+from eufcc_cli.core.model.decoding.decoder_processes import DecoderProcesses
 from eufcc_cli.core.model.preprocessing import Preprocessing
 from eufcc_cli.core.tagging.inputs import listed
 from eufcc_cli.core.tagging.selection import Choice
@@ -23,7 +28,7 @@ from eufcc_cli.core.tagging.tagger import Tagger
 from eufcc_cli.core.tagging.writers.lines import JsonLines
 from eufcc_cli.core.tagging.writers.result_file import ResultFile
 from eufcc_cli.core.taxonomy.vocabulary import FacetVocabulary
-from tests.benchmarks.tag import decoding, make_pictures
+from tests.benchmarks.tag import decoding, make_pictures, make_run
 from tests.benchmarks.training import vocabulary
 
 _IMAGES = 2048
