@@ -10,6 +10,8 @@ from eufcc_cli.core.model.decoding.read_images import ReadImage
 from eufcc_cli.core.model.features import rounded
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from eufcc_cli.core.model.converted_model import ConvertedModel
     from eufcc_cli.core.model.tagging_model import TaggingModel
 
@@ -21,23 +23,43 @@ class FeatureSource:
         self.model = model
         self.engine = model.engine()
 
-    def scores(
-        self, number: int, images: list[ReadImage], size: BatchSize, smallest: int
-    ) -> dict[str, np.ndarray]:
-        """Log-scores {facet: [B, tags]} of some images; in parts where the device has too little memory.
-
-        number: this model's place among those that score together.
+    def squares(self, number: int, images: list[ReadImage], smallest: int) -> "Tensor | None":
+        """The input of PyTorch's network for some images, [B, squares, 3, size, size]; None where an engine
+        computes them, or their features are stored. number: this model's place among those that score
+        together; smallest: a smaller batch is filled up.
         """
-        model = self.model
-        features = self.features(number, images, size, smallest)
+        new = [image.seen[self.model.preprocessing] for image in images if image.kept[number] is None]
+        if self.engine is not None or not new:
+            return None
+        import torch
+
+        device: Any = self.model.device
+        filled = [*new, *[new[0]] * (smallest - len(new))]
+        pinned = device.type == "cuda"  # from where the GPU gets it while the processor goes on
+        squares = torch.empty((len(filled), *new[0].shape), dtype=torch.uint8, pin_memory=pinned)
+        np.stack(filled, out=squares.numpy())
+        return squares.movedim(-1, 2)
+
+    def scores(
+        self, number: int, images: list[ReadImage], squares: "Tensor | None", size: BatchSize, smallest: int
+    ) -> dict[str, np.ndarray]:
+        """Log-scores {facet: [B, tags]} of some images; in parts where the device has too little memory."""
+        features = self._features(number, images, squares, size)
         filler = max(0, smallest - len(features))
         filled = np.concatenate([features, np.repeat(features[:1], filler, 0)]) if filler else features
-        return {facet: table[: len(images)] for facet, table in model.scores_of_arrays(filled).items()}
+        return {facet: table[: len(images)] for facet, table in self.model.scores_of_arrays(filled).items()}
 
-    def features(self, number: int, images: list[ReadImage], size: BatchSize, smallest: int) -> np.ndarray:
+    def _features(
+        self, number: int, images: list[ReadImage], squares: "Tensor | None", size: BatchSize
+    ) -> np.ndarray:
         """The features of some images, float32 [B, views, width]; new ones are stored."""
         store, new = self.model.store, [image for image in images if image.kept[number] is None]
-        fresh = self._compute(new, size, smallest) if new else np.empty(0, np.float32)
+        fresh: np.ndarray = np.empty(0, np.float32)
+        if squares is not None:
+            fresh = self._by_pytorch(squares, len(new), size)
+        elif new:
+            assert self.engine is not None
+            fresh = self.engine.features([image.seen[self.model.preprocessing] for image in new])
         if store is None:
             return fresh
         for image, found in zip(new, fresh, strict=True):
@@ -50,35 +72,24 @@ class FeatureSource:
             features[row] = next(new_rows) if kept is None else kept
         return features
 
-    def _compute(self, images: list[ReadImage], size: BatchSize, smallest: int) -> np.ndarray:
-        pictures = [image.seen[self.model.preprocessing] for image in images]
-        if self.engine is not None:
-            return self.engine.features(pictures)
-        return self._by_pytorch(pictures, images, size, smallest)
-
-    def _by_pytorch(
-        self, pictures: list[np.ndarray], images: list[ReadImage], size: BatchSize, smallest: int
-    ) -> np.ndarray:
+    def _by_pytorch(self, squares: "Tensor", count: int, size: BatchSize) -> np.ndarray:
+        """The features of the first `count` of some images."""
         import torch
 
         model: Any = self.model
-        filled = [*pictures, *[pictures[0]] * (smallest - len(pictures))]
-        pinned = model.device.type == "cuda"  # from where the GPU gets it while the processor goes on
-        squares = torch.empty((len(filled), *pictures[0].shape), dtype=torch.uint8, pin_memory=pinned)
-        np.stack(filled, out=squares.numpy())
         try:
-            found: np.ndarray = model.features(squares.movedim(-1, 2))[: len(images)].cpu().numpy()
+            found: np.ndarray = model.features(squares)[:count].cpu().numpy()
             return found
         except torch.OutOfMemoryError as error:
-            if len(images) == 1:
+            if count == 1:
                 raise ModelError(
                     "the device has too little memory for one image", hint="choose `device=cpu`"
                 ) from error
-        size.too_large(len(images))
+        size.too_large(count)
         torch.cuda.empty_cache()
-        half = (len(images) + 1) // 2
-        parts = (images[:half], images[half:])
-        return np.concatenate([self._compute(part, size, smallest) for part in parts])
+        half = (count + 1) // 2
+        parts = (squares[:half], squares[half:count])
+        return np.concatenate([self._by_pytorch(part, len(part), size) for part in parts])
 
     def close(self) -> None:
         if self.model.store is not None:

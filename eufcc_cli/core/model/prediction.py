@@ -18,6 +18,8 @@ from eufcc_cli.core.model.decoding.read_images import ReadImage, Source
 from eufcc_cli.core.model.feature_source import FeatureSource
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from eufcc_cli.core.model.converted_model import ConvertedModel
     from eufcc_cli.core.model.tagging_model import TaggingModel
 
@@ -132,7 +134,8 @@ def predict_batches(
         size.limit(images_that_fit(by_pytorch, size.most))
     wanted = [(model.preprocessing, model.store) for model in models]
     images = ImageQueue(wanted, items, size.most, workers=workers, processes=processes, eager=eager)
-    network = ThreadPoolExecutor(1, thread_name_prefix="network")
+    # One puts batches together while the other has the network compute those before.
+    joiner, network = (ThreadPoolExecutor(1, thread_name_prefix=name) for name in ("join", "network"))
     scored: deque[Future[tuple[Scored[Key], float]]] = deque()
     batches = images.batches(size)
     failure: Exception | None = None
@@ -150,7 +153,8 @@ def predict_batches(
                 batch, failure = None, error
             if batch is None:
                 break
-            scored.append(network.submit(_score, sources, batch, size, smallest_batch))
+            ready = joiner.submit(_ready, sources, batch, smallest_batch)
+            scored.append(network.submit(_score, sources, ready, size, smallest_batch))
             # The network computes the next batch while the caller uses the one before.
             while len(scored) > 1 or (eager and scored and images.empty()):
                 yield next_scored()
@@ -160,20 +164,42 @@ def predict_batches(
             raise failure
     finally:
         images.stop()
-        network.shutdown(wait=False, cancel_futures=True)
+        for thread in (joiner, network):
+            thread.shutdown(wait=False, cancel_futures=True)
         for one in sources:
             one.close()
         give_memory_back()
 
 
+@dataclass(frozen=True, slots=True)
+class _Batch(Generic[Key]):
+    """A batch that was read: the reasons of failures, the images, and what PyTorch's networks see of them."""
+
+    items: list[Item[Key]]
+    errors: list[str | None]
+    images: list[ReadImage]
+    squares: "list[Tensor | None]"
+
+
+def _ready(sources: Sequence[FeatureSource], items: list[Item[Key]], smallest: int) -> _Batch[Key]:
+    """Wait until a batch is read, and put it together."""
+    read = [item.read() for item in items]
+    images = [image for image in read if isinstance(image, ReadImage)]
+    errors = [result if isinstance(result, str) else None for result in read]
+    squares = [one.squares(number, images, smallest) for number, one in enumerate(sources)]
+    return _Batch(items, errors, images, squares)
+
+
 def _score(
-    sources: Sequence[FeatureSource], batch: list[Item[Key]], size: BatchSize, smallest: int
+    sources: Sequence[FeatureSource], ready: Future[_Batch[Key]], size: BatchSize, smallest: int
 ) -> tuple[Scored[Key], float]:
     """A batch's scores, and the seconds that the network took."""
-    read = [item.read() for item in batch]
-    images = [image for image in read if isinstance(image, ReadImage)]
+    batch = ready.result()
     began = time.perf_counter()
-    tables = [one.scores(number, images, size, smallest) for number, one in enumerate(sources) if images]
+    tables = [
+        one.scores(number, batch.images, squares, size, smallest)
+        for number, (one, squares) in enumerate(zip(sources, batch.squares, strict=True))
+        if batch.images
+    ]
     seconds = time.perf_counter() - began
-    errors = [result if isinstance(result, str) else None for result in read]
-    return Scored([(item.key, item.source) for item in batch], errors, tables), seconds
+    return Scored([(item.key, item.source) for item in batch.items], batch.errors, tables), seconds
