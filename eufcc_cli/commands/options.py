@@ -11,6 +11,7 @@ import typer
 
 from eufcc_cli.console import with_options
 from eufcc_cli.core.settings import Declared
+from eufcc_cli.core.tagging.shards.choices import EngineName
 
 
 def in_panel(panel: str) -> Callable[..., Any]:
@@ -18,10 +19,7 @@ def in_panel(panel: str) -> Callable[..., Any]:
     return functools.partial(typer.Option, rich_help_panel=panel)
 
 
-_SHARDS = "Many machines"
-
-
-_machine, _clip = in_panel("Machine"), in_panel("CLIP models")
+_machine, _clip, _shards = map(in_panel, ("Machine", "CLIP models", "Many machines"))
 
 Model = Annotated[
     list[str] | None,
@@ -159,10 +157,6 @@ Plugin = Annotated[
 ]
 
 
-def _shards(*names: str, **about: Any) -> Any:
-    return typer.Option(*names, rich_help_panel=_SHARDS, **about)
-
-
 ShardSize = Annotated[
     int | None,
     _shards(
@@ -173,7 +167,7 @@ ShardSize = Annotated[
         show_default=False,
     ),
 ]
-Engine = Annotated[str, _shards(help="Who works on the shards: local (this process) or ray.")]
+Engine = Annotated[EngineName, _shards(help="Who works on the shards: this process, or Ray.")]
 RayAddress = Annotated[
     str | None,
     _shards(metavar="ADDRESS", help="A Ray cluster: auto, or HOST:PORT.", show_default="this machine alone"),

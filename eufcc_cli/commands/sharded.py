@@ -12,6 +12,7 @@ import typer
 from eufcc_cli import console
 from eufcc_cli.commands.common import SOME_FAILED, ModelLoader
 from eufcc_cli.core.files import Root
+from eufcc_cli.core.tagging.shards.choices import PART_FORMATS, EngineName
 
 if TYPE_CHECKING:
     from eufcc_cli.core.tagging.display import Display
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from eufcc_cli.core.tagging.shards.shard_inputs import Line
     from eufcc_cli.core.tagging.tagger import Tagger
 
-_FORMS = ("parquet", "jsonl")
 _NOT_WITH = ("fill", "accept", "review", "decisions", "skip_existing", "compile_", "embed")
 
 
@@ -29,21 +29,19 @@ def check_sharded_usage(options: dict[str, Any]) -> None:
     """Reject, as wrong usage, what does not go with shards."""
     problem = None
     alone = [name for name in ("shard", "ray_address") if options[name]]
-    if options["engine"] != "local":
+    if options["engine"] is not EngineName.LOCAL:
         alone.append("engine")
     if options["shard_size"] is None:
         if alone:
             problem = f"--{alone[0].replace('_', '-')} goes with --shard-size N"
     elif options["output"] is None:
         problem = "--shard-size needs --output FOLDER, or an address like s3://bucket/folder"
-    elif options["engine"] not in ("local", "ray"):
-        problem = f"--engine {options['engine']}: not one of local, ray"
-    elif options["shard"] and options["engine"] != "local":
+    elif options["shard"] and options["engine"] is not EngineName.LOCAL:
         problem = "--shard is for job arrays, which have no engine: leave --engine out"
-    elif options["ray_address"] and options["engine"] != "ray":
+    elif options["ray_address"] and options["engine"] is not EngineName.RAY:
         problem = "--ray-address goes with --engine ray"
-    elif options["format_"] not in (None, *_FORMS):
-        problem = f"--shard-size writes {' or '.join(_FORMS)}, not {options['format_']}"
+    elif options["format_"] not in (None, *PART_FORMATS):
+        problem = f"--shard-size writes {' or '.join(PART_FORMATS)}, not {options['format_']}"
     elif with_it := next((name for name in _NOT_WITH if options[name] not in (None, False)), None):
         problem = f"--{with_it.strip('_').replace('_', '-')} does not go with --shard-size"
     elif "-" in (options["images"] or []):
@@ -91,7 +89,7 @@ def tag_sharded(
         place,
         _lines(options["images"] or [], catalogue),
         options["shard_size"],
-        options["format_"] or "parquet",
+        options["format_"] or PART_FORMATS[0],
         tagger.name,
         options_of(tagger, job),
         console.progress(),
@@ -100,7 +98,7 @@ def tag_sharded(
     console.note(f"{plan.images:,} images in {plan.shards:,} shards; {len(numbers):,} to do here")
     failed = images = undone = 0
     with ExitStack() as stack:
-        if options["engine"] == "ray":
+        if options["engine"] is EngineName.RAY:
             found = run_on_ray(job, plan, numbers, options["ray_address"], options["shard_timeout"])
         else:
             shards = stack.enter_context(Shards(job, plan, tagger))

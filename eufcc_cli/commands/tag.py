@@ -47,6 +47,7 @@ from eufcc_cli.commands.tag_models import open_tagger
 from eufcc_cli.commands.tag_usage import batch_size_of, check_usage, form_of
 from eufcc_cli.core.errors import EufccError
 from eufcc_cli.core.machine import use_threads
+from eufcc_cli.core.tagging.shards.choices import EngineName
 from eufcc_cli.core.tagging.writers.formats import DECISIONS, FORMATS, KEYWORDS, SidecarName
 
 _CHOOSING, _CATALOGUE, _OUTPUT, _MACHINE = "Which suggestions", "A catalogue", "Output", "Machine"
@@ -293,7 +294,7 @@ def tag(
     text: Phrase = None,
     plugin: Plugin = None,
     shard_size: ShardSize = None,
-    engine: Engine = "local",
+    engine: Engine = EngineName.LOCAL,
     ray_address: RayAddress = None,
     shard: Shard = None,
     shard_timeout: ShardTimeout = 3600.0,
