@@ -137,12 +137,13 @@ class Preprocessing:
 
     def seen(self, pixels: np.ndarray) -> np.ndarray:
         """What the network sees of an image that `open_pixels` read: uint8 [squares, size, size, 3]."""
-        crops = [self]
-        if self.second_crop is not None:
-            crops.append(dataclasses.replace(self, crop_mode=self.second_crop, second_crop=None))
         start = (self.stored - self.size) // 2
         part = slice(start, start + self.size)
-        return np.stack([crop.square(pixels)[part, part] for crop in crops])
+        first = self.square(pixels)[part, part]
+        if self.second_crop is None:
+            return first[None]
+        other = dataclasses.replace(self, crop_mode=self.second_crop, second_crop=None)
+        return np.stack([first, other.square(pixels)[part, part]])
 
     def middle(self, images: "Tensor") -> "Tensor":
         """The squares the network sees in evaluation: [B, 3, stored, stored] -> [B, 3, size, size]."""

@@ -2,8 +2,9 @@
 
 import difflib
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import repeat
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ from eufcc_cli.core.taxonomy.vocabulary import FacetVocabulary, Vocabulary
 
 DEFAULT_TOP = 10
 DEFAULT_THRESHOLD = 0.2
+_SORTED = 4  # times as many tags as are asked for are still sorted at once
 
 UNCALIBRATED = FacetCalibration(0, 1.0, 0.0, {}, np.empty((0, 2)))
 
@@ -149,7 +151,6 @@ class FacetChooser:
             self._floor = max(self._floor, covering)
         self._allowed = only & ~exclude
         self._deepest = choice.leaves_only
-        self._paths: dict[int, tuple[str, ...]] = {}
 
     @property
     def allowed(self) -> np.ndarray:
@@ -161,8 +162,8 @@ class FacetChooser:
         coherent = self._coherent(log_scores)
         rows, tags = self._ranked(coherent, self._allowed)
         found: list[list[Suggestion]] = [[] for _ in coherent]
-        made = self._made(tags.tolist(), coherent[rows, tags], repeat(None))
-        for row, suggestion in zip(rows.tolist(), made, strict=True):
+        suggestions = self._made(tags.tolist(), coherent[rows, tags], repeat(None))
+        for row, suggestion in zip(rows.tolist(), suggestions, strict=True):
             found[row].append(suggestion)
         return found
 
@@ -179,7 +180,7 @@ class FacetChooser:
         """Of images [B, n] the suggested tags: rows and tags, row by row, in the order of `ranked`."""
         wanted = (coherent >= self._floor) & among
         if self._top is not None and not self._deepest:
-            many = np.flatnonzero(wanted.sum(axis=1) > self._top)
+            many = np.flatnonzero(wanted.sum(axis=1) > _SORTED * self._top)
             if len(many):  # sorting them all would be most of the work; what ties with the last one stays
                 scores = np.where(wanted[many], coherent[many], -np.inf)
                 last = np.partition(scores, -self._top, axis=1)[:, -self._top]
@@ -201,22 +202,21 @@ class FacetChooser:
         self, tags: list[int], coherent: np.ndarray, kinds: Iterable[str | None] = repeat(None)
     ) -> list[Suggestion]:
         """Tags by their numbers, with paths and probabilities."""
-        return list(self._made(tags, coherent[tags], kinds))
+        return self._made(tags, coherent[tags], kinds)
 
-    def _made(
-        self, tags: list[int], coherent: np.ndarray, kinds: Iterable[str | None]
-    ) -> Iterator[Suggestion]:
+    def _made(self, tags: list[int], coherent: np.ndarray, kinds: Iterable[str | None]) -> list[Suggestion]:
         """coherent: the score of each of these tags."""
-        probabilities = self._calibration.probabilities(coherent).tolist()
         # Six digits tell more than a model knows, and rank nearly all that float32 does.
-        for i, probability, kind in zip(tags, probabilities, kinds, strict=False):
-            yield Suggestion(self.vocabulary.tags[i], self._path(i), float(f"{probability:.6g}"), kind)
+        probabilities = six_digits(self._calibration.probabilities(coherent)).tolist()
+        names, paths = self.vocabulary.tags, self._paths
+        return [
+            Suggestion(names[i], paths[i], probability, kind)
+            for i, probability, kind in zip(tags, probabilities, kinds, strict=False)
+        ]
 
-    def _path(self, i: int) -> tuple[str, ...]:
-        path = self._paths.get(i)
-        if path is None:
-            path = self._paths[i] = self.vocabulary.path(i)
-        return path
+    @cached_property
+    def _paths(self) -> list[tuple[str, ...]]:
+        return [self.vocabulary.path(i) for i in range(len(self.vocabulary))]
 
     def _deepest_of(self, ranked: list[int]) -> list[int]:
         """The longest beginning of the ranking that has at most `top` tags without a suggested descendant."""
@@ -247,6 +247,21 @@ def _resolve(option: str, names: Iterable[str], vocabulary: Vocabulary) -> dict[
         for facet in places:
             found[facet].append(vocabulary.facets[facet].index[tag])
     return found
+
+
+def six_digits(probabilities: np.ndarray) -> np.ndarray:
+    """Numbers from 0 to 1, rounded to six significant digits.
+
+    >>> six_digits(np.array([0.12345649, 0.00098765432, 1.0, 0.0])).tolist()
+    [0.123456, 0.000987654, 1.0, 0.0]
+    """
+    with np.errstate(divide="ignore"):
+        places = 5 - np.floor(np.log10(probabilities))
+    powers = _POWERS[np.clip(places, 5, len(_POWERS) - 1).astype(int)]
+    return np.asarray(np.rint(probabilities * powers) / powers)
+
+
+_POWERS = np.array([float(f"1e{n}") for n in range(23)])  # of ten, as far as float64 holds them exactly
 
 
 def subtrees(vocabulary: FacetVocabulary, roots: list[int]) -> np.ndarray:

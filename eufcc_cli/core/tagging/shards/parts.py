@@ -1,18 +1,16 @@
 """The results of a shard as one file: JSON lines, or rows of Parquet that pandas reads as they are."""
 
 import io
-import json
 from collections.abc import Sequence
 
 from eufcc_cli.core.tagging.tagger import Result
-from eufcc_cli.core.tagging.writers.lines import PATH_SEPARATOR, as_json
+from eufcc_cli.core.tagging.writers.lines import PATH_SEPARATOR, json_text
 
 
 def to_part(form: str, results: Sequence[Result], model: str, digest: str) -> bytes:
     """The bytes of a part: the same for the same results."""
     if form == "jsonl":
-        lines = (json.dumps(as_json(result, model, digest), ensure_ascii=False) for result in results)
-        return "".join(line + "\n" for line in lines).encode()
+        return "".join(json_text(result, model, digest) + "\n" for result in results).encode()
     return _parquet(results, model, digest)
 
 

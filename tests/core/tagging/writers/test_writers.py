@@ -23,7 +23,7 @@ from eufcc_cli.core.tagging.tagger import Result
 from eufcc_cli.core.tagging.writers.crowdheritage import CrowdHeritage
 from eufcc_cli.core.tagging.writers.keywords.sidecar import Sidecars, creator
 from eufcc_cli.core.tagging.writers.keywords.xmp import Terms
-from eufcc_cli.core.tagging.writers.lines import Csv, Json, JsonLines, from_json
+from eufcc_cli.core.tagging.writers.lines import Csv, Json, JsonLines, as_json, from_json, json_text
 from eufcc_cli.core.tagging.writers.screen import Plain, bar, panel, percent, tree
 from eufcc_cli.core.tagging.writers.table_columns import Additions
 from eufcc_cli.core.tagging.writers.web_annotations import WebAnnotations
@@ -55,6 +55,15 @@ RESULTS = [GOOD, BROKEN, NOTHING]
 def whole(writer: Writer, results: list[Result]) -> str:
     texts = [text for result in results if (text := writer.text(result))]
     return writer.head + writer.separator.join(texts) + writer.tail
+
+
+def test_lines_made_of_parts_are_those_of_the_encoder() -> None:
+    named = Suggestion("Säbel", ("Waffe", "Säbel"), 1e-5, names=("arme", "sabre"))
+    odd = Input('e "\\\n.jpg', Path("e"), "", "id", canvas="https://a.org/c", label="ö")
+    more = [DOUBT, Result(odd, {'mate"rials': [AMPERSAND, named], "subjects": [BRONZE]})]
+    for result in [*RESULTS, *more, *RESULTS]:
+        expected = json.dumps(as_json(result, "m", DIGEST), ensure_ascii=False)
+        assert json_text(result, "m", DIGEST) == expected
 
 
 def test_json_lines() -> None:
