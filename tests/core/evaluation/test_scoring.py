@@ -51,10 +51,12 @@ def test_a_second_evaluation_computes_nothing_again(collection, monkeypatch):
     split = read_split(collection, "test_id")
     first = scorer(collection).scores(split)
     seen = []
-    monkeypatch.setattr(
-        "eufcc_cli.core.evaluation.scoring.predict_together",
-        lambda models, items, **_: seen.extend(items) or iter(()),
-    )
+
+    def predict_together(models, items, **_):
+        seen.extend(items)
+        yield from ()
+
+    monkeypatch.setattr("eufcc_cli.core.evaluation.scoring.predict_together", predict_together)
     again = scorer(collection).scores(split)
     assert seen == []
     for facet, table in first.facets.items():
