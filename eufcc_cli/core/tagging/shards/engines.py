@@ -133,7 +133,8 @@ def _connect(ray: Any, address: str | None) -> None:
         reason = str(error).strip().splitlines()[0]
         raise CollectError(
             f"`ray_address` {address}: no cluster can be reached there: {reason}",
-            hint="start one with `ray start --head`, or leave `ray_address` out for this machine alone",
+            hint="start one with `ray start --head`, give it here the token that it asks for "
+            "(`ray get-auth-token`), or leave `ray_address` out for this machine alone",
         ) from error
 
 
