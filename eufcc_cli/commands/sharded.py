@@ -127,7 +127,8 @@ def show_status(address: str) -> None:
                  f"{state.left:,} left")  # fmt: skip
     console.line(f"images    {state.images:,} of {state.plan.images:,}")
     if state.images:
-        console.line(f"rate      {state.rate:.1f} images a second and process, on {state.nodes} machines")
+        machines = "1 machine" if state.nodes == 1 else f"{state.nodes} machines"
+        console.line(f"rate      {state.rate:.1f} images a second and process, on {machines}")
     for reason, number in state.reasons.items():
         console.line(f"no tags   {number:,}: {reason}")
     for number, problem in state.failed.items():

@@ -45,13 +45,14 @@ def run_on_ray(
 
     _connect(ray, address)
     try:
-        worker: Any = ray.remote(max_restarts=0, scheduling_strategy="SPREAD", **_needs(ray, job))(_Worker)
+        needs = _needs(ray, job)
+        worker: Any = ray.remote(max_restarts=0, scheduling_strategy="SPREAD", **needs)(_Worker)
         waiting = list(reversed(numbers))
         tries: dict[int, int] = {}
         idle: list[_Actor] = []
         running: dict[Any, tuple[_Actor, int, float]] = {}
         while waiting or running:
-            while waiting and len(running) < _most(ray, job):
+            while waiting and len(running) < _most(ray, needs):
                 actor = idle.pop() if idle else _Actor(worker.remote(job, plan))
                 number = waiting.pop()
                 limit = time.monotonic() + shard_timeout + _STARTING
@@ -95,9 +96,9 @@ def _needs(ray: Any, job: Job) -> dict[str, Any]:
     return {"num_cpus": max(1, min(job.workers or _CORES_EACH, int(total.get("CPU", 1))))}
 
 
-def _most(ray: Any, job: Job) -> int:
+def _most(ray: Any, needs: dict[str, Any]) -> int:
     """How many workers the cluster has room for, as large as it is now."""
-    total, needs = ray.cluster_resources(), _needs(ray, job)
+    total = ray.cluster_resources()
     if "num_gpus" in needs:
         return max(1, int(total.get("GPU", 0)))
     return max(1, int(total.get("CPU", 1)) // needs["num_cpus"])
