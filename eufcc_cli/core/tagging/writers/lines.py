@@ -38,9 +38,7 @@ def json_text(result: Result, model: str | None, digest: str | None = None) -> s
     """`as_json` on one line, in a third of the time: what stands before a tag's score is made once."""
     if result.error is not None or result.contradictions:
         return json.dumps(as_json(result, model, digest), ensure_ascii=False)
-    facets = (
-        f"{json.dumps(facet)}: [{', '.join(map(_tag_text, tags))}]" for facet, tags in result.tags.items()
-    )
+    facets = (f"{_quoted(facet)}: [{', '.join(map(_tag_text, tags))}]" for facet, tags in result.tags.items())
     head = json.dumps(_head(result, model, digest), ensure_ascii=False)
     return f'{head[:-1]}, "tags": {{{", ".join(facets)}}}}}'
 
@@ -62,10 +60,15 @@ def _head(result: Result, model: str | None, digest: str | None) -> dict[str, An
 
 
 def _tag_text(suggestion: Suggestion) -> str:
-    tag, path, score, *rest = suggestion
-    if any(rest):
-        return json.dumps(_tag(suggestion), ensure_ascii=False)
-    return f"{_before_score(tag, path)}{score!r}}}"
+    tag, path, score, kind, names, flags = suggestion
+    if kind is None and not names and not flags:
+        return f"{_before_score(tag, path)}{score!r}}}"
+    return json.dumps(_tag(suggestion), ensure_ascii=False)
+
+
+@lru_cache
+def _quoted(facet: str) -> str:
+    return json.dumps(facet, ensure_ascii=False)
 
 
 @lru_cache(100_000)
