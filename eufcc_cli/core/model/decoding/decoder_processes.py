@@ -70,11 +70,11 @@ class DecoderProcesses:
         """That ask for images: each process then finds the next call when it is done with one."""
         self._calls = ProcessCalls(processes)
         self._slot = TOGETHER * sum(map(_bytes, set(models)))
-        self._memory = _shared_memory(self.threads * self._slot)
+        slots = min(self.threads, _shared_bytes() // 2 // self._slot)
+        self._memory = _shared_memory(slots * self._slot) if slots else None
         self._free: queue.SimpleQueue[int] = queue.SimpleQueue()
-        if self._memory is not None:
-            for number in range(self.threads):
-                self._free.put(number * self._slot)
+        for number in range(slots if self._memory else 0):
+            self._free.put(number * self._slot)
 
     def __enter__(self) -> Self:
         return self
@@ -163,22 +163,22 @@ def _view(memory: SharedMemory, place: int, preprocessing: Preprocessing) -> np.
     return np.ndarray(_shape(preprocessing), np.uint8, memory.buf, place)
 
 
+def _shared_bytes() -> int:
+    """How much shared memory there is, where that is limited."""
+    return shutil.disk_usage(_MOUNTED).free if _MOUNTED.is_dir() else 1 << 30
+
+
 def _shared_memory(size: int) -> SharedMemory | None:
     """A block of shared memory that is really there; None where there is too little."""
     try:
-        if _MOUNTED.is_dir() and shutil.disk_usage(_MOUNTED).free < 2 * size:
-            return None
         memory = SharedMemory(create=True, size=size)
     except OSError:
         return None
     file = _MOUNTED / memory.name.lstrip("/")
     if hasattr(os, "posix_fallocate") and file.exists():
         try:  # else the first to write where there is no memory is killed
-            descriptor = os.open(file, os.O_RDWR)
-            try:
-                os.posix_fallocate(descriptor, 0, size)
-            finally:
-                os.close(descriptor)
+            with file.open("r+b") as block:
+                os.posix_fallocate(block.fileno(), 0, size)
         except OSError:
             memory.unlink()
             memory.close()
