@@ -79,7 +79,7 @@ def main() -> None:
         root = collection(Path(folder))
         split = read_split(root, "test_id")
         model = load_model("bench", root, "cpu", "fp32")
-        side = model.preprocessing.stored
+        side = model.preprocessing.size
         square = np.random.default_rng(0).integers(256, size=(side, side, 3), dtype=np.uint8)
 
         def evaluate(keep: bool = False) -> None:
@@ -87,7 +87,8 @@ def main() -> None:
             measure(scorer, split, scorer.scores(split), Measures())
 
         loaded = mock.patch(
-            "eufcc_cli.core.model.prediction._load", lambda made, _: dict.fromkeys(made, square)
+            "eufcc_cli.core.model.decoding.image_queue.decode_images",
+            lambda orders: [dict.fromkeys(order.wanted, square[None]) for order in orders],
         )
         peer = Peer(bare)
         peer()

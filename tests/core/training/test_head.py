@@ -212,7 +212,7 @@ def test_features_are_computed_once(
     root = Root(tmp_path / "root")
     shutil.copytree(drawn, root.path)
     train_run(settings(weights, method="softmax"), root, "first")
-    monkeypatch.setattr("eufcc_cli.core.model.feature_source.open_pixels", None)
+    monkeypatch.setattr("eufcc_cli.core.model.decoding.read_images.open_pixels", None)
     train_run(settings(weights, method="multilabel"), root, "second")
     assert (root.run("second") / "model.safetensors").is_file()
 
