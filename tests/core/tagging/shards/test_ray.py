@@ -152,14 +152,16 @@ def test_the_bytes_are_the_same_whatever_is_killed(
 
 
 def step(driver: "subprocess.Popen[str]", times: int) -> list[str]:
-    """The next results of a driver."""
+    """The next results of a driver, among which Ray prints what it notices of dead workers."""
     assert driver.stdin is not None and driver.stdout is not None
-    found = []
-    for _ in range(times):
-        found.append(driver.stdout.readline())
-        assert found[-1].strip().isdecimal(), found
-        driver.stdin.write("\n")
-        driver.stdin.flush()
+    found: list[str] = []
+    while len(found) < times:
+        line = driver.stdout.readline()
+        assert line and not line.startswith("error:"), line
+        if line.strip().isdecimal():
+            found.append(line)
+            driver.stdin.write("\n")
+            driver.stdin.flush()
     return found
 
 
