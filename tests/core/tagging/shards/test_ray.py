@@ -140,11 +140,7 @@ def test_the_bytes_are_the_same_whatever_is_killed(
         for process in killed:
             process.kill()
         step(driver, 6)  # of others, that took their shards
-        assert work.left()
-        for process in named("raylet"):
-            process.kill()
-        rest = driver.communicate("\n" * SHARDS, timeout=60)[0]
-        assert driver.returncode != 0 or "error:" in rest
+        driver.kill()
     assert work.left()
 
     work.finish()
