@@ -52,13 +52,25 @@ def report(root: Root) -> None:
 
 
 def review(root: Root) -> None:
-    """The review page: by term in light colours, by image in dark ones, and in a small window."""
+    """The review page: by term in light colours, by image in dark ones."""
     from playwright.sync_api import sync_playwright
 
     chromium = shutil.which("chromium") or sys.exit("the pictures of the review page need chromium")
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as driver:
         tags = Path(folder) / "tags.jsonl"
-        command = [EUFCC, "--quiet", "--root", root.path, "tag", "--table", root.table("test_id"), "-o", tags]
+        command = [
+            EUFCC,
+            "--quiet",
+            "--root",
+            root.path,
+            "tag",
+            "--model",
+            "demo",
+            "--table",
+            root.table("test_id"),
+            "-o",
+            tags,
+        ]
         subprocess.run(command, check=True)
         _, server = open_review(tags, root, "curator")
         Thread(target=server.serve, daemon=True).start()
@@ -66,7 +78,6 @@ def review(root: Root) -> None:
         for name, view, colours, width, height in (
             ("review-terms", "terms", "light", 1280, 800),
             ("review-images", "images", "dark", 1280, 800),
-            ("review-small", "terms", "dark", 400, 800),
         ):
             size = {"width": width, "height": height}
             page = browser.new_context(viewport=size, color_scheme=colours).new_page()
