@@ -2,10 +2,12 @@
 
 import posixpath
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from eufcc_cli.core.errors import CollectError, EufccError
+from eufcc_cli.core.files import write_bytes
 from eufcc_cli.core.tagging.inputs import is_url
 
 
@@ -61,20 +63,11 @@ class Place:
     def write(self, name: str, content: bytes) -> None:
         """Write a file, whole or not at all, over what is there."""
         path = self._path(name)
+        if self._local:
+            write_bytes(Path(path), content)
+            return
         with reaching(f"{self.address}/{name}"):
-            if not self._local:
-                self._system.pipe_file(path, content)  # one request: a store shows it whole or not at all
-                return
-            self._system.makedirs(posixpath.dirname(path), exist_ok=True)
-            unfinished = f"{path}.tmp"
-            try:
-                with self._system.open(unfinished, "wb") as file:
-                    file.write(content)
-                self._system.mv(unfinished, path)
-            except BaseException:  # of a full disk
-                with suppress(OSError):
-                    self._system.rm_file(unfinished)
-                raise
+            self._system.pipe_file(path, content)  # one request: a store shows it whole or not at all
 
     def read(self, name: str) -> bytes | None:
         """A file's content, None where there is none."""
@@ -102,7 +95,7 @@ class Place:
         except FileNotFoundError:
             return []
         names = (posixpath.basename(str(path).rstrip("/").replace("\\", "/")) for path in found)
-        return sorted(name for name in names if name and not name.endswith(".tmp"))
+        return sorted(name for name in names if name and not name.startswith("."))
 
     def _path(self, name: str) -> str:
         return f"{self._base}/{name}"

@@ -1,11 +1,13 @@
 """`eufcc tag --shard-size`: plans, parts, resuming, job arrays, Ray; the same bytes whoever works."""
 
+import errno
 import hashlib
 import json
+import os
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import fsspec
 import pandas as pd
@@ -253,12 +255,12 @@ def test_places_are_whole_or_name_what_is_wrong(tmp_path: Path) -> None:
     assert place.names("_done") == []
     place.write("_done/a", b"1")
     place.write("_done/a", b"2")
-    (tmp_path / "there" / "_done" / "b.tmp").write_bytes(b"torn")
+    (tmp_path / "there" / "_done" / ".b.part").write_bytes(b"torn")
     assert (place.names("_done"), place.read("_done/a"), place.read("_done/b")) == (["a"], b"2", None)
     place.delete("_done/a")
     place.delete("_done/a")
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(CollectError, match="file/a/b"):
+    with pytest.raises(EufccError, match="file/a/b: cannot write"):
         Place(str(tmp_path / "file")).write("a/b", b"")
     with pytest.raises(EufccError, match="nowhere://x"):
         Place("nowhere://x")
@@ -314,12 +316,20 @@ def test_a_bucket_without_permission_is_named(plan_in: Make, monkeypatch: pytest
         shards.tag(0)
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
-def test_a_full_disk_is_named_and_leaves_nothing(plan_in: Make, tmp_path: Path) -> None:
+def test_a_full_disk_is_named_and_leaves_nothing(
+    plan_in: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shards, place = plan_in("job")
-    (tmp_path / "job" / "part-00001.jsonl.tmp").symlink_to("/dev/full")
-    with pytest.raises(EufccError, match=r"shard 1 on \S+: \S+part-00001.jsonl: No space left on device"):
-        shards.tag(1)
-    assert not (tmp_path / "job" / "part-00001.jsonl.tmp").is_symlink()
+
+    def full(file: IO[bytes]) -> None:
+        if file.tell() > 100:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    before = digests(tmp_path / "job")
+    with monkeypatch.context() as patch:
+        patch.setattr("eufcc_cli.core.files.sync", full)
+        with pytest.raises(EufccError, match=r"shard 1 on \S+: \S+part-00001.jsonl: cannot write: No space"):
+            shards.tag(1)
+    assert digests(tmp_path / "job") == before | {"_tries/00001": hashlib.sha256(b"1").hexdigest()}
     assert left(shards.plan, place) == [0, 1, 2]
     assert [done.shard for done in finish(shards, place)] == [0, 1, 2]
