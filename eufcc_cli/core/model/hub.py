@@ -52,12 +52,11 @@ def _is_about_a_name(error: Exception) -> bool:
     )
 
 
-def without_network(root: Root) -> str:
-    """The hint that names what works without the hub."""
-    return (
-        f"without a network: `eufcc --root {shlex.quote(str(root.path))} train --backbone {BUNDLED}`, whose "
-        "weights are installed"
-    )
+def without_network(root: Root, run: str | None = None) -> str:
+    """The hint that names what works without the hub: a training, of the name that was asked for."""
+    named = f" --name {shlex.quote(run)}" if run else ""
+    command = f"eufcc --root {shlex.quote(str(root.path))} train --backbone {BUNDLED}{named}"
+    return f"without a network: `{command}`, whose weights are installed"
 
 
 @cache

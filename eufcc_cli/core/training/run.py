@@ -143,7 +143,7 @@ def train_run(
             else _new_model(config, name, vocabulary, counts)
         )
     except HubError as error:
-        raise HubError(str(error), hint=without_network(root)) from error
+        raise HubError(str(error), hint=without_network(root, name)) from error
     if config.tune != "head":
         check_memory(model, config)
     if learned is not None:
