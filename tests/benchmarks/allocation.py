@@ -2,6 +2,9 @@
 
 A network is trained, and large images are tagged by PyTorch, with it and without it: seconds, the peak of a
 process of its own, and what that process has afterwards.
+
+python -m tests.benchmarks.allocation             all cases
+python -m tests.benchmarks.allocation --only tag  those whose name contains this
 """
 
 import json
@@ -69,7 +72,8 @@ def main() -> None:
             shorten(Root(Path(folder)).table(split), rows)
         pixels = np.random.default_rng(0).integers(0, 255, (4000, 6000, 3), dtype=np.uint8)
         tifffile.imwrite(Path(folder, "large.tif"), pixels)
-        for name, (what, backbone, batch) in CASES.items():
+        only = sys.argv[2] if sys.argv[1:2] == ["--only"] else ""
+        for name, (what, backbone, batch) in ((name, case) for name, case in CASES.items() if only in name):
             if what == "tag":
                 config = TrainConfig(backbone=backbone, pretrained=False, epochs=1, device="cpu")
                 train_run(config, Root(Path(folder)), "model")
