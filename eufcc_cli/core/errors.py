@@ -44,3 +44,12 @@ class ModelError(EufccError):
 
 class HubError(ModelError):
     """A model, or weights, that only the Hugging Face hub has, which cannot be reached."""
+
+
+def first_line(error: BaseException) -> str:
+    """What a library's error says, on one line; the error's kind where it says nothing.
+
+    >>> first_line(ValueError("no\\nsuch thing")), first_line(KeyError())
+    ('no', 'KeyError')
+    """
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -3,7 +3,6 @@
 import hashlib
 import uuid
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Self
 
 from eufcc_cli.core.errors import EufccError
@@ -59,9 +58,7 @@ class Spool:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._file is not None:
             self._file.close()
             Path(self._file.name).unlink(missing_ok=True)

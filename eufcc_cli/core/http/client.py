@@ -27,7 +27,7 @@ import httpcore
 import httpx
 
 from eufcc_cli import __version__
-from eufcc_cli.core.errors import CollectError
+from eufcc_cli.core.errors import CollectError, first_line
 from eufcc_cli.core.http.addresses import BlockedAddressError, is_public
 from eufcc_cli.core.http.connections import Connections, StaleConnectionError
 from eufcc_cli.core.http.politeness import FetchError, Host, Politeness, rate_limit_wait, retry_after
@@ -241,7 +241,7 @@ def _through(scheme: str, proxy: str) -> Connections:
         return Connections(proxy=httpcore.Proxy(address, checked.raw_auth))
     except (ValueError, ImportError, httpx.InvalidURL) as error:
         raise CollectError(
-            f"{scheme}_proxy: not a proxy that can be used: {str(error).splitlines()[0]}",
+            f"{scheme}_proxy: not a proxy that can be used: {first_line(error)}",
             hint=f"give http://HOST:PORT, or unset {scheme}_proxy",
         ) from error
 

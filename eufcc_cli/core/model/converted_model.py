@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from eufcc_cli.core.errors import EufccError
+from eufcc_cli.core.errors import EufccError, first_line
 from eufcc_cli.core.files import Root, sha256, write_text
 from eufcc_cli.core.machine import has_bf16_matrices, may_have_gpu, threads
 from eufcc_cli.core.model.features import FeatureStore
@@ -175,7 +175,7 @@ def convert_heads(
             }
             write_text(path.with_suffix(".json"), json.dumps(record) + "\n")
     except Exception as error:  # whatever a converter meets in a method that it does not know
-        log.info("PyTorch computes these heads: OpenVINO cannot (%s)", str(error).splitlines()[:1])
+        log.info("PyTorch computes these heads: OpenVINO cannot (%s)", first_line(error))
         return None
     return heads
 

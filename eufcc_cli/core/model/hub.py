@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 
-from eufcc_cli.core.errors import EufccError, HubError
+from eufcc_cli.core.errors import EufccError, HubError, first_line
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.model.bundled_weights import BUNDLED
 
@@ -75,7 +75,7 @@ def why_unreachable() -> str | None:
             get_session().head(constants.ENDPOINT, timeout=patience)
             failed.clear()
         except Exception as error:  # whatever the library's transport raises
-            failed[:] = [(str(error).strip() or type(error).__name__).splitlines()[0]]
+            failed[:] = [first_line(error)]
 
     # In a thread: looking up a name has no time limit of its own.
     asking = threading.Thread(target=ask, daemon=True)

@@ -8,7 +8,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from eufcc_cli.core.errors import HubError, ModelError
+from eufcc_cli.core.errors import HubError, ModelError, first_line
 from eufcc_cli.core.files import Root, write_text
 from eufcc_cli.core.model.hub import hub, without_network
 from eufcc_cli.core.model.preprocessing import Preprocessing
@@ -113,10 +113,8 @@ def _from_hub(repository: str, root: Root) -> Path:
     except HubError as error:
         raise HubError(str(error), hint=without_network(root)) from error
     except (OSError, ValueError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ModelError(
-            f"hf-hub:{repository}: {reason}", hint="check the name (ORG/NAME) and the network, then try again"
-        ) from error
+        hint = "check the name (ORG/NAME) and the network, then try again"
+        raise ModelError(f"hf-hub:{repository}: {first_line(error)}", hint) from error
 
 
 def model_digest(

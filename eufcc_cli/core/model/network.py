@@ -13,7 +13,7 @@ from timm.models import register_model
 from timm.models.convnext import ConvNeXt
 from torch import Tensor, nn
 
-from eufcc_cli.core.errors import ModelError
+from eufcc_cli.core.errors import ModelError, first_line
 from eufcc_cli.core.model.bundled_weights import is_bundled, load_bundled_weights
 from eufcc_cli.core.model.hub import hub
 from eufcc_cli.core.model.memory import NOT_IMAGINED, imagined
@@ -122,7 +122,7 @@ def create_backbone(
         raise _no_backbone(name, error) from error
     except (OSError, ValueError) as error:  # what huggingface_hub raises where it cannot be reached
         raise ModelError(
-            f"cannot load the published weights of {name}: {_first_line(error)}",
+            f"cannot load the published weights of {name}: {first_line(error)}",
             hint="run it again with a network, or give `weights=FILE` (safetensors) or `pretrained=False`",
         ) from error
     if weights is not None:
@@ -145,7 +145,7 @@ def _build_for_size(build: Callable[..., nn.Module], image_size: int | None) -> 
 def image_size_error(name: str, image_size: int | None, error: Exception) -> ModelError:
     """The error of a backbone that cannot be built for, or cannot compute, images of a size."""
     return ModelError(
-        f"`image_size` {image_size}: {name} cannot work with it: {_first_line(error)}",
+        f"`image_size` {image_size}: {name} cannot work with it: {first_line(error)}",
         hint="give another size, or leave it to the backbone",
     )
 
@@ -166,7 +166,7 @@ def load_backbone_weights(backbone: nn.Module, path: Path) -> None:
     try:
         tensors = load_file(path)
     except Exception as error:  # SafetensorError derives directly from Exception
-        raise ModelError(f"`weights` {path}: {_first_line(error)}", hint="give a safetensors file") from error
+        raise ModelError(f"`weights` {path}: {first_line(error)}", hint="give a safetensors file") from error
     filter_fn = getattr(__import__(type(backbone).__module__, fromlist=["_"]), "checkpoint_filter_fn", None)
     if filter_fn is not None:
         tensors = filter_fn(tensors, backbone)
@@ -219,11 +219,7 @@ def _no_backbone(name: str, error: Exception) -> ModelError:
 
     near = difflib.get_close_matches(name.split(".")[0], timm.list_models(), n=3, cutoff=0.5)
     hint = f"did you mean {', '.join(near)}?" if near else "`timm.list_models()` names them all"
-    return ModelError(f"`backbone` {name}: {_first_line(error)}", hint=hint)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    return ModelError(f"`backbone` {name}: {first_line(error)}", hint=hint)
 
 
 def count_parameters(network: nn.Module) -> int:

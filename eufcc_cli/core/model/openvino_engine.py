@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from filelock import FileLock
 
-from eufcc_cli.core.errors import EufccError
+from eufcc_cli.core.errors import EufccError, first_line
 from eufcc_cli.core.files import write_bytes
 from eufcc_cli.core.model.preprocessing import Preprocessing
 
@@ -106,7 +106,7 @@ def open_engine(
                 keep_network(network, path)
         return Engine(network, preprocessing, streams, precision)
     except Exception as error:  # whatever a converter meets in a network that it does not know
-        log.info("PyTorch computes this backbone: OpenVINO cannot (%s)", str(error).splitlines()[:1])
+        log.info("PyTorch computes this backbone: OpenVINO cannot (%s)", first_line(error))
         return None
 
 

@@ -7,7 +7,6 @@ names it as these libraries read it: WANDB_MODE=online, MLFLOW_TRACKING_URI.
 import importlib.util
 import os
 from collections.abc import Iterable, Mapping
-from types import TracebackType
 from typing import Any
 
 from eufcc_cli.core.errors import EufccError, ModelError
@@ -35,9 +34,7 @@ class Tracking:
     def __enter__(self) -> "Tracking":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         for tracker in self._trackers:
             tracker.finish()
 

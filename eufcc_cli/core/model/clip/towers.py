@@ -17,7 +17,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from eufcc_cli.core.errors import ModelError
+from eufcc_cli.core.errors import ModelError, first_line
 from eufcc_cli.core.model.hub import hub
 from eufcc_cli.core.model.network import initialise_by_fan_in
 from eufcc_cli.core.model.preprocessing import Preprocessing
@@ -46,7 +46,7 @@ def create_clip(
     except ModelError:
         raise
     except (OSError, ValueError, RuntimeError) as error:
-        raise ModelError(f"{name}: {_first_line(error)}", hint="check the name and the network") from error
+        raise ModelError(f"{name}: {first_line(error)}", hint="check the name and the network") from error
     if config is None:
         near = difflib.get_close_matches(architecture, open_clip.list_models(), n=3)
         hint = f"did you mean {', '.join(near)}?" if near else "`open_clip.list_models()` names them all"
@@ -85,10 +85,10 @@ def create_clip(
         raise
     except ImportError as error:
         hint = "pip install 'eufcc[multilingual]'"
-        raise ModelError(f"{name}: {_first_line(error)}", hint=hint) from error
+        raise ModelError(f"{name}: {first_line(error)}", hint=hint) from error
     except (OSError, ValueError, RuntimeError) as error:
         raise ModelError(
-            f"{name}: cannot be loaded: {_first_line(error)}",
+            f"{name}: cannot be loaded: {first_line(error)}",
             hint="run it again with a network, or give `weights=FILE` (safetensors)",
         ) from error
     return _prepared(clip), config
@@ -101,7 +101,7 @@ def _load(open_clip: ModuleType, clip: nn.Module, weights: Path) -> None:
         open_clip.load_checkpoint(clip, str(weights))
     except (OSError, SafetensorError) as error:
         raise ModelError(
-            f"`weights` {weights}: {_first_line(error)}", hint="give a safetensors file"
+            f"`weights` {weights}: {first_line(error)}", hint="give a safetensors file"
         ) from error
     except (RuntimeError, AssertionError, KeyError) as error:
         lines = [line.strip() for line in str(error).splitlines()]
@@ -130,7 +130,7 @@ def build_clip(config: dict[str, Any]) -> nn.Module:
                 clip.visual.set_input_size(clip.visual.image_size)
     except (KeyError, TypeError, AttributeError, ValueError, RuntimeError, OSError, ImportError) as error:
         raise ModelError(
-            f"open_clip cannot build this CLIP model: {type(error).__name__}: {_first_line(error)}",
+            f"open_clip cannot build this CLIP model: {type(error).__name__}: {first_line(error)}",
             hint="the configuration is damaged, or made for another version of open_clip",
         ) from error
     return _prepared(clip)
@@ -163,7 +163,7 @@ def clip_tokenizer(name: str, config: Mapping[str, Any]) -> Tokenizer:
     except (ImportError, OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError) as error:
         needs = "pip install 'eufcc[multilingual]'" if isinstance(error, ImportError) else None
         raise ModelError(
-            f"{name}: no tokenizer: {_first_line(error)}", hint=needs or "check the model's folder or name"
+            f"{name}: no tokenizer: {first_line(error)}", hint=needs or "check the model's folder or name"
         ) from error
 
 
@@ -219,7 +219,3 @@ def _own_log() -> Iterator[None]:
 
 def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
