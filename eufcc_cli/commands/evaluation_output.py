@@ -77,9 +77,14 @@ def write_files(
     if per_provider is not None:
         write_text(per_provider, formats.per_provider_csv(comparison))
     if html is not None:
-        from eufcc_cli.core.report.html import write_page
+        from eufcc_cli.core.report.html import render_page
 
-        write_page(comparison, html, paper=paper, seed=seed, doubtful=doubtful, language=language)
+        write_text(
+            html,
+            render_page(
+                comparison, paper=paper, seed=seed, doubtful=doubtful, folder=html.parent, language=language
+            ),
+        )
     for path in (per_tag, per_provider, html):
         if path is not None:
             console.note(f"wrote {path}")

@@ -10,7 +10,7 @@ from eufcc_cli.core.evaluation.acceptance import Acceptance
 from eufcc_cli.core.files import write_text
 from eufcc_cli.core.report.cells import MISSING, Table
 from eufcc_cli.core.report.html import template
-from eufcc_cli.core.report.plots import COLOURS, MARKERS, STYLE, figure_legend, svg
+from eufcc_cli.core.report.plots import STYLE, figure_legend, marked, svg
 
 NOTES = (
     "accepted: share of the decided suggestions that people accepted",
@@ -85,15 +85,8 @@ def reliability_plot(found: Sequence[Acceptance]) -> str:
                 [max(0.0, part.rate - part.interval[0]) for part in one.bins],
                 [max(0.0, part.interval[1] - part.rate) for part in one.bins],
             ]
-            axes.errorbar(
-                [part.mean for part in one.bins],
-                rates,
-                yerr=errors,
-                marker=MARKERS[i % len(MARKERS)],
-                color=COLOURS[i % len(COLOURS)],
-                capsize=3,
-                label=names[one.model, one.digest],
-            )
+            means, name = [part.mean for part in one.bins], names[one.model, one.digest]
+            axes.errorbar(means, rates, yerr=errors, capsize=3, label=name, **marked(i))
         axes.set(xlabel="probability", ylabel="accepted", xlim=(0, 1.02), ylim=(0, 1.02))
         axes.grid(alpha=0.3)
         figure_legend(figure, axes)

@@ -7,30 +7,26 @@ import pandas as pd
 from eufcc_cli.core.files import atomic_open
 
 _FACET = "r_precision_"
-# Okabe and Ito's colours, told apart by the colour-blind, each with a line style of its own.
-_STYLES = (("#0072B2", "-"), ("#D55E00", "--"), ("#009E73", "-."), ("#CC79A7", ":"))
 
 
 def plot_history(history: Path, target: Path) -> None:
     """Draw a run's history.csv: both losses, and the validation R-Precision of each facet, by epoch."""
     from matplotlib.figure import Figure
 
+    from eufcc_cli.core.report.plots import COLOURS, LINES
+
     frame = pd.read_csv(history)
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2)
     left.plot(frame["epoch"], frame["loss"], color="black", label="training")
-    left.plot(
-        frame["epoch"], frame["validation_loss"], color=_STYLES[0][0], linestyle="--", label="validation"
-    )
+    left.plot(frame["epoch"], frame["validation_loss"], color=COLOURS[0], linestyle="--", label="validation")
     left.set(title="Loss", xlabel="epoch", ylabel="mean over pairs")
     left.legend(loc="upper right", fontsize="small")
     right.plot(frame["epoch"], frame["r_precision"], color="black", linewidth=2, label="overall")
-    facets = [
-        column for column in map(str, frame) if column.startswith(_FACET) and frame[column].notna().any()
-    ]
-    for column, (colour, style) in zip(facets, _STYLES, strict=False):
+    facets = [name for name in map(str, frame) if name.startswith(_FACET) and frame[name].notna().any()]
+    for column, colour, line in zip(facets, COLOURS, LINES, strict=False):
         name = column.removeprefix(_FACET)
-        right.plot(frame["epoch"], frame[column], color=colour, linestyle=style, label=name)
+        right.plot(frame["epoch"], frame[column], color=colour, linestyle=line, label=name)
     right.set(title="Validation R-Precision", xlabel="epoch", ylim=(0, 1))
     right.legend(loc="lower right", fontsize="small")
     for axes in (left, right):

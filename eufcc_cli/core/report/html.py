@@ -14,7 +14,6 @@ from eufcc_cli.core.errors import ImageError
 from eufcc_cli.core.evaluation.comparison import Comparison
 from eufcc_cli.core.evaluation.results import OVERALL, Result
 from eufcc_cli.core.evaluation.suspects import Suspect, Suspects
-from eufcc_cli.core.files import write_text
 from eufcc_cli.core.images.decode import open_image
 from eufcc_cli.core.report import plots, samples, tables
 from eufcc_cli.core.taxonomy.names import names_of_paths
@@ -23,24 +22,61 @@ _SIDE = 320  # pixels of the sample images' longer side
 _MARKS = {samples.CORRECT: "✓", samples.CONSISTENT: "≈", samples.WRONG: "✗"}
 
 
-def write_page(
+def render_page(
     comparison: Comparison,
-    path: Path,
     *,
     paper: bool = False,
     seed: int = 0,
     doubtful: tuple[Path, Suspects] | None = None,
+    folder: Path = Path(),
     language: str | None = None,
-) -> None:
-    """Write the page: no network, no script, everything from the data escaped. Needs `details`.
+) -> str:
+    """The page: no network, no script, everything from the data escaped. Needs `details`.
 
+    doubtful: annotations that are probably wrong, and the file that lists them, to which their samples link
+    from the page's `folder`.
     language: tags are shown by their names in it, as far as they have one.
     """
-    link = None
-    if doubtful is not None:
-        link = os.path.relpath(doubtful[0], path.parent).replace(os.sep, "/")
-    page = render_page(comparison, paper=paper, seed=seed, doubtful=doubtful, link=link, language=language)
-    write_text(path, page)
+    by_image: dict[str, list[Suspect]] = {}
+    for one in doubtful[1].found if doubtful else ():
+        by_image.setdefault(one.id, []).append(one)
+    grouped = comparison.grouped
+    beside = [tables.paper_table(grouped, split) for split in comparison.splits] if paper else []
+    models = list(dict.fromkeys(result.model for result in comparison.results))
+    technical = tables.other_metrics(comparison)
+    shown = _names(comparison, language)
+    return template("evaluation.html.j2").render(
+        models=models,
+        splits=comparison.splits,
+        tables=[
+            *tables.comparison_tables(grouped, per_facet=True),
+            *(table for table in beside if table is not None),
+            *tables.groups_tables(grouped),
+        ],
+        judgements=tables.judgements(comparison),
+        legend=tables.legend(tables.ranking_metrics(comparison)),
+        appendix=tables.other_table(comparison) if technical else None,
+        technical=tables.legend(technical),
+        plots={
+            "R-Precision of each facet: where it is low, suggestions need more of a curator's time.": (
+                plots.facets_plot(grouped)
+            ),
+            "How many of the right tags were found, by their depth in the hierarchy: broad tags (1) to "
+            "specific ones.": plots.depths_plot(grouped),
+            **{
+                f"R-Precision of {model} for each provider's images: a low one shows images or habits of "
+                "description that the training did not cover.": plots.providers_plot(
+                    [result for result in comparison.results if result.model == model]
+                )
+                for model in models
+            },
+        },
+        samples=[_samples(comparison, split, seed, shown) for split in comparison.splits],
+        marks=_MARKS,
+        shown=shown,
+        doubtful=by_image,
+        doubtful_link=doubtful and os.path.relpath(doubtful[0], folder).replace(os.sep, "/"),
+    )
 
 
 def template(name: str) -> Template:
@@ -55,58 +91,6 @@ def template(name: str) -> Template:
     environment.filters["data_uri"] = _svg_uri
     environment.globals["version"] = __version__
     return environment.get_template(name)
-
-
-def render_page(
-    comparison: Comparison,
-    *,
-    paper: bool = False,
-    seed: int = 0,
-    doubtful: tuple[Path, Suspects] | None = None,
-    link: str | None = None,
-    language: str | None = None,
-) -> str:
-    """The page as text; link: the URL of the list of doubtful annotations, which its samples link to."""
-    by_image: dict[str, list[Suspect]] = {}
-    for one in doubtful[1].found if doubtful else ():
-        by_image.setdefault(one.id, []).append(one)
-    grouped = comparison.grouped
-    beside = [tables.paper_table(grouped, split) for split in comparison.splits] if paper else []
-    every_table = [
-        *tables.comparison_tables(grouped, per_facet=True),
-        *(table for table in beside if table is not None),
-        *tables.groups_tables(grouped),
-    ]
-    models = list(dict.fromkeys(result.model for result in comparison.results))
-    by_model = {model: [r for r in comparison.results if r.model == model] for model in models}
-    technical = tables.other_metrics(comparison)
-    shown = _names(comparison, language)
-    return template("evaluation.html.j2").render(
-        models=models,
-        splits=comparison.splits,
-        tables=every_table,
-        judgements=tables.judgements(comparison),
-        legend=tables.legend(tables.ranking_metrics(comparison)),
-        appendix=tables.other_table(comparison) if technical else None,
-        technical=tables.legend(technical),
-        plots={
-            "R-Precision of each facet: where it is low, suggestions need more of a curator's time.": (
-                plots.facets_plot(grouped)
-            ),
-            "How many of the right tags were found, by their depth in the hierarchy: broad tags (1) to "
-            "specific ones.": plots.depths_plot(grouped),
-            **{
-                f"R-Precision of {model} for each provider's images: a low one shows images or habits of "
-                "description that the training did not cover.": plots.providers_plot(results)
-                for model, results in by_model.items()
-            },
-        },
-        samples=[_samples(comparison, split, seed, shown) for split in comparison.splits],
-        marks=_MARKS,
-        shown=shown,
-        doubtful=by_image,
-        doubtful_link=link,
-    )
 
 
 def _names(comparison: Comparison, language: str | None) -> samples.Shown:

@@ -14,49 +14,6 @@ if TYPE_CHECKING:
 
 _FIGURES = {"r_precision": "R-Precision", "acc@1": "Acc@1", "acc@10": "Acc@10", "avg_rp": "AvgRP"}
 
-_CARD = """\
----
-{metadata}
----
-
-# {name}
-
-A model that suggests tags in {facets} for images of cultural heritage objects, trained with
-eufcc {eufcc} by the method `{method}` on the backbone `{backbone}` ({images:,} images).
-
-## Use
-
-```
-eufcc tag image.jpg --model hf-hub:ORGANISATION/{name}
-```
-
-## Results
-
-On the {pairs:,} pairs of image and facet of the validation split:
-
-| | {columns} |
-|---|{rule}|
-{rows}
-
-The mean over all pairs of an image and a facet that the image annotates. Expect less on
-images of institutions that the model has not seen.
-
-## What it cannot do
-
-It suggests, a cataloguer decides. It knows only the tags of its vocabulary ({tags:,}), and takes on the
-habits of the institutions whose annotations it learnt from. A facet without suggestions says nothing
-about the object.
-
-## Vocabulary and licences
-
-The tags follow the Getty Art & Architecture Thesaurus (AAT), which the J. Paul Getty Trust publishes
-under the Open Data Commons Attribution License (ODC-By) 1.0. Annotations collected through Europeana are
-CC0; the images that were learnt from have licences of their own, named in their records. The licence of
-these weights is for whoever publishes them to choose: add `license:` above.
-
-Made with {versions}; training data {data}.
-"""
-
 
 def export_model(run: Path, target: Path) -> None:
     """Copy a finished run to a folder in the hub's layout, with a model card.
@@ -102,25 +59,16 @@ def _metadata(config: dict[str, Any]) -> "ModelCardData":
 
 def model_card(config: dict[str, Any]) -> str:
     """The README of a model, from its config.json."""
+    from eufcc_cli.core.report.html import template  # loads matplotlib
+
     measured = config["validation"]
-    tables = config["digests"]["tables"]
-    rows = {"**overall**": measured["overall"], **measured["facets"]}
-    return _CARD.format(
+    return template("model_card.md.j2").render(
+        config=config,
         metadata=_metadata(config).to_yaml(),
-        name=config["name"],
-        method=config["method"],
-        backbone=config["backbone"],
-        images=config["images"],
-        eufcc=config["versions"]["eufcc"],
-        facets=", ".join(config["vocabulary"]["facets"]),
-        pairs=measured["overall"]["pairs"],
-        columns=" | ".join(_FIGURES.values()),
-        rule="|".join("---:" for _ in _FIGURES),
-        rows="\n".join(
-            f"| {facet} | " + " | ".join(f"{values[figure]:.3f}" for figure in _FIGURES) + " |"
-            for facet, values in rows.items()
-        ),
+        figures=_FIGURES,
+        rows={"**overall**": measured["overall"], **measured["facets"]},
         tags=sum(len(facet["tags"]) for facet in config["vocabulary"]["facets"].values()),
-        versions=", ".join(f"{name} {number}" for name, number in config["versions"].items() if number),
-        data=", ".join(f"{name} (SHA-256 {digest[:12]}…)" for name, digest in tables.items()),
+        data=", ".join(
+            f"{name} (SHA-256 {digest[:12]}…)" for name, digest in config["digests"]["tables"].items()
+        ),
     )

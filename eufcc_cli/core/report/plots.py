@@ -17,6 +17,7 @@ from eufcc_cli.core.evaluation.results import Result
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
 _HATCHES = ("", "//", "..", "xx", "\\\\", "++", "--", "oo")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+LINES = ("-", "--", "-.", ":")
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text: the browser has the fonts for every script
     "svg.hashsalt": "eufcc",
@@ -75,13 +76,7 @@ def depths_plot(comparison: Comparison) -> str:
             for i, result in enumerate(comparison.of_split(split)):
                 rows = groups(result, comparison.tag_counts(result), comparison.counted.name)
                 found = [row["r_precision"] for row in rows if row["group"].startswith("depth ")]
-                axes.plot(
-                    np.arange(1, len(found) + 1),
-                    found,
-                    label=result.model,
-                    marker=MARKERS[i % len(MARKERS)],
-                    color=COLOURS[i % len(COLOURS)],
-                )
+                axes.plot(np.arange(1, len(found) + 1), found, label=result.model, **marked(i))
             axes.xaxis.get_major_locator().set_params(integer=True)
             axes.set(title=split, xlabel="depth of the tag", ylim=(0, 1.02))
             axes.grid(alpha=0.3)
@@ -101,21 +96,19 @@ def providers_plot(results: Sequence[Result]) -> str:
         axes = figure.subplots()
         for i, split in enumerate(splits):
             places = [place for place, row in enumerate(rows) if row["split"] == split]
-            axes.plot(
-                [rows[place]["r_precision"] for place in places],
-                places,
-                linestyle="",
-                marker=MARKERS[i],
-                markersize=8,
-                color=COLOURS[i],
-                label=split,
-            )
+            figures = [rows[place]["r_precision"] for place in places]
+            axes.plot(figures, places, MARKERS[i], markersize=8, color=COLOURS[i], label=split)
         names = [f"{_short(row['provider'])} ({row['pairs']:,})" for row in rows]
         axes.set_yticks(range(len(rows)), names)
         axes.set(xlabel="R-Precision (pairs in brackets)", xlim=(-0.02, 1.02), ylim=(-0.7, len(rows) - 0.3))
         axes.grid(alpha=0.3)
         figure_legend(figure, axes)
         return svg(figure)
+
+
+def marked(number: int) -> dict[str, str]:
+    """Marker and colour of the model of that number."""
+    return {"marker": MARKERS[number % len(MARKERS)], "color": COLOURS[number % len(COLOURS)]}
 
 
 def _short(name: str, most: int = 40) -> str:

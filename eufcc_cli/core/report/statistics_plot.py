@@ -1,5 +1,6 @@
 """The published statistics figure, tags per image and images per tag, and the most frequent tags."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,6 @@ _FORMATS: dict[str, dict[str, Any]] = {
     ".svg": {"metadata": {"Date": None}},
     ".pdf": {"metadata": {"CreationDate": None}},
 }
-# Okabe and Ito's colours, which the colour-blind can distinguish; line styles for grey print.
-_STYLES = (("#0072B2", "-"), ("#D55E00", "--"), ("#009E73", "-."), ("#000000", ":"))
-
 _LONGEST_NAME = 28
 
 
@@ -37,6 +35,8 @@ def plot_statistics(statistics: Statistics, path: Path) -> None:
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
+    from eufcc_cli.core.report.plots import COLOURS, LINES
+
     named = {
         facet: numbers.most_frequent for facet, numbers in statistics.facets.items() if numbers.most_frequent
     }
@@ -47,10 +47,10 @@ def plot_statistics(statistics: Statistics, path: Path) -> None:
     if named:
         halves: Any = figure.subfigures(2, 1, height_ratios=(4, below))
         panels, under = halves
-        _draw_names(under, named)
+        _draw_names(under, named, COLOURS)
     left, right = panels.subplots(1, 2)
-    for (facet, numbers), (colour, style) in zip(statistics.facets.items(), _STYLES, strict=False):
-        style_of: dict[str, Any] = {"color": colour, "linestyle": style, "linewidth": 1.8}
+    for (facet, numbers), colour, line in zip(statistics.facets.items(), COLOURS, LINES, strict=False):
+        style_of: dict[str, Any] = {"color": colour, "linestyle": line, "linewidth": 1.8}
         if numbers.tags_per_image:
             widest = max(numbers.tags_per_image)
             heights = [numbers.tags_per_image.get(tags, 0) for tags in range(1, widest + 1)]
@@ -77,15 +77,13 @@ def plot_statistics(statistics: Statistics, path: Path) -> None:
         figure.savefig(file, format=ending[1:], **_FORMATS[ending])
 
 
-def _draw_names(figure: Any, named: dict[str, list[tuple[str, int]]]) -> None:
+def _draw_names(figure: Any, named: dict[str, list[tuple[str, int]]], colours: Sequence[str]) -> None:
     """Horizontal bars: the images of each facet's most frequent tags, the first one on top."""
-    styles = dict(zip(named, _STYLES, strict=False))
     longest = max(map(len, named.values()))
-    for axes, (facet, tags) in zip(
-        figure.subplots(1, len(named), squeeze=False)[0], named.items(), strict=True
-    ):
+    panels = figure.subplots(1, len(named), squeeze=False)[0]
+    for axes, (facet, tags), colour in zip(panels, named.items(), colours, strict=False):
         names = [name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…" for name, _ in tags]
-        axes.barh(range(len(tags)), [images for _, images in tags], color=styles[facet][0])
+        axes.barh(range(len(tags)), [images for _, images in tags], color=colour)
         axes.set_yticks(range(len(tags)), names, fontsize="x-small", parse_math=False)
         axes.set_ylim(longest - 0.5, -0.5)  # bars of one width in all facets
         axes.set_title(f"Most frequent {facet}", fontsize="medium")

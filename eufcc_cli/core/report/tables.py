@@ -77,7 +77,8 @@ def _split_table(comparison: Comparison, split: str, per_facet: bool) -> Table:
             cells = [number(m, figures.get(m)) + spread(result, scope, m) for m in metrics]
             pairs = figures.get("pairs", figures.get("images"))
             first = result.model if scope == OVERALL else ""
-            rows.append([first, scope if per_facet else result.method, *cells, _count(pairs)])
+            count = "" if pairs is None else f"{pairs:,}"
+            rows.append([first, scope if per_facet else result.method, *cells, count])
             values.append((scope, [figures.get(metric) for metric in metrics]))
     columns = ["Model", "Facet" if per_facet else "Method", *map(label, metrics), "Pairs"]
     return Table(
@@ -107,10 +108,6 @@ def other_table(comparison: Comparison) -> Table:
     threshold = comparison.measures.threshold
     notes = [] if threshold is None else [f"decided: a probability of at least {threshold:g}"]
     return Table("tags, decisions and calibration", columns, rows, numeric=columns[3:], notes=notes)
-
-
-def _count(size: int | None) -> str:
-    return "" if size is None else f"{size:,}"
 
 
 def spread(result: Result, scope: str, metric: str) -> str:
@@ -175,7 +172,8 @@ def _difference_table(comparison: Comparison) -> Table:
             found.split,
             f"{found.model} - {found.against}",
             *(
-                f"{_signed(m, found.figures[m])} [{_signed(m, low)}, {_signed(m, high)}]{_mark(low, high)}"
+                f"{_signed(m, found.figures[m])} [{_signed(m, low)}, {_signed(m, high)}]"
+                + "*" * (low > 0 or high < 0)
                 for m, (low, high) in found.intervals.items()
             ),
         ]
@@ -190,10 +188,6 @@ def _difference_table(comparison: Comparison) -> Table:
 def _signed(metric: str, value: float) -> str:
     text = number(metric, value)
     return text if text == MISSING or value < 0 else f"+{text}"
-
-
-def _mark(low: float, high: float) -> str:
-    return "*" if low > 0 or high < 0 else ""
 
 
 def paper_table(comparison: Comparison, split: str) -> Table | None:
@@ -221,22 +215,17 @@ def _beside(result: Result | None, published: Mapping[str, float]) -> Iterable[s
     yield result.model if result else MISSING
     for metric in METRICS:
         yield number(metric, result.figures[OVERALL].get(metric)) if result else MISSING
-        yield _as_published(metric, published.get(metric))
-
-
-def _as_published(metric: str, value: float | None) -> str:
-    return number(metric, value, as_published=True)
+        yield number(metric, published.get(metric), as_published=True)
 
 
 def revision_notes(comparison: Comparison) -> list[str]:
     """Which revision of the splits each side's figures belong to."""
-    revision = comparison.revision
     whose = {
         "original": "this root holds the original revision too: the figures compare",
         "corrected": "this root holds the corrected revision, without the leak from train into the tests: "
         "expect lower figures on test_id",
         "unknown": "this root's training table is no published revision: the figures do not compare",
-    }[revision]
+    }[comparison.revision]
     return ["paper: figures of the original revision of the splits (EUFCC-340K, 2025)", whose]
 
 

@@ -7,7 +7,7 @@ from defusedxml import ElementTree
 
 from eufcc_cli.core.evaluation.results import Measures, measure
 from eufcc_cli.core.report import plots
-from eufcc_cli.core.report.html import render_page, write_page
+from eufcc_cli.core.report.html import render_page
 from eufcc_cli.core.report.samples import choose
 from eufcc_cli.core.taxonomy.names import Names
 from tests.core.report.chromium import Chromium, needs_chromium
@@ -112,7 +112,7 @@ def test_a_split_of_few_images_shows_each_once(comparison):
 @needs_chromium
 def test_in_a_browser(comparison, tmp_path):
     path = tmp_path / "page.html"
-    write_page(comparison, path, paper=True)
+    path.write_text(render_page(comparison, paper=True), encoding="utf-8")
     with Chromium(tmp_path / "profile") as browser:
         for width in (1200, 400):
             browser.open(path, width)
