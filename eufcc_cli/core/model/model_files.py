@@ -39,13 +39,11 @@ def read_config(folder: Path) -> dict[str, Any]:
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ModelError(
-            f"{path}: {error.strerror}", hint="a model's folder holds config.json and model.safetensors"
-        ) from error
+        hint = "a model's folder holds config.json and model.safetensors"
+        raise ModelError(f"{path}: {error.strerror}", hint) from error
     except ValueError as error:
-        raise ModelError(
-            f"{path}: not JSON: {error}", hint="train the model again, or restore the file"
-        ) from error
+        hint = "train the model again, or restore the file"
+        raise ModelError(f"{path}: not JSON: {error}", hint) from error
     if not isinstance(config, dict) or config.get("eufcc_format") != _FORMAT:
         raise ModelError(f"{path}: not the configuration of an eufcc model", hint="give a folder under runs/")
     return config
@@ -83,15 +81,17 @@ def _is_without_an_epoch(run: Path) -> bool:
 
 def trained_runs(root: Root) -> list[str]:
     """The names of the runs that have a model, if only of a first epoch."""
-    return sorted(
-        path.parent.name for path in root.runs.glob(f"*/{CONFIG}") if (path.parent / WEIGHTS).is_file()
-    )
+    return sorted(run.name for run in _with_model(root))
+
+
+def _with_model(root: Root) -> list[Path]:
+    runs = (path.parent for path in root.runs.glob(f"*/{CONFIG}"))
+    return [run for run in runs if (run / WEIGHTS).is_file()]
 
 
 def newest_run(root: Root) -> str | None:
     """The name of the run whose training ended last, None where there is no trained model."""
-    runs = [path.parent for path in root.runs.glob(f"*/{CONFIG}") if (path.parent / WEIGHTS).is_file()]
-    finished = [run for run in runs if _is_finished(run)]
+    finished = [run for run in _with_model(root) if _is_finished(run)]
     return max(finished, key=lambda run: (run / CONFIG).stat().st_mtime).name if finished else None
 
 

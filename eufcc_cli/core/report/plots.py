@@ -106,7 +106,7 @@ def providers_plot(results: Sequence[Result]) -> str:
         return svg(figure)
 
 
-def marked(number: int) -> dict[str, str]:
+def marked(number: int) -> dict[str, Any]:
     """Marker and colour of the model of that number."""
     return {"marker": MARKERS[number % len(MARKERS)], "color": COLOURS[number % len(COLOURS)]}
 

@@ -198,12 +198,10 @@ class TrainConfig:
                 f"`accumulate` {self.accumulate}: does not divide `batch_size` {self.batch_size}",
                 hint="choose a batch size that is a multiple",
             )
-        if self.tune == "head":
-            for name in ("epochs", "time_budget"):
-                if getattr(self, name) is not None:
-                    raise ModelError(
-                        f"`{name}`: heads on features take neither", hint="leave it out, or give `tune=full`"
-                    )
+        for name in ("epochs", "time_budget") if self.tune == "head" else ():
+            if getattr(self, name) is not None:
+                hint = "leave it out, or give `tune=full`"
+                raise ModelError(f"`{name}`: heads on features take neither", hint)
         if self.tune in ("head", "head-then-full") and self.from_scratch:
             raise ModelError(
                 f"`tune` {self.tune}: a backbone that has learnt nothing sees nothing",
@@ -214,16 +212,15 @@ class TrainConfig:
     def _check_interpolation(self, clip: bool) -> None:
         if self.interpolate is None:
             return
-        if self.interpolate != "auto":
-            try:
-                fits = 0 <= float(self.interpolate) <= 1
-            except ValueError:
-                fits = False
-            if not fits:
-                raise ModelError(
-                    f"`interpolate` {self.interpolate}: neither auto nor a number from 0 to 1",
-                    hint="give `interpolate=auto`, or `interpolate=0.5`",
-                )
+        try:
+            fits = self.interpolate == "auto" or 0 <= float(self.interpolate) <= 1
+        except ValueError:
+            fits = False
+        if not fits:
+            raise ModelError(
+                f"`interpolate` {self.interpolate}: neither auto nor a number from 0 to 1",
+                hint="give `interpolate=auto`, or `interpolate=0.5`",
+            )
         if self.from_scratch:
             raise ModelError(
                 "`interpolate`: a training from scratch has no start that knows anything",
@@ -338,20 +335,17 @@ def read_settings(path: Path) -> dict[str, Any]:
         return read_recipe(path.as_posix())
     if path.is_dir():
         path = path / "config.json"
+    read = json.loads if path.suffix == ".json" else tomllib.loads
     try:
-        if path.suffix == ".json":
-            settings = json.loads(path.read_text(encoding="utf-8"))
-            if isinstance(settings, dict):
-                settings = settings.get("training", settings)
-            if not isinstance(settings, dict):
-                raise ModelError(f"`config` {path}: holds no settings", hint="give a run's config.json")
-            return settings
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        settings = read(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ModelError(
-            f"`config` {path}: {error.strerror}", hint="give a TOML file or a run's config.json"
-        ) from error
+        hint = "give a TOML file or a run's config.json"
+        raise ModelError(f"`config` {path}: {error.strerror}", hint) from error
     except ValueError as error:
-        raise ModelError(
-            f"`config` {path}: {error}", hint="write one setting a line: `name = value`"
-        ) from error
+        hint = "write one setting a line: `name = value`"
+        raise ModelError(f"`config` {path}: {error}", hint) from error
+    if path.suffix == ".json" and isinstance(settings, dict):
+        settings = settings.get("training", settings)
+    if not isinstance(settings, dict):
+        raise ModelError(f"`config` {path}: holds no settings", hint="give a run's config.json")
+    return settings

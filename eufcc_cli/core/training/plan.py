@@ -1,9 +1,11 @@
-"""What a training is going to do, and what it takes: told before the first step."""
+"""What a training is going to do, and what it takes."""
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
+from torch import nn
 
 from eufcc_cli.core.machine import cores, precision_name, used_memory
 from eufcc_cli.core.model.network import Network, count_parameters
@@ -17,7 +19,7 @@ from eufcc_cli.core.training.trainer import Trainer
 
 @dataclass(frozen=True)
 class Plan:
-    """What is about to be trained, told before the first step."""
+    """What is about to be trained, known before the first step."""
 
     name: str
     config: TrainConfig
@@ -45,6 +47,24 @@ class Plan:
     """What there is to say of a batch that does not fit into the memory."""
 
 
+def _plan(
+    config: TrainConfig, name: str, why: str, split: Split, validation: Split, network: nn.Module, **how: Any
+) -> Plan:
+    """The plan of learning the parameters of `network`; `how` are the fields about the machine."""
+    return Plan(
+        name=name,
+        why=why,
+        config=config,
+        images=len(split),
+        validation_images=len(validation),
+        missing=split.missing + validation.missing,
+        facets={facet: (t.size, int(t.annotated.sum())) for facet, t in split.targets.items()},
+        unknown=sum(len(targets.unknown) for targets in split.targets.values()),
+        parameters=count_parameters(network),
+        **how,
+    )
+
+
 def plan_of(
     config: TrainConfig,
     name: str,
@@ -60,31 +80,23 @@ def plan_of(
     seconds = epoch * config.epochs if config.epochs else None
     if config.time_budget:
         seconds = min(seconds or config.time_budget, config.time_budget)
-    device = trainer.accelerator.device
-    if device.type == "cuda":
-        shown = torch.cuda.get_device_name(device)
-    else:
-        number = trainer.at.threads
-        shown = f"{device.type}, {number} thread{'s' if number > 1 else ''}"
-    return Plan(
-        name=name,
-        why=why,
-        config=config,
-        images=len(split),
-        validation_images=len(validation),
-        missing=split.missing + validation.missing,
-        facets=_annotated(split),
-        unknown=sum(len(targets.unknown) for targets in split.targets.values()),
-        parameters=count_parameters(trainer.plain),
-        device=shown,
+    part = trainer.at.part
+    in_parts = part < math.ceil(trainer.share / (config.accumulate or 1))
+    number = trainer.at.threads
+    return _plan(
+        config,
+        name,
+        why,
+        split,
+        validation,
+        trainer.plain,
+        device=_shown(trainer.accelerator.device, f"{number} thread{'s' if number > 1 else ''}"),
         precision=trainer.accelerator.mixed_precision.replace("no", "fp32"),
-        memory=costs.used + costs.memory(trainer.share, trainer.at.part) + _mapped(trainer),
+        memory=costs.used + costs.memory(trainer.share, part) + _mapped(trainer),
         seconds=seconds,
         held_out=held_out,
         resumed_at=trainer.at.step,
-        parts=note_of_parts(costs, trainer.share, trainer.at.part, trainer.plain)
-        if trainer.at.part < math.ceil(trainer.share / (config.accumulate or 1))
-        else None,
+        parts=note_of_parts(costs, trainer.share, part, trainer.plain) if in_parts else None,
     )
 
 
@@ -94,27 +106,13 @@ def plan_of_heads(
     """The plan of heads on features."""
     network = model.network
     assert isinstance(network, Network)
-    return Plan(
-        name=model.name,
-        why=why,
-        config=config,
-        images=len(split),
-        validation_images=len(validation),
-        missing=split.missing + validation.missing,
-        facets=_annotated(split),
-        unknown=sum(len(targets.unknown) for targets in split.targets.values()),
-        parameters=count_parameters(network.heads),
-        device=f"{device.type}, {cores()} cores"
-        if device.type == "cpu"
-        else torch.cuda.get_device_name(device),
-        precision=precision_name(model.precision),
-        memory=used_memory(),
-        seconds=None,
-    )
+    precision, shown = precision_name(model.precision), _shown(device, f"{cores()} cores")
+    how = {"device": shown, "precision": precision, "memory": used_memory(), "seconds": None}
+    return _plan(config, model.name, why, split, validation, network.heads, **how)
 
 
-def _annotated(split: Split) -> dict[str, tuple[int, int]]:
-    return {facet: (targets.size, int(targets.annotated.sum())) for facet, targets in split.targets.items()}
+def _shown(device: torch.device, computes: str) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device.type}, {computes}"
 
 
 def _mapped(trainer: Trainer) -> int:

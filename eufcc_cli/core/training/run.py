@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -153,20 +154,8 @@ def train_run(
     # What `evaluate` and `tag` compute by default here: figures and calibration are of those very scores.
     model.precision = select_precision("auto", device, inference=True)
     if config.tune == "head":
-        return _learn_heads_alone(
-            model,
-            given,
-            config,
-            root,
-            folder,
-            split,
-            validation,
-            counts,
-            progress,
-            on_plan,
-            on_epoch,
-            command,
-        )
+        learn = partial(_learn_heads_alone, model, given, config, root, folder, split, validation, counts)
+        return learn(progress, on_plan, on_epoch, command)
     packing = time.monotonic()
     with accelerator.main_process_first():  # one process builds the cache, the others find it
         squares, validation_squares, *further = (
@@ -177,14 +166,15 @@ def train_run(
     model.network.to(accelerator.device).to(memory_format=torch.channels_last)
     for method in model.methods.values():
         method.to(accelerator.device)
+    priors = {} if clip else _priors(model, split, counts)
     main = accelerator.is_main_process
     if config.tune == "head-then-full" and not (resume and (folder / STATE).is_file()):
         if accelerator.num_processes > 1:
             raise ModelError("`tune` head-then-full: on one process only", hint="choose `tune=full`")
-        learn_heads(model, config, root, split, validation, _priors(model, split, counts), progress)
+        learn_heads(model, config, root, split, validation, priors, progress)
         model.store = None  # from here on the backbone changes
-    elif not clip:
-        _start_from_priors(model, _priors(model, split, counts))
+    else:
+        _start_from_priors(model, priors)
     trainer = (ClipTrainer if clip else Trainer)(
         model,
         config,
@@ -269,13 +259,11 @@ def _learn_heads_alone(
     command: str | None,
 ) -> Trained:
     """`tune=head`: what is left is a model as any other, that was never trained through its backbone."""
-    device = select_device(config.device)
+    device, precision = select_device(config.device), precision_name(model.precision)
     model.network.to(device).to(memory_format=torch.channels_last)
     with hold_lock(folder / ".lock", f"{folder} is being trained"):
         _clear(folder)
-        how = Computation.on(
-            device, precision=precision_name(model.precision), threads=threads(config.threads)
-        )
+        how = Computation.on(device, precision=precision, threads=threads(config.threads))
         record = provenance(given, model.name, model, root, (split, validation), how, command)
         save_config(folder, {**record, "finished": False})
         if on_plan is not None:
@@ -290,9 +278,8 @@ def _learn_heads_alone(
         results = {"strength": learnt.fitted.strength, "validation": validated}
         results["calibration"] = calibration.to_json()
         save_config(folder, {**record, **results, "finished": True})
-    position = Position(
-        epoch=len(history), best=best["r_precision"], best_epoch=best["epoch"], history=history
-    )
+    reached = {"best": best["r_precision"], "best_epoch": best["epoch"]}
+    position = Position(epoch=len(history), history=history, **reached)
     return Trained(folder, position, validated, learnt.unreadable, beliefs)
 
 
@@ -307,8 +294,6 @@ def _tables(root: Root) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def _accelerator(config: TrainConfig, device: torch.device) -> Accelerator:
-    if config.precision == "fp16" and device.type == "cpu":
-        raise ModelError("`precision` fp16: not on the CPU", hint="choose fp32 or bf16")
     precision = select_precision(config.precision, device)
     if device.type == "cuda" and device.index is not None:
         torch.cuda.set_device(device)
@@ -321,18 +306,14 @@ def _accelerator(config: TrainConfig, device: torch.device) -> Accelerator:
 
 
 def _new_model(
-    config: TrainConfig,
-    name: str,
-    vocabulary: Vocabulary,
-    counts: dict[str, np.ndarray],
+    config: TrainConfig, name: str, vocabulary: Vocabulary, counts: dict[str, np.ndarray]
 ) -> TaggingModel:
     assert config.backbone is not None
     options = config.method_options
-    weights = Path(config.weights) if config.weights else None
     backbone = create_backbone(
         config.backbone,
         pretrained=config.pretrained,
-        weights=weights,
+        weights=Path(config.weights) if config.weights else None,
         drop_path=config.drop_path,
         image_size=config.image_size,
     )
@@ -360,11 +341,9 @@ def _priors(model: TaggingModel, split: Split, counts: dict[str, np.ndarray]) ->
 
 def _start_from_priors(model: TaggingModel, priors: dict[str, torch.Tensor]) -> None:
     """Let every head begin at its tags' frequencies, so that the first steps need not find them."""
-    network = model.network
-    assert isinstance(network, Network)
     with torch.no_grad():
         for facet, prior in priors.items():
-            network.heads[facet].get_parameter("bias").copy_(prior)
+            model.network.get_parameter(f"heads.{facet}.bias").copy_(prior)
 
 
 def _clear(folder: Path) -> None:

@@ -1,9 +1,9 @@
 """clip-all-tags: all tags of an image are its caption."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import ClassVar
 
-from eufcc_cli.core.model.methods.clip_one_tag import ClipMethod, Phrase
+from eufcc_cli.core.model.methods.clip_one_tag import ClipMethod, Phrase, Prompted
 from eufcc_cli.core.model.methods.method import register_method
 
 
@@ -13,10 +13,5 @@ class ClipAllTags(ClipMethod):
 
     paper: ClassVar = "CLIP all tags"
 
-    def caption(
-        self,
-        tags: Sequence[Phrase],
-        draws: tuple[float, float],
-        prompted: Callable[[str, str], tuple[str, ...]],
-    ) -> str:
+    def caption(self, tags: Sequence[Phrase], draws: tuple[float, float], prompted: Prompted) -> str:
         return ", ".join(dict.fromkeys(phrase for _, phrase in tags))

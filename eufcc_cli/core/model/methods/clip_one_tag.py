@@ -14,6 +14,8 @@ CLIP_PANEL = "CLIP methods"
 
 Phrase = tuple[str, str]
 """A true tag of an image: its facet, and the phrase it is called by."""
+Prompted = Callable[[str, str], tuple[str, ...]]
+"""(facet, phrase) -> the phrase in each prompt of its facet."""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -54,16 +56,10 @@ class ClipMethod(Softmax):
             raise ModelError("`lock_image` and `lock_text`: nothing is left to learn", hint="lock one tower")
 
     @abstractmethod
-    def caption(
-        self,
-        tags: Sequence[Phrase],
-        draws: tuple[float, float],
-        prompted: Callable[[str, str], tuple[str, ...]],
-    ) -> str:
+    def caption(self, tags: Sequence[Phrase], draws: tuple[float, float], prompted: Prompted) -> str:
         """The caption of an image with these tags, facet by facet, general to specific.
 
-        draws: two numbers in [0, 1) that choose what is left to chance; prompted(facet, phrase): the phrase
-        in each prompt of its facet.
+        draws: two numbers in [0, 1) that choose what is left to chance.
         """
 
 
@@ -73,10 +69,5 @@ class ClipOneTag(ClipMethod):
 
     paper: ClassVar = "CLIP 1 tag"
 
-    def caption(
-        self,
-        tags: Sequence[Phrase],
-        draws: tuple[float, float],
-        prompted: Callable[[str, str], tuple[str, ...]],
-    ) -> str:
+    def caption(self, tags: Sequence[Phrase], draws: tuple[float, float], prompted: Prompted) -> str:
         return tags[int(draws[0] * len(tags))][1]

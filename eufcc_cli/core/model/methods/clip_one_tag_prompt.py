@@ -1,9 +1,9 @@
 """clip-1-tag-prompt: one tag of an image, in a prompt of its facet, is its caption."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import ClassVar
 
-from eufcc_cli.core.model.methods.clip_one_tag import CLIP_PANEL, ClipMethod, Phrase
+from eufcc_cli.core.model.methods.clip_one_tag import CLIP_PANEL, ClipMethod, Phrase, Prompted
 from eufcc_cli.core.model.methods.method import register_method
 from eufcc_cli.core.settings import setting
 
@@ -22,11 +22,6 @@ class ClipOneTagPrompt(ClipMethod):
         metavar="FILE",
     )
 
-    def caption(
-        self,
-        tags: Sequence[Phrase],
-        draws: tuple[float, float],
-        prompted: Callable[[str, str], tuple[str, ...]],
-    ) -> str:
+    def caption(self, tags: Sequence[Phrase], draws: tuple[float, float], prompted: Prompted) -> str:
         texts = prompted(*tags[int(draws[0] * len(tags))])
         return texts[int(draws[1] * len(texts))]
