@@ -5,16 +5,15 @@ import itertools
 import json
 import os
 from dataclasses import asdict
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from typer.core import TyperCommand
 
 from eufcc_cli import console
-from eufcc_cli.commands.common import SOME_FAILED, existing_root, importing
-from eufcc_cli.commands.options import AllowPrivateHosts, in_panel
+from eufcc_cli.commands.common import SOME_FAILED, existing_root, importing, is_given
+from eufcc_cli.commands.options import AllowPrivateHosts, in_panel, option_of
 from eufcc_cli.core.errors import EufccError
 
 if TYPE_CHECKING:
@@ -29,26 +28,7 @@ _output = in_panel("Output")
 _SHOWN = 15  # hosts and providers in the tables on a terminal; all of them elsewhere
 
 
-class Size(StrEnum):
-    """Which size to fetch of Europeana's."""
-
-    original = "original"
-    w400 = "400"
-    w200 = "200"
-
-
-class Retry(StrEnum):
-    """Which failures to retry."""
-
-    temporary = "temporary"
-    all = "all"
-
-
-class Format(StrEnum):
-    """How the result is printed."""
-
-    table = "table"
-    json = "json"
+_RETRY = ("temporary", "all")
 
 
 class Command(TyperCommand):
@@ -58,8 +38,8 @@ class Command(TyperCommand):
         whole = []
         for argument, following in itertools.zip_longest(args, args[1:]):
             whole.append(argument)
-            if argument == "--retry-failed" and following not in list(Retry):
-                whole.append(Retry.temporary)
+            if argument == "--retry-failed" and following not in _RETRY:
+                whole.append("temporary")
         return super().parse_args(ctx, whole)
 
 
@@ -75,7 +55,8 @@ def download(
     ] = None,
     limit: Annotated[int | None, _what(min=0, help="Fetch at most N images.")] = None,
     retry_failed: Annotated[
-        Retry | None, _what(help="Retry failed images: temporary failures (also without a value), or all.")
+        Literal["temporary", "all"] | None,
+        _what(help="Retry failed images: temporary failures (also without a value), or all."),
     ] = None,
     plan: Annotated[
         bool, _what("--plan", help="Print what would be fetched, and estimate time and size; fetch nothing.")
@@ -94,8 +75,9 @@ def download(
     total_timeout: Annotated[float, _requests(min=0.1, help="Seconds after which a request fails.")] = 120.0,
     allow_private_hosts: AllowPrivateHosts = False,
     size: Annotated[
-        Size, _images(help="Width of Europeana's thumbnails in pixels, or the provider's original.")
-    ] = Size.w400,
+        Literal["original", "400", "200"],
+        _images(help="Width of Europeana's thumbnails in pixels, or the provider's original."),
+    ] = "400",
     resize: Annotated[
         int | None,
         _images(
@@ -122,7 +104,7 @@ def download(
             "`datasets` loads; fetch nothing.",
         ),
     ] = None,
-    format: Annotated[Format, _output(help="How the result is printed.")] = Format.table,
+    format: Annotated[Literal["table", "json"], _output(help="How the result is printed.")] = "table",
 ) -> None:
     """Download the images of the annotation tables into data/images, verified.
 
@@ -138,27 +120,24 @@ def download(
         from eufcc_cli.core.download.verify import verify_images
         from eufcc_cli.core.http.politeness import Politeness
 
-    ignored = {"--report": report, "--duplicates": duplicates}
     if plan:
-        _check_alone("--plan", ignored | {"--verify": verify or None})
+        _check_alone(ctx, "--plan", "report", "duplicates", "verify")
     if verify:
-        _check_alone(
-            "--verify", ignored | {"--split": split or None, "--limit": limit, "--retry-failed": retry_failed}
-        )
+        _check_alone(ctx, "--verify", "report", "duplicates", "split", "limit", "retry_failed")
     root = existing_root(ctx)
     if export is not None:
-        others = {"--plan": plan or None, "--verify": verify or None, "--retry-failed": retry_failed}
-        _check_alone("--export-imagefolder", ignored | others | {"--limit": limit})
+        others = ("report", "duplicates", "plan", "verify", "retry_failed", "limit")
+        _check_alone(ctx, "--export-imagefolder", *others)
         _export(root, export, split or [])
         return
-    for path in filter(None, ignored.values()):
+    for path in filter(None, (report, duplicates)):
         _check_writable(path)
     politeness = Politeness(
         per_host=per_host, rate=rate, retries=retries, timeout=timeout, total_timeout=total_timeout,
         allow_private_hosts=allow_private_hosts,
     )  # fmt: skip
-    options = Options(workers, size.value, resize, max_bytes, placeholder_threshold, politeness=politeness)
-    retry = {None: frozenset[str](), Retry.temporary: TEMPORARY, Retry.all: FAILURES}[retry_failed]
+    options = Options(workers, size, resize, max_bytes, placeholder_threshold, politeness=politeness)
+    retry = {None: frozenset[str](), "temporary": TEMPORARY, "all": FAILURES}[retry_failed]
     if verify:
         known = summary.known_ids(root)
         with Ledger(root.ledger) as ledger:
@@ -201,11 +180,11 @@ def _export(root: "Root", target: Path, splits: list[str]) -> None:
         raise typer.Exit(SOME_FAILED)
 
 
-def _check_alone(option: str, options: dict[str, object]) -> None:
-    """Wrong usage where one of these options is given, which have no effect together with `option`."""
-    for name, value in options.items():
-        if value is not None:
-            raise typer.BadParameter(f"{name} has no effect with {option}: leave one of them out")
+def _check_alone(ctx: typer.Context, option: str, *names: str) -> None:
+    """Wrong usage where one of these parameters is given, which have no effect together with `option`."""
+    for name in names:
+        if is_given(ctx, name):
+            raise typer.BadParameter(f"{option_of(name)} has no effect with {option}: leave one of them out")
 
 
 def _check_writable(path: Path) -> None:
@@ -216,8 +195,8 @@ def _check_writable(path: Path) -> None:
         raise EufccError(f"{path}: cannot write: {what}", hint="name a file in a folder you may write to")
 
 
-def _print_plan(plan: "Plan", format: Format) -> None:
-    if format is Format.json:
+def _print_plan(plan: "Plan", format: str) -> None:
+    if format == "json":
         console.line(json.dumps(asdict(plan)))
         return
     rows = [(host, f"{requests:,}") for host, requests in plan.requests.items()]
@@ -229,8 +208,8 @@ def _print_plan(plan: "Plan", format: Format) -> None:
     console.line(f"{plan.done:,} done, {plan.failed:,} failed before")
 
 
-def _print_summary(result: "Summary", format: Format) -> None:
-    if format is Format.json:
+def _print_summary(result: "Summary", format: str) -> None:
+    if format == "json":
         console.line(json.dumps(result.to_json(), ensure_ascii=False))
         return
     rows = [(status, f"{count:,}") for status, count in result.statuses.items()]
@@ -246,20 +225,14 @@ def _print_summary(result: "Summary", format: Format) -> None:
         )
         if len(shown) < len(groups):
             console.note(f"… and {len(groups) - len(shown):,} more; --format json lists all")
-    done = result.statuses.get("ok", 0)
-    console.note(
-        f"{result.images:,} images: {done:,} there ({_amount(result.bytes)} in data/images), "
-        f"{result.failed:,} failed"
-        + (
-            ": --report FILE lists them with their reasons, --retry-failed retries temporary ones"
-            if result.failed
-            else ""
-        )
-    )
+    done, more = f"{result.statuses.get('ok', 0):,} there ({_amount(result.bytes)} in data/images)", ""
+    if result.failed:
+        more = ": --report FILE lists them with their reasons, --retry-failed retries temporary ones"
+    console.note(f"{result.images:,} images: {done}, {result.failed:,} failed{more}")
 
 
-def _print_verification(found: "Verification", format: Format) -> None:
-    if format is Format.json:
+def _print_verification(found: "Verification", format: str) -> None:
+    if format == "json":
         findings = [finding._asdict() for finding in found.findings]
         console.line(json.dumps({"intact": found.intact, "findings": findings}, ensure_ascii=False))
         return

@@ -1,6 +1,6 @@
 """`eufcc fetch`: the published dataset, a drawn miniature, a harvest of Europeana, and its splits."""
 
-from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -10,20 +10,22 @@ from typer.core import TyperGroup
 from eufcc_cli import console
 from eufcc_cli.commands.fetch_europeana import europeana
 from eufcc_cli.commands.fetch_table import table
-from eufcc_cli.commands.options import in_panel
+from eufcc_cli.commands.options import (
+    SPARQL_URL,
+    AatRoots,
+    Anew,
+    OodShare,
+    ReplaceTables,
+    Seed,
+    SparqlUrl,
+    TestShare,
+    ValShare,
+    in_panel,
+)
 from eufcc_cli.commands.splits_output import show_splits
 from eufcc_cli.core.files import Root
 
 _servers = in_panel("Servers")
-
-
-class Split(StrEnum):
-    """A table of the published dataset."""
-
-    train = "train"
-    val = "val"
-    test_id = "test_id"
-    test_ood = "test_ood"
 
 
 class _PublishedByDefault(TyperGroup):
@@ -60,7 +62,8 @@ def published(
         typer.Option(help="corrected has no leak between the splits; original is behind the paper's table."),
     ] = "corrected",
     split: Annotated[
-        list[Split] | None, typer.Option(help="Which split; may be repeated.", show_default="all four")
+        list[Literal["train", "val", "test_id", "test_ood"]] | None,
+        typer.Option(help="Which split; may be repeated.", show_default="all four"),
     ] = None,
     labels: Annotated[
         bool, typer.Option("--labels/--no-labels", help="The label files of the four facets too.")
@@ -84,15 +87,8 @@ def published(
     from eufcc_cli.core.files import SPLITS
 
     root: Root = ctx.obj
-    files = fetch_published(
-        root,
-        revision,
-        split or SPLITS,
-        labels=labels,
-        base_url=url,
-        force=force,
-        progress=console.progress(),
-    )
+    fetch = partial(fetch_published, root, revision, split or SPLITS, labels=labels, base_url=url)
+    files = fetch(force=force, progress=console.progress())
     for file in files:
         console.line(f"{file.path}{'' if file.new else '  (was there)'}")
     new = sum(file.new for file in files)
@@ -151,16 +147,11 @@ def concepts(
             show_default="en, es, fr, de, nl",
         ),
     ] = None,
-    roots: Annotated[
-        Path | None,
-        typer.Option(help="Where each facet's paths begin in AAT, as JSON.", show_default="eufcc's own list"),
-    ] = None,
+    roots: AatRoots = None,
     reconcile_url: Annotated[
         str, _servers(envvar="EUFCC_RECONCILE_URL", help="Getty's reconciliation service.")
     ] = "https://services.getty.edu/vocab/reconcile/",
-    sparql_url: Annotated[
-        str, _servers(envvar="EUFCC_SPARQL_URL", help="AAT's SPARQL endpoint.")
-    ] = "http://vocab.getty.edu/sparql.json",
+    sparql_url: SparqlUrl = SPARQL_URL,
 ) -> None:
     """Find the AAT concepts of the collection's tags, and their names in other languages.
 
@@ -199,20 +190,15 @@ def concepts(
 def splits(
     ctx: typer.Context,
     file: Annotated[Path, typer.Argument(help="The table to divide, such as data/europeana.csv.")],
-    val: Annotated[float, typer.Option(help="Share of the images for val.")] = 0.1,
-    test: Annotated[float, typer.Option(help="Share for test_id, of the same providers as train.")] = 0.1,
-    ood: Annotated[float, typer.Option(help="Share for test_ood, of providers held out whole.")] = 0.1,
+    val: ValShare = 0.1,
+    test: TestShare = 0.1,
+    ood: OodShare = 0.1,
     min_count: Annotated[
         int, typer.Option(min=1, help="Images of train that a tag needs; rarer ones fall back to broader.")
     ] = 10,
-    seed: Annotated[int, typer.Option(min=0, help="The same table and seed give the same files.")] = 0,
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace tables that this command did not write.")
-    ] = False,
-    anew: Annotated[
-        bool,
-        typer.Option("--anew", help="Ignore earlier splits: images of the test splits may move to training."),
-    ] = False,
+    seed: Seed = 0,
+    force: ReplaceTables = False,
+    anew: Anew = False,
 ) -> None:
     """Divide a harvest into train, val, test_id and test_ood, stratified over the tags.
 

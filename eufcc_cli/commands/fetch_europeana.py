@@ -8,7 +8,14 @@ import typer
 from eufcc_cli import console
 from eufcc_cli.commands.common import SOME_FAILED
 from eufcc_cli.commands.harvest_output import harvest_sentence, show_harvest
-from eufcc_cli.commands.options import in_panel
+from eufcc_cli.commands.options import (
+    ENTITY_URL,
+    SPARQL_URL,
+    AatRoots,
+    EntityUrl,
+    SparqlUrl,
+    in_panel,
+)
 from eufcc_cli.core.files import Root
 
 _servers = in_panel("Servers")
@@ -66,10 +73,7 @@ def europeana(
             "--match-labels", help="Map words without a URI to the one concept with exactly this label."
         ),
     ] = False,
-    roots: Annotated[
-        Path | None,
-        typer.Option(help="Where each facet's paths begin in AAT, as JSON.", show_default="eufcc's own list"),
-    ] = None,
+    roots: AatRoots = None,
     unmapped: Annotated[
         Path | None, typer.Option(help="Write the concepts that became no tag, with the reason, as CSV.")
     ] = None,
@@ -79,12 +83,8 @@ def europeana(
     record_url: Annotated[
         str, _servers(envvar="EUFCC_RECORD_URL", help="Europeana's Search and Record APIs.")
     ] = "https://api.europeana.eu/record/v2",
-    entity_url: Annotated[
-        str, _servers(envvar="EUFCC_ENTITY_URL", help="Europeana's Entity API.")
-    ] = "https://api.europeana.eu/entity",
-    sparql_url: Annotated[
-        str, _servers(envvar="EUFCC_SPARQL_URL", help="AAT's SPARQL endpoint.")
-    ] = "http://vocab.getty.edu/sparql.json",
+    entity_url: EntityUrl = ENTITY_URL,
+    sparql_url: SparqlUrl = SPARQL_URL,
     thumbnail_url: Annotated[
         str, _servers(envvar="EUFCC_THUMBNAIL_URL", help="Europeana's thumbnails.")
     ] = "https://api.europeana.eu/thumbnail/v2/url.json",

@@ -11,7 +11,20 @@ from eufcc_cli import console
 from eufcc_cli.commands.common import SOME_FAILED
 from eufcc_cli.commands.fetch_dumps import fetch_dumps
 from eufcc_cli.commands.fetch_iiif import local_exports
-from eufcc_cli.commands.options import AllowPrivateHosts, in_panel
+from eufcc_cli.commands.options import (
+    ENTITY_URL,
+    SPARQL_URL,
+    AllowPrivateHosts,
+    Anew,
+    EntityUrl,
+    OodShare,
+    ReplaceTables,
+    Seed,
+    SparqlUrl,
+    TestShare,
+    ValShare,
+    in_panel,
+)
 from eufcc_cli.commands.table_output import shortened, show_import, write_report
 from eufcc_cli.core.errors import EufccError
 from eufcc_cli.core.files import Root
@@ -113,12 +126,8 @@ def table(
             help="A key of Europeana's APIs, to ask about concepts that the dumps do not link to AAT.",
         ),
     ] = "",
-    entity_url: Annotated[
-        str, _dumps(envvar="EUFCC_ENTITY_URL", help="Europeana's Entity API.")
-    ] = "https://api.europeana.eu/entity",
-    sparql_url: Annotated[
-        str, _dumps(envvar="EUFCC_SPARQL_URL", help="AAT's SPARQL endpoint.")
-    ] = "http://vocab.getty.edu/sparql.json",
+    entity_url: EntityUrl = ENTITY_URL,
+    sparql_url: SparqlUrl = SPARQL_URL,
     allow_private_hosts: AllowPrivateHosts = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Use guessed columns without a question.")] = False,
     report: Annotated[
@@ -128,9 +137,9 @@ def table(
             help="List as CSV: records without photographs, photographs without records, what is unreadable.",
         ),
     ] = None,
-    val: Annotated[float, _splits(help="Share of the images for val.")] = 0.1,
-    test: Annotated[float, _splits(help="Share for test_id, of the same providers as train.")] = 0.1,
-    ood: Annotated[float, _splits(help="Share for test_ood, of providers held out whole.")] = 0.1,
+    val: ValShare = 0.1,
+    test: TestShare = 0.1,
+    ood: OodShare = 0.1,
     min_count: Annotated[
         int | None,
         _splits(
@@ -140,18 +149,14 @@ def table(
             "fall back to a broader one.",
         ),
     ] = None,
-    seed: Annotated[int, _splits(min=0, help="The same table and seed give the same splits.")] = 0,
-    force: Annotated[
-        bool, _splits("--force", help="Replace tables that this command did not write.")
-    ] = False,
-    anew: Annotated[
-        bool, _splits("--anew", help="Forget earlier splits: images that were tested on may become training.")
-    ] = False,
+    seed: Seed = 0,
+    force: ReplaceTables = False,
+    anew: Anew = False,
 ) -> None:
     """Make a collection of a museum's own export and photographs.
 
     Free text becomes terms; data/terms.csv lists what became of each word: edit its column `term` in a
-    spreadsheet, and give the command again. A new export needs no options: data/profile.toml keeps them, and
+    spreadsheet, and run the command again. A new export needs no options: data/profile.toml holds them, and
     an image that was in a test split stays there.
     """
     from eufcc_cli.core.dataset.columns import ROLES, complete

@@ -78,8 +78,26 @@ Language = Annotated[
         rich_help_panel="Output",
     ),
 ]
-Force = Annotated[bool, typer.Option("--force", help="Replace what another command wrote there.")]
-
+ReplaceTables = Annotated[
+    bool, typer.Option("--force", help="Replace tables that this command did not write.")
+]
+_splits, _servers = in_panel("Splits"), in_panel("Servers")
+ValShare = Annotated[float, _splits("--val", help="Share of the images for val.")]
+TestShare = Annotated[float, _splits("--test", help="Share for test_id, of the same providers as train.")]
+OodShare = Annotated[float, _splits("--ood", help="Share for test_ood, of providers held out whole.")]
+Seed = Annotated[int, _splits("--seed", min=0, help="The same table and seed give the same splits.")]
+Anew = Annotated[
+    bool,
+    _splits("--anew", help="Ignore earlier splits: images of the test splits may move to training."),
+]
+EntityUrl = Annotated[str, _servers(envvar="EUFCC_ENTITY_URL", help="Europeana's Entity API.")]
+SparqlUrl = Annotated[str, _servers(envvar="EUFCC_SPARQL_URL", help="AAT's SPARQL endpoint.")]
+ENTITY_URL = "https://api.europeana.eu/entity"
+SPARQL_URL = "http://vocab.getty.edu/sparql.json"
+AatRoots = Annotated[
+    Path | None,
+    typer.Option(help="Where each facet's paths begin in AAT, as JSON.", show_default="eufcc's own list"),
+]
 Weights = Annotated[
     Path | None,
     _clip(help="Weights for clip:NAME, in safetensors, instead of published ones."),

@@ -1,9 +1,8 @@
-"""`eufcc trees`: the label trees of a collection, and what is to be known about them."""
+"""`eufcc trees`: draw, count, check and export the label trees of a collection."""
 
 from collections.abc import Iterable
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -24,15 +23,6 @@ if TYPE_CHECKING:
 
 _what = in_panel("What to do")
 _skos = in_panel("SKOS")
-
-
-class Format(StrEnum):
-    """How results are printed."""
-
-    text = "text"
-    json = "json"
-    dot = "dot"
-    skos = "skos"
 
 
 def trees(
@@ -77,14 +67,14 @@ def trees(
     labels: Annotated[
         bool, typer.Option("--labels", help="Draw label files, FILES or the root's, instead of tables.")
     ] = False,
-    format: Annotated[Format, typer.Option(help="How to print.")] = Format.text,
+    format: Annotated[Literal["text", "json", "dot", "skos"], typer.Option(help="How to print.")] = "text",
     strict: Annotated[
         bool,
         typer.Option("--strict", help="Stop at errors in the tables; with --lint: exit code 3 for findings."),
     ] = False,
     language: Language = None,
     tag_language: Annotated[str | None, _skos(help="The language of the tags themselves.")] = None,
-    base_iri: Annotated[str, _skos(help="What every concept's address begins with.")] = "urn:eufcc:",
+    base_iri: Annotated[str, _skos(help="What every concept's IRI begins with.")] = "urn:eufcc:",
 ) -> None:
     """Draw, count, check and export the label trees of annotation tables.
 
@@ -92,10 +82,10 @@ def trees(
     """
     draw = print_ or counts or depth is not None
     draw = draw or not (write or plot or lint or stats or find is not None)
-    if format is not Format.text and sum((draw, find is not None, lint, stats)) > 1:
-        raise typer.BadParameter(f"--format {format.value} prints one thing at a time")
-    if format in (Format.dot, Format.skos) and not draw:
-        raise typer.BadParameter(f"--format {format.value} is for trees")
+    if format != "text" and sum((draw, find is not None, lint, stats)) > 1:
+        raise typer.BadParameter(f"--format {format} prints one thing at a time")
+    if format in ("dot", "skos") and not draw:
+        raise typer.BadParameter(f"--format {format} is for trees")
     if labels and (lint or stats or plot or strict):
         raise typer.BadParameter("--lint, --stats, --plot and --strict read tables, not label files")
     if flag_terms is not None and not lint:
@@ -138,7 +128,7 @@ def trees(
             console.note(f"{write / name}.txt: {len(tree):,} tags")
     if find is not None:
         places = search.find(trees, find, names_of(ctx.obj, trees))
-        output.print_places(places, as_document=format is Format.json)
+        output.print_places(places, as_document=format == "json")
     if draw:
         cut = {name: tree.cut(depth) for name, tree in trees.items()} if depth else trees
         _draw(ctx.obj, cut, format, counts, language, base_iri, tag_language)
@@ -196,7 +186,7 @@ def _check_no_errors(tables: "Tables") -> None:
 
 
 def _warn_of_errors(trees: "Trees") -> None:
-    """One warning for all the annotations of trees that a strict reading would refuse."""
+    """One warning for all the annotations of trees that a strict reading rejects."""
     from eufcc_cli.core.taxonomy.table_checks import annotation_problems
 
     messages = [
@@ -208,12 +198,10 @@ def _warn_of_errors(trees: "Trees") -> None:
     ]
     if messages:
         more = f" and {len(messages) - 1} more" if len(messages) > 1 else ""
-        console.warn(f"left out: {messages[0]}{more}; `eufcc trees --lint` tells all, with their lines")
+        console.warn(f"left out: {messages[0]}{more}; `eufcc trees --lint` lists all, with their lines")
 
 
-def _lint(
-    ctx: typer.Context, tables: "Tables", trees: "Trees", format: Format, flag_terms: Path | None
-) -> bool:
+def _lint(ctx: typer.Context, tables: "Tables", trees: "Trees", format: str, flag_terms: Path | None) -> bool:
     """Print what lint finds, against the root's label files where there are some; True if anything."""
     from eufcc_cli.core.dataset.columns import facet_of_column
     from eufcc_cli.core.download.ledger import LedgerReader
@@ -234,17 +222,17 @@ def _lint(
         flagged=None if flag_terms is None else read_flagged_terms(flag_terms),
         names=Names() if flag_terms is None else names_of(ctx.obj, trees),
     )
-    output.print_findings(findings, KINDS, as_document=format is Format.json)
+    output.print_findings(findings, KINDS, as_document=format == "json")
     return bool(findings)
 
 
-def _statistics(tables: "Tables", trees: "Trees", format: Format | None, plot: Path | None) -> None:
+def _statistics(tables: "Tables", trees: "Trees", format: str | None, plot: Path | None) -> None:
     """Print the statistics (format None: don't), draw them into a file."""
     from eufcc_cli.core.taxonomy.statistics import statistics
 
     numbers = statistics({str(path): table for path, table in tables.items()}, trees)
     if format is not None:
-        output.print_statistics(numbers, as_document=format is Format.json)
+        output.print_statistics(numbers, as_document=format == "json")
     if plot:
         from eufcc_cli.core.report.statistics_plot import plot_statistics
 
@@ -256,17 +244,17 @@ def _pruned(trees: "Trees", minimum: int) -> "Trees":
     """Trees without rare tags; those are printed."""
     kept = {}
     for facet, tree in trees.items():
-        kept[facet], gone = tree.prune(minimum)
-        if gone:
-            listed = ", ".join(f"{name} ({images})" for name, images in gone.items())
-            console.note(f"{facet}: left out {len(gone):,} tags of fewer than {minimum:,} images: {listed}")
+        kept[facet], rare = tree.prune(minimum)
+        if rare:
+            listed = ", ".join(f"{name} ({images})" for name, images in rare.items())
+            console.note(f"{facet}: left out {len(rare):,} tags of fewer than {minimum:,} images: {listed}")
     return kept
 
 
 def _draw(
     root: "Root",
     trees: "Trees",
-    format: Format,
+    format: str,
     counts: bool,
     language: str | None,
     base_iri: str,
@@ -275,22 +263,17 @@ def _draw(
     from eufcc_cli.core.taxonomy import exports
     from eufcc_cli.core.taxonomy.names import Names, names_of
 
-    names = names_of(root, trees) if language or format is Format.skos else Names()
+    names = names_of(root, trees) if language or format == "skos" else Names()
     names.warn_without(language)
     shown = {facet: names.shown(facet, language) for facet in trees}
-    if format is Format.text:
+    if format == "text":
         output.draw(trees, shown, counts=counts)
-    elif format is Format.json:
-        facets = {
-            facet: exports.to_json(tree, shown[facet] if language else None) for facet, tree in trees.items()
-        }
-        output.as_json({"facets": facets})
-    elif format is Format.dot:
-        console.line(
-            "\n".join(
-                exports.to_dot(tree, counts=counts, shown=shown[facet]) for facet, tree in trees.items()
-            )
-        )
+    elif format == "json":
+        named = shown if language else dict.fromkeys(trees)
+        output.as_json({"facets": {f: exports.to_json(tree, named[f]) for f, tree in trees.items()}})
+    elif format == "dot":
+        drawn = (exports.to_dot(tree, counts=counts, shown=shown[f]) for f, tree in trees.items())
+        console.line("\n".join(drawn))
     else:
         from eufcc_cli.core.taxonomy.concepts import read_uris
         from eufcc_cli.core.taxonomy.skos import to_skos
