@@ -1,7 +1,5 @@
 """`eufcc evaluate --decisions`: how often people accepted what models suggested."""
 
-import csv
-import io
 import json
 from pathlib import Path
 
@@ -11,6 +9,7 @@ from eufcc_cli import console
 from eufcc_cli.commands.common import is_given
 from eufcc_cli.commands.evaluation_output import draw_tables
 from eufcc_cli.core.errors import EufccError
+from eufcc_cli.core.files import csv_text
 
 _TAKEN = {"decisions", "format_", "html"}
 
@@ -38,15 +37,14 @@ def measure_decisions(ctx: typer.Context, paths: list[Path], format_: str, html:
     if format_ == "json":
         console.line(json.dumps(to_json(found), ensure_ascii=False, indent=2))
     elif format_ == "csv":
-        text = io.StringIO()
         columns = ["model", "digest", "facet", "low", "high", "decided", "accepted", "mean_probability"]
-        rows = csv.writer(text, lineterminator="\n")
-        rows.writerow(columns)
-        for one in found:
-            for part in one.bins:
-                cells = [part.low, part.high, part.decided, part.accepted, part.mean]
-                rows.writerow([one.model, one.digest or "", one.facet or "all", *cells])
-        console.write(text.getvalue())
+        rows = [
+            {"model": one.model, "digest": one.digest, "facet": one.facet or "all"}
+            | {**vars(part), "mean_probability": part.mean}
+            for one in found
+            for part in one.bins
+        ]
+        console.write(csv_text(columns, rows))
     elif format_ == "markdown":
         console.line(to_markdown(acceptance_tables(found)))
     else:

@@ -1,6 +1,5 @@
 """`eufcc download`: the images of the annotation tables."""
 
-import csv
 import itertools
 import json
 import os
@@ -15,6 +14,7 @@ from eufcc_cli import console
 from eufcc_cli.commands.common import SOME_FAILED, existing_root, importing, is_given
 from eufcc_cli.commands.options import AllowPrivateHosts, in_panel, option_of
 from eufcc_cli.core.errors import EufccError
+from eufcc_cli.core.files import csv_text, write_text
 
 if TYPE_CHECKING:
     from eufcc_cli.core.download.summary import Plan, Summary
@@ -157,7 +157,7 @@ def download(
         download_images(root, ledger, backlog.pending[:limit], backlog.found, options, console.progress())
         counted = summary.summarise(wanted, ledger)
         if report is not None:
-            _write_report(report, summary.failures(wanted, ledger))
+            write_text(report, csv_text(summary.FAILURE_COLUMNS, summary.failures(wanted, ledger)))
         if duplicates is not None:
             from eufcc_cli.core.download.duplicates import find_duplicates
 
@@ -243,21 +243,8 @@ def _print_verification(found: "Verification", format: str) -> None:
         console.note("`eufcc download` fetches the images that were removed from the ledger")
 
 
-def _write_report(path: Path, failures: list[dict[str, object]]) -> None:
-    from eufcc_cli.core.download.summary import FAILURE_COLUMNS
-    from eufcc_cli.core.files import atomic_open
-
-    with atomic_open(path, "w") as file:
-        writer = csv.DictWriter(file, FAILURE_COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(failures)
-
-
 def _write_duplicates(path: Path, found: Any) -> None:
-    from eufcc_cli.core.files import atomic_open
-
-    with atomic_open(path, "w") as file:
-        found.to_csv(file, index=False)
+    write_text(path, found.to_csv(index=False, lineterminator="\n"))
     leaking = found.loc[found["leakage"] == "yes", "group"].nunique()
     groups = found["group"].nunique()
     console.note(f"{groups:,} groups of duplicates, {leaking:,} of them in both training and test")

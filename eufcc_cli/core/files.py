@@ -1,14 +1,16 @@
 """Atomic writes, digests, and the paths of a collection root."""
 
 import contextlib
+import csv
 import errno
 import hashlib
+import io
 import os
 import re
 import string
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Any
@@ -109,6 +111,19 @@ def _write_hint(error: OSError) -> str | None:
         errno.EACCES: "choose a folder you may write to",
         errno.EROFS: "choose a folder you may write to",
     }.get(error.errno or 0)
+
+
+def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
+    r"""Rows as CSV with a header; what a row does not have is empty, what is no column is left out.
+
+    >>> csv_text(["tag", "images"], [{"tag": "bronze", "images": 3, "facet": "materials"}, {"tag": "a, b"}])
+    'tag,images\nbronze,3\n"a, b",\n'
+    """
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n", extrasaction="ignore")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
 
 
 def write_text(path: Path, text: str) -> None:

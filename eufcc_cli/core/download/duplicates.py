@@ -6,6 +6,7 @@ in at most three bits and their colours, averaged over a 4 x 4 grid, in at most 
 
 import asyncio
 from collections.abc import Iterator
+from operator import attrgetter
 
 import numpy as np
 import pandas as pd
@@ -26,12 +27,7 @@ _BANDS = MOST_BITS + 1  # two hashes that differ in three bits agree in one of f
 
 
 def find_duplicates(
-    root: Root,
-    ledger: Ledger,
-    wanted: pd.DataFrame,
-    *,
-    processes: int | None = None,
-    progress: Progress = SILENT,
+    root: Root, ledger: Ledger, wanted: pd.DataFrame, *, progress: Progress = SILENT
 ) -> pd.DataFrame:
     """The wanted images that have a duplicate, group by group, with their annotations.
 
@@ -40,13 +36,10 @@ def find_duplicates(
     training and test), id, split, provider, path, sha256, width, height, and the facets. Groups with
     leakage come first. The fingerprints are kept in the ledger, computed once.
     """
-    asyncio.run(_add_fingerprints(root, ledger, processes or cores(), progress))
+    asyncio.run(_add_fingerprints(root, ledger, progress))
     columns = ["id", "path", "sha256", "width", "height", "fingerprint"]
-    rows = pd.DataFrame(
-        ((entry.id, entry.path, entry.sha256, entry.width, entry.height, entry.fingerprint)
-         for entry in ledger.entries("status = ? AND fingerprint IS NOT NULL", (OK,))),
-        columns=columns,
-    )  # fmt: skip
+    there = ledger.entries("status = ? AND fingerprint IS NOT NULL", (OK,))
+    rows = pd.DataFrame(map(attrgetter(*columns), there), columns=columns)
     images = wanted[["id", "split", "provider"]].merge(rows, on="id", validate="many_to_one")
     images["group"] = group_numbers(images["sha256"], images["fingerprint"])
     images = images[images.duplicated("group", keep=False)].drop(columns="fingerprint")
@@ -75,7 +68,7 @@ def _annotations(root: Root, images: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(found or [empty]).drop_duplicates([ID, "split"]).rename(columns={ID: "id"})
 
 
-async def _add_fingerprints(root: Root, ledger: Ledger, processes: int, progress: Progress) -> None:
+async def _add_fingerprints(root: Root, ledger: Ledger, progress: Progress) -> None:
     """Compute the fingerprints that the ledger does not have yet."""
     unseen = [
         (entry.id, file)
@@ -85,7 +78,7 @@ async def _add_fingerprints(root: Root, ledger: Ledger, processes: int, progress
     if not unseen:
         return
     try:
-        async with Workers(processes) as workers:
+        async with Workers(cores()) as workers:
             with progress.task("Comparing images", len(unseen)) as task:
                 async for (image_id, _), fingerprint in workers.each(fingerprints, unseen, crashed=None):
                     if fingerprint is not None:

@@ -41,17 +41,9 @@ class Verification:
     intact: int = 0
     findings: list[Finding] = field(default_factory=list)
 
-    def note(self, kind: str, image: str, done: str) -> None:
-        self.findings.append(Finding(kind, image, done))
-
 
 def verify_images(
-    root: Root,
-    ledger: Ledger,
-    known: Set[str],
-    *,
-    processes: int | None = None,
-    progress: Progress = SILENT,
+    root: Root, ledger: Ledger, known: Set[str], *, progress: Progress = SILENT
 ) -> Verification:
     """Compare every file's SHA-256 with the ledger, and the files with its rows; correct the ledger.
 
@@ -59,99 +51,79 @@ def verify_images(
     changed but is an image is recorded as it is now. A file without a row is recorded if its id is `known`,
     else it is left and reported.
     """
-    how = Storing(root.images, None, list(ledger.placeholders()))
-    return asyncio.run(_verify_images(root, ledger, known, how, processes or cores(), progress))
+    return asyncio.run(_Check(root, ledger).run(known, progress))
 
 
-async def _verify_images(
-    root: Root,
-    ledger: Ledger,
-    known: Set[str],
-    how: Storing,
-    processes: int,
-    progress: Progress,
-) -> Verification:
-    outcome = Verification()
-    entries = {entry.id: entry for entry in ledger.entries("status = ?", (OK,))}
-    files = {path for path, _ in walk_files(str(root.images)) if _is_image(path)}
-    try:
-        async with Workers(processes) as workers:
-            with progress.task("Verifying", len(entries)) as task:
-                await _check_recorded(outcome, root, ledger, entries, workers, how, task)
-            new = files - {str(entry.path) for entry in entries.values()}
-            await _check_new_files(outcome, root, ledger, new, known - entries.keys(), workers, how)
-    finally:
-        ledger.commit()
-    outcome.findings.sort()
-    return outcome
+class _Check:
+    def __init__(self, root: Root, ledger: Ledger) -> None:
+        self._images, self._ledger, self._outcome = root.images, ledger, Verification()
+        self._how = Storing(root.images, None, list(ledger.placeholders()))
 
+    async def run(self, known: Set[str], progress: Progress) -> Verification:
+        entries = {entry.id: entry for entry in self._ledger.entries("status = ?", (OK,))}
+        files = {path for path, _ in walk_files(str(self._images)) if _is_image(path)}
+        try:
+            async with Workers(cores()) as workers:
+                with progress.task("Verifying", len(entries)) as task:
+                    await self._check_recorded(entries, workers, task)
+                new = files - {str(entry.path) for entry in entries.values()}
+                await self._check_new_files(new, known - entries.keys(), workers)
+        finally:
+            self._ledger.commit()
+        self._outcome.findings.sort()
+        return self._outcome
 
-async def _check_recorded(
-    outcome: Verification,
-    root: Root,
-    ledger: Ledger,
-    entries: dict[str, Entry],
-    workers: Workers,
-    how: Storing,
-    task: Task,
-) -> None:
-    inside = []
-    for entry in entries.values():
-        if file := recorded_file(root.images, str(entry.path)):
-            inside.append((entry.id, file, str(entry.sha256)))
+    async def _check_recorded(self, entries: dict[str, Entry], workers: Workers, task: Task) -> None:
+        inside = []
+        for entry in entries.values():
+            if file := recorded_file(self._images, str(entry.path)):
+                inside.append((entry.id, file, str(entry.sha256)))
+            else:
+                self._note("missing", entry.id, "removed from the ledger: its path is outside data/images")
+        async for (image_id, _, _), result in workers.each(check_all, inside, self._how, crashed=CRASHED):
+            self._record_check(entries[image_id], result)
+            self._ledger.commit_if_due()
+            task.advance()
+        self._ledger.forget(each.image for each in self._outcome.findings if each.done.startswith("removed"))
+
+    def _record_check(self, entry: Entry, result: Stored | Rejected | None) -> None:
+        """Record what the check of one file found; None for a missing file."""
+        if result is None and not stays_inside(str(entry.path)):
+            done = f"still in the ledger: it was {entry.path}; name its folder with `photos`"
+            self._note("missing", entry.id, done)
+        elif result is None:
+            self._note("missing", entry.id, "removed from the ledger")
+        elif isinstance(result, Rejected):
+            kind = PLACEHOLDER if result.status == PLACEHOLDER else "changed"
+            self._note(kind, entry.id, f"removed from the ledger: {result.reason}")
+        elif result.sha256 == entry.sha256:
+            self._outcome.intact += 1
         else:
-            outcome.note("missing", entry.id, "removed from the ledger: its path is outside data/images")
-    async for (image_id, _, _), result in workers.each(check_all, inside, how, crashed=CRASHED):
-        _record_check(outcome, ledger, entries[image_id], result)
-        ledger.commit_if_due()
-        task.advance()
-    ledger.forget(finding.image for finding in outcome.findings if finding.done.startswith("removed"))
+            self._note("changed", entry.id, "recorded as it is now")
+            self._ledger.record(replace(entry, fingerprint=None, **vars(result)))
 
+    async def _check_new_files(
+        self, files: Collection[str], wanted: Collection[str], workers: Workers
+    ) -> None:
+        """Record the files without a row that are `wanted`; report the others."""
+        ours = []
+        noted = origins.read(self._images / INCOMING)
+        for path in files:
+            image_id = image_id_of(PurePosixPath(path))
+            if image_id in wanted and is_text(path):
+                ours.append((image_id, self._images / path))
+            else:
+                self._note("new file", path, "ignored: no table names an image that would be there")
+        checked = workers.each(verify_existing_files, ours, self._how, crashed=CRASHED)
+        async for (image_id, file), result in checked:
+            if isinstance(result, Stored):
+                origin = noted.get(image_id, Origin(image_id, origins.FOUND, None, None))
+                self._ledger.record(entry_of(result, origin))
+            done = "recorded" if isinstance(result, Stored) else f"ignored: {result.reason}"
+            self._note("new file", file.relative_to(self._images).as_posix(), done)
 
-def _record_check(
-    outcome: Verification, ledger: Ledger, entry: Entry, result: Stored | Rejected | None
-) -> None:
-    """Record what the check of one file found; None for a missing file."""
-    if result is None and not stays_inside(str(entry.path)):
-        outcome.note(
-            "missing", entry.id, f"still in the ledger: it was {entry.path}; name its folder with `photos`"
-        )
-    elif result is None:
-        outcome.note("missing", entry.id, "removed from the ledger")
-    elif isinstance(result, Rejected):
-        kind = PLACEHOLDER if result.status == PLACEHOLDER else "changed"
-        outcome.note(kind, entry.id, f"removed from the ledger: {result.reason}")
-    elif result.sha256 == entry.sha256:
-        outcome.intact += 1
-    else:
-        outcome.note("changed", entry.id, "recorded as it is now")
-        ledger.record(replace(entry, fingerprint=None, **vars(result)))
-
-
-async def _check_new_files(
-    outcome: Verification,
-    root: Root,
-    ledger: Ledger,
-    files: Collection[str],
-    wanted: Collection[str],
-    workers: Workers,
-    how: Storing,
-) -> None:
-    """Record the files without a row that are `wanted`; report the others."""
-    ours = []
-    noted = origins.read(root.images / INCOMING)
-    for path in files:
-        image_id = image_id_of(PurePosixPath(path))
-        if image_id in wanted and is_text(path):
-            ours.append((image_id, root.images / path))
-        else:
-            outcome.note("new file", path, "ignored: no table names an image that would be there")
-    async for (image_id, file), result in workers.each(verify_existing_files, ours, how, crashed=CRASHED):
-        if isinstance(result, Stored):
-            origin = noted.get(image_id, Origin(image_id, origins.FOUND, None, None))
-            ledger.record(entry_of(result, origin))
-        done = "recorded" if isinstance(result, Stored) else f"ignored: {result.reason}"
-        outcome.note("new file", file.relative_to(root.images).as_posix(), done)
+    def _note(self, kind: str, image: str, done: str) -> None:
+        self._outcome.findings.append(Finding(kind, image, done))
 
 
 def _is_image(path: str) -> bool:

@@ -13,7 +13,7 @@ from torch import Tensor
 from eufcc_cli.core.errors import DataError, ModelError
 from eufcc_cli.core.evaluation.eval_split import Scores, Source, TestSplit
 from eufcc_cli.core.metrics.belief import Right, right_above
-from eufcc_cli.core.metrics.calibration import Calibration, Coherence, FacetCalibration
+from eufcc_cli.core.metrics.calibration import Calibration, log_probabilities
 from eufcc_cli.core.metrics.decided import (
     average_precisions,
     decisions_in_parts,
@@ -142,15 +142,15 @@ def measure(source: Source, split: TestSplit, scores: Scores, measures: Measures
                 hint="the weights or the predictions are broken: train or export again",
             )
         facets[name] = _measure_facet(tags, targets[name], scores.rows, table, measures)
-        if calibration is not None and name in calibration.facets and len(facets[name].rows):
-            chosen = np.flatnonzero(targets[name].annotated[scores.rows])
-            true, fitted = targets[name].dense(facets[name].rows), calibration.facets[name]
-            right = right_above(scores.facets[name][chosen], true, tags, fitted)
+        if not len(facets[name].rows):
+            continue
+        own = scores.facets[name][np.flatnonzero(targets[name].annotated[scores.rows])]
+        fitted = calibration.facets.get(name) if calibration is not None else None
+        if fitted is not None:
+            right = right_above(own, targets[name].dense(facets[name].rows), tags, fitted)
             facets[name] = replace(facets[name], right=right)
-        if (best := facets[name].best) is not None and len(facets[name].rows):
-            chosen = np.flatnonzero(targets[name].annotated[scores.rows])
-            fitted_here = calibration.facets.get(name) if calibration is not None else None
-            shown = _log_probabilities(scores.facets[name][chosen], tags, fitted_here)
+        if (best := facets[name].best) is not None:
+            shown = log_probabilities(own, tags, fitted)
             facets[name] = replace(facets[name], best_scores=np.take_along_axis(shown, best, 1))
     if not any(len(facet.rows) for facet in facets.values()):
         raise DataError(
@@ -170,17 +170,6 @@ def measure(source: Source, split: TestSplit, scores: Scores, measures: Measures
         not_scored=tuple(facet for facet in annotated if facet not in source.vocabulary.facets),
         vocabulary=source.vocabulary,
     )
-
-
-def _log_probabilities(
-    log_scores: np.ndarray, tags: FacetVocabulary, calibration: FacetCalibration | None
-) -> np.ndarray:
-    """Logarithms [N, n] of the probabilities that `tag` shows: coherent, calibrated where that is known."""
-    coherent = Coherence(tags)(log_scores)
-    if calibration is None:
-        return coherent
-    with np.errstate(divide="ignore"):
-        return np.log(calibration.probabilities(coherent))
 
 
 def _measure_facet(

@@ -50,8 +50,7 @@ class ModelScorer:
     @property
     def calibration(self) -> Calibration | None:
         """What makes probabilities of the model's scores, where it has that."""
-        content = self.model.config.get("calibration")
-        return None if content is None else Calibration.from_json(content)
+        return Calibration.of(self.model.config)
 
     def scores(self, split: TestSplit, progress: Progress = SILENT) -> Scores:
         """Score a split's images that are on disk; complete on the first process, without rows elsewhere.

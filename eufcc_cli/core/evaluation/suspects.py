@@ -1,9 +1,7 @@
 """Doubtful annotations of a collection, from the scores of images that the scoring model has not learned."""
 
-import csv
-import io
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,10 +9,10 @@ import numpy as np
 
 from eufcc_cli.core.download.image_locations import find_images
 from eufcc_cli.core.evaluation.cross_validation import cross_validated
-from eufcc_cli.core.evaluation.eval_split import TestSplit, read_split
+from eufcc_cli.core.evaluation.eval_split import read_split
 from eufcc_cli.core.evaluation.scoring import ModelScorer
-from eufcc_cli.core.files import Root, write_text
-from eufcc_cli.core.metrics.calibration import Calibration, Coherence
+from eufcc_cli.core.files import Root, csv_text, write_text
+from eufcc_cli.core.metrics.calibration import Calibration, log_probabilities
 from eufcc_cli.core.metrics.confident_learning import doubtful_tags
 from eufcc_cli.core.model.tagging_model import TaggingModel
 from eufcc_cli.core.progress import SILENT, Progress
@@ -79,7 +77,7 @@ def find_suspects(
             rows, tables = cross_validated(model, root, split.frame, progress, workers)
         else:
             scored = ModelScorer(model, root, model.name, batch_size, workers).scores(split, progress)
-            rows, tables = scored.rows, dict(_probabilities(model, scored.facets))
+            rows, tables = scored.rows, _probabilities(model, scored.facets)
         files = find_images(root, [split.ids[row] for row in rows])
         for facet, probabilities in tables.items():
             tags = model.vocabulary.facets[facet]
@@ -90,77 +88,43 @@ def find_suspects(
             doubtful = doubtful_tags(probabilities[annotated], truth[annotated])
             annotations += int(truth.sum())
             rare += doubtful.left_out
-            of = rows[annotated]
-            place = _places(split, facet, files, tags.path)
-            columns = (of[doubtful.rows], doubtful.tags, doubtful.missing, doubtful.doubt)
-            found += [place(*one) for one in zip(*(column.tolist() for column in columns), strict=True)]
+            records = split.frame[facet_column(facet)].tolist()
+            columns = (rows[annotated][doubtful.rows], doubtful.tags, doubtful.missing, doubtful.doubt)
+            for row, tag, missing, doubt in zip(*(column.tolist() for column in columns), strict=True):
+                image_id, score = split.ids[row], round(doubt if missing else 1 - doubt, 6)
+                about = (str(files[image_id]), image_id, name, facet, tags.path(tag), missing, score)
+                found.append(Suspect(*about, round(doubt, 6), records[row]))
     found.sort(key=lambda one: -one.doubt)
     return Suspects(found, annotations, rare)
 
 
-def _places(
-    split: TestSplit, facet: str, files: dict[str, Path], path: Callable[[int], tuple[str, ...]]
-) -> Callable[[int, int, bool, float], Suspect]:
-    column = split.frame[facet_column(facet)].tolist()
-
-    def suspect(row: int, tag: int, missing: bool, doubt: float) -> Suspect:
-        image_id = split.ids[row]
-        score = round(doubt if missing else 1 - doubt, 6)
-        return Suspect(
-            str(files[image_id]),
-            image_id,
-            split.name,
-            facet,
-            path(tag),
-            missing,
-            score,
-            round(doubt, 6),
-            column[row],
-        )
-
-    return suspect
-
-
-def _probabilities(model: TaggingModel, tables: dict[str, np.ndarray]) -> Iterator[tuple[str, np.ndarray]]:
+def _probabilities(model: TaggingModel, tables: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Calibrated probabilities where the model has a calibration, else its scores, made coherent."""
-    stored = model.config.get("calibration")
-    calibration = None if stored is None else Calibration.from_json(stored)
-    for facet, table in tables.items():
-        coherent = Coherence(model.vocabulary.facets[facet])(table)
-        yield (
-            facet,
-            np.exp(coherent) if calibration is None else calibration.facets[facet].probabilities(coherent),
-        )
+    calibration, facets = Calibration.of(model.config), model.vocabulary.facets
+    fitted = {} if calibration is None else calibration.facets
+    return {f: np.exp(log_probabilities(table, facets[f], fitted.get(f))) for f, table in tables.items()}
 
 
 def write_suspects(suspects: Suspects, path: Path, model: TaggingModel) -> None:
     """Write the list as CSV, or as the JSON lines that `tag --review` opens, by the file's ending."""
+    rows = [
+        {
+            "image": one.image,
+            "id": one.id,
+            "split": one.split,
+            "facet": one.facet,
+            "tag": one.tag,
+            "path": one.path,
+            "suspect": "missing" if one.missing else "wrong",
+            "score": one.score,
+            "doubt": one.doubt,
+            "record": one.record,
+        }
+        for one in suspects.found
+    ]
     if path.suffix.lower() == ".csv":
-        text = io.StringIO()
-        rows = csv.writer(text, lineterminator="\n")
-        rows.writerow(_COLUMNS)
-        for one in suspects.found:
-            kind = "missing" if one.missing else "wrong"
-            cells = (one.image, one.id, one.split, one.facet, one.tag, " | ".join(one.path), kind)
-            rows.writerow([*cells, one.score, one.doubt, one.record])
-        write_text(path, text.getvalue())
-        return
-    write_text(path, "".join(_line(one, model) for one in suspects.found))
-
-
-def _line(one: Suspect, model: TaggingModel) -> str:
-    content = {
-        "image": one.image,
-        "id": one.id,
-        "split": one.split,
-        "facet": one.facet,
-        "tag": one.tag,
-        "path": one.path,
-        "suspect": "missing" if one.missing else "wrong",
-        "score": one.score,
-        "doubt": one.doubt,
-        "record": one.record,
-        "model": model.name,
-        "digest": model.digest,
-    }
-    return json.dumps(content, ensure_ascii=False) + "\n"
+        cells = [{**row, "path": " | ".join(one.path)} for row, one in zip(rows, suspects.found, strict=True)]
+        write_text(path, csv_text(_COLUMNS, cells))
+    else:
+        source = {"model": model.name, "digest": model.digest}
+        write_text(path, "".join(json.dumps(row | source, ensure_ascii=False) + "\n" for row in rows))

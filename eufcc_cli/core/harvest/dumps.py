@@ -6,7 +6,6 @@ import json
 import re
 import tempfile
 import tomllib
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -21,14 +20,12 @@ from eufcc_cli.core.files import Root, atomic_open
 from eufcc_cli.core.harvest import aat
 from eufcc_cli.core.harvest.concept_cache import Concepts
 from eufcc_cli.core.harvest.europeana import REUSABILITIES, image_url
-from eufcc_cli.core.harvest.harvesting import Harvest, Servers
+from eufcc_cli.core.harvest.harvesting import Counts, Harvest, Servers
 from eufcc_cli.core.harvest.mapping import Mapper, europeana_concepts, field_values, linked_aat_ids
 from eufcc_cli.core.harvest.rows import COLUMNS, annotation_cells, describe
 from eufcc_cli.core.http.client import Client
 from eufcc_cli.core.http.json_api import POLITENESS, Api
 from eufcc_cli.core.progress import SILENT, Progress
-from eufcc_cli.core.taxonomy.annotations import FACETS, PROVIDER, facet_column, names
-from eufcc_cli.core.taxonomy.concepts import add_uris
 from eufcc_cli.core.taxonomy.spelling import fold, near_misses
 
 _OPEN = re.compile(
@@ -141,25 +138,7 @@ def harvest_dumps(
             for item, record in _spooled(spool):
                 mapper.add(item, record)
             counts = _write(spool, mapper, output, servers)
-    add_uris(root.concepts, mapper.uris)
-    attribution = output.with_name(f"{output.stem}.attribution.md")
-    provenance.write_attribution(
-        attribution,
-        [provenance.EUROPEANA_ATTRIBUTION, provenance.AAT_ATTRIBUTION],
-        {name: (images, ", ".join(sorted(rights))) for name, (images, rights) in counts.providers.items()},
-    )
-    facts = {"source": "EDM", "files": [path.name for path in dumps], "images": counts.images}
-    provenance.record(root, {output: facts})
-    return Harvest(
-        output,
-        counts.images,
-        counts.untagged,
-        {facet: (counts.tagged[facet], len(counts.tags[facet])) for facet in FACETS},
-        mapper.foreign_names,
-        mapper.unmapped,
-        mapper.literals,
-        failed,
-    )
+    return counts.finish(root, output, mapper, failed, source="EDM", files=[path.name for path in dumps])
 
 
 def _spool(
@@ -231,30 +210,9 @@ async def _learn(spool: IO[str], concepts: Concepts, key: str, servers: Servers,
         await concepts.learn_nodes(Api(client, "AAT"), servers.sparql, ids, progress)
 
 
-class _Counts:
-    """What the table holds."""
-
-    def __init__(self) -> None:
-        self.images = self.untagged = 0
-        self.tagged: Counter[str] = Counter()
-        self.tags: dict[str, set[str]] = {facet: set() for facet in FACETS}
-        self.providers: dict[str, tuple[int, set[str]]] = {}
-
-    def add(self, row: dict[str, str]) -> None:
-        self.images += 1
-        cells = {facet: row[facet_column(facet)] for facet in FACETS}
-        self.untagged += not any(cells.values())
-        for facet, cell in cells.items():
-            if cell:
-                self.tagged[facet] += 1
-                self.tags[facet] |= names(cell)
-        images, rights = self.providers.get(row[PROVIDER], (0, set()))
-        self.providers[row[PROVIDER]] = (images + 1, rights | ({row["rights"]} - {""}))
-
-
-def _write(spool: IO[str], mapper: Mapper, output: Path, servers: Servers) -> _Counts:
+def _write(spool: IO[str], mapper: Mapper, output: Path, servers: Servers) -> Counts:
     """Write the table, row by row."""
-    counts = _Counts()
+    counts = Counts()
     annotations = mapper.annotations()
     with atomic_open(output, "w") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")

@@ -5,9 +5,10 @@ import logging
 import re
 import sqlite3
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -55,6 +56,51 @@ class Harvest:
     unmapped: Counter[Unmapped]
     literals: int
     failed: Mapping[str, str]
+
+
+class Counts:
+    """What the table of a harvest holds, row by row; `finish` records where it comes from."""
+
+    def __init__(self, rows: Iterable[Mapping[str, str]] = ()) -> None:
+        self.images = self.untagged = 0
+        self.tagged: Counter[str] = Counter()
+        self.tags: dict[str, set[str]] = {facet: set() for facet in FACETS}
+        self.providers: dict[str, tuple[int, set[str]]] = {}
+        for row in rows:
+            self.add(row)
+
+    def add(self, row: Mapping[str, str]) -> None:
+        self.images += 1
+        cells = {facet: row[facet_column(facet)] for facet in FACETS}
+        self.untagged += not any(cells.values())
+        for facet, cell in cells.items():
+            if cell:
+                self.tagged[facet] += 1
+                self.tags[facet] |= names(cell)
+        images, rights = self.providers.get(row[PROVIDER], (0, set()))
+        self.providers[row[PROVIDER]] = (images + 1, rights | ({row["rights"]} - {""}))
+
+    def finish(
+        self, root: Root, output: Path, mapper: Mapper, failed: Mapping[str, str], **facts: Any
+    ) -> Harvest:
+        """Write the tags' URIs and, beside the table, whom to credit; say where the table comes from."""
+        add_uris(root.concepts, mapper.uris)
+        provenance.write_attribution(
+            output.with_name(f"{output.stem}.attribution.md"),
+            [provenance.EUROPEANA_ATTRIBUTION, provenance.AAT_ATTRIBUTION],
+            {name: (images, ", ".join(sorted(rights))) for name, (images, rights) in self.providers.items()},
+        )
+        provenance.record(root, {output: {**facts, "images": self.images}})
+        return Harvest(
+            output,
+            self.images,
+            self.untagged,
+            {facet: (self.tagged[facet], len(self.tags[facet])) for facet in FACETS},
+            mapper.foreign_names,
+            mapper.unmapped,
+            mapper.literals,
+            failed,
+        )
 
 
 def harvest(
@@ -108,23 +154,10 @@ def harvest(
         raise CollectError(
             f"Europeana has no picture for {' or '.join(search.keywords)}", hint="check keywords and filters"
         )
-    frame = pd.DataFrame(rows, columns=list(COLUMNS))
-    write_table(frame, output)
-    add_uris(root.concepts, mapper.uris)
+    write_table(pd.DataFrame(rows, columns=list(COLUMNS)), output)
     if unmapped is not None:
         write_unmapped(mapper.unmapped, unmapped)
-    _credit(root, frame, output, search)
-    tagged = {facet: frame[facet_column(facet)] != "" for facet in FACETS}
-    return Harvest(
-        output,
-        len(frame),
-        int((~pd.DataFrame(tagged).any(axis=1)).sum()),
-        {facet: (int(tagged[facet].sum()), _count_tags(frame[facet_column(facet)])) for facet in FACETS},
-        mapper.foreign_names,
-        mapper.unmapped,
-        mapper.literals,
-        failed,
-    )
+    return Counts(rows).finish(root, output, mapper, failed, source="Europeana", search=asdict(search))
 
 
 async def _ask(
@@ -229,20 +262,3 @@ def _mentioned(
                 uris.update(europeana_concepts(value.value, described))
                 ids.update(linked_aat_ids(value.value, described, concepts.entities if concepts else {}))
     return uris, ids
-
-
-def _count_tags(annotations: pd.Series) -> int:
-    return len(set().union(*map(names, annotations.unique())))
-
-
-def _credit(root: Root, frame: pd.DataFrame, output: Path, search: Search) -> None:
-    """Write the attribution beside the table, and where the table came from."""
-    providers = {
-        str(name): (len(rows), ", ".join(sorted(set(rows["rights"]) - {""})))
-        for name, rows in frame.groupby(PROVIDER)
-    }
-    attribution = output.with_name(f"{output.stem}.attribution.md")
-    sources = [provenance.EUROPEANA_ATTRIBUTION, provenance.AAT_ATTRIBUTION]
-    provenance.write_attribution(attribution, sources, providers)
-    facts = {"source": "Europeana", "search": asdict(search), "images": len(frame)}
-    provenance.record(root, {output: facts})

@@ -4,9 +4,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
-from eufcc_cli.core.files import atomic_open
+from eufcc_cli.core.files import csv_text, write_text
 from eufcc_cli.core.harvest.europeana import image_id, image_url
 from eufcc_cli.core.harvest.mapping import Mapper, Unmapped
 from eufcc_cli.core.harvest.saved_records import HarvestedRecord
@@ -76,7 +74,5 @@ def describe(
 def write_unmapped(unmapped: Mapping[Unmapped, int], path: Path) -> None:
     """Write the list of concepts that became no tag, the most frequent first."""
     ordered = sorted(unmapped.items(), key=lambda entry: (-entry[1], entry[0]))
-    columns = ["field", "concept", "label", "reason", "records"]
-    rows = [[each.field, each.value, each.label, each.reason, count] for each, count in ordered]
-    with atomic_open(path) as file:
-        pd.DataFrame(rows, columns=columns).to_csv(file, index=False, lineterminator="\n")
+    rows = ({**vars(each), "concept": each.value, "records": count} for each, count in ordered)
+    write_text(path, csv_text(["field", "concept", "label", "reason", "records"], rows))

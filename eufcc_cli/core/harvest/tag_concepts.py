@@ -2,14 +2,13 @@
 
 import asyncio
 import csv
-import io
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from eufcc_cli.core.errors import DataError
-from eufcc_cli.core.files import Root, write_text
+from eufcc_cli.core.files import Root, csv_text, write_text
 from eufcc_cli.core.harvest.aat import AAT_URI, CONCEPT, RECONCILE_URL, SPARQL_URL, Node, Roots, aat_id
 from eufcc_cli.core.harvest.concept_cache import Concepts
 from eufcc_cli.core.http.client import Client
@@ -209,13 +208,8 @@ def read_review(path: Path) -> list[dict[str, str]]:
 
 
 def _write_review(path: Path, rows: Iterable[Mapping[str, str]]) -> None:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(
-        sorted(rows, key=lambda row: FACETS.index(row["facet"]) if row["facet"] in FACETS else 9)
-    )
-    write_text(path, text.getvalue())
+    order = {facet: place for place, facet in enumerate(FACETS)}
+    write_text(path, csv_text(_COLUMNS, sorted(rows, key=lambda row: order.get(row["facet"], 9))))
 
 
 def _row(doubt: Doubt, nodes: Mapping[str, Node]) -> dict[str, str]:

@@ -132,6 +132,12 @@ class Calibration:
         return {"precision": self.precision, "facets": facets}
 
     @classmethod
+    def of(cls, config: Mapping[str, Any]) -> "Calibration | None":
+        """That in a model's configuration, None where it has none; raises as `from_json`."""
+        content = config.get("calibration")
+        return None if content is None else cls.from_json(content)
+
+    @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "Calibration":
         """Raises ModelError for impossible values in a model file."""
         try:
@@ -140,10 +146,19 @@ class Calibration:
             read = {facet: FacetCalibration.from_json(values) for facet, values in facets.items()}
             return cls(read, precision)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise ModelError(
-                f"its calibration: {type(error).__name__}: {error}",
-                hint="repeat it: `eufcc evaluate --calibrate RUN`",
-            ) from error
+            hint = "repeat it: `eufcc evaluate --calibrate RUN`"
+            raise ModelError(f"its calibration: {type(error).__name__}: {error}", hint) from error
+
+
+def log_probabilities(
+    log_scores: np.ndarray, tags: "FacetVocabulary", calibration: FacetCalibration | None
+) -> np.ndarray:
+    """Logarithms [N, n] of the probabilities that `tag` shows: coherent, calibrated where that is known."""
+    coherent = Coherence(tags)(log_scores)
+    if calibration is None:
+        return coherent
+    with np.errstate(divide="ignore"):
+        return np.log(calibration.probabilities(coherent))
 
 
 def fit_calibration(

@@ -1,7 +1,5 @@
 """A comparison for other programs and for papers: JSON, CSV, Markdown; LaTeX see latex.py."""
 
-import csv
-import io
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -12,7 +10,7 @@ from eufcc_cli.core.evaluation.breakdown import per_provider, per_tag
 from eufcc_cli.core.evaluation.comparison import Comparison
 from eufcc_cli.core.evaluation.paper import PUBLISHED, published_row
 from eufcc_cli.core.evaluation.results import OVERALL, Figure, Result
-from eufcc_cli.core.files import sha256
+from eufcc_cli.core.files import csv_text, sha256
 from eufcc_cli.core.metrics.belief import Belief
 from eufcc_cli.core.report.cells import Table
 from eufcc_cli.core.report.tables import figures_of, other_metrics, ranking_metrics, scopes
@@ -166,18 +164,7 @@ def per_provider_csv(comparison: Comparison) -> str:
 
 def rows_to_csv(rows: Sequence[dict[str, Any]]) -> str:
     """Rows with the same keys as CSV with a header; what is undefined is empty."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]) if rows else [], lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        writer.writerow({key: _cell(value) for key, value in row.items()})
-    return text.getvalue()
-
-
-def _cell(value: Any) -> Any:
-    if isinstance(value, float):
-        return "" if math.isnan(value) else repr(value)
-    return "" if value is None else value
+    return csv_text(list(rows[0]) if rows else [], (_defined(row) for row in rows))
 
 
 def to_markdown(tables: Sequence[Table]) -> str:

@@ -1,10 +1,9 @@
 """history.csv: how a training went, one row for each epoch (or strength of the regularisation)."""
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from eufcc_cli.core.files import csv_text
 from eufcc_cli.core.taxonomy.annotations import FACETS
 
 HISTORY = "history.csv"
@@ -32,8 +31,4 @@ def validation_columns(measured: Mapping[str, Any]) -> dict[str, float]:
 
 def history_csv(rows: Sequence[Mapping[str, Any]]) -> str:
     """The history of a training as CSV, with all columns."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=COLUMNS, lineterminator="\n", extrasaction="ignore")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+    return csv_text(COLUMNS, rows)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
-from eufcc_cli.core.harvest.iiif.presentation import Picture, Service
+from eufcc_cli.core.harvest.iiif.presentation import Picture, Service, positive, things
 
 _MOST_TILES = 64
 
@@ -61,14 +61,14 @@ def request_by_manifest(picture: Picture, short_side: int) -> str | None:
 
 def request_by_info(service: Service, info: Mapping[str, Any], short_side: int) -> Request | None:
     """The request for an image no larger than needed, by its info.json; None where that says too little."""
-    width, height = _positive(info.get("width")), _positive(info.get("height"))
+    width, height = positive(info.get("width")), positive(info.get("height"))
     if not width or not height:
         return None
     wanted = min(short_side, width, height)
     sizes = sorted(
         (w, h)
-        for size in _objects(info.get("sizes"))
-        if (w := _positive(size.get("width"))) and (h := _positive(size.get("height")))
+        for size in things(info.get("sizes"))
+        if (w := positive(size.get("width"))) and (h := positive(size.get("height")))
     )
     level = _level(info.get("profile"))
     if level:
@@ -125,12 +125,12 @@ def _tiles(service: Service, info: Mapping[str, Any], full: tuple[int, int], wan
     """The smallest level of tiles at which the shorter side is long enough, else the largest there is."""
     width, height = full
     choices = []
-    for grid in _objects(info.get("tiles")):
-        across = _positive(grid.get("width"))
-        down = _positive(grid.get("height")) or across
+    for grid in things(info.get("tiles")):
+        across = positive(grid.get("width"))
+        down = positive(grid.get("height")) or across
         factors = grid.get("scaleFactors")
         for factor in factors if isinstance(factors, list) else ():
-            if across and _positive(factor):
+            if across and positive(factor):
                 scaled = ceil(width / factor), ceil(height / factor)
                 number = ceil(width / (across * factor)) * ceil(height / (down * factor))
                 if number <= _MOST_TILES:
@@ -181,16 +181,8 @@ def _level(profile: object) -> int | None:
 def _limits(info: Mapping[str, Any]) -> tuple[int, int, int]:
     """maxWidth, maxHeight and maxArea, 0 where there is none; version 2 has them in its profile."""
     profile = info.get("profile")
-    said: dict[str, Any] = {}
-    for each in [*(_objects(profile) if isinstance(profile, list) else []), info]:
-        said |= {name: each[name] for name in ("maxWidth", "maxHeight", "maxArea") if name in each}
-    return _positive(said.get("maxWidth")), _positive(said.get("maxHeight")), _positive(said.get("maxArea"))
-
-
-def _objects(value: object) -> list[Mapping[str, Any]]:
-    return [each for each in value if isinstance(each, Mapping)] if isinstance(value, list) else []
-
-
-def _positive(value: object) -> int:
-    known = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1 << 31
-    return int(value) if known else 0  # type: ignore[call-overload]
+    limits: dict[str, Any] = {}
+    for each in [*(things(profile) if isinstance(profile, list) else []), info]:
+        limits |= {name: each[name] for name in ("maxWidth", "maxHeight", "maxArea") if name in each}
+    wide, high, area = (positive(limits.get(name)) for name in ("maxWidth", "maxHeight", "maxArea"))
+    return wide, high, area

@@ -161,12 +161,13 @@ def _list(value: object) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def _things(value: object) -> list[Mapping[str, Any]]:
+def things(value: object) -> list[Mapping[str, Any]]:
     """The objects in a list, or the one that stands without a list."""
     return [each for each in _list(value) if isinstance(each, Mapping)]
 
 
-def _number(value: object) -> int:
+def positive(value: object) -> int:
+    """A number of pixels; 0 for anything else."""
     known = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1 << 31
     return int(value) if known else 0  # type: ignore[call-overload]
 
@@ -214,17 +215,17 @@ def _plain(text: str) -> str:
 
 def _manifest(document: Mapping[str, Any], url: str) -> Manifest:
     in_sequence = [
-        c for sequence in _things(document.get("sequences"))[:1] for c in _things(sequence.get("canvases"))
+        c for sequence in things(document.get("sequences"))[:1] for c in things(sequence.get("canvases"))
     ]
     name = _id(document) or url
     canvases = []
-    for number, canvas in enumerate(in_sequence or _things(document.get("items")), start=1):
+    for number, canvas in enumerate(in_sequence or things(document.get("items")), start=1):
         picture = next(_pictures(canvas), None)
         canvases.append(Canvas(_id(canvas) or f"{name}#{number}", texts(canvas.get("label")), picture))
     pairs = (
-        (texts(pair.get("label")), texts(pair.get("value"))) for pair in _things(document.get("metadata"))
+        (texts(pair.get("label")), texts(pair.get("value"))) for pair in things(document.get("metadata"))
     )
-    providers = [texts(provider.get("label")) for provider in _things(document.get("provider"))]
+    providers = [texts(provider.get("label")) for provider in things(document.get("provider"))]
     attribution = document.get("attribution")
     return Manifest(
         id=name,
@@ -238,17 +239,17 @@ def _manifest(document: Mapping[str, Any], url: str) -> Manifest:
 
 def _pictures(canvas: Mapping[str, Any]) -> Iterator[Picture]:
     """The images painted on a canvas of either version."""
-    for annotation in _things(canvas.get("images")):
+    for annotation in things(canvas.get("images")):
         yield from _of_body(annotation.get("resource"))
-    for page in _things(canvas.get("items")):
-        for annotation in _things(page.get("items")):
+    for page in things(canvas.get("items")):
+        for annotation in things(page.get("items")):
             if "painting" in _list(annotation.get("motivation") or "painting"):
                 yield from _of_body(annotation.get("body"))
 
 
 def _of_body(body: object, depth: int = 0) -> Iterator[Picture]:
     """The images of an annotation's body: an image, a part of one, or a choice, its default first."""
-    for one in _things(body):
+    for one in things(body):
         kind = _kind(one)
         if kind == "choice" and depth < 4:
             yield from _of_body(
@@ -261,14 +262,14 @@ def _of_body(body: object, depth: int = 0) -> Iterator[Picture]:
             )
         elif kind in ("image", "") and (url := _id(one)):
             yield Picture(
-                url, _number(one.get("width")), _number(one.get("height")), _service(one.get("service"))
+                url, positive(one.get("width")), positive(one.get("height")), _service(one.get("service"))
             )
 
 
 def _service(value: object) -> Service | None:
     """The image service among services, newest version first."""
     found = []
-    for one in _things(value):
+    for one in things(value):
         name = " ".join((*_strings(one, "@context"), *_strings(one, "profile")))
         kind = _kind(one)
         if kind.startswith("imageservice"):
