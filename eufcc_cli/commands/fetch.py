@@ -1,5 +1,6 @@
 """`eufcc fetch`: the published dataset, a drawn miniature, a harvest of Europeana, and its splits."""
 
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -23,9 +24,10 @@ from eufcc_cli.commands.options import (
     in_panel,
 )
 from eufcc_cli.commands.splits_output import show_splits
-from eufcc_cli.core.files import Root
+from eufcc_cli.core.files import SPLITS, Root
 
 _servers = in_panel("Servers")
+_Split = StrEnum("_Split", {name: name for name in SPLITS})  # Typer has no lists of literals
 
 
 class _PublishedByDefault(TyperGroup):
@@ -62,7 +64,7 @@ def published(
         typer.Option(help="corrected has no leak between the splits; original is behind the paper's table."),
     ] = "corrected",
     split: Annotated[
-        list[Literal["train", "val", "test_id", "test_ood"]] | None,
+        list[_Split] | None,
         typer.Option(help="Which split; may be repeated.", show_default="all four"),
     ] = None,
     labels: Annotated[
@@ -84,7 +86,6 @@ def published(
     data/provenance.json records where the files come from.
     """
     from eufcc_cli.core.dataset.published import fetch_published
-    from eufcc_cli.core.files import SPLITS
 
     root: Root = ctx.obj
     fetch = partial(fetch_published, root, revision, split or SPLITS, labels=labels, base_url=url)
