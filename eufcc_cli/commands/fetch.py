@@ -27,7 +27,7 @@ from eufcc_cli.commands.splits_output import show_splits
 from eufcc_cli.core.files import SPLITS, Root
 
 _servers = in_panel("Servers")
-_Split = StrEnum("_Split", {name: name for name in SPLITS})  # Typer has no lists of literals
+_Split = StrEnum("_Split", {"train": "train", "val": "val", "test_id": "test_id", "test_ood": "test_ood"})
 
 
 class _PublishedByDefault(TyperGroup):
