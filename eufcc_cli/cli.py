@@ -34,7 +34,7 @@ class _Boundary(TyperGroup):
             console.error(str(error), error.hint)
             raise typer.Exit(1) from error
         except KeyboardInterrupt:
-            console.note("interrupted; everything finished so far is kept")
+            console.note("interrupted; finished work is saved")
             raise typer.Exit(130) from None
         except BrokenPipeError:
             console.abandon_output()  # the reader (`head`, say) has all it wanted

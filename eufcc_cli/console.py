@@ -179,7 +179,7 @@ def write(text: str) -> None:
 
 
 def abandon_output() -> None:
-    """Let what is still buffered for standard output go nowhere, instead of failing at exit once more."""
+    """Send what is still buffered for standard output to the null device, so that exit does not fail too."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

@@ -54,7 +54,7 @@ def write_decided(options: dict[str, Any], root: Root) -> None:
     decisions: Path = options["decisions"]
     read = read_decisions(decisions)
     if read.torn:
-        console.warn(f"{', '.join(read.torn)}: unfinished, as an interrupted program leaves it; not counted")
+        console.warn(f"{', '.join(read.torn)}: its last line is incomplete and is not counted")
     inputs, frame = _inputs(options, root)
     decided = list(
         decided_images(
@@ -165,7 +165,9 @@ def take_votes(options: dict[str, Any], root: Root) -> None:
 
     given = [name for name in ("model", "format_", "output", "accept", "review") if options[name]]
     if options["decisions"] is None or given or options["embed"] or options["fill"]:
-        raise typer.BadParameter("--votes FILE goes with --decisions FILE, and --table FILE or images, alone")
+        raise typer.BadParameter(
+            "--votes FILE goes with --decisions FILE, and --table FILE or images, and nothing else"
+        )
     inputs, _ = _inputs(options, root)
     votes = votes_as_decisions(read_votes(options["votes"]), root, inputs)
     path: Path = options["decisions"]

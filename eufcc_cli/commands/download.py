@@ -89,7 +89,7 @@ def download(
     ] = None,
     max_bytes: Annotated[int, _images(min=1, help="Largest file to store.")] = 50_000_000,
     placeholder_threshold: Annotated[
-        int, _images(min=2, help="A file that this many URLs send counts as a placeholder, not an image.")
+        int, _images(min=2, help="Treat a file that this many URLs send as a placeholder, not an image.")
     ] = 20,
     report: Annotated[Path | None, _output(help="Write the failures to this CSV file.")] = None,
     duplicates: Annotated[
@@ -108,8 +108,8 @@ def download(
 ) -> None:
     """Download the images of the annotation tables into data/images, verified.
 
-    Images that are there already are checked, not fetched. Failures are recorded with their reasons, and not
-    retried without --retry-failed. After an interruption, run the same command again to resume.
+    Images that are there already are checked, not fetched. Failures are recorded with their reasons; they are
+    retried with --retry-failed. After an interruption, run the same command again to resume.
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # else numpy starts a thread for every core
     with importing():

@@ -95,10 +95,12 @@ def evaluate(
     ] = None,
     all_metrics: Annotated[
         bool,
-        _what("--all-metrics", help="Also mAP, F1, hierarchical F1, depth, coherence, calibration error."),
+        _what(
+            "--all-metrics", help="Also show mAP, F1, hierarchical F1, depth, coherence, calibration error."
+        ),
     ] = False,
     threshold: Annotated[float, _what(help="Probability from which a tag counts as decided (F1).")] = 0.5,
-    compare: Annotated[str | None, _trust(help="`paper`: set the published figures beside.")] = None,
+    compare: Annotated[str | None, _trust(help="`paper`: show the published figures beside.")] = None,
     bootstrap: Annotated[
         int | None,
         _trust(
@@ -111,13 +113,13 @@ def evaluate(
         str | None,
         _trust(
             metavar="RUN",
-            help="Paired differences of all models to this one, which is also named in RUN…",
+            help="Show paired differences of all models to this one, which must be one of RUN…",
             show_default="with --bootstrap, the first",
         ),
     ] = None,
     resample: Annotated[
         Literal["provider", "image"] | None,
-        _trust(help="What --bootstrap resamples.", show_default="provider"),
+        _trust(help="Resample providers or images for --bootstrap.", show_default="provider"),
     ] = None,
     seed: Annotated[int, _trust(help="Seed of the resamples and of the samples shown.")] = 0,
     calibrate: Annotated[
@@ -128,9 +130,9 @@ def evaluate(
             "for `tag`. (`train` does so at its end.)",
         ),
     ] = False,
-    per_facet: Annotated[bool, _where("--per-facet", help="Each facet, and their macro mean.")] = False,
+    per_facet: Annotated[bool, _where("--per-facet", help="Show each facet, and their macro mean.")] = False,
     per_depth: Annotated[
-        bool, _where("--per-depth", help="Tags by depth, and by frequency: head, middle, tail.")
+        bool, _where("--per-depth", help="Show tags by depth, and by frequency: head, middle, tail.")
     ] = False,
     per_tag: Annotated[Path | None, _where(help="Write every tag's figures (CSV).")] = None,
     per_provider: Annotated[Path | None, _where(help="Write every provider's figures (CSV).")] = None,
@@ -150,7 +152,10 @@ def evaluate(
     language: Language = None,
     save_predictions: Annotated[
         Path | None,
-        _out(help="Write all scores, for --predictions: .parquet (exact) or .jsonl; {model} in its name."),
+        _out(
+            help="Write all scores, for --predictions: .parquet (exact) or .jsonl. With several "
+            "models, put {model} in the name."
+        ),
     ] = None,
     batch_size: Annotated[int, _machine(min=1, help="Images per forward pass.")] = 64,
     device: Device = "auto",
@@ -168,8 +173,8 @@ def evaluate(
 ) -> None:
     """Measure models on annotated images, as the EUFCC-340K paper does.
 
-    Overall figures are means over all (image, facet) pairs with a true tag in the vocabulary. Images that
-    are missing or unreadable are counted, and the command then ends with 3. Several GPUs or machines:
+    Overall figures are means over all (image, facet) pairs with a true tag in the vocabulary. If
+    images are missing or unreadable, they are counted, and the exit code is 3. Several GPUs or machines:
     torchrun --nproc-per-node N -m eufcc_cli evaluate …
     """
     if compare not in (None, "paper"):
@@ -179,7 +184,7 @@ def evaluate(
     if any(value < 1 for value in k or ()):
         raise EufccError(f"--k {min(k or ())}: must be at least 1")
     if calibrate and (more := [name for name in ctx.params if name not in _FITTING and is_given(ctx, name)]):
-        raise typer.BadParameter(f"--calibrate measures nothing: leave --{more[0].replace('_', '-')} out")
+        raise typer.BadParameter(f"--calibrate does not measure: leave out --{more[0].replace('_', '-')}")
     if language is not None and html is None:
         raise typer.BadParameter("--language names the tags of a page: give --html FILE")
     if decisions:

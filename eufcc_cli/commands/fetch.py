@@ -61,20 +61,23 @@ def published(
     ctx: typer.Context,
     revision: Annotated[
         Literal["corrected", "original"],
-        typer.Option(help="corrected has no leak between the splits; original is behind the paper's table."),
+        typer.Option(
+            help="corrected: without the leak between the splits; original: what the paper's "
+            "table was computed on."
+        ),
     ] = "corrected",
     split: Annotated[
         list[_Split] | None,
-        typer.Option(help="Which split; may be repeated.", show_default="all four"),
+        typer.Option(help="Only this split (repeatable).", show_default="all four"),
     ] = None,
     labels: Annotated[
-        bool, typer.Option("--labels/--no-labels", help="The label files of the four facets too.")
+        bool, typer.Option("--labels/--no-labels", help="Also fetch the label files of the four facets.")
     ] = True,
     url: Annotated[
         str | None,
         typer.Option(
             envvar="EUFCC_PUBLISHED_URL",
-            help="A mirror: URL/data/train.csv, URL/labels/materials.txt.",
+            help="Fetch from a mirror, which has URL/data/train.csv, URL/labels/materials.txt …",
             show_default="GitHub",
         ),
     ] = None,
@@ -82,7 +85,7 @@ def published(
 ) -> None:
     """The annotations and label files of EUFCC-340K (the default), verified by their git blob ids.
 
-    Files that are there and correct are kept; run the command again to resume an interrupted one.
+    Correct files that are there already are not fetched again. Run the command again to resume.
     data/provenance.json records where the files come from.
     """
     from eufcc_cli.core.dataset.published import fetch_published
@@ -139,12 +142,12 @@ app.command("europeana")(europeana)
 def concepts(
     ctx: typer.Context,
     facet: Annotated[
-        list[str] | None, typer.Option(help="Only this facet; may be repeated.", show_default="all")
+        list[str] | None, typer.Option(help="Only this facet (repeatable).", show_default="all")
     ] = None,
     language: Annotated[
         list[str] | None,
         typer.Option(
-            help="A language of names to add to labels/names.csv; may be repeated.",
+            help="Add names in this language to labels/names.csv (repeatable).",
             show_default="en, es, fr, de, nl",
         ),
     ] = None,
@@ -156,8 +159,8 @@ def concepts(
 ) -> None:
     """Find the AAT concepts of the collection's tags, and their names in other languages.
 
-    A concept is accepted where there is no doubt: one concept of the facet has the tag's name, and a broader
-    one has its parent's. The other tags are listed in labels/concepts-review.csv with their candidates: fill
+    A concept is accepted if exactly one concept of the facet has the tag's name, and a broader one has its
+    parent's name. The other tags are listed in labels/concepts-review.csv with their candidates: fill
     in the column uri (or "-" for a tag without a concept) and run the command again.
     """
     from eufcc_cli.core.harvest.tag_concepts import fetch_concepts
@@ -195,7 +198,8 @@ def splits(
     test: TestShare = 0.1,
     ood: OodShare = 0.1,
     min_count: Annotated[
-        int, typer.Option(min=1, help="Images of train that a tag needs; rarer ones fall back to broader.")
+        int,
+        typer.Option(min=1, help="Images in train that a tag needs; a rarer tag becomes its broader one."),
     ] = 10,
     seed: Seed = 0,
     force: ReplaceTables = False,

@@ -31,8 +31,8 @@ def europeana(
         typer.Option(
             envvar="EUROPEANA_API_KEY",
             show_default=False,
-            help="Your key, free at https://apis.europeana.eu/en; better in the environment, where no list "
-            "of processes shows it.",
+            help="Your key, free at https://apis.europeana.eu/en. Set the environment variable instead: it "
+            "does not appear in process lists.",
         ),
     ] = "",
     theme: Annotated[
@@ -43,19 +43,22 @@ def europeana(
         typer.Option(help="Which rights: open is public domain, CC0, CC BY and CC BY-SA."),
     ] = "open",
     provider: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Only of this data provider; may be repeated.")
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Only records of this data provider (repeatable)."),
     ] = None,
     country: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Only of this country; may be repeated.")
+        list[str] | None, typer.Option(metavar="NAME", help="Only records of this country (repeatable).")
     ] = None,
     limit: Annotated[
         int | None,
-        typer.Option(min=1, help="Records in all; keywords take turns, page by page.", show_default="none"),
+        typer.Option(
+            min=1, help="Largest number of records; keywords take turns, page by page.", show_default="none"
+        ),
     ] = None,
     lang: Annotated[
         str,
         typer.Option(
-            help="Language of the tags; where a concept has no label in it: its regional variants, English, "
+            help="Language of the tags. If a concept has no label in it: its regional variants, English, "
             "then the others in the order of their codes."
         ),
     ] = "en",
@@ -65,7 +68,9 @@ def europeana(
     ] = None,
     shallow: Annotated[
         bool,
-        typer.Option("--shallow", help="Search results only: 100 records a request, facets by AAT branch."),
+        typer.Option(
+            "--shallow", help="Use search results only: faster (100 records a request), less complete."
+        ),
     ] = False,
     match_labels: Annotated[
         bool,
@@ -75,7 +80,8 @@ def europeana(
     ] = False,
     roots: AatRoots = None,
     unmapped: Annotated[
-        Path | None, typer.Option(help="Write the concepts that became no tag, with the reason, as CSV.")
+        Path | None,
+        typer.Option(help="Write the concepts that became no tag, with the reason, to this CSV file."),
     ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Replace another harvest's table of the same name.")

@@ -54,41 +54,43 @@ def table(
         list[Path] | None,
         _photos(
             metavar="DIR",
-            help="A folder with the photographs, in it or anywhere below it (repeatable). They stay there.",
-            show_default="that of the last time",
+            help="A folder with the photographs, in it or anywhere below it (repeatable). They "
+            "are not moved.",
+            show_default="that of the last import",
         ),
     ] = None,
     copy: Annotated[bool, _photos("--copy", help="Copy the photographs into data/images.")] = False,
-    id_: Annotated[str | None, _columns("--id", metavar="COLUMN", help="The ids.")] = None,
+    id_: Annotated[str | None, _columns("--id", metavar="COLUMN", help="The column with the ids.")] = None,
     photo: Annotated[
         str | None,
         _columns(
             metavar="COLUMN",
-            help="The photographs' file names or URLs; where it names none, a file named by the id counts.",
+            help="The column with the photographs' file names or URLs; if it is empty, a file "
+            "named by the id is used.",
         ),
     ] = None,
     provider: Annotated[
         list[str] | None,
         _columns(
             metavar="COLUMN",
-            help="The institution that keeps the object. With a ZIP file: only this institution's records "
-            "(repeatable).",
+            help="The column with the institution. With ZIP files: only this institution's "
+            "records (repeatable).",
         ),
     ] = None,
-    title: Annotated[str | None, _columns(metavar="COLUMN", help="The objects' titles.")] = None,
+    title: Annotated[str | None, _columns(metavar="COLUMN", help="The column with the titles.")] = None,
     facet: Annotated[
         list[str] | None,
         _columns(
             metavar="FACET=COLUMN[,COLUMN]",
-            help="Where the terms of a facet stand, such as materials=Medium (repeatable). The facets are "
-            "objectTypes, materials, classifications and subjects.",
+            help="The columns with the terms of a facet, such as materials=Medium (repeatable). The facets "
+            "are objectTypes, materials, classifications and subjects.",
         ),
     ] = None,
     separator: Annotated[
         list[str] | None,
         _columns(
             metavar="TEXT",
-            help="What stands between several terms in one cell (repeatable).",
+            help="The text between several terms in one cell (repeatable).",
             show_default="; and |",
         ),
     ] = None,
@@ -97,7 +99,7 @@ def table(
     ] = None,
     lang: Annotated[
         str | None,
-        _columns(metavar="CODE", help="The language of the terms, such as de.", show_default="found out"),
+        _columns(metavar="CODE", help="The language of the terms, such as de.", show_default="detected"),
     ] = None,
     sheet: Annotated[
         str | None, _columns(metavar="NAME", help="The sheet of a workbook that has several.")
@@ -106,7 +108,7 @@ def table(
         Path | None,
         _columns(
             metavar="FILE",
-            help="All of these in a file; what is given here goes before it.",
+            help="A file with all of these; options on the command line override it.",
             show_default="data/profile.toml, which this command writes",
         ),
     ] = None,
@@ -116,7 +118,10 @@ def table(
     ] = "open",
     theme: Annotated[
         str | None,
-        _dumps(help="One theme: archaeology, art, fashion … By words in types, subjects and titles."),
+        _dumps(
+            help="Only one theme (archaeology, art, fashion …), recognised by words in types, "
+            "subjects and titles."
+        ),
     ] = None,
     api_key: Annotated[
         str,
@@ -129,12 +134,13 @@ def table(
     entity_url: EntityUrl = ENTITY_URL,
     sparql_url: SparqlUrl = SPARQL_URL,
     allow_private_hosts: AllowPrivateHosts = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Use guessed columns without a question.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Use the guessed columns without asking.")] = False,
     report: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="List as CSV: records without photographs, photographs without records, what is unreadable.",
+            help="Write a CSV list of records without photographs, photographs without records, "
+            "and unreadable files.",
         ),
     ] = None,
     val: ValShare = 0.1,
@@ -144,9 +150,9 @@ def table(
         int | None,
         _splits(
             min=1,
-            show_default="that of the last time, else 3",
-            help="Records that a term of your own needs, and images of train that any term needs; rarer ones "
-            "fall back to a broader one.",
+            show_default="that of the last import, else 3",
+            help="Records that a term of your own needs, and images in train that any term needs; a rarer "
+            "term becomes its broader one.",
         ),
     ] = None,
     seed: Seed = 0,
@@ -155,7 +161,7 @@ def table(
 ) -> None:
     """Make a collection of a museum's own export and photographs.
 
-    Free text becomes terms; data/terms.csv lists what became of each word: edit its column `term` in a
+    Free text becomes terms; data/terms.csv lists the term that each word became: edit its column `term` in a
     spreadsheet, and run the command again. A new export needs no options: data/profile.toml holds them, and
     an image that was in a test split stays there.
     """
@@ -240,6 +246,6 @@ def _accepted(guesses: "list[Guess]", export: "Export", mapping: "Profile", yes:
         console.note("Not used without `yes`: only the columns that you named count.")
         return False
     raise EufccError(
-        "these columns are guessed, and nobody has confirmed them",
+        "the columns were guessed and not confirmed",
         hint="give `yes` to use them, or name the right ones: `id`, `facet=materials=COLUMN` …",
     )

@@ -47,7 +47,7 @@ def show_harvest(done: "Harvest", unmapped: Path | None = None, *, by_api: bool 
 
 def harvest_sentence(done: "Harvest") -> str:
     """What a harvest did, in one line."""
-    failed = f"; {len(done.failed):,} could not be had" if done.failed else ""
+    failed = f"; {len(done.failed):,} could not be fetched" if done.failed else ""
     return (
         f"{done.images + len(done.failed):,} records: {done.images - done.untagged:,} with a tag, "
         f"{done.untagged:,} without{failed}"

@@ -28,9 +28,7 @@ def show_decisions(learned: "LearnedDecisions") -> None:
         if count:
             console.warn(f"{count:,} decisions {reason}")
     if learned.torn:
-        console.warn(
-            f"{', '.join(learned.torn)}: unfinished, as an interrupted program leaves it; not counted"
-        )
+        console.warn(f"{', '.join(learned.torn)}: its last line is incomplete and is not counted")
 
 
 def _on_test(learned: "LearnedDecisions") -> str:

@@ -55,8 +55,8 @@ Photos = Annotated[
     list[Path] | None,
     typer.Option(
         metavar="DIR",
-        help="A folder where images are looked for by their ids or file names, in it or anywhere below it, "
-        "beside data/images and images/ (repeatable). Photographs that were moved are found there too.",
+        help="A folder in which to search for images by their ids or file names, subfolders included, "
+        "besides data/images and images/ (repeatable). Photographs that were moved are found there too.",
     ),
 ]
 _LANGUAGE = re.compile("[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
@@ -107,8 +107,8 @@ LogitAdjustment = Annotated[
     typer.Option(
         metavar="TAU",
         min=0,
-        help="Rank tags as if training had seen all equally often: 1 in full, 0 not at all. Rare tags gain, "
-        "frequent ones lose; scores are then no calibrated probabilities.",
+        help="Rank tags as if all had been equally frequent in training: 1 fully, 0 not at all. Rare tags "
+        "rise, frequent ones fall; scores are then not calibrated.",
     ),
 ]
 Prompts = Annotated[
@@ -132,7 +132,7 @@ Wordings = Annotated[
     _clip(
         "--names",
         metavar="LANGUAGE|FILE",
-        help="What tags are called in texts: tags (themselves), a language such as fr, or a CSV file with "
+        help="Names of tags in texts: tags (themselves), a language such as fr, or a CSV file with "
         "columns tag,name (repeatable: a row of results for each).",
         show_default="that of the training; for clip:NAME English names and the tags, where they have some",
     ),
@@ -141,7 +141,7 @@ Names = Annotated[
     str | None,
     typer.Option(
         metavar="LANGUAGE|FILE",
-        help="What tags are called, in results (unless --language) and in the texts that CLIP models read: "
+        help="Names of tags in results (unless --language) and in the texts that CLIP models read: "
         "tags (themselves), a language such as fr, or a CSV file with columns tag,name.",
         show_default="results: the tags; texts: English names where they have some, or those of the training",
         rich_help_panel="Output",
@@ -151,7 +151,7 @@ FlagTerms = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="Mark tags that a list calls contentious, with what it says: CSV with columns "
+        help="Mark the tags that a list calls contentious, with its note: CSV with columns "
         "term,language,note, or SKOS such as the DE-BIAS vocabulary. Nothing is hidden or replaced.",
         rich_help_panel="Output",
     ),
@@ -160,7 +160,7 @@ AddTag = Annotated[
     list[str] | None,
     _clip(
         metavar="TERM",
-        help="Score this tag, too, though no model was trained on it (repeatable; FACET:TERM for one facet).",
+        help="Also score this tag, on which no model was trained (repeatable; FACET:TERM for one facet).",
     ),
 ]
 

@@ -63,7 +63,7 @@ def write_decisions(options: Mapping[str, Any], root: Root) -> None:
     dialect_for(table, options["output"])
     decisions = read_decisions(options["decisions"])
     if decisions.torn:
-        console.warn(f"{', '.join(decisions.torn)}: unfinished, not counted")
+        console.warn(f"{', '.join(decisions.torn)}: its last line is incomplete and is not counted")
     additions, elsewhere = from_decisions(table, decisions)
     if elsewhere:
         images = list(dict.fromkeys(decision.id or decision.image for decision in elsewhere))

@@ -56,9 +56,7 @@ def serve_review(
     review, server = open_review(suggestions, root, reviewer or _user(), decisions, frame)
     _note_leftovers(review.path, [f"{d.image}: {d.facet}: {d.tag}" for d in review.orphans.values()])
     if review.torn:
-        console.warn(
-            f"{', '.join(review.torn)}: unfinished, as an interrupted program leaves it; not counted"
-        )
+        console.warn(f"{', '.join(review.torn)}: its last line is incomplete and is not counted")
     before = review.decided
     console.line(server.url)
     console.note(f"decisions go to {review.path}; Ctrl-C ends the review")

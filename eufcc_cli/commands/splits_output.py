@@ -18,15 +18,16 @@ def show_splits(report: "Report") -> None:
     console.table(columns, rows, numeric=columns[1:])
     if worst := report.worst:
         console.note(
-            f"worst balanced tag: {worst.facet} {worst.tag}, {worst.images:,} images in {worst.split} "
+            f"least evenly divided tag: {worst.facet} {worst.tag}, {worst.images:,} images in {worst.split} "
             f"where an even share is {worst.even:,}"
         )
     console.note(
-        f"{report.tags:,} tags kept, {len(report.dropped):,} dropped for want of images in train "
+        f"{report.tags:,} tags, and {len(report.dropped):,} dropped because too few images in "
+        f"train have them "
         f"({sum(1 for tag in report.dropped if tag.instead):,} fall back to a broader one)"
     )
     if report.untagged:
-        console.note(f"{report.untagged:,} images left out: no tag is left for them")
+        console.note(f"{report.untagged:,} images left out, since all of their tags were dropped")
     if report.duplicates:
         console.note(
             f"{report.duplicates:,} images share URL, record or picture with another, and are in its split"

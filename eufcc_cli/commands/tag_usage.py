@@ -1,4 +1,4 @@
-"""What of `eufcc tag`'s options goes together: told before any work."""
+"""Which options of `eufcc tag` go together, checked before any work."""
 
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ TABLE_ENDINGS = (".csv", ".tsv", ".txt", ".xlsx", ".ods", ".jsonl")
 
 
 def form_of(asked: str | None, output: Path | None, accept: float | None, embed: bool) -> str:
-    """The form of the results: what --format says, or the output's ending, or where standard output goes."""
+    """The format of the results: that of --format, else of the output's ending, else of standard output."""
     if embed:
         if asked is not None or output is not None or accept is not None:
             raise typer.BadParameter("--embed writes into the images: leave --format, --output, --accept out")
@@ -37,19 +37,19 @@ def form_of(asked: str | None, output: Path | None, accept: float | None, embed:
         ending = output.suffix.lower()
         if ending not in OF_ENDING:
             raise typer.BadParameter(
-                f"{output}: its ending does not tell: add --format", param_hint="--output"
+                f"{output}: its ending names no format: add --format", param_hint="--output"
             )
         return OF_ENDING[ending]
     return "table" if console.on_terminal() else "jsonl"
 
 
 def check_usage(options: dict[str, Any], arguments: list[str], form: str) -> None:
-    """Refuse, as wrong usage, what does not go together."""
+    """Reject, as wrong usage, options that do not go together."""
     problem = None
     if not arguments and options["table"] is None:
         problem = "name images, or a --table"
     elif (options["fill"] or options["accept"] is not None) and (arguments or options["table"] is None):
-        problem = "--fill and --accept compare with a catalogue: give --table FILE alone"
+        problem = "--fill and --accept compare with a catalogue: give --table FILE and no images"
     elif options["photos"] and options["table"] is None:
         problem = "--photos is where a table's images are: give --table FILE, or name the folder as an image"
     elif options["accept"] is not None and options["threshold"] is not None:

@@ -26,8 +26,8 @@ def show_plan(plan: "Plan") -> None:
     console.note(f"{plan.images:,} images to learn from, {plan.validation_images:,} to validate on")
     if plan.held_out:
         console.note(
-            f"{len(plan.held_out.split):,} images of {', '.join(plan.held_out.providers)} are held out: they "
-            "choose how far to go from the start"
+            f"{len(plan.held_out.split):,} images of {', '.join(plan.held_out.providers)} are held out, to "
+            "choose the interpolation"
         )
     if plan.missing:
         console.warn(

@@ -31,27 +31,28 @@ def trees(
         list[Path] | None,
         typer.Argument(help="Annotation tables, CSV or Parquet.", show_default="the root's splits"),
     ] = None,
-    print_: Annotated[bool, _what("--print", help="Draw the trees: the default.")] = False,
+    print_: Annotated[bool, _what("--print", help="Draw the trees (the default).")] = False,
     write: Annotated[Path | None, _what(help="Write a label file per facet into this folder.")] = None,
     find: Annotated[
         str | None,
-        _what(help="Where the tag of this name stands, in any language; case and accents do not matter."),
+        _what(help="Print where the tag of this name is, in any language; case and accents do not matter."),
     ] = None,
     lint: Annotated[
         bool,
         _what(
-            "--lint", help="Print what is doubtful: names under several parents, near-duplicates, leakage …"
+            "--lint", help="Print what may be wrong: names under several parents, near-duplicates, leakage …"
         ),
     ] = False,
     flag_terms: FlagTerms = None,
     stats: Annotated[
-        bool, _what("--stats", help="Images, providers, coverage, tags per image, tags per depth.")
+        bool, _what("--stats", help="Print images, providers, coverage, tags per image and per depth.")
     ] = False,
     plot: Annotated[Path | None, _what(help="Draw the statistics into a .png, .svg or .pdf file.")] = None,
     counts: Annotated[
         bool,
         typer.Option(
-            "--counts", help="Add each tag's images, over its descendants, and their share of the annotated."
+            "--counts",
+            help="Add the images of each tag and the tags below it, and their share of the annotated images.",
         ),
     ] = False,
     facet: Annotated[
@@ -78,7 +79,7 @@ def trees(
 ) -> None:
     """Draw, count, check and export the label trees of annotation tables.
 
-    A tag stands under the first parent met in reading order; --lint shows all the others.
+    A tag with several parents is drawn under the first one that the tables name; --lint lists the others.
     """
     draw = print_ or counts or depth is not None
     draw = draw or not (write or plot or lint or stats or find is not None)

@@ -69,7 +69,7 @@ def write_tensors(path: Path, tensors: "dict[str, Tensor]", metadata: dict[str, 
         readers = temporary.stat().st_mode  # as the user's umask says, which safetensors does not ask
         try:
             save_file(tensors, temporary, metadata)
-        except SafetensorError as error:  # which has the system's error in its text alone
+        except SafetensorError as error:  # the system's error is only in its text
             number = re.search(r"os error (\d+)", str(error))
             raise OSError(int(number[1]), os.strerror(int(number[1]))) if number else error from error
         with contextlib.suppress(OSError):
@@ -79,7 +79,7 @@ def write_tensors(path: Path, tensors: "dict[str, Tensor]", metadata: dict[str, 
 
 
 def sync(file: IO[Any]) -> None:
-    """Have the system put a file on the disk, where its file system knows how to."""
+    """Flush a file to the disk, where the file system supports that."""
     try:
         os.fsync(file.fileno())
     except OSError as error:

@@ -144,7 +144,7 @@ def threads(given: int | None = None, worth: int | None = None, *, free: bool = 
 
 
 def wait_idly() -> None:
-    """Let waiting threads release their core; to be called before torch is imported.
+    """Make waiting threads release their core; call it before torch is imported.
 
     By default they keep it for some milliseconds after every layer of a network. Where another program wants
     that core, the thread they wait for does not get it either: small networks then take ten times as long.
@@ -269,7 +269,7 @@ _KEPT = 256 << 20  # bytes
 
 
 def give_memory_back() -> None:
-    """Return what is free to the system, where the C library keeps it: to be called after large work."""
+    """Return the free memory that the C library holds to the system; call it after large work."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
     if trim is not None:
         trim(0)

@@ -136,7 +136,7 @@ class LedgerReader:
         return None if mean is None else float(mean)
 
     def placeholders(self) -> set[str]:
-        """The digests of bodies that are placeholders and that no image is kept with."""
+        """The digests of bodies that are placeholders and that no stored image has."""
         of = "SELECT source_sha256 FROM images WHERE source_sha256 IS NOT NULL AND status = ?"
         return {digest for (digest,) in self.rows(f"{of} EXCEPT {of}", (PLACEHOLDER, OK))}
 
@@ -236,7 +236,7 @@ class Ledger(LedgerReader):
         except sqlite3.OperationalError as error:  # a full disk, say
             raise CollectError(
                 f"{self.path}: cannot write: {error}",
-                hint="solve that and run the same command again to resume",
+                hint="fix that and run the same command again to resume",
             ) from error
         except sqlite3.Error as error:
             raise _unusable(self.path, error) from error

@@ -18,11 +18,11 @@ T = TypeVar("T")
 Get = Callable[[str], Awaitable[bytes]]
 """Fetches a URL; raises FetchError."""
 Recipe = Callable[[Get], Awaitable[bytes]]
-"""How a picture is got where its URL alone is not enough."""
+"""Fetches a picture that takes more than one request."""
 
 _MOST_BYTES = 128 << 20
 _JSON = "application/json, application/ld+json;q=0.9, */*;q=0.1"
-_AHEAD = 16  # pictures that are kept until they are used
+_AHEAD = 16  # pictures fetched and not used yet
 
 
 class Fetcher:

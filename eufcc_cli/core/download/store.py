@@ -135,7 +135,7 @@ def place(
             temporary.unlink(missing_ok=True)
         raise EufccError(
             f"{target}: cannot write: {error.strerror or error}",
-            hint="solve that and run the same command again to resume",
+            hint="fix that and run the same command again to resume",
         ) from error
     return size
 

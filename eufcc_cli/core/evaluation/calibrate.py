@@ -1,4 +1,4 @@
-"""Calibrations of trained models and of ensembles: fitted on the validation split, kept in the root."""
+"""Calibrations of trained models and of ensembles: fitted on the validation split, saved in the root."""
 
 import json
 from collections.abc import Iterable

@@ -95,7 +95,7 @@ def _worded(scorer: ModelScorer, wordings: Sequence[str] | None) -> Iterator[Sou
 
 
 def splits_of(sources: Sequence[Source], splits: list[TestSplit]) -> list[TestSplit]:
-    """Where nothing but predictions files is scored, the splits that some file speaks of, else all."""
+    """Where nothing but predictions files is scored, the splits that some file has images of, else all."""
     files = [source for source in sources if isinstance(source, Predictions)]
     if len(files) < len([source for source in sources if not isinstance(source, Ensemble)]):
         return splits

@@ -1,4 +1,4 @@
-"""A trained model as a source of scores: kept scores first, the rest batch by batch on every process."""
+"""A trained model as a source of scores: saved scores first, the rest batch by batch on every process."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
@@ -37,7 +37,7 @@ class ModelScorer:
     batch_size: int = 64
     workers: int | None = None
     keep: bool = True
-    """Keep scores in ROOT/runs/.scores, and use those that are kept."""
+    """Save scores in ROOT/runs/.scores, and use those that are there."""
 
     @property
     def method(self) -> str:
@@ -77,7 +77,7 @@ class ModelScorer:
         if len(failed) == len(paths):
             raise DataError(
                 f"{split.table}: none of its {len(paths):,} images can be read, the first: {failed[0]}",
-                hint="`eufcc download --verify` tells what is wrong with each",
+                hint="`eufcc download --verify` lists what is wrong with each",
             )
         reasons = {split.ids[rows[i]]: reason for i, reason in failed.items()}
         if failed:

@@ -82,7 +82,7 @@ class Concepts:
             }
         except (sqlite3.Error, ValueError, TypeError) as error:
             raise CollectError(
-                f"{path}: not a usable store of concepts: {error}", hint="move it away; it is filled anew"
+                f"{path}: not a usable store of concepts: {error}", hint="move it away; a new one is made"
             ) from error
 
     def __enter__(self) -> Self:

@@ -121,7 +121,7 @@ def harvest_dumps(
     a hundred at a time. Raises DataError for a damaged archive, CollectError where nothing is left.
     """
     placing = aat.Roots.read(None)
-    provenance.read_provenance(root)  # one that cannot be added to is an error before the work
+    provenance.read_provenance(root)  # raises before the work if it cannot be extended
     if output.exists() and not force and not provenance.wrote(root, output, source="EDM"):
         raise CollectError(f"{output}: is there, and is from elsewhere", hint="`force` replaces it")
     root.data.mkdir(parents=True, exist_ok=True)
@@ -130,7 +130,7 @@ def harvest_dumps(
         if not spool.tell():
             raise CollectError(
                 f"{', '.join(map(str, dumps))}: no record is left",
-                hint="are `provider`, `reusability` and `theme` meant so?",
+                hint="check `provider`, `reusability` and `theme`",
             )
         with Concepts(root.data / "concepts.sqlite") as concepts:
             asyncio.run(_learn(spool, concepts, key, servers, progress))

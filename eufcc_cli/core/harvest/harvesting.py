@@ -128,7 +128,7 @@ def harvest(
     placing = aat.Roots.read(roots)
     if not re.fullmatch(r"[A-Za-z]{2,3}(-[A-Za-z0-9]+)*", language):
         raise CollectError(f"`lang` {language} is no language code", hint="en, ca, de, zh-hant, …")
-    provenance.read_provenance(root)  # a record that cannot be added to is told before anything is asked
+    provenance.read_provenance(root)  # raises before any request if it cannot be extended
     if not key.strip():
         raise CollectError(
             "no Europeana API key",

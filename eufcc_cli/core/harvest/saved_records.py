@@ -76,7 +76,7 @@ class Records:
         except sqlite3.Error as error:
             self.close()
             raise CollectError(
-                f"{path}: not a usable harvest: {error}", hint="`force` begins anew"
+                f"{path}: not a usable harvest: {error}", hint="`force` starts a new one"
             ) from error
         except CollectError:
             self.close()
@@ -92,7 +92,7 @@ class Records:
                 words = " ".join(json.loads(known[0])["keywords"])
                 raise CollectError(
                     f"{self.path}: holds a harvest with other keywords or filters ({words})",
-                    hint="give the same ones to continue it, another `output`, or `force` to begin anew",
+                    hint="give the same ones to continue it, another `output`, or `force` to start a new one",
                 )
             # Nothing is lost where the earlier search found nothing, or was refused.
             for table in ("harvest", "keywords", "cursors"):

@@ -42,7 +42,7 @@ class Spool:
         except OSError as error:
             raise EufccError(
                 f"{self._folder}: cannot write: {error.strerror or error}",
-                hint="solve that and run the same command again to resume",
+                hint="fix that and run the same command again to resume",
             ) from error
 
     def sha256(self) -> str:

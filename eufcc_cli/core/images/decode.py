@@ -126,7 +126,7 @@ def _what_else(head: bytes) -> str:
 
 
 def open_image(source: Path | str | bytes, *, short_side: int | None = None) -> Image.Image:
-    """Read an image file (or its bytes) as 8-bit RGB in sRGB, the way it is looked at.
+    """Read an image file (or its bytes) as 8-bit RGB in sRGB, upright.
 
     The first frame or page; EXIF orientation applied; an embedded ICC profile converted to sRGB; CMYK,
     16-bit and palette images converted; transparent parts shown over white. With `short_side`, a JPEG is

@@ -186,7 +186,7 @@ def _fit_facet(log_scores: np.ndarray, truth: np.ndarray, vocabulary: "FacetVoca
     truth = truth[annotated]
     scores = Coherence(vocabulary)(log_scores[annotated])
     if np.isnan(scores).any():
-        raise ModelError("validation scores are not numbers", hint="train again with a lower `lr`")
+        raise ModelError("validation scores are NaN", hint="train again with a lower `lr`")
     images = len(truth)
     temperature, bias = _fit_platt(scores, truth) if images else (1.0, 0.0)
     curve = _risk_curve(scores, truth)

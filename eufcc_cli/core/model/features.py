@@ -94,7 +94,7 @@ class FeatureStore:
         return self._fresh.get(image) if place is None else self._parts[place[0]]["features"][place[1]]
 
     def refresh(self) -> None:
-        """Take up parts that other processes have written."""
+        """Open the parts that other processes have written."""
         for path in sorted(self.folder.glob("part-*.npy")):
             if path not in self._parts:
                 self._open(path)
@@ -164,7 +164,7 @@ class FeatureStore:
                 np.save(file, part, allow_pickle=False)
         except EufccError as error:
             self._full, self._fresh = True, {}
-            log.warning("features are not kept: %s", error)
+            log.warning("features are not saved: %s", error)
             return
         self._open(path)
         self._fresh = {}
@@ -192,7 +192,7 @@ class FeatureStore:
                 total -= size
         self._full = total > self._limit
         if self._full:
-            log.warning("%s: features are no longer kept, %g GB are used", self.folder, self._limit / 1e9)
+            log.warning("%s: features are no longer saved: %g GB are used", self.folder, self._limit / 1e9)
         return not self._full
 
     def table(self, images: Sequence[bytes]) -> "FeatureTable":

@@ -32,9 +32,9 @@ _OPENVINO_LOG = logging.getLogger("openvino")
 
 
 def silent_openvino() -> Any:
-    """OpenVINO, kept from reporting its use: its import starts a process that writes to Google Analytics.
+    """OpenVINO without its telemetry: its import starts a process that reports to Google Analytics.
 
-    Without the package openvino_telemetry, of which it can do without, it reports nothing.
+    Without the optional package openvino_telemetry it reports nothing.
     """
     if "openvino" not in sys.modules:
         sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
@@ -179,7 +179,7 @@ def kept_network(path: Path) -> Any:
 
 
 def keep_network(network: Any, path: Path) -> None:
-    """Write a converted network; where that cannot be, a warning says so."""
+    """Save a converted network; warns if that fails."""
     openvino = silent_openvino()
 
     try:
@@ -194,7 +194,7 @@ def keep_network(network: Any, path: Path) -> None:
                 done.unlink()
             _remove_oldest(path.parent)
     except (OSError, EufccError) as error:
-        log.warning("the converted network is not kept: %s", error)
+        log.warning("the converted network is not saved: %s", error)
 
 
 def _remove_oldest(folder: Path) -> None:

@@ -53,7 +53,7 @@ def _hint(config: TrainConfig, free: int) -> str:
         return "close other programs"
     assert config.backbone is not None
     if not config.from_scratch and _fits(config.backbone, config.image_size, free, frozen=True):
-        return "close other programs, or learn the heads alone: `tune=head`"
+        return "close other programs, or train only the heads: `tune=head`"
     for size in _SIZES:
         if config.image_size is not None and size >= config.image_size:
             continue

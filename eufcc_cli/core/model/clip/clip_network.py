@@ -98,7 +98,7 @@ class ClipNetwork(nn.Module):
             try:
                 write_bytes(self.store, save(tensors))
             except EufccError as error:
-                log.warning("the texts' embeddings are not kept: %s", error)
+                log.warning("the texts' embeddings are not saved: %s", error)
         return tables
 
     def _stored(self) -> dict[str, Tensor] | None:

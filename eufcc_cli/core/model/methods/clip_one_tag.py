@@ -47,7 +47,7 @@ class ClipMethod(Softmax):
     lock_text: bool = setting(False, "Do not train the text tower.", panel=CLIP_PANEL)
     grad_checkpointing: bool = setting(
         False,
-        "Compute activations again in the backward pass: less memory, a third slower.",
+        "Recompute activations in the backward pass: less memory, a third slower.",
         panel=CLIP_PANEL,
     )
 
