@@ -13,13 +13,10 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 from urllib.parse import unquote
 
 from eufcc_cli.core.errors import DataError, EufccError
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 SPLITS = ("train", "val", "test_id", "test_ood")
 
@@ -57,25 +54,6 @@ def atomic_path(path: Path) -> Iterator[Path]:
         if temporary is not None:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
-
-
-def write_tensors(path: Path, tensors: "dict[str, Tensor]", metadata: dict[str, str]) -> None:
-    """Write a safetensors file whole or not at all, without a second copy of its tensors in memory."""
-    from safetensors import SafetensorError
-    from safetensors.torch import save_file
-
-    with atomic_path(path) as temporary:
-        temporary.touch()
-        readers = temporary.stat().st_mode  # as the user's umask says, which safetensors does not ask
-        try:
-            save_file(tensors, temporary, metadata)
-        except SafetensorError as error:  # the system's error is only in its text
-            number = re.search(r"os error (\d+)", str(error))
-            raise OSError(int(number[1]), os.strerror(int(number[1]))) if number else error from error
-        with contextlib.suppress(OSError):
-            temporary.chmod(readers)
-        with temporary.open("r+b") as file:
-            sync(file)
 
 
 def sync(file: IO[Any]) -> None:
@@ -144,15 +122,6 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def git_blob_id(path: Path) -> str:
-    """The name git gives a file's content: SHA-1 of `blob <size>\\0<content>`."""
-    digest = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
@@ -165,27 +134,6 @@ def visible(text: str) -> str:
     if text.isprintable():
         return text
     return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
-
-
-_SYSTEM_NAMES = frozenset((
-    "@eadir", "#recycle", "@recycle", "#snapshot", "@recently-snapshot", "@sharesnap", "@tmp", "@transcode",
-    "@__thumb", "~snapshot", "$recycle.bin", "recycler", "recycled", "system volume information",
-    "lost+found", "__macosx", "network trash folder", "temporary items", "thevolumesettingsfolder",
-    "_vti_cnf", "thumbs.db", "ehthumbs.db", "desktop.ini",
-    "trashbox", "files_trashbin", "files_versions",
-))  # fmt: skip
-
-
-def is_system_name(name: str) -> bool:
-    """True for what a folder holds beside its owner's files: what is hidden, thumbnails, deleted files.
-
-    >>> [is_system_name(name) for name in ("@eaDir", "$RECYCLE.BIN", "._a.jpg", ".thumbnails", "a.jpg")]
-    [True, True, True, True, False]
-    >>> [is_system_name(name) for name in ("Scans Previews.lrdata", "FOUND.000", "trashbox", "found.jpg")]
-    [True, True, True, False]
-    """
-    name = name.lower()
-    return name in _SYSTEM_NAMES or name.startswith((".", "found.0")) or name.endswith(".lrdata")
 
 
 _PLAIN = frozenset((string.ascii_lowercase + string.digits + "_-").encode())

@@ -44,9 +44,7 @@ def _divide(folder: Path) -> None:
     if not path.is_file():
         sys.exit(f"{path}: the real annotations are not there (set EUFCC_TEST_DATA)")
     real = read_table(path)
-    print(
-        "   rows  tags kept  divide and write    read and write   ratio   least evenly divided tag: images, even"
-    )
+    print("   rows  tags kept  divide and write    read and write   ratio   worst balanced tag: images, even")
     for rows in (len(real), ROWS):
         table, source = _sample(real, rows), folder / "table.csv"
         write_table(table, source)

@@ -16,8 +16,9 @@ import pytest
 
 from eufcc_cli.commands import fetch as commands
 from eufcc_cli.core.dataset.division_report import Shares
+from eufcc_cli.core.dataset.pinned_files import git_blob_id
 from eufcc_cli.core.dataset.published import REVISIONS
-from eufcc_cli.core.files import SPLITS, git_blob_id
+from eufcc_cli.core.files import SPLITS
 from eufcc_cli.core.harvest.europeana import Search
 from eufcc_cli.core.harvest.harvesting import Servers
 from eufcc_cli.core.taxonomy.annotations import FACETS, read_table

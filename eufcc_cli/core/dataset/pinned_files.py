@@ -1,6 +1,7 @@
 """Files whose content is known by its git blob id: fetched in parts, resumed, verified before use."""
 
 import asyncio
+import hashlib
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +10,7 @@ import httpx
 
 from eufcc_cli.core.dataset.provenance import without_secrets
 from eufcc_cli.core.errors import CollectError, EufccError
-from eufcc_cli.core.files import git_blob_id, replace_file
+from eufcc_cli.core.files import replace_file
 from eufcc_cli.core.http.client import user_agent
 from eufcc_cli.core.http.politeness import retry_after
 from eufcc_cli.core.progress import Progress, Task
@@ -19,6 +20,15 @@ _ATTEMPTS = 5
 _LONGEST_WAIT = 600.0
 _AT_ONCE = 4
 _GO_ON = "run it again to resume"
+
+
+def git_blob_id(path: Path) -> str:
+    """The name git gives a file's content: SHA-1 of `blob <size>\\0<content>`."""
+    digest = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 @dataclass

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eufcc_cli.core.dataset import provenance
-from eufcc_cli.core.dataset.pinned_files import PinnedFile, fetch_pinned
+from eufcc_cli.core.dataset.pinned_files import PinnedFile, fetch_pinned, git_blob_id
 from eufcc_cli.core.errors import CollectError
-from eufcc_cli.core.files import SPLITS, Root, git_blob_id
+from eufcc_cli.core.files import SPLITS, Root
 from eufcc_cli.core.locks import hold_lock
 from eufcc_cli.core.progress import SILENT, Progress
 from eufcc_cli.core.taxonomy.annotations import FACETS, ID, PROVIDER, read_table

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple, Self
 
-from eufcc_cli.core.files import image_id_of, is_system_name, sha256
+from eufcc_cli.core.files import image_id_of, sha256
 from eufcc_cli.core.images.decode import FILE_ENDINGS
 
 
@@ -99,6 +99,27 @@ class ImageFiles:
             with suppress(OSError):
                 sizes[file.stat().st_size].append(file)
         return sizes
+
+
+_SYSTEM_NAMES = frozenset((
+    "@eadir", "#recycle", "@recycle", "#snapshot", "@recently-snapshot", "@sharesnap", "@tmp", "@transcode",
+    "@__thumb", "~snapshot", "$recycle.bin", "recycler", "recycled", "system volume information",
+    "lost+found", "__macosx", "network trash folder", "temporary items", "thevolumesettingsfolder",
+    "_vti_cnf", "thumbs.db", "ehthumbs.db", "desktop.ini",
+    "trashbox", "files_trashbin", "files_versions",
+))  # fmt: skip
+
+
+def is_system_name(name: str) -> bool:
+    """True for what a folder holds beside its owner's files: what is hidden, thumbnails, deleted files.
+
+    >>> [is_system_name(name) for name in ("@eaDir", "$RECYCLE.BIN", "._a.jpg", ".thumbnails", "a.jpg")]
+    [True, True, True, True, False]
+    >>> [is_system_name(name) for name in ("Scans Previews.lrdata", "FOUND.000", "trashbox", "found.jpg")]
+    [True, True, True, False]
+    """
+    name = name.lower()
+    return name in _SYSTEM_NAMES or name.startswith((".", "found.0")) or name.endswith(".lrdata")
 
 
 def is_image_name(path: str) -> bool:

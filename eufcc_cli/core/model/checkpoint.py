@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from eufcc_cli.core.errors import EufccError, ModelError
-from eufcc_cli.core.files import Root, write_tensors
+from eufcc_cli.core.files import Root
 from eufcc_cli.core.machine import select_device, select_precision
 from eufcc_cli.core.model.clip.clip_network import ClipNetwork
 from eufcc_cli.core.model.clip.prompts import TextOptions, Wording
@@ -23,6 +23,7 @@ from eufcc_cli.core.model.model_files import CLIP, CONFIG, WEIGHTS, find_model, 
 from eufcc_cli.core.model.network import Network, create_backbone
 from eufcc_cli.core.model.preprocessing import Preprocessing
 from eufcc_cli.core.model.tagging_model import TaggingModel, build_methods, keep_by_root
+from eufcc_cli.core.model.tensor_files import write_tensors
 from eufcc_cli.core.model.zero_shot import zero_shot_model
 from eufcc_cli.core.taxonomy.vocabulary import Vocabulary
 

@@ -8,7 +8,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from eufcc_cli.core.errors import ModelError
-from eufcc_cli.core.files import write_tensors
+from eufcc_cli.core.model.tensor_files import write_tensors
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:

@@ -2,9 +2,9 @@ import dataclasses
 
 import pytest
 
+from eufcc_cli.core.dataset.pinned_files import git_blob_id
 from eufcc_cli.core.dataset.published import REVISIONS, Revision
 from eufcc_cli.core.evaluation.paper import PUBLISHED
-from eufcc_cli.core.files import git_blob_id
 from eufcc_cli.core.report.cells import best_cells
 from eufcc_cli.core.report.tables import (
     comparison_tables,
