@@ -227,22 +227,16 @@ def _cell(value: object) -> str:
     return visible(" ".join(str(value).splitlines()))
 
 
-class _FieldsColumn(ProgressColumn):
-    """What the work reports beside its steps: `loss 0.31`, `failed 2`."""
-
-    def render(self, task: RichTask) -> Text:
-        shown = task.fields.get("shown", {})
-        return Text("  ".join(f"{name} {_format(value)}" for name, value in shown.items()), style="dim")
-
-
 class _SpeedColumn(ProgressColumn):
     def render(self, task: RichTask) -> Text:
         speed = task.finished_speed or task.speed
         return Text(f"{speed:,.0f} {task.fields['unit']}/s" if speed else "", style="cyan")
 
 
-def _format(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+def _listed(fields: Mapping[str, object], between: str) -> str:
+    """What the work reports beside its steps: `loss 0.31`, `failed 2`."""
+    shown = {name: f"{value:.4g}" if isinstance(value, float) else value for name, value in fields.items()}
+    return between.join(f"{name} {value}" for name, value in shown.items())
 
 
 @dataclass
@@ -253,26 +247,19 @@ class _BarTask:
 
     def advance(self, steps: int = 1, **fields: object) -> None:
         self.shown |= fields
-        self.progress.update(self.task_id, advance=steps, shown=self.shown)  # type: ignore[arg-type]
+        self.progress.update(self.task_id, advance=steps, shown=_listed(self.shown, "  "))  # type: ignore[arg-type]
 
 
 class _Bars:
     @contextmanager
     def task(self, description: str, total: int | None, unit: str = "images") -> Iterator[Task]:
-        bars = RichProgress(
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=30),
-            MofNCompleteColumn(),
-            _SpeedColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            _FieldsColumn(),
-            console=err,
-            transient=True,
-        )
-        with bars:
-            yield _BarTask(bars, bars.add_task(escape(description), total=total, unit=unit, shown={}))
+        columns = (
+            SpinnerColumn(), "{task.description}", BarColumn(bar_width=30), MofNCompleteColumn(),
+            _SpeedColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
+            TextColumn("{task.fields[shown]}", "dim", markup=False),
+        )  # fmt: skip
+        with RichProgress(*columns, console=err, transient=True) as bars:
+            yield _BarTask(bars, bars.add_task(escape(description), total=total, unit=unit, shown=""))
 
 
 @dataclass
@@ -289,7 +276,7 @@ class _LineTask:
         if now - self.last >= _SECONDS_BETWEEN_LINES:
             self.last = now
             of = "" if self.total is None else f" of {self.total:,}"
-            more = "".join(f", {name} {_format(value)}" for name, value in fields.items())
+            more = ", " + _listed(fields, ", ") if fields else ""
             note(f"{self.description}: {self.done:,}{of} {self.unit}{more}")
 
 

@@ -41,33 +41,14 @@ _READERS: dict[str, type[ImageFile.ImageFile]] = {
     "BMP": BmpImagePlugin.BmpImageFile,
 }
 ENDINGS = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "GIF": ".gif", "TIFF": ".tif", "BMP": ".bmp"}
-_UNSUPPORTED = (".avif", ".heic", ".heif", ".j2k", ".jp2", ".jpx", ".jxl")
-FILE_ENDINGS = frozenset(
-    (
-        ".jpg",
-        ".jpeg",
-        ".jpe",
-        ".jfif",
-        ".png",
-        ".webp",
-        ".gif",
-        ".tif",
-        ".tiff",
-        ".bmp",
-        ".dib",
-        *_UNSUPPORTED,
-    )
-)
+_UNSUPPORTED = ".avif .heic .heif .j2k .jp2 .jpx .jxl"
+FILE_ENDINGS = frozenset(f".jpg .jpeg .jpe .jfif .png .webp .gif .tif .tiff .bmp .dib {_UNSUPPORTED}".split())
 """Endings of image files, with those whose format is not supported: opening them gives an error."""
 _MAGIC = {
     b"\xff\xd8\xff": "JPEG",
     b"\x89PNG\r\n\x1a\n": "PNG",
-    b"GIF87a": "GIF",
-    b"GIF89a": "GIF",
-    b"II*\0": "TIFF",
-    b"MM\0*": "TIFF",
-    b"II+\0": "TIFF",
-    b"MM\0+": "TIFF",
+    **dict.fromkeys((b"GIF87a", b"GIF89a"), "GIF"),
+    **dict.fromkeys((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), "TIFF"),
     b"BM": "BMP",
 }
 _HEAD = 1024
@@ -145,7 +126,8 @@ def open_image(source: Path | str | bytes, *, short_side: int | None = None) -> 
 def open_pixels(source: Path | str | bytes, *, short_side: int | None = None) -> "np.ndarray":
     """What `open_image` reads, as an array: uint8 [height, width, 4], RGB and an unused byte.
 
-    A JPEG whose colours and orientation need no change is not decoded by Pillow, and spares its copies.
+    A JPEG whose colours and orientation need no change is decoded by simplejpeg, without Pillow's copies:
+    0.95 ms instead of 1.4, with resizing.
     Raises ImageError as `open_image` does.
     """
     import numpy as np  # slow to load for those who need no pixels

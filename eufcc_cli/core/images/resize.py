@@ -1,7 +1,6 @@
 """Resizing with Pillow's filters, by the processor's vector instructions where cykooz-resizer is there.
 
-From 533 x 400 to 298 x 224 pixels it takes 1.5 ms instead of Pillow's 3.0, beside 1.0 for decoding: images
-are read in two thirds of the time.
+With it a JPEG of 533 x 400 pixels is read and cut for a network of 224 in 0.95 ms instead of Pillow's 3.1.
 """
 
 import threading

@@ -36,13 +36,11 @@ class Augmentation:
     erase: float = 0.0
     """Probability that a rectangle of an image is erased."""
 
-    def __call__(self, images: Tensor, preprocessing: Preprocessing, generator: torch.Generator) -> Tensor:
-        """uint8 [B, 3, stored, stored] -> float32 [B, 3, size, size], varied and normalised."""
-        draws = torch.rand(images.shape[0], 12, generator=generator)
-        return self.apply(images, preprocessing, draws)
-
     def apply(self, images: Tensor, preprocessing: Preprocessing, draws: Tensor) -> Tensor:
-        """The same from given uniform numbers [B, 12], so that a shard of a batch varies as in the whole."""
+        """uint8 [B, 3, stored, stored] -> float32 [B, 3, size, size], varied and normalised.
+
+        By given uniform numbers [B, 12], so that a share of a batch varies as in the whole.
+        """
         device = images.device
         signed = (draws.to(device) * 2 - 1).unbind(1)
         zoom = preprocessing.size / preprocessing.stored * torch.exp(signed[0] * self.scale)
