@@ -10,12 +10,7 @@ from eufcc_cli import console
 from eufcc_cli.commands.acceptance_output import measure_decisions
 from eufcc_cli.commands.common import SOME_FAILED, ModelLoader, existing_root, importing, is_given
 from eufcc_cli.commands.doubtful_annotations import find_and_write
-from eufcc_cli.commands.evaluation_output import (
-    note_result,
-    print_comparison,
-    warn_incomplete,
-    write_files,
-)
+from eufcc_cli.commands.evaluation_output import note_result, print_comparison, warn_incomplete, write_files
 from eufcc_cli.commands.options import (
     Decoders,
     Device,

@@ -67,8 +67,7 @@ def published(
         ),
     ] = "corrected",
     split: Annotated[
-        list[_Split] | None,
-        typer.Option(help="Only this split (repeatable).", show_default="all four"),
+        list[_Split] | None, typer.Option(help="Only this split (repeatable).", show_default="all four")
     ] = None,
     labels: Annotated[
         bool, typer.Option("--labels/--no-labels", help="Also fetch the label files of the four facets.")

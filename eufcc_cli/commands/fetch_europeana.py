@@ -8,14 +8,7 @@ import typer
 from eufcc_cli import console
 from eufcc_cli.commands.common import SOME_FAILED
 from eufcc_cli.commands.harvest_output import harvest_sentence, show_harvest
-from eufcc_cli.commands.options import (
-    ENTITY_URL,
-    SPARQL_URL,
-    AatRoots,
-    EntityUrl,
-    SparqlUrl,
-    in_panel,
-)
+from eufcc_cli.commands.options import ENTITY_URL, SPARQL_URL, AatRoots, EntityUrl, SparqlUrl, in_panel
 from eufcc_cli.core.files import Root
 
 _servers = in_panel("Servers")

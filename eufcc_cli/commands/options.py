@@ -87,8 +87,7 @@ TestShare = Annotated[float, _splits("--test", help="Share for test_id, of the s
 OodShare = Annotated[float, _splits("--ood", help="Share for test_ood, of providers held out whole.")]
 Seed = Annotated[int, _splits("--seed", min=0, help="The same table and seed give the same splits.")]
 Anew = Annotated[
-    bool,
-    _splits("--anew", help="Ignore earlier splits: images of the test splits may move to training."),
+    bool, _splits("--anew", help="Ignore earlier splits: images of the test splits may move to training.")
 ]
 EntityUrl = Annotated[str, _servers(envvar="EUFCC_ENTITY_URL", help="Europeana's Entity API.")]
 SparqlUrl = Annotated[str, _servers(envvar="EUFCC_SPARQL_URL", help="AAT's SPARQL endpoint.")]
@@ -99,8 +98,7 @@ AatRoots = Annotated[
     typer.Option(help="Where each facet's paths begin in AAT, as JSON.", show_default="eufcc's own list"),
 ]
 Weights = Annotated[
-    Path | None,
-    _clip(help="Weights for clip:NAME, in safetensors, instead of published ones."),
+    Path | None, _clip(help="Weights for clip:NAME, in safetensors, instead of published ones.")
 ]
 LogitAdjustment = Annotated[
     float,

@@ -73,11 +73,7 @@ def write_decisions(options: Mapping[str, Any], root: Root) -> None:
         )
     _note(
         write_back(
-            table,
-            additions,
-            options["output"],
-            merge=options["merge"],
-            only_empty=options["only_empty"],
+            table, additions, options["output"], merge=options["merge"], only_empty=options["only_empty"]
         ),
         table,
         options["output"],

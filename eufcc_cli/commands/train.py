@@ -227,13 +227,7 @@ class Command(TyperCommand):
 command = with_settings(train, TrainConfig.settings())
 
 
-_COMMAND: dict[str, type] = {
-    "name": str,
-    "export": Path,
-    "track": list,
-    "resume": bool,
-    "overwrite": bool,
-}
+_COMMAND: dict[str, type] = {"name": str, "export": Path, "track": list, "resume": bool, "overwrite": bool}
 """Options of the command that are no settings of the training; a configuration may hold them too."""
 
 

@@ -18,23 +18,9 @@ from eufcc_cli.core.download import origins
 from eufcc_cli.core.download.backlog import Found, record_found
 from eufcc_cli.core.download.candidates import candidate_urls, host_of, is_icon
 from eufcc_cli.core.download.jobs import Job, Queue
-from eufcc_cli.core.download.ledger import (
-    OK,
-    PLACEHOLDER,
-    SECONDS_BETWEEN_COMMITS,
-    TEMPORARY,
-    Entry,
-    Ledger,
-)
+from eufcc_cli.core.download.ledger import OK, PLACEHOLDER, SECONDS_BETWEEN_COMMITS, TEMPORARY, Entry, Ledger
 from eufcc_cli.core.download.origins import FOUND, Origin
-from eufcc_cli.core.download.store import (
-    CRASHED,
-    INCOMING,
-    NO_PICTURE,
-    Rejected,
-    Storing,
-    store,
-)
+from eufcc_cli.core.download.store import CRASHED, INCOMING, NO_PICTURE, Rejected, Storing, store
 from eufcc_cli.core.download.workers import Workers
 from eufcc_cli.core.errors import DataError
 from eufcc_cli.core.files import Root, image_stem

@@ -4,13 +4,7 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from eufcc_cli.core.download.image_files import (
-    ImageFiles,
-    Moved,
-    is_regular,
-    scan_flat_images,
-    scan_images,
-)
+from eufcc_cli.core.download.image_files import ImageFiles, Moved, is_regular, scan_flat_images, scan_images
 from eufcc_cli.core.download.ledger import OK, LedgerReader, recorded_file, stays_inside
 from eufcc_cli.core.files import Root
 

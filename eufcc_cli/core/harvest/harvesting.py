@@ -137,16 +137,12 @@ def harvest(
     store = output.with_name(f"{output.stem}.harvest.sqlite")
     if output.exists() and not store.exists() and not force:
         raise CollectError(f"{output}: is there, and is no harvest", hint="another `output`, or `force`")
-    with (
-        Records(store, search, anew=force) as records,
-        Concepts(root.data / "concepts.sqlite") as concepts,
-    ):
+    with Records(store, search, anew=force) as records, Concepts(root.data / "concepts.sqlite") as concepts:
         try:
             asyncio.run(_ask(search, key, limit, shallow, servers, records, concepts, progress))
         except sqlite3.Error as error:
             raise CollectError(
-                f"{store}: cannot write: {error}",
-                hint="free some space and run it again to resume",
+                f"{store}: cannot write: {error}", hint="free some space and run it again to resume"
             ) from error
         mapper = Mapper(concepts, placing, language, match_labels=match_labels)
         rows, failed = table_rows(records.first(limit), shallow, servers.thumbnail, mapper)

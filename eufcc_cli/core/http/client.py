@@ -80,10 +80,7 @@ class Client:
     """
 
     def __init__(
-        self,
-        politeness: Politeness | None = None,
-        *,
-        address_allowed: Callable[[str], bool] = is_public,
+        self, politeness: Politeness | None = None, *, address_allowed: Callable[[str], bool] = is_public
     ) -> None:
         self.politeness = politeness or Politeness()
         self._hosts: dict[str, Host] = {}

@@ -37,12 +37,7 @@ class HarvestedTable:
 
 
 def harvest_table(
-    root: Root,
-    url: str,
-    fetcher: Fetcher,
-    *,
-    language: str | None = None,
-    progress: Progress = SILENT,
+    root: Root, url: str, fetcher: Fetcher, *, language: str | None = None, progress: Progress = SILENT
 ) -> HarvestedTable:
     """Write the manifests at a URL, one or those of a collection, as data/iiif/NAME.jsonl.
 
