@@ -67,7 +67,7 @@ def ours(config: TrainConfig, squares: np.ndarray, folder: Path) -> Callable[[],
     trainer = ClipTrainer(model, config, folder, data, data, accelerator=Accelerator(cpu=True))
 
     def epoch() -> None:
-        trainer._epoch()
+        trainer.train_epoch()
         trainer.at.batch = 0
 
     return epoch

@@ -76,7 +76,7 @@ def ours(backbone: str, size: int, batch: int, steps: int, device: str, precisio
 
     def epoch() -> float:
         began = time.perf_counter()
-        trainer._epoch()
+        trainer.train_epoch()
         if device != "cpu":
             torch.cuda.synchronize()
         trainer.at.batch = 0

@@ -142,7 +142,7 @@ class Tagger:
                 yield from self._results(batch, record_of)
 
     def _results(self, batch: Scored[Input], record_of: Callable[[Input], Record] | None) -> Iterator[Result]:
-        scores = self._together(batch.tables)
+        scores = self.combined(batch.tables)
         chosen = iter(self.chooser.batch(scores) if record_of is None and scores else ())
         rows = count()
         for (item, _), error in zip(batch.items, batch.errors, strict=True):
@@ -167,7 +167,7 @@ class Tagger:
     def _shown(self, found: dict[str, list[Suggestion]]) -> dict[str, list[Suggestion]]:
         return found if self._displayed is None else self._displayed(found)
 
-    def _together(self, members: Sequence[Mapping[str, np.ndarray]]) -> Mapping[str, np.ndarray]:
+    def combined(self, members: Sequence[Mapping[str, np.ndarray]]) -> Mapping[str, np.ndarray]:
         """The log-scores [B, n] of images, from those of each member; empty where there is no image.
 
         The ensemble's score of a tag is the mean of the members' scores, each normalised to sum 1 over the

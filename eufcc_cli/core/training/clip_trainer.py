@@ -79,7 +79,7 @@ class ClipTrainer(Trainer):
     def _pairs(self, rows: np.ndarray) -> int:
         return len(rows)
 
-    def _backward(
+    def backward(
         self, network: nn.Module, images: Tensor, rows: np.ndarray, positions: np.ndarray, factor: float
     ) -> Tensor:
         config, accelerator = self.config, self.accelerator

@@ -122,7 +122,7 @@ class Trainer:
         self._saved = time.monotonic()
         with self.interruption:
             while self.at.epoch < epochs and self._done() < 1.0 and not self._out_of_patience():
-                self._epoch()
+                self.train_epoch()
                 self._validate()
                 self.at.epoch += 1
                 self.at.batch, self.at.loss_sum, self.at.pairs, self.at.images = 0, 0.0, 0.0, 0
@@ -130,7 +130,8 @@ class Trainer:
                 self._leave_if_asked()
         return self.at
 
-    def _epoch(self) -> None:
+    def train_epoch(self) -> None:
+        """Train on what is left of the present epoch."""
         config, accelerator, at = self.config, self.accelerator, self.at
         order = epoch_order(len(self.split), config.batch_size, config.seed, at.epoch, self.weights)
         rank, world = accelerator.process_index, accelerator.num_processes
@@ -168,7 +169,7 @@ class Trainer:
     def _step(self, images: Tensor, rows: np.ndarray, positions: np.ndarray) -> tuple[Tensor, int]:
         """One optimizer step on this process's share of a batch: the summed loss, and the batch's pairs."""
         config, accelerator, device = self.config, self.accelerator, self.accelerator.device
-        images = self._prepared(images.to(device, non_blocking=True), positions)
+        images = self.prepared(images.to(device, non_blocking=True), positions)
         pairs = self._pairs(rows)
         self._asked = self.interruption.requested
         enough = WORTH_SAVING if self._asked else 60 * config.save_every
@@ -181,7 +182,7 @@ class Trainer:
             return torch.zeros((), device=device), 0
         # Gradients are averaged over processes; the batch's loss is the mean over all its pairs.
         factor = accelerator.num_processes / max(pairs, 1)
-        total = self._backward(self.network, images, rows, positions, factor)
+        total = self.backward(self.network, images, rows, positions, factor)
         if config.clip_grad:
             accelerator.clip_grad_norm_(self.network.parameters(), config.clip_grad)
         self.stepper.step()
@@ -202,7 +203,7 @@ class Trainer:
         """In how many parts so many images are computed."""
         return max(1, math.ceil(images / self.at.part))
 
-    def _backward(
+    def backward(
         self, network: nn.Module, images: Tensor, rows: np.ndarray, positions: np.ndarray, factor: float
     ) -> Tensor:
         """Add the gradients of a share of a batch, times a factor; its loss, summed over its pairs."""
@@ -232,7 +233,7 @@ class Trainer:
                 total += loss.detach()
         return total
 
-    def _prepared(self, images: Tensor, positions: np.ndarray) -> Tensor:
+    def prepared(self, images: Tensor, positions: np.ndarray) -> Tensor:
         """A share of a batch as the network sees it; where none of it is left, one grey image stands in."""
         preprocessing = self.model.preprocessing
         if not len(images):

@@ -97,8 +97,8 @@ def _step(trainer: "Trainer", number: int) -> tuple[int, int, float]:
     grey = torch.full((number, 3, side, side), 127, dtype=torch.uint8, device=device)
     with _peak(device) as peak:
         began = time.monotonic()
-        images = trainer._prepared(grey, np.arange(number))
-        trainer._backward(trainer.plain, images, rows, np.arange(number), 1.0)
+        images = trainer.prepared(grey, np.arange(number))
+        trainer.backward(trainer.plain, images, rows, np.arange(number), 1.0)
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         seconds = time.monotonic() - began

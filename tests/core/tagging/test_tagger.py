@@ -145,7 +145,7 @@ def test_an_ensemble_scores_the_tags_its_members_expect(model: TaggingModel, tra
     twice = Tagger([model, model], Choice(threshold=0), Root(trained))
     assert twice.calibration is None
     tables = {facet: row[None] for facet, row in scores.items()}
-    together = twice._together([tables, tables])
+    together = twice.combined([tables, tables])
     once = Tagger([model], Choice(threshold=0), Root(trained)).chooser
     for facet, chooser in once.facets.items():
         expected = chooser.scores(scores[facet])[1].sum()
