@@ -1,6 +1,5 @@
 """Where the images of a root are: as the ledger records them, or in folders, by their names."""
 
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -21,35 +20,22 @@ def find_images(root: Root, ids: Iterable[str] | None = None) -> dict[str, Path]
         if recorded or moved or failed:
             return recorded
         return scan_images(root.images, [root.path]) or scan_flat_images(root.path / "images")
-    places = (root.images, root.path / "images", *root.photos)
-    if not (recorded or moved or failed or any(map(os.path.isdir, places))):
-        return {}
     wanted = list(dict.fromkeys(ids))
-    found = {image_id: recorded[image_id] for image_id in wanted if image_id in recorded} if recorded else {}
-    missing = wanted
-    if found or failed:
-        missing = [image_id for image_id in wanted if image_id not in found and image_id not in failed]
+    missing = [image_id for image_id in wanted if image_id not in recorded and image_id not in failed]
     # An image whose download failed may be in a folder that the user names.
     not_downloaded = [image_id for image_id in wanted if image_id in failed] if root.photos else []
     if missing or not_downloaded:
-        names = _by_names(root, missing, not_downloaded, moved)
-        if not names:
-            return found
-        found = {
-            image_id: file for image_id in wanted if (file := found.get(image_id) or names.get(image_id))
-        }
-    return found
+        recorded = recorded | _by_names(root, missing, not_downloaded, moved)
+    return {image_id: recorded[image_id] for image_id in wanted if image_id in recorded}
 
 
 def missing_hint(root: Root, split: str, an_id: str) -> str:
     """What helps where none of a split's images is found."""
     there = ImageFiles.below([root.images, root.path / "images", *root.photos]).files
-    if there:
-        return (
-            f"{len(there):,} image files there have other names ({there[0].name}): name each like its id "
-            f"({an_id}), or run `eufcc download --split {split}`"
-        )
-    return f"run `eufcc download --split {split}` first, or name the folder that they are in: `photos`"
+    if not there:
+        return f"run `eufcc download --split {split}` first, or name the folder that they are in: `photos`"
+    other = f"{len(there):,} image files there have other names ({there[0].name})"
+    return f"{other}: name each like its id ({an_id}), or run `eufcc download --split {split}`"
 
 
 def _by_names(

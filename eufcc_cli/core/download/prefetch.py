@@ -3,16 +3,16 @@
 import asyncio
 import hashlib
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import CancelledError, Future
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from eufcc_cli.core.download.candidates import is_icon
 from eufcc_cli.core.errors import ImageError
 from eufcc_cli.core.http.politeness import FetchError, Politeness
 
 if TYPE_CHECKING:
-    from eufcc_cli.core.http.client import Answer, Client
+    from eufcc_cli.core.http.client import Client
 
 T = TypeVar("T")
 Get = Callable[[str], Awaitable[bytes]]
@@ -59,32 +59,28 @@ class Fetcher:
             await self._room.acquire()
             return await recipe(self._get)
 
-        return self.start(get)
+        return self.start(get())
 
-    def start(self, work: Callable[[], Awaitable[T]]) -> "Future[T]":
+    def start(self, work: Coroutine[Any, Any, T]) -> "Future[T]":
         """Do some work beside the pictures that are fetched; documents, say, for which no room is needed."""
         if not self._thread.is_alive():
             self._thread.start()
-
-        async def done() -> T:
-            return await work()
-
-        return asyncio.run_coroutine_threadsafe(done(), self._loop)
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     def document(self, url: str) -> Callable[[], bytes]:
         """Begin to fetch a JSON document; what this returns waits for it, and raises FetchError."""
-        return self.start(lambda: self.get_document(url)).result
+        return self.start(self.get_document(url)).result
 
     async def get_document(self, url: str) -> bytes:
         """Fetch a JSON document; raises FetchError."""
-        return (await self._ask(url, {"Accept": _JSON})).content
+        return await self._ask(url, {"Accept": _JSON})
 
     def used(self) -> None:
         """Release the room of an image."""
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._room.release)
 
-    async def _ask(self, url: str, headers: dict[str, str] | None = None) -> "Answer":
+    async def _ask(self, url: str, headers: dict[str, str] | None = None) -> bytes:
         if self._client is None:
             from eufcc_cli.core.http.client import Client  # not needed, and slow to load, without URLs
 
@@ -92,14 +88,14 @@ class Fetcher:
         answer = await self._client.get(url, headers=headers, max_bytes=_MOST_BYTES)
         if answer.status >= 300:
             raise FetchError("not-found", f"HTTP {answer.status}", http=answer.status)
-        return answer
+        return answer.content
 
     async def _get(self, url: str) -> bytes:
-        answer = await self._ask(url)
+        content = await self._ask(url)
         candidate = "v2" if "/thumbnail/v2/" in url else "url"
-        if is_icon(hashlib.sha256(answer.content).hexdigest(), candidate):
+        if is_icon(hashlib.sha256(content).hexdigest(), candidate):
             raise FetchError("placeholder", "the server has no image, it sent an icon")
-        return answer.content
+        return content
 
     async def _close(self) -> None:
         others = asyncio.all_tasks() - {asyncio.current_task()}

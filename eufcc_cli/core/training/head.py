@@ -7,6 +7,7 @@ standardisation, W = W' / deviation and b = b' - W mean: an ordinary linear head
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -179,6 +180,17 @@ class _Scaling:
         return out
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Small products by one thread: several wait for each other longer than they compute."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 _Batch = tuple[Tensor, Tensor, Tensor | None]
 
 
@@ -186,13 +198,7 @@ class _Facet:
     """One facet's head on its way along the path of strengths."""
 
     def __init__(
-        self,
-        method: Method,
-        train: Part,
-        facet: str,
-        scaling: _Scaling,
-        prior: Tensor,
-        in_memory: int,
+        self, method: Method, train: Part, facet: str, scaling: _Scaling, prior: Tensor, in_memory: int
     ) -> None:
         self.method, self.scaling = method, scaling
         self.features, self.targets = train.features, train.targets[facet]
@@ -206,11 +212,6 @@ class _Facet:
         products = len(self.rows) * self.views * width * method.outputs
         self.whole = size <= min(in_memory, free_memory() // 4) and products <= _AT_ONCE
         self.batch: _Batch | None = None
-
-    def fit(self, strength: float) -> float:
-        """Move to the solution of a strength, from that of the one before; the mean loss there."""
-        with _one_thread():
-            return self._lbfgs(strength)
 
     def head(self) -> tuple[Tensor, Tensor]:
         """Weight and bias for features that are not standardised."""
@@ -233,7 +234,9 @@ class _Facet:
     def penalty(self, strength: float) -> Tensor:
         return strength * self.share * self.weight.square().sum()
 
-    def _lbfgs(self, strength: float) -> float:
+    @one_thread()
+    def fit(self, strength: float) -> float:
+        """Move to the solution of a strength, from that of the one before; the mean loss there."""
         steps = _STEPS if self.batch is None else _NEXT_STEPS
         if self.batch is None:
             x = torch.from_numpy(self.scaling(self.features.take(self.rows))).flatten(0, 1)
@@ -317,14 +320,3 @@ class _Stream:
             group = [self.rows[start : start + chunk] for start in starts[i : i + 8 * _SHUFFLED]]
             rows = random.permutation(np.concatenate(group))
             yield from (rows[j : j + _BATCH] for j in range(0, len(rows), _BATCH))
-
-
-class _one_thread:
-    """Small products by one thread: several wait for each other longer than they compute."""
-
-    def __enter__(self) -> None:
-        self.before = torch.get_num_threads()
-        torch.set_num_threads(1)
-
-    def __exit__(self, *_: object) -> None:
-        torch.set_num_threads(self.before)

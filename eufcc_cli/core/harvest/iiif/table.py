@@ -57,7 +57,7 @@ def harvest_table(
                 broken.append(found)
             else:
                 pictures = [canvas.picture for canvas in found.canvases if canvas.picture is not None]
-                urls = fetcher.start(lambda p=pictures: _urls(p, store.get)).result()  # type: ignore[misc]
+                urls = fetcher.start(_urls(pictures, store.get)).result()
                 if urls:
                     rows.append(_row(found, urls, language))
                 else:
@@ -80,7 +80,7 @@ class _Kept:
         self._fetcher = fetcher
 
     def start(self, url: str) -> Callable[[], bytes]:
-        return self._fetcher.start(lambda: self.get(url)).result
+        return self._fetcher.start(self.get(url)).result
 
     async def get(self, url: str) -> bytes:
         file = self._folder / f"{sha256(url.encode()).hexdigest()}.json"
