@@ -114,7 +114,7 @@ def record_photographs(
         for photograph in photographs:
             result: Stored | Rejected | None = checked.good.get(photograph.id)
             if copy and isinstance(result, Stored) and Path(result.path).is_absolute():
-                result = verify_existing(photograph.id, photograph.file, how)
+                result = verify_existing((photograph.id, photograph.file), how)
             if isinstance(result, Stored):
                 entry = Entry(photograph.id, OK, candidate=FOUND, source_sha256=result.sha256)
                 same = before.get(photograph.id)

@@ -83,20 +83,15 @@ def _row(p: Plan) -> dict[str, str]:
         facet_column(facet): " $ ".join(" | ".join(path) for path in p.annotations.get(facet, ()))
         for facet in FACETS
     }
-    columns = (
-        ID,
-        *map(facet_column, ("objectTypes", "subjects", "materials")),
-        IMAGE_URL,
-        DATABASE,
-        PROVIDER,
-    )
-    row = described | {
+    first = map(facet_column, ("objectTypes", "subjects", "materials"))
+    return {
         ID: p.id,
+        **{column: described.pop(column) for column in first},
         IMAGE_URL: f"https://demo.invalid/{p.id}.jpg",
         DATABASE: "DEMO",
         PROVIDER: p.provider.name,
+        **described,
     }
-    return {column: row[column] for column in (*columns, facet_column("classifications"))}
 
 
 def _own_images(root: Root, files: dict[Path, str], places: dict[Path, int], plans: list[Plan]) -> set[Path]:
@@ -133,7 +128,7 @@ def _draw(root: Root, seed: int, numbers: list[int], workers: int, progress: Pro
     with progress.task("Drawing", len(numbers)) as task:
         if workers == 1 or len(numbers) < _FEW:
             for number in numbers:
-                draw([number], root, seed)
+                draw(number, root, seed)
                 task.advance()
         else:
             asyncio.run(_draw_in_processes(root, seed, numbers, workers, task))
@@ -150,12 +145,11 @@ async def _draw_in_processes(root: Root, seed: int, numbers: list[int], workers:
             task.advance()
 
 
-def draw(numbers: list[int], root: Root, seed: int) -> list[int]:
-    """Draw some images; their numbers."""
-    for number in numbers:
-        p = plan(seed, number)
-        write_bytes(root.images / f"{image_stem(p.id)}.jpg", jpeg(p, _signature(p)))
-    return numbers
+def draw(number: int, root: Root, seed: int) -> int:
+    """Draw an image; its number."""
+    p = plan(seed, number)
+    write_bytes(root.images / f"{image_stem(p.id)}.jpg", jpeg(p, _signature(p)))
+    return number
 
 
 def _showcase(plans: list[Plan]) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from eufcc_cli.core.download import origins
 from eufcc_cli.core.download.image_files import is_regular, scan_flat_images, walk_files
 from eufcc_cli.core.download.ledger import OK, Entry, Ledger, LedgerReader, recorded_file, stays_inside
 from eufcc_cli.core.download.origins import FOUND, Origin
-from eufcc_cli.core.download.store import CRASHED, INCOMING, Stored, Storing, verify_existing_files
+from eufcc_cli.core.download.store import CRASHED, INCOMING, Stored, Storing, verify_existing
 from eufcc_cli.core.download.workers import Workers
 from eufcc_cli.core.files import Root, image_id_of, is_text
 from eufcc_cli.core.progress import Progress
@@ -122,7 +122,7 @@ async def record_found(
     noted = origins.read(how.folder / INCOMING)
     files = [(image_id, file) for image_id, file, _ in found]
     with progress.task("Checking images", len(found)) as task:
-        checked = workers.each(verify_existing_files, files, how, crashed=CRASHED)
+        checked = workers.each(verify_existing, files, how, crashed=CRASHED)
         async for (image_id, file), result in checked:
             if isinstance(result, Stored):
                 recorded.add(image_id)

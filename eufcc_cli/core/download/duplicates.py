@@ -16,7 +16,7 @@ from scipy.sparse.csgraph import connected_components
 from eufcc_cli.core.download.ledger import OK, Ledger, recorded_file
 from eufcc_cli.core.download.workers import Workers
 from eufcc_cli.core.files import Root
-from eufcc_cli.core.images.fingerprint import FINGERPRINT_BYTES, fingerprints
+from eufcc_cli.core.images.fingerprint import FINGERPRINT_BYTES, fingerprint
 from eufcc_cli.core.machine import cores
 from eufcc_cli.core.progress import SILENT, Progress
 from eufcc_cli.core.taxonomy.annotations import FACET_COLUMNS, ID, read_table
@@ -80,9 +80,9 @@ async def _add_fingerprints(root: Root, ledger: Ledger, progress: Progress) -> N
     try:
         async with Workers(cores()) as workers:
             with progress.task("Comparing images", len(unseen)) as task:
-                async for (image_id, _), fingerprint in workers.each(fingerprints, unseen, crashed=None):
-                    if fingerprint is not None:
-                        ledger.record_fingerprint(image_id, fingerprint)
+                async for (image_id, _), found in workers.each(fingerprint, unseen, crashed=None):
+                    if found is not None:
+                        ledger.record_fingerprint(image_id, found)
                     task.advance()
     finally:
         ledger.commit()

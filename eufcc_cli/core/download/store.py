@@ -173,8 +173,9 @@ def describe(file: Path, how: Storing) -> Stored | Rejected:
     return Stored(path, size, info.width, info.height, info.format, digest)
 
 
-def verify_existing(image_id: str, file: Path, how: Storing) -> Stored | Rejected:
-    """Verify a file that is already there and use it as it is; link or copy it from elsewhere."""
+def verify_existing(image: tuple[str, Path], how: Storing) -> Stored | Rejected:
+    """Verify an image's file that is already there and use it as it is; link or copy it from elsewhere."""
+    image_id, file = image
     found = describe(file, how)
     if isinstance(found, Rejected) or file.is_relative_to(how.folder):
         return found
@@ -185,20 +186,12 @@ def verify_existing(image_id: str, file: Path, how: Storing) -> Stored | Rejecte
     return replace(found, path=path.as_posix())
 
 
-def verify_existing_files(items: list[tuple[str, Path]], how: Storing) -> list[Stored | Rejected]:
-    """`verify_existing`, for many at once."""
-    return [verify_existing(image_id, file, how) for image_id, file in items]
-
-
-def check_all(items: list[tuple[str, Path, str]], how: Storing) -> list[Stored | Rejected | None]:
-    """What the files (id, path, recorded SHA-256) are now: None for one that is missing.
+def check(recorded: tuple[str, Path, str], how: Storing) -> Stored | Rejected | None:
+    """What a file (id, path, recorded SHA-256) is now: None for one that is missing.
 
     Only a file that changed is decoded.
     """
-    return [_check(file, digest, how) for _, file, digest in items]
-
-
-def _check(file: Path, digest: str, how: Storing) -> Stored | Rejected | None:
+    _, file, digest = recorded
     try:
         now = sha256(file)
     except FileNotFoundError:

@@ -17,8 +17,8 @@ from eufcc_cli.core.download.store import (
     Rejected,
     Stored,
     Storing,
-    check_all,
-    verify_existing_files,
+    check,
+    verify_existing,
 )
 from eufcc_cli.core.download.workers import Workers
 from eufcc_cli.core.files import Root, image_id_of, is_text
@@ -80,7 +80,7 @@ class _Check:
                 inside.append((entry.id, file, str(entry.sha256)))
             else:
                 self._note("missing", entry.id, "removed from the ledger: its path is outside data/images")
-        async for (image_id, _, _), result in workers.each(check_all, inside, self._how, crashed=CRASHED):
+        async for (image_id, _, _), result in workers.each(check, inside, self._how, crashed=CRASHED):
             self._record_check(entries[image_id], result)
             self._ledger.commit_if_due()
             task.advance()
@@ -114,8 +114,7 @@ class _Check:
                 ours.append((image_id, self._images / path))
             else:
                 self._note("new file", path, "ignored: no table names an image that would be there")
-        checked = workers.each(verify_existing_files, ours, self._how, crashed=CRASHED)
-        async for (image_id, file), result in checked:
+        async for (image_id, file), result in workers.each(verify_existing, ours, self._how, crashed=CRASHED):
             if isinstance(result, Stored):
                 origin = noted.get(image_id, Origin(image_id, origins.FOUND, None, None))
                 self._ledger.record(entry_of(result, origin))

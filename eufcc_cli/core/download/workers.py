@@ -45,9 +45,9 @@ class Workers:
                     return value
 
     async def each(
-        self, function: Callable[..., Sequence[T]], items: Sequence[Item], *arguments: Any, crashed: Crashed
+        self, function: Callable[..., T], items: Sequence[Item], *arguments: Any, crashed: Crashed
     ) -> AsyncIterator[tuple[Item, T | Crashed]]:
-        """Call a function from list to list, a few items at a time; yields pairs of item and result.
+        """Call a function of a module for every item; yields pairs of item and result as they come.
 
         `crashed` stands for the result of an item that ends its process.
         """
@@ -68,16 +68,17 @@ class Workers:
                 task.cancel()
 
     async def _batch(
-        self,
-        function: Callable[..., Sequence[T]],
-        some: Sequence[Item],
-        arguments: Sequence[Any],
-        crashed: Crashed,
+        self, function: Callable[..., T], some: Sequence[Item], arguments: Sequence[Any], crashed: Crashed
     ) -> list[tuple[Item, T | Crashed]]:
         try:
-            return list(zip(some, await self.run(function, list(some), *arguments), strict=True))
+            results = await self.run(_for_each, function, list(some), *arguments)
+            return list(zip(some, results, strict=True))
         except CrashError:
             if len(some) == 1:
                 return [(some[0], crashed)]
             single = [await self._batch(function, [item], arguments, crashed) for item in some]
             return [pair for pairs in single for pair in pairs]
+
+
+def _for_each(function: Callable[..., T], items: list[Any], *arguments: Any) -> list[T]:
+    return [function(item, *arguments) for item in items]

@@ -14,15 +14,11 @@ _GRID = 4
 FINGERPRINT_BYTES = 8 + 3 * _GRID**2
 
 
-def fingerprints(items: list[tuple[str, Path]]) -> list[str | None]:
-    """Fingerprints of image files, in hexadecimal digits; None for one that cannot be read."""
-    found: list[str | None] = []
-    for _, file in items:
-        fingerprint = None
-        with contextlib.suppress(ImageError):
-            fingerprint = fingerprint_of(open_image(file, short_side=64))
-        found.append(fingerprint)
-    return found
+def fingerprint(image: tuple[str, Path]) -> str | None:
+    """The fingerprint of an image's file, in hexadecimal digits; None if it cannot be read."""
+    with contextlib.suppress(ImageError):
+        return fingerprint_of(open_image(image[1], short_side=64))
+    return None
 
 
 def fingerprint_of(image: Image.Image) -> str:

@@ -43,10 +43,10 @@ def die_if(deadly: bool, number: int) -> int:
     return number
 
 
-def die_at_13(numbers: list[int]) -> list[int]:
-    if 13 in numbers:
+def die_at_13(number: int) -> int:
+    if number == 13:
         _die()
-    return numbers
+    return number
 
 
 def sleep(seconds: float) -> None:

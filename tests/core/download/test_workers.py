@@ -10,7 +10,7 @@ from typing import Any
 import psutil
 import pytest
 
-from eufcc_cli.core.download.store import Rejected, Storing, verify_existing_files
+from eufcc_cli.core.download.store import Rejected, Storing, verify_existing
 from eufcc_cli.core.download.workers import Workers
 from eufcc_cli.core.errors import CollectError, EufccError
 from eufcc_cli.core.worker_processes import CrashError
@@ -111,9 +111,9 @@ def test_modules_beside_the_user_are_not_run(tmp_path: Path, monkeypatch: pytest
         (tmp_path / f"{name}.py").write_text("import os; os.abort()")
     monkeypatch.chdir(tmp_path)
     found = with_workers(
-        lambda w: w.run(verify_existing_files, [("a", tmp_path / "PIL.py")], Storing(tmp_path, None))
+        lambda w: w.run(verify_existing, ("a", tmp_path / "PIL.py"), Storing(tmp_path, None))
     )
-    assert found == [Rejected("not-image", "not an image: cannot identify image file")]
+    assert found == Rejected("not-image", "not an image: cannot identify image file")
 
 
 def test_calls_to_a_process_that_was_just_killed_go_to_another() -> None:
