@@ -3,6 +3,8 @@
 Wherever a root is asked for, its path will do; errors are `EufccError`, with a `hint`.
 """
 
+import io
+import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -85,26 +87,19 @@ class Scored:
         import numpy as np
         import pandas as pd
 
-        images = list(self.probabilities)
-        tables = {
-            facet: np.array([self.probabilities[image][facet] for image in images]).reshape(-1, len(tags))
-            for facet, tags in self.tags.items()
-        }
-        if wide:
-            columns = pd.MultiIndex.from_tuples(
-                [(facet, tag) for facet, tags in self.tags.items() for tag in tags], names=["facet", "tag"]
-            )
-            together = np.concatenate(list(tables.values()), axis=1)
-            return pd.DataFrame(together, index=pd.Index(images, name="image"), columns=columns)
         names = [(facet, tag) for facet, tags in self.tags.items() for tag in tags]
-        return pd.DataFrame(
-            {
-                "image": np.repeat(images, len(names)),
-                "facet": [facet for facet, _ in names] * len(images),
-                "tag": [tag for _, tag in names] * len(images),
-                "score": np.concatenate(list(tables.values()), axis=1).ravel(),
-            }
+        rows = [
+            np.concatenate([found[facet] for facet in self.tags]) for found in self.probabilities.values()
+        ]
+        table = pd.DataFrame(
+            np.array(rows).reshape(-1, len(names)),
+            index=pd.Index(self.probabilities, name="image"),
+            columns=pd.MultiIndex.from_tuples(names, names=["facet", "tag"]),
         )
+        if wide:
+            return table
+        long: pd.Series = table.stack(["facet", "tag"])  # type: ignore[assignment]
+        return long.reset_index(name="score")
 
 
 def predict(
@@ -249,16 +244,12 @@ class Evaluation:
 
     def to_dict(self) -> dict[str, Any]:
         """As `eufcc evaluate --format json` prints it."""
-        import json
-
         from eufcc_cli.core.report.formats import to_json
 
         return cast(dict[str, Any], json.loads(to_json(self.comparison)))
 
     def to_frame(self) -> "pd.DataFrame":
         """As `eufcc evaluate --format csv` prints it: a row for each model, split and scope."""
-        import io
-
         import pandas as pd
 
         from eufcc_cli.core.report.formats import to_csv
