@@ -21,7 +21,7 @@ from eufcc_cli.core.harvest import aat
 from eufcc_cli.core.harvest.concept_cache import Concepts
 from eufcc_cli.core.harvest.europeana import REUSABILITIES, image_url
 from eufcc_cli.core.harvest.harvesting import Counts, Harvest, Servers
-from eufcc_cli.core.harvest.mapping import Mapper, europeana_concepts, field_values, linked_aat_ids
+from eufcc_cli.core.harvest.mapping import Mapper, mentioned
 from eufcc_cli.core.harvest.rows import COLUMNS, annotation_cells, describe
 from eufcc_cli.core.http.client import Client
 from eufcc_cli.core.http.json_api import POLITENESS, Api
@@ -193,20 +193,12 @@ def _spooled(spool: IO[str]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
 
 
 async def _learn(spool: IO[str], concepts: Concepts, key: str, servers: Servers, progress: Progress) -> None:
-    """Ask for the concepts that the records speak of and nobody knows yet."""
-    uris: set[str] = set()
-    for item, record in _spooled(spool):
-        for value in field_values(item, record):
-            if value.is_concept:
-                uris.update(europeana_concepts(value.value, record["concepts"]))
+    """Ask for the concepts of the records that are not known yet."""
     async with Client(POLITENESS) as client:
         if key.strip():
+            uris, _ = mentioned(_spooled(spool), {})
             await concepts.learn_entities(Api(client, "Europeana", key), servers.entity, uris, progress)
-        ids: set[str] = set()
-        for item, record in _spooled(spool):
-            for value in field_values(item, record):
-                if value.is_concept:
-                    ids.update(linked_aat_ids(value.value, record["concepts"], concepts.entities))
+        _, ids = mentioned(_spooled(spool), concepts.entities)
         await concepts.learn_nodes(Api(client, "AAT"), servers.sparql, ids, progress)
 
 

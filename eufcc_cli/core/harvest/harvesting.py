@@ -5,7 +5,7 @@ import logging
 import re
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from eufcc_cli.core.files import Root
 from eufcc_cli.core.harvest import aat, europeana
 from eufcc_cli.core.harvest.concept_cache import Concepts
 from eufcc_cli.core.harvest.europeana import Search
-from eufcc_cli.core.harvest.mapping import Mapper, Unmapped, europeana_concepts, field_values, linked_aat_ids
+from eufcc_cli.core.harvest.mapping import Mapper, Unmapped, mentioned
 from eufcc_cli.core.harvest.rows import COLUMNS, table_rows, write_unmapped
 from eufcc_cli.core.harvest.saved_records import Keyword, Records
 from eufcc_cli.core.http.client import Client
@@ -173,11 +173,11 @@ async def _ask(
             await _search(api, search, limit, servers, records, progress)
             if not shallow:
                 await _read(api, limit, servers, records, progress)
-            uris, direct = _mentioned(records, limit, shallow)
+            uris, direct = mentioned(_described(records, limit, shallow), {})
             await concepts.learn_entities(api, servers.entity, uris, progress)
         except RequestRejected as error:
             raise _explained(error) from error
-        _, ids = _mentioned(records, limit, shallow, concepts)
+        _, ids = mentioned(_described(records, limit, shallow), concepts.entities)
         await concepts.learn_nodes(Api(client, "AAT"), servers.sparql, direct | ids, progress)
 
 
@@ -243,18 +243,10 @@ async def _read(api: Api, limit: int | None, servers: Servers, records: Records,
         await for_each(unread, read, _AT_ONCE)
 
 
-def _mentioned(
-    records: Records, limit: int | None, shallow: bool, concepts: Concepts | None = None
-) -> tuple[set[str], set[str]]:
-    """The Europeana concepts and the AAT ids that the records speak of."""
-    uris: set[str] = set()
-    ids: set[str] = set()
+def _described(
+    records: Records, limit: int | None, shallow: bool
+) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any] | None]]:
+    """The records as `field_values` takes them; shallow: only their search results."""
     for _, item, record, problem in records.first(limit):
-        if problem and not shallow:
-            continue
-        described = record["concepts"] if record and not shallow else {}
-        for value in field_values(item, None if shallow else record):
-            if value.is_concept:
-                uris.update(europeana_concepts(value.value, described))
-                ids.update(linked_aat_ids(value.value, described, concepts.entities if concepts else {}))
-    return uris, ids
+        if shallow or not problem:
+            yield item, None if shallow else record

@@ -72,6 +72,21 @@ def linked_aat_ids(uri: str, described: Mapping[str, Any], entities: Mapping[str
     return ()
 
 
+def mentioned(
+    records: Iterable[tuple[Mapping[str, Any], Mapping[str, Any] | None]], entities: Mapping[str, Entity]
+) -> tuple[set[str], set[str]]:
+    """The Europeana concepts and the AAT ids in records, given as `field_values` takes them."""
+    uris: set[str] = set()
+    ids: set[str] = set()
+    for item, record in records:
+        described = record["concepts"] if record else {}
+        for value in field_values(item, record):
+            if value.is_concept:
+                uris.update(europeana_concepts(value.value, described))
+                ids.update(linked_aat_ids(value.value, described, entities))
+    return uris, ids
+
+
 @dataclass(frozen=True, order=True)
 class Unmapped:
     """A concept (or, with label matching, a literal) that became no tag, where it stands, and why."""
