@@ -154,7 +154,7 @@ def test_a_harvest_is_told_on_standard_output(fetch: Run, tmp_path: Path) -> Non
     done = fetch("fetch", "europeana", "medal", "--unmapped", "unmapped.csv")
     assert done.returncode == 3
     assert "could not be fetched" in done.stderr
-    assert "Europeana has it no more (404)" in done.stderr
+    assert "Europeana no longer has it (404)" in done.stderr
     table = read_table(tmp_path / "data/europeana.csv")
     title, header, *facets = done.stdout.splitlines()
     assert title.startswith(f"data/europeana.csv: {len(table)} images, ")
@@ -190,7 +190,7 @@ def test_the_key_is_in_no_file_and_no_message(fetch: Run, tmp_path: Path) -> Non
         (["nothing"], "error: Europeana has no picture for nothing\n"),
         (
             ["bad theme"],
-            "error: Europeana refuses the search for bad theme: Europeana answered 400: Bad Request",
+            "error: Europeana rejects the search for bad theme: Europeana answered 400: Bad Request",
         ),
         (["day limit"], "error: Europeana: the limit of requests is used up"),
         (["medal", "--roots", "none.json"], "error: --roots none.json: no such file\n"),

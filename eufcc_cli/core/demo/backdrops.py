@@ -5,12 +5,10 @@ from collections.abc import Callable
 from random import Random
 
 import numpy as np
-import numpy.typing as npt
 
 from eufcc_cli.core.demo.brush import SIZE
-from eufcc_cli.core.demo.materials import material, noise_tile
+from eufcc_cli.core.demo.materials import Pixels, material, noise_tile
 
-Pixels = npt.NDArray[np.floating]
 Colour = tuple[int, int, int]
 Backdrop = Callable[[Random, Colour, float], Pixels]
 """(rng, colour, height of the ground line in 0..1) -> pixels."""

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
-from eufcc_cli.core.demo.materials import Material, material
+from eufcc_cli.core.demo.materials import Material, Pixels, material
 
 SIZE = 128
 """Pixels of a drawn picture's side; half of it is what JPEG decodes to for a network of 64."""
@@ -21,7 +21,6 @@ SIZE = 128
 _FINE = 3  # masks are drawn this much finer and averaged: smooth edges
 
 Points = npt.NDArray[np.float64]
-Pixels = npt.NDArray[np.floating]
 
 
 def shape(*points: tuple[float, float]) -> Points:

@@ -4,16 +4,14 @@ import io
 from random import Random
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
 from eufcc_cli.core.demo.brush import SIZE, Pen
-from eufcc_cli.core.demo.materials import noise_tile
+from eufcc_cli.core.demo.materials import Pixels, noise_tile
 from eufcc_cli.core.demo.objects import KINDS
 from eufcc_cli.core.demo.plan import Plan, Thing
 from eufcc_cli.core.demo.providers import Place, Provider
 
-Pixels = npt.NDArray[np.floating]
 _QUALITY = 88
 
 

@@ -120,7 +120,7 @@ def fit_weights(
     Jelinek and Mercer, 1980): no learning rate, no seed. Fit on val, never on a test split.
     """
     ensemble = Ensemble(members)
-    ensemble.combine(scores, split)  # refuses what cannot be combined
+    ensemble.combine(scores, split)  # raises for what cannot be combined
     targets = split.targets(ensemble.vocabulary)
     columns: list[Tensor] = []  # [members, true tags] log-probabilities
     importance: list[Tensor] = []

@@ -219,7 +219,7 @@ def _start_again(error: RequestRejected, keyword: Keyword, records: Records) -> 
     """A search that was accepted before and is not now: its cursor has expired."""
     if keyword.cursor == europeana.FIRST_CURSOR or keyword.restarts >= _RESTARTS:
         raise CollectError(
-            f"Europeana refuses the search for {keyword.keyword}: {error}",
+            f"Europeana rejects the search for {keyword.keyword}: {error}",
             hint="check the keyword's syntax and the filters (`theme` takes one theme)",
         ) from error
     logger.warning("%s: the place in the results has expired; searching from the first page", keyword.keyword)
@@ -233,7 +233,7 @@ async def _read(api: Api, limit: int | None, servers: Servers, records: Records,
         except RequestRejected as error:
             if error.status not in (404, 410):
                 raise
-            records.keep_record(record_id, None, f"Europeana has it no more ({error.status})")
+            records.keep_record(record_id, None, f"Europeana no longer has it ({error.status})")
         else:
             records.keep_record(record_id, europeana.read_record(answer))
         task.advance()

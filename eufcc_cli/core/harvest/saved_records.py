@@ -94,7 +94,7 @@ class Records:
                     f"{self.path}: holds a harvest with other keywords or filters ({words})",
                     hint="give the same ones to continue it, another `output`, or `force` to start a new one",
                 )
-            # Nothing is lost where the earlier search found nothing, or was refused.
+            # Nothing is lost where the earlier search found nothing, or was rejected.
             for table in ("harvest", "keywords", "cursors"):
                 connection.execute(f"DELETE FROM {table}")
             connection.execute("INSERT INTO harvest VALUES (?)", (asked,))

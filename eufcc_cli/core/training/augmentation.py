@@ -110,7 +110,7 @@ def randaugment(square: np.ndarray, preprocessing: Preprocessing, seed: tuple[in
     from timm.data.auto_augment import rand_augment_transform
 
     mean = tuple(round(255 * value) for value in preprocessing.mean)
-    # Magnitudes vary around 9, none above: at 10 timm would keep 0 bits of a colour, which Pillow refuses.
+    # Magnitudes vary around 9, none above: at 10 timm would keep 0 bits of a colour, which Pillow rejects.
     recipe = "rand-m9-mmax9-n2-mstd0.5-inc1"
     transform = rand_augment_transform(recipe, {"translate_const": 10, "img_mean": mean})
     digest = int(np.random.SeedSequence(seed).generate_state(1)[0])

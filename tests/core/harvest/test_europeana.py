@@ -69,7 +69,7 @@ def test_a_harvest_says_what_the_records_say(collect: Callable[..., Harvest], tm
     assert tuple(table[0]) == COLUMNS
     assert len(table) == done.images == RECORDS - 2
     assert done.failed == {
-        catalogue.record(number).id: "Europeana has it no more (404)" for number in (97, 194)
+        catalogue.record(number).id: "Europeana no longer has it (404)" for number in (97, 194)
     }
     english = {
         10: "metal | copper alloy | bronze",
@@ -187,7 +187,7 @@ def test_both_kinds_of_error_bodies_are_told(
     collect: Callable[..., Harvest], keyword: str, said: str
 ) -> None:
     with pytest.raises(
-        CollectError, match=f"refuses the search for {keyword}: Europeana answered 400: {said}"
+        CollectError, match=f"rejects the search for {keyword}: Europeana answered 400: {said}"
     ):
         collect(keyword)
 

@@ -17,7 +17,7 @@ class Multilabel(Method):
     """Every tag is a question of its own: sigmoid and binary cross-entropy, the mean over the tags.
 
     With `deeper_unknown` the tags below those where an annotation ends have no loss: the record says bronze,
-    and nobody said which. Records that were decided tag by tag are taken as they are.
+    and not which kind. Records that were decided tag by tag are taken as they are.
     """
 
     paper: ClassVar = "Multi-label"
