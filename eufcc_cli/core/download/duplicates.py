@@ -50,7 +50,7 @@ def find_duplicates(
 
 
 def _with_leakage(images: pd.DataFrame) -> pd.DataFrame:
-    """Number the groups anew: those on both sides of training and test first."""
+    """Renumber the groups: those on both sides of training and test first."""
     training = images["split"].isin(["train", "val"])
     sides = training.groupby(images["group"]).transform("nunique")
     images = images.assign(leakage=np.where(sides > 1, "yes", "no"))

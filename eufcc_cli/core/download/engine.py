@@ -228,7 +228,7 @@ class _Download:
             await self._store(job, answer, body)
 
     async def _store(self, job: Job, answer: Answer, body: Spool) -> None:
-        """Let a worker verify and store a body; raises FetchError if it is no image."""
+        """Have a worker verify and store a body; raises FetchError if it is no image."""
         job.digest = body.sha256()
         if job.digest in self._placeholders or is_icon(job.digest, job.candidates[job.candidate].name):
             raise FetchError(NO_PICTURE.status, NO_PICTURE.reason, http=answer.status)

@@ -1,4 +1,4 @@
-"""Images in progress: what was tried for each, and the queue of each host."""
+"""Images in progress: the attempts for each, and the queue of each host."""
 
 import asyncio
 import heapq

@@ -1,4 +1,4 @@
-"""Where files came from, noted before they are put in their places: what the ledger loses in a kill."""
+"""Where files came from, noted before they are moved into place: what the ledger loses if it is killed."""
 
 import json
 import os

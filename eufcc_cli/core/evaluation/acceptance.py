@@ -1,4 +1,4 @@
-"""How often people accepted what a model suggested: whether its probabilities can be believed."""
+"""How often people accepted what a model suggested: whether its probabilities can be trusted."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Every concept met, kept on disk and asked for once: Europeana's (with their links to AAT) and AAT's."""
+"""Every concept met, saved on disk and requested once: Europeana's (with their links to AAT) and AAT's."""
 
 import json
 import re

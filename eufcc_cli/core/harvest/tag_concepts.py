@@ -61,7 +61,7 @@ def fetch_concepts(
     sparql_url: str = SPARQL_URL,
     progress: Progress = SILENT,
 ) -> TagConcepts:
-    """Find the AAT concepts of a root's tags; what was asked once is kept in data/concepts.sqlite.
+    """Find the AAT concepts of a root's tags; answers are saved in data/concepts.sqlite.
 
     A concept is accepted where a name of the tag equals a label of exactly one concept below the facet's
     roots, and a name of the tag's parent equals a label of a concept above it. Everything else goes to

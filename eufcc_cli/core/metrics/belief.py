@@ -1,4 +1,4 @@
-"""Whether a model can be believed, in words, and beside always naming the most frequent tags."""
+"""How reliable a model is, in words, compared with always naming the most frequent tags."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -58,7 +58,7 @@ class Belief:
 
 
 def overall(beliefs: list[Belief]) -> list[str]:
-    """What holds of all facets together, in up to two sentences."""
+    """A summary of all facets, in up to two sentences."""
     images = sum(belief.images for belief in beliefs)
     frequent = [
         belief.images * belief.most_frequent for belief in beliefs if belief.most_frequent is not None
@@ -122,7 +122,7 @@ def beliefs_of(
     vocabulary: "Vocabulary",
     calibration: Calibration,
 ) -> list[Belief]:
-    """What can be believed of scores {facet: [B, n]} of images with true tags; counts [n]: training's."""
+    """How reliable scores {facet: [B, n]} of images with true tags are; counts [n]: images in training."""
     beliefs = []
     for facet, tags in vocabulary.facets.items():
         annotated = truth[facet].any(1)

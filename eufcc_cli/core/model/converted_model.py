@@ -152,7 +152,7 @@ def load_converted(spec: str, root: Root, device: str, precision: str) -> Conver
 def convert_heads(
     network: Any, methods: Mapping[str, Method], preprocessing: Preprocessing, engines: Path, digest: str
 ) -> ConvertedHeads | None:
-    """A model's heads, kept where `load_converted` finds them, with a note of its backbone.
+    """A model's heads, saved where `load_converted` finds them, with a note of its backbone.
 
     network: a Network; digest: the model's. None where OpenVINO cannot compute them as PyTorch does.
     """

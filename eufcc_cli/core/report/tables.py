@@ -57,7 +57,7 @@ def legend(metrics: Sequence[str]) -> list[str]:
 
 
 def judgements(comparison: Comparison) -> list[str]:
-    """Whether each model can be believed on each split, in words: a line each, and one for each facet."""
+    """How reliable each model is on each split, in words: a line each, and one for each facet."""
     lines = []
     for result in comparison.results:
         beliefs = comparison.beliefs(result)

@@ -1,4 +1,4 @@
-"""Heads learned on the features of a frozen backbone: from the feature store to an ordinary model."""
+"""Heads learned on the features of a frozen backbone: from the feature store to a trained model."""
 
 import time
 from collections.abc import Callable

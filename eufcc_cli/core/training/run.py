@@ -79,7 +79,7 @@ class Trained:
     unreadable: dict[str, str]
     """Images of both splits that could not be read, with the reason."""
     beliefs: list[Belief]
-    """What the validation split says of the model, in words."""
+    """How reliable the model is on the validation split, in words."""
     interpolation: Interpolation | None = None
 
 
@@ -340,7 +340,7 @@ def _priors(model: TaggingModel, split: Split, counts: dict[str, np.ndarray]) ->
 
 
 def _start_from_priors(model: TaggingModel, priors: dict[str, torch.Tensor]) -> None:
-    """Let every head begin at its tags' frequencies, so that the first steps need not find them."""
+    """Start every head at its tags' frequencies, so that the first steps need not learn them."""
     with torch.no_grad():
         for facet, prior in priors.items():
             model.network.get_parameter(f"heads.{facet}.bias").copy_(prior)

@@ -1,4 +1,4 @@
-"""What to train instead where a network does not fit into the memory, found without taking any."""
+"""What to train instead if a network does not fit into memory, found without allocating any."""
 
 from functools import partial
 from typing import Any

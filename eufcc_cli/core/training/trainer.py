@@ -43,7 +43,7 @@ those who only try whether a training starts are not left with a gigabyte."""
 
 @dataclass
 class Position:
-    """How far a training has come: all that is not a tensor, and that a resumed run takes up again."""
+    """How far a training has come: all that is not a tensor, and that a resumed run continues from."""
 
     epoch: int = 0
     batch: int = 0
@@ -366,7 +366,7 @@ class Trainer:
         return [own] if self.accelerator.num_processes == 1 else gather_object([own])
 
     def resume(self) -> None:
-        """Take up the state that an interrupted run of the same settings left."""
+        """Continue from the state that an interrupted run of the same settings saved."""
         state = load_state(self.folder / STATE)
         fits = self.at.part
         self.at = Position(**state["position"])

@@ -1,4 +1,4 @@
-"""What training costs in memory and time, found on a few grey images before it begins."""
+"""The memory and time that training takes, measured on a few grey images before it begins."""
 
 import contextlib
 import math

@@ -1,4 +1,4 @@
-"""The manifests of an IIIF collection: page after page, collection within collection, each once."""
+"""The manifests of an IIIF collection: all pages and nested collections, each once."""
 
 import re
 from collections import deque
