@@ -110,9 +110,8 @@ class ModelLoader:
         """What to say about a model without a calibration: the command that makes one, where it can."""
         if self.texts or not self.root.table("val").is_file():
             return ""
-        where = "" if self.root.path == Path() else f" --root {shlex.quote(str(self.root.path))}"
         weights = f" --weights {shlex.quote(str(self.weights))}" if self.weights else ""
-        return f"; `eufcc{where} evaluate --calibrate {spec}{weights}` makes them probabilities"
+        return f"; `eufcc evaluate --calibrate {spec}{weights}` makes them probabilities"
 
     @property
     def _read_texts(self) -> "TextOptions":

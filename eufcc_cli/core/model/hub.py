@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from functools import cache
 
 from eufcc_cli.core.errors import EufccError, HubError, first_line
-from eufcc_cli.core.files import Root
 from eufcc_cli.core.model.bundled_weights import BUNDLED
 
 log = logging.getLogger("eufcc")
@@ -37,10 +36,7 @@ def hub(what: str, needed: bool = True) -> Iterator[None]:
     except (OSError, ValueError, RuntimeError) as error:
         if unreachable is None or _is_about_a_name(error):
             raise
-        raise HubError(
-            f"{what}: not downloaded before, and {unreachable}",
-            hint="run it again with a network, or without HF_HUB_OFFLINE",
-        ) from error
+        raise HubError(f"{what}: not downloaded before, and {unreachable}", without_network()) from error
     finally:
         library.setLevel(level)
 
@@ -52,11 +48,10 @@ def _is_about_a_name(error: Exception) -> bool:
     )
 
 
-def without_network(root: Root, run: str | None = None) -> str:
+def without_network(run: str | None = None) -> str:
     """The hint that names what works without the hub: a training, of the name that was asked for."""
     named = f" --name {shlex.quote(run)}" if run else ""
-    command = f"eufcc --root {shlex.quote(str(root.path))} train --backbone {BUNDLED}{named}"
-    return f"without a network: `{command}`, whose weights are installed"
+    return f"without a network: `eufcc train --backbone {BUNDLED}{named}`, whose weights are installed"
 
 
 @cache

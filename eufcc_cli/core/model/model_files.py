@@ -8,9 +8,9 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from eufcc_cli.core.errors import HubError, ModelError, first_line
+from eufcc_cli.core.errors import ModelError, first_line
 from eufcc_cli.core.files import Root, write_text
-from eufcc_cli.core.model.hub import hub, without_network
+from eufcc_cli.core.model.hub import hub
 from eufcc_cli.core.model.preprocessing import Preprocessing
 from eufcc_cli.core.taxonomy.vocabulary import Vocabulary
 
@@ -52,7 +52,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 def find_model(spec: str, root: Root) -> Path:
     """The folder a model's name stands for: a run, a folder, a safetensors file, or `hf-hub:ORG/NAME`."""
     if spec.startswith("hf-hub:"):
-        return _from_hub(spec.removeprefix("hf-hub:"), root)
+        return _from_hub(spec.removeprefix("hf-hub:"))
     run = root.run(spec)
     for folder in (run, Path(spec)):
         if os.path.isdir(folder):  # noqa: PTH112  (pathlib's raises for names that cannot be)
@@ -103,15 +103,13 @@ def _is_finished(run: Path) -> bool:
         return False
 
 
-def _from_hub(repository: str, root: Root) -> Path:
+def _from_hub(repository: str) -> Path:
     from huggingface_hub import hf_hub_download
 
     try:
         with hub(f"hf-hub:{repository}"):
             hf_hub_download(repository, WEIGHTS)
             return Path(hf_hub_download(repository, CONFIG)).parent  # both lie in one snapshot's folder
-    except HubError as error:
-        raise HubError(str(error), hint=without_network(root)) from error
     except (OSError, ValueError) as error:
         hint = "check the name (ORG/NAME) and the network, then try again"
         raise ModelError(f"hf-hub:{repository}: {first_line(error)}", hint) from error

@@ -8,13 +8,11 @@ from typing import cast
 
 import torch
 
-from eufcc_cli.core.errors import HubError
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.machine import select_device, select_precision
 from eufcc_cli.core.model.clip.clip_network import ClipNetwork
 from eufcc_cli.core.model.clip.prompts import TextOptions, Wording, english_names
 from eufcc_cli.core.model.clip.towers import clip_preprocessing, clip_tokenizer, create_clip
-from eufcc_cli.core.model.hub import without_network
 from eufcc_cli.core.model.model_files import CLIP
 from eufcc_cli.core.model.tagging_model import TaggingModel, build_methods, keep_embeddings
 from eufcc_cli.core.taxonomy.annotations import read_table
@@ -45,11 +43,8 @@ def zero_shot_model(
     vocabulary = root_vocabulary(root)
     wording = texts.wording(Wording(names=english_names(vocabulary, root)), vocabulary, root)
     vocabulary = texts.vocabulary(vocabulary)
-    try:
-        clip, architecture = create_clip(name, weights=weights)
-        network = ClipNetwork(clip, clip_tokenizer(name, architecture), wording.texts(vocabulary))
-    except HubError as error:
-        raise HubError(str(error), hint=without_network(root)) from error
+    clip, architecture = create_clip(name, weights=weights)
+    network = ClipNetwork(clip, clip_tokenizer(name, architecture), wording.texts(vocabulary))
     methods = build_methods("softmax", vocabulary)
     model = TaggingModel(
         name=spec,

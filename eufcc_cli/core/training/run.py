@@ -138,13 +138,12 @@ def train_run(
             )
     counts = {facet: np.bincount(t.indices, minlength=t.size) for facet, t in split.targets.items()}
     try:
-        model = (
-            new_clip_model(config, name, vocabulary, root)
-            if clip
-            else _new_model(config, name, vocabulary, counts)
-        )
+        if clip:
+            model = new_clip_model(config, name, vocabulary, root)
+        else:
+            model = _new_model(config, name, vocabulary, counts)
     except HubError as error:
-        raise HubError(str(error), hint=without_network(root, name)) from error
+        raise HubError(str(error), hint=without_network(name)) from error
     if config.tune != "head":
         check_memory(model, config)
     if learned is not None:
