@@ -1,12 +1,12 @@
 """How `eufcc fetch table` reports what became of an export."""
 
 import csv
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from eufcc_cli import console
+from eufcc_cli.commands.common import propose
 from eufcc_cli.commands.splits_output import show_splits
 from eufcc_cli.core.files import Root, atomic_open
 
@@ -59,11 +59,8 @@ def show_import(done: "Imported", root: Root, report: Path | None) -> None:
         f"{done.records:,} records: {done.annotated:,} with terms; {divided:,} images in "
         f"{', '.join(done.division.splits)}{problems}"
     )
-    here = f"eufcc --root {shlex.quote(str(root.path))}"
-    if done.pictures:
-        console.note(f"Next: {here} train")
-    elif done.urls:
-        console.note(f"Next: {here} download")
+    if done.pictures or done.urls:
+        propose(root.path, "train" if done.pictures else "download")
     else:
         console.note("No image is there: give the folder of the photographs, `photos=DIR`, with this command")
 

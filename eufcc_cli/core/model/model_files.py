@@ -57,11 +57,9 @@ def find_model(spec: str, root: Root) -> Path:
     for folder in (run, Path(spec)):
         if os.path.isdir(folder):  # noqa: PTH112  (pathlib's raises for names that cannot be)
             if folder == run and _is_without_an_epoch(folder):
-                command = f"eufcc --root {shlex.quote(str(root.path))} train --resume"
-                name = shlex.quote(spec)
                 raise ModelError(
                     f"{folder}: no epoch of its training is finished",
-                    hint=f"go on with it: `{command} --config {name} --name {name}`",
+                    hint=f"continue it: `eufcc train --resume --name {shlex.quote(spec)}`",
                 )
             return folder
     if spec.endswith(".safetensors") and os.path.isfile(spec):  # noqa: PTH113
