@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 
-from eufcc_cli.core.errors import EufccError, HubError, first_line
+from eufcc_cli.core.errors import HubError, first_line
 from eufcc_cli.core.model.bundled_weights import BUNDLED
 
 log = logging.getLogger("eufcc")
@@ -31,8 +31,6 @@ def hub(what: str, needed: bool = True) -> Iterator[None]:
     library.setLevel(logging.ERROR)  # one error, ours, instead of a line for every attempt
     try:
         yield
-    except EufccError:
-        raise
     except (OSError, ValueError, RuntimeError) as error:
         if unreachable is None or _is_about_a_name(error):
             raise

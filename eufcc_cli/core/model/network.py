@@ -114,8 +114,6 @@ def create_backbone(
         downloaded = (pretrained and weights is None and not bundled) or name.startswith("hf-hub:")
         with hub(f"the published weights of {name}", downloaded):
             backbone = _build_for_size(build, image_size)
-    except ModelError:
-        raise
     except (ArithmeticError, AssertionError) as error:
         raise image_size_error(name, image_size, error) from error
     except RuntimeError as error:

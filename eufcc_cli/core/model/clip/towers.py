@@ -43,8 +43,6 @@ def create_clip(
     try:
         with _own_log(), hub(name, ":" in name and not name.startswith("local-dir:")):
             config = open_clip.get_model_config(architecture)
-    except ModelError:
-        raise
     except (OSError, ValueError, RuntimeError) as error:
         raise ModelError(f"{name}: {first_line(error)}", hint="check the name and the network") from error
     if config is None:
@@ -81,8 +79,6 @@ def create_clip(
                 _load(open_clip, clip, weights)
             elif not pretrained and hasattr(clip.visual, "trunk"):  # a timm model
                 initialise_by_fan_in(clip.visual)
-    except ModelError:
-        raise
     except ImportError as error:
         hint = "pip install 'eufcc[multilingual]'"
         raise ModelError(f"{name}: {first_line(error)}", hint=hint) from error
@@ -158,8 +154,6 @@ def clip_tokenizer(name: str, config: Mapping[str, Any]) -> Tokenizer:
             length = text.get("context_length", open_clip.CLIPTextCfg.context_length)
             options = text.get("tokenizer_kwargs", {})
             return _remembering(open_clip.SimpleTokenizer(context_length=length, **options))
-    except ModelError:
-        raise
     except (ImportError, OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError) as error:
         needs = "pip install 'eufcc[multilingual]'" if isinstance(error, ImportError) else None
         raise ModelError(
