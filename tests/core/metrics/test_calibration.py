@@ -144,7 +144,7 @@ def test_scores_of_minus_infinity_and_zero_are_calibrated() -> None:
 def test_nan_scores_are_an_error() -> None:
     vocabulary, scores, truth, _ = simulated(50, seed=7)
     scores[3, 3] = np.nan
-    with pytest.raises(ModelError, match="not numbers"):
+    with pytest.raises(ModelError, match="are NaN"):
         fit_calibration({"materials": scores}, {"materials": truth | True}, vocabulary)
 
 
