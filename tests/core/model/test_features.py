@@ -96,7 +96,7 @@ def test_the_least_recently_used_go_first(tmp_path: Path, caplog: pytest.LogCapt
     with pytest.raises(ModelError, match="features_limit"):
         open_store(tmp_path / "huge", 1e-6).reserve(1000)
     store = fill("small", 1e-6)
-    assert "no longer kept" in caplog.text
+    assert "no longer saved" in caplog.text
     assert image(0) not in store
 
 
