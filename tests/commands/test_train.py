@@ -35,7 +35,7 @@ def test_options_on_the_line_win_over_a_file(eufcc: Run, demo_root: Path, tmp_pa
     assert config["training"]["seed"] == 6 and config["training"]["workers"] == 1
     assert config["plugins"] == []
     again = eufcc("train", "--config", "from-file", "--name", "from-file", "--root", demo_root)
-    assert again.returncode == 1 and "--overwrite replaces it" in again.stderr
+    assert again.returncode == 1 and "--overwrite trains it again" in again.stderr
 
 
 @pytest.mark.parametrize(
