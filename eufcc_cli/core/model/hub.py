@@ -48,8 +48,10 @@ def _is_about_a_name(error: Exception) -> bool:
 
 def without_network(run: str | None = None) -> str:
     """The hint that names what works without the hub: a training, of the name that was asked for."""
-    named = f" --name {shlex.quote(run)}" if run else ""
-    return f"without a network: `eufcc train --backbone {BUNDLED}{named}`, whose weights are installed"
+    command = f"`eufcc train --backbone {BUNDLED}`"
+    if run:
+        command = f"`eufcc train --backbone {BUNDLED} --name {shlex.quote(run)}`"
+    return f"without a network: {command}, whose weights are installed"
 
 
 @cache
