@@ -50,7 +50,7 @@ def test_the_real_museum_in_one_command(eufcc: Run, shared_data: Path, tmp_path:
 
 def test_guesses_are_used_after_a_yes(eufcc: Run, own: Path, tmp_path: Path) -> None:
     result = eufcc("--root", "root", "fetch", "table", own / "export.csv", "--photos", own / "photos")
-    refused(result, "nobody has confirmed them", "--yes", "--facet materials=COLUMN")
+    refused(result, "guessed and not confirmed", "--yes", "--facet materials=COLUMN")
     assert re.search(r"id +Inventar-Nr\. +1913\.1; 1913\.2; 1913\.3", result.stderr)
     assert not (tmp_path / "root").exists()
     done = eufcc("--root", "root", "fetch", "table", own / "export.csv", "--photos", own / "photos", "--yes")
