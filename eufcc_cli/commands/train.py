@@ -18,7 +18,7 @@ from eufcc_cli.commands.options import Photos, Plugin, option_of, with_settings
 from eufcc_cli.commands.training_output import show_epoch, show_plan, show_result, show_runs
 from eufcc_cli.core.errors import EufccError
 from eufcc_cli.core.files import Root
-from eufcc_cli.core.training.config import TrainConfig
+from eufcc_cli.core.training.config import FULL_METHOD, TrainConfig
 
 if TYPE_CHECKING:
     from eufcc_cli.core.training.grid import Planned
@@ -110,6 +110,8 @@ def train(
         if "seed" in given:
             raise typer.BadParameter("--seed and --seeds contradict each other: give one of them")
         given["seed"] = _seeds(seeds)
+    if decisions and "method" not in base.keys() | given.keys():
+        given["method"] = FULL_METHOD  # which learns from rejected tags, too
     runs = planned_runs({**base, **given}, name, str(config or "options"))
     one = Once(root, overwrite, track, export, decisions or [])
     if len(runs) == 1:

@@ -89,7 +89,7 @@ def show_result(trained: "Trained", root: Path) -> None:
         console.note(line)
     best = trained.position
     kept = best.history[best.best_epoch - 1] if best.best_epoch else {}
-    unit, name = "epochs", f"epoch {best.best_epoch}"
+    unit, name = "epochs", f"epoch {best.best_epoch}" if best.best_epoch else "the heads, before any epoch"
     if "strength" in kept:
         unit, name = "strengths of weight decay", f"strength {kept['strength']:g}"
     seconds = best.history[-1]["seconds"] if best.history else 0.0
@@ -97,7 +97,7 @@ def show_result(trained: "Trained", root: Path) -> None:
         f"Trained {len(best.history):,} {unit} in {duration(seconds)}; the best on val is {name}, "
         f"R-Precision {best.best:.3f}, saved in {trained.folder}"
     )
-    if (way := trained.interpolation) is not None:
+    if (way := trained.interpolation) is not None and best.best_epoch:
         by = f", which is best for {', '.join(way.held_out.providers)}" if way.held_out else ""
         console.note(f"Its weights are {way.a:g} of the way from the start to that epoch{by}")
     tests = [split for split in Root(root).splits() if split.startswith("test")]

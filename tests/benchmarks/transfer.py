@@ -3,15 +3,20 @@
 R-Precision overall (mean over pairs) and the mean over tags, on the museums that were learnt from and on
 another one (`museum`: Cleveland and Chicago), or on held-out photographs (`clothing`); mean over the seeds.
 
-    python -m tests.benchmarks.transfer [--quick] [--seconds 240] [--seeds 3] [--data ../shared/data]
+    python -m tests.benchmarks.transfer [--quick] [--seconds 240] [--seeds 3] [--results FILE]
+
+Every row is printed and kept in the results file as soon as it is there; the same command continues.
 """
 
 import argparse
+import itertools
+import json
 import shutil
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,17 +32,21 @@ from eufcc_cli.core.metrics.belief import most_frequent
 from eufcc_cli.core.model.bundled_weights import BUNDLED
 from eufcc_cli.core.model.checkpoint import load_model
 from eufcc_cli.core.model.methods import METHODS
+from eufcc_cli.core.model.model_files import read_config
 from eufcc_cli.core.model.network import create_backbone
 from eufcc_cli.core.model.preprocessing import Preprocessing, as_images
 from eufcc_cli.core.progress import SILENT
 from eufcc_cli.core.taxonomy.annotations import read_table
 from eufcc_cli.core.taxonomy.vocabulary import Vocabulary, training_vocabulary
-from eufcc_cli.core.training.config import TrainConfig
+from eufcc_cli.core.training.config import HEAD_METHOD, TrainConfig
 from eufcc_cli.core.training.data import load_split
+from eufcc_cli.core.training.interpolation import between
 from eufcc_cli.core.training.run import train_run
 from tests.museum_root import museum_root
 
 _SIZE = 160  # pixels of all that trains the backbone
+_AMOUNTS = (0.3, 0.5, 0.7)
+_RUN = "bench"
 
 Row = tuple[float, dict[str, tuple[float, float]]]
 """Seconds, and for each split R-Precision overall and its mean over tags."""
@@ -57,14 +66,13 @@ def measured(source: object, root: Root) -> dict[str, tuple[float, float]]:
 
 
 def ours(root: Root, seed: int, **settings: object) -> Row:
-    name = "bench"
-    shutil.rmtree(root.run(name), ignore_errors=True)
+    shutil.rmtree(root.run(_RUN), ignore_errors=True)
     shutil.rmtree(root.data / "features", ignore_errors=True)  # each row pays for its features
     began = time.perf_counter()
-    train_run(TrainConfig(device="cpu", seed=seed, **settings), root, name)  # type: ignore[arg-type]
+    train_run(TrainConfig(device="cpu", seed=seed, **settings), root, _RUN)  # type: ignore[arg-type]
     seconds = time.perf_counter() - began
-    model = load_model(name, root, "cpu", "fp32")
-    return seconds, measured(ModelScorer(model, root, name, keep=False), root)
+    model = load_model(_RUN, root, "cpu", "fp32")
+    return seconds, measured(ModelScorer(model, root, _RUN, keep=False), root)
 
 
 class Plain:
@@ -140,52 +148,128 @@ def frequent(root: Root, seed: int) -> Row:
     return 0.0, found
 
 
-def rows(seconds: float, quick: bool) -> dict[str, Callable[[Root, int], Row]]:
+def head_then_full(root: Root, seed: int, seconds: float) -> dict[str, Row]:
+    """One training, and weights between its start and its end, as `--interpolate A` leaves them.
+
+    Without `--interpolate` a model is what is better on val: the end, or its start.
+    """
+    own = {"backbone": BUNDLED, "image_size": _SIZE, "tune": "head-then-full", "time_budget": seconds}
+    spent, at_end = ours(root, seed, interpolate="1", **own)
+    val = read_config(root.run(_RUN))["validation"]["overall"]["r_precision"]
+    end = load_model(_RUN, root, "cpu", "fp32")
+    end.folder = None  # its weights are not those of the folder any more
+    weights = {name: tensor.clone() for name, tensor in end.network.state_dict().items()}
+    _, at_start = ours(root, seed, backbone=BUNDLED, image_size=_SIZE, tune="head", views="whole+mirror")
+    start = load_model(_RUN, root, "cpu", "fp32").network.state_dict()
+    before = read_config(root.run(_RUN))["validation"]["overall"]["r_precision"]
+    made = {"train --tune head-then-full": (spent, at_end if val > before else at_start)}
+    for a in _AMOUNTS:
+        end.network.load_state_dict(between(start, weights, a))
+        figures = measured(ModelScorer(end, root, _RUN, keep=False), root)
+        made[f"the same --interpolate {a:g}"] = (spent, figures)
+    return {**made, "the same --interpolate 1": (spent, at_end)}
+
+
+def rows(seconds: float, quick: bool) -> dict[str, Callable[[Root, int], dict[str, Row]]]:
+    """What a row's name stands for: a function of root and seed that makes it, and maybe others after it."""
     vision = [name for name, method in METHODS.items() if not method.reads_texts]
-    heads = vision[1:2] if quick else vision
-    tuned = {"backbone": BUNDLED, "image_size": _SIZE, "time_budget": seconds, "method": "softmax"}
-    return {
+    heads = [HEAD_METHOD] if quick else vision
+    full = {"backbone": BUNDLED, "image_size": _SIZE, "time_budget": seconds, "tune": "full"}
+    scratch = {"pretrained": False, "backbone": "convnext_mini", "image_size": 64, "time_budget": seconds}
+    one: dict[str, Callable[[Root, int], Row]] = {
         "always the most frequent tags": frequent,
-        "plain timm loop, pretrained": lambda root, seed: plain_loop(root, seed, seconds),
-        "train --no-pretrained (convnext_mini, 64 px)": lambda root, seed: ours(
-            root, seed, pretrained=False, backbone="convnext_mini", image_size=64, time_budget=seconds
-        ),
         **{
             f"train --tune head --method {name}": lambda root, seed, name=name: ours(
                 root, seed, tune="head", backbone=BUNDLED, method=name
             )
             for name in heads
         },
-        "train --tune full": lambda root, seed: ours(root, seed, tune="full", **tuned),
-        "train --tune head-then-full": lambda root, seed: ours(root, seed, tune="head-then-full", **tuned),
+        "plain timm loop": lambda root, seed: plain_loop(root, seed, seconds),
+        "train --tune full": lambda root, seed: ours(root, seed, method=HEAD_METHOD, **full),
+    }
+    last: dict[str, Callable[[Root, int], Row]] = {
+        "train --no-pretrained, convnext_mini, 64 px": lambda root, seed: ours(root, seed, **scratch)
+    }
+    return {
+        **{name: lambda root, seed, name=name, run=run: {name: run(root, seed)} for name, run in one.items()},
+        "train --tune head-then-full": lambda root, seed: head_then_full(root, seed, seconds),
+        **{
+            name: lambda root, seed, name=name, run=run: {name: run(root, seed)} for name, run in last.items()
+        },
     }
 
 
+class Results:
+    """Rows by collection, name, seed and time, kept in a file: what it has is not computed again."""
+
+    def __init__(self, path: Path, seconds: float) -> None:
+        self.path, self.seconds = path, seconds
+        text = path.read_text(encoding="utf-8") if path.is_file() else ""
+        lines = [json.loads(line) for line in text.splitlines() if line.endswith("}")]
+        self.found = {(one["data"], one["row"], one["seed"], one["seconds"]): one for one in lines}
+
+    def has(self, data: str, row: str, seed: int) -> bool:
+        return (data, row, seed, self.seconds) in self.found
+
+    def add(self, data: str, row: str, seed: int, made: Row) -> None:
+        spent, figures = made
+        one = {"data": data, "row": row, "seed": seed, "seconds": self.seconds}
+        one |= {"spent": spent, "figures": figures}
+        self.found[data, row, seed, self.seconds] = one
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(one) + "\n")
+        print(f"{data}, seed {seed}: {_cells(row, [one])}", flush=True)
+
+    def table(self, data: str) -> None:
+        """Every row with the mean over its seeds."""
+        mine = [one for key, one in self.found.items() if key[0] == data and key[3] == self.seconds]
+        if not mine:
+            return
+        splits = list(mine[0]["figures"])
+        print(f"\n| {data} | seeds | seconds | {' | '.join(f'{one} | tags' for one in splits)} |")
+        print("|---|--:|--:|" + "--:|--:|" * len(splits))
+        for row in dict.fromkeys(one["row"] for one in mine):
+            print(_cells(row, [one for one in mine if one["row"] == row]), flush=True)
+
+
+def _cells(row: str, seeds: list[dict[str, Any]]) -> str:
+    figures = [
+        f"{np.mean([one['figures'][split][place] for one in seeds]):.3f}"
+        for split in seeds[0]["figures"]
+        for place in (0, 1)
+    ]
+    spent = np.mean([one["spent"] for one in seeds])
+    return f"| {row} | {len(seeds)} | {spent:.0f} | {' | '.join(figures)} |"
+
+
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__)
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     options.add_argument("--quick", action="store_true", help="one seed, one method, 20 seconds")
-    options.add_argument("--seconds", type=float, default=240.0)
+    options.add_argument("--seconds", type=float, default=240.0, help="of every training but that of heads")
     options.add_argument("--seeds", type=int, default=3)
+    options.add_argument("--only", help="rows whose names have this word")
+    options.add_argument("--collections", nargs="+", default=["museum", "clothing"])
+    options.add_argument("--results", type=Path, default=Path("build/transfer.jsonl"), help="continued")
     options.add_argument("--data", type=Path, default=Path(__file__).resolve().parents[3] / "shared" / "data")
     given, _ = options.parse_known_args()
     seconds, seeds = (20.0, 1) if given.quick else (given.seconds, given.seeds)
     if not (given.data / "museum").is_dir():
         print(f"no photographs in {given.data}")
         return
+    given.results.parent.mkdir(parents=True, exist_ok=True)
+    results = Results(given.results, seconds)
     with tempfile.TemporaryDirectory() as temporary:
         museum = museum_root(given.data, Path(temporary) / "museum")
         clothing = Root(Path(temporary) / "clothing")
         shutil.copytree(given.data / "clothing", clothing.path)
-        for name, root in (("museum", museum), ("clothing", clothing)):
-            print(f"\n{name}: R-Precision (mean over tags), {seeds} seed(s)", flush=True)
+        roots = {"museum": museum, "clothing": clothing}
+        for seed, data in itertools.product(range(seeds), given.collections):
             for row, run in rows(seconds, given.quick).items():
-                found = [run(root, seed) for seed in range(seeds)]
-                cells = []
-                for split in found[0][1]:
-                    overall, tags = np.mean([figures[split] for _, figures in found], axis=0)
-                    cells.append(f"{split} {overall:.3f} ({tags:.3f})")
-                took = np.mean([spent for spent, _ in found])
-                print(f"{row:48} {took:6.0f} s  {'  '.join(cells)}", flush=True)
+                if (given.only or "") in row and not results.has(data, row, seed):
+                    for name, made in run(roots[data], seed).items():
+                        results.add(data, name, seed, made)
+    for data in given.collections:
+        results.table(data)
 
 
 if __name__ == "__main__":

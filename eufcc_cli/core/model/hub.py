@@ -39,6 +39,15 @@ def hub(what: str, needed: bool = True) -> Iterator[None]:
         library.setLevel(level)
 
 
+def is_downloaded(backbone: str) -> bool:
+    """Whether the hub's cache has the weights of a timm backbone, NAME.TAG; the hub is not asked."""
+    from huggingface_hub import try_to_load_from_cache
+
+    # Of what is known not to be there it returns an object, of what is not known None.
+    files = ("model.safetensors", "pytorch_model.bin")
+    return any(isinstance(try_to_load_from_cache(f"timm/{backbone}", file), str) for file in files)
+
+
 def _is_about_a_name(error: Exception) -> bool:
     """Whether timm does not know a backbone, which no hub would change."""
     return isinstance(error, RuntimeError) and str(error).startswith(

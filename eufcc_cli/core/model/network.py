@@ -46,6 +46,7 @@ class Network(nn.Module):
         # Some backbones widen their features behind the pooling, and have that width under another name.
         self.width: int = getattr(backbone, "head_hidden_size", None) or backbone.num_features
         self.heads = nn.ModuleDict({facet: nn.Linear(self.width, n) for facet, n in outputs.items()})
+        self.keeps_statistics = False
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         return self.logits(self.dropout(self.features(images)))
@@ -59,11 +60,15 @@ class Network(nn.Module):
         return {facet: head(features) for facet, head in self.heads.items()}
 
     def train(self, mode: bool = True) -> "Network":
-        """Into the mode of training, except batch norm that is frozen: its statistics stay as they are."""
+        """Into the mode of training, except batch norm that is frozen: its statistics stay as they are.
+
+        With `keeps_statistics` those of all batch norm do, though its weights are learnt.
+        """
         super().train(mode)
         for module in self.modules():
             learnt = [parameter.requires_grad for parameter in module.parameters(recurse=False)]
-            if isinstance(module, nn.modules.batchnorm._BatchNorm) and learnt and not any(learnt):
+            frozen = self.keeps_statistics or (learnt and not any(learnt))
+            if isinstance(module, nn.modules.batchnorm._BatchNorm) and frozen:
                 module.eval()
         return self
 

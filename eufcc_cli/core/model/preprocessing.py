@@ -19,7 +19,8 @@ if TYPE_CHECKING:  # tagging by an engine needs no PyTorch
 
 _FILTERS = get_args(Filter)
 _CROP_MODES = ("center", "squash", "border")
-_VIEWS_ALONE = ("second_crop", "mirror")
+_VIEWS_ALONE = ("second_crop", "second_pct", "mirror")
+_CLOSER = 0.75  # of the picture's short side: what the middle shows beside the whole picture
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class Preprocessing:
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
     second_crop: str | None = None
     """The crop mode of a second square of every image: its scores are the mean over both."""
+    second_pct: float | None = None
+    """The second square's `crop_pct`, 1 by default."""
     mirror: bool = False
     """Every square is scored as it is and mirrored, too: an image's scores are the mean."""
 
@@ -47,13 +50,30 @@ class Preprocessing:
                 f"preprocessing: interpolation {self.interpolation}, crop mode {self.crop_mode} unknown",
                 hint=f"known: {', '.join(_FILTERS)}; {', '.join(_CROP_MODES)}",
             )
-        if not 1 <= self.size <= 4096 or not 0 < self.crop_pct <= 1:
+        shares = (self.crop_pct, 1.0 if self.second_pct is None else self.second_pct)
+        if not 1 <= self.size <= 4096 or not all(0 < share <= 1 for share in shares):
             raise ModelError(f"preprocessing: size {self.size}, crop {self.crop_pct} make no sense")
 
     @property
     def stored(self) -> int:
         """Side in pixels of the square that is decoded; training crops from it, tagging takes its middle."""
         return math.floor(self.size / self.crop_pct)
+
+    @property
+    def _crops(self) -> "list[Preprocessing]":
+        """The preprocessing of every square."""
+        if self.second_crop is None:
+            return [self]
+        pct = self.second_pct or 1.0
+        second = dataclasses.replace(
+            self, crop_mode=self.second_crop, crop_pct=pct, second_crop=None, second_pct=None
+        )
+        return [self, second]
+
+    @property
+    def decoded(self) -> int:
+        """The short side in pixels that an image has to be decoded at for all its squares."""
+        return max(crop.stored for crop in self._crops)
 
     @property
     def squares(self) -> int:
@@ -74,9 +94,11 @@ class Preprocessing:
         parts = views.split("+")
         if views not in VIEWS:
             raise ModelError(f"`views` {views}: no such choice", hint="choose " + ", ".join(VIEWS))
-        second = "center" if {"whole", "center"} <= set(parts) else None
+        second: dict[str, Any] = {"second_crop": None, "second_pct": None}
+        if {"whole", "center"} <= set(parts):
+            second = {"second_crop": "center", "second_pct": _CLOSER}
         whole: dict[str, Any] = {"crop_mode": "border", "crop_pct": 1.0} if "whole" in parts else {}
-        return dataclasses.replace(self, **whole, second_crop=second, mirror="mirror" in parts)
+        return dataclasses.replace(self, **whole, **second, mirror="mirror" in parts)
 
     @classmethod
     def of_backbone(cls, backbone: "torch.nn.Module", image_size: int | None) -> "Preprocessing":
@@ -137,13 +159,12 @@ class Preprocessing:
 
     def seen(self, pixels: np.ndarray) -> np.ndarray:
         """What the network sees of an image that `open_pixels` read: uint8 [squares, size, size, 3]."""
-        start = (self.stored - self.size) // 2
-        part = slice(start, start + self.size)
-        first = self.square(pixels)[part, part]
-        if self.second_crop is None:
-            return first[None]
-        other = dataclasses.replace(self, crop_mode=self.second_crop, second_crop=None)
-        return np.stack([first, other.square(pixels)[part, part]])
+        cut = []
+        for crop in self._crops:
+            start = (crop.stored - self.size) // 2
+            part = slice(start, start + self.size)
+            cut.append(crop.square(pixels)[part, part])
+        return np.stack(cut) if len(cut) > 1 else cut[0][None]
 
     def middle(self, images: "Tensor") -> "Tensor":
         """The squares the network sees in evaluation: [B, 3, stored, stored] -> [B, 3, size, size]."""

@@ -77,7 +77,7 @@ class Tagger:
     @property
     def short_side(self) -> int:
         """The pixels that an image's shorter side needs to be seen as well as the models can."""
-        return max(model.preprocessing.stored for model in self.models)
+        return max(model.preprocessing.decoded for model in self.models)
 
     @property
     def spec(self) -> str:

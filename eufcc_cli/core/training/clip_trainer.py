@@ -84,7 +84,7 @@ class ClipTrainer(Trainer):
     ) -> Tensor:
         config, accelerator = self.config, self.accelerator
         generator = np.random.default_rng([config.seed, self.at.epoch, self.at.batch])
-        captions = self.captions.of(rows, generator.random((config.batch_size, 2))[positions])
+        captions = self.captions.of(rows, generator.random((self.batch_size, 2))[positions])
         keys = torch.from_numpy(_keys(captions) if self.equal_captions else positions).to(images.device)
         # In an empty share an image without a caption stands in, and is taken out before the comparison.
         captions = captions or [""]

@@ -10,6 +10,7 @@ from typing import Any
 
 from eufcc_cli.core.errors import ModelError
 from eufcc_cli.core.machine import cuda_devices, has_mps
+from eufcc_cli.core.model.backbone_choice import best_at_hand
 from eufcc_cli.core.model.bundled_weights import BUNDLED
 from eufcc_cli.core.model.methods import METHODS, Method, find_method, method_settings
 from eufcc_cli.core.model.views import VIEWS
@@ -20,8 +21,16 @@ BACKBONE = "convnext_base.fb_in22k"
 SMALL_BACKBONE = "convnext_mini"
 TUNES = ("head", "full", "head-then-full")
 CLIP_BACKBONE = "ViT-B-32/openai"
-HEAD_VIEWS = "whole+mirror"
+HEAD_VIEWS = "whole+center"
+AUTO, HEAD_METHOD, FULL_METHOD = "auto", "hsoftmax-levels", "multilabel"
 _FINE = (3e-4, 1e-5)  # learning rates from pretrained backbones, and from pretrained CLIP models
+_PROCESSOR = 5e-4  # of all of a pretrained network, where there is time for few images
+_VIEWS_OF = {
+    "head": HEAD_VIEWS,
+    "head-then-full": "whole+mirror",
+    "full": "center",
+}  # the backbone learns one square
+_NEW_HEADS = 10.0  # their learning rate over that of a pretrained backbone
 _LEARNING, _IMAGES, _MACHINE = "Learning", "Images", "Machine"
 
 
@@ -37,7 +46,13 @@ class TrainConfig:
     eufcc_cli.core.errors.ModelError: `epochs` 0: must be above 0
     """
 
-    method: str = setting("multilabel", "What the heads learn.", choices=METHODS)
+    method: str = setting(
+        AUTO,
+        "What the heads learn.",
+        choices=METHODS,
+        default_text=f"{HEAD_METHOD} where heads are fitted to features, else {FULL_METHOD}, also with "
+        "`decisions`",
+    )
     backbone: str | None = setting(
         None,
         "auto, any timm model (also hf-hub:ORG/NAME), or convnext_mini for few cores and small images; for "
@@ -63,7 +78,12 @@ class TrainConfig:
     time_budget: float | None = setting(
         None, "Seconds after which training has ended, validation included.", above=0, metavar="SECONDS"
     )
-    batch_size: int = setting(64, "Images per optimizer step, over all processes.", above=0)
+    batch_size: int | None = setting(
+        None,
+        "Images per optimizer step, over all processes.",
+        above=0,
+        default_text="64; without a GPU 16 from pretrained backbones",
+    )
     accumulate: int | None = setting(
         None, "Compute a batch in this many parts.", above=0, default_text="as few as fit into memory"
     )
@@ -76,7 +96,16 @@ class TrainConfig:
         None,
         "Peak learning rate.",
         above=0,
-        default_text="3e-4 pretrained, CLIP 1e-5; from scratch 5e-3 muon, 2e-3 adamw",
+        default_text="3e-4 pretrained, without a GPU 5e-4 with new heads, CLIP 1e-5; from scratch 5e-3 muon, "
+        "2e-3 adamw",
+    )
+    head_lr: float | None = setting(
+        None,
+        "Learning rate of the heads, as a multiple of `lr`.",
+        above=0,
+        panel=_LEARNING,
+        vision_only=True,
+        default_text="10 where new heads meet a pretrained backbone, else 1",
     )
     weight_decay: float = setting(0.05, "Weight decay of the matrices.", minimum=0, panel=_LEARNING)
     layer_decay: float = setting(
@@ -139,12 +168,12 @@ class TrainConfig:
     )
     views: str | None = setting(
         None,
-        "What the network sees of an image: the middle, all of it on a grey square, their mirror images; "
-        "scores are the mean.",
+        "What the network sees of an image: the middle (beside the whole a closer one), all of it on a grey "
+        "square, their mirror images; scores are the mean.",
         choices=VIEWS,
         panel=_IMAGES,
         vision_only=True,
-        default_text=f"{HEAD_VIEWS} with heads on features, else center",
+        default_text=f"{HEAD_VIEWS} with heads on features, whole+mirror with head-then-full, else center",
     )
     features_limit: float = setting(
         20.0,
@@ -185,6 +214,9 @@ class TrainConfig:
     """The method's own settings, {name: value}; those left out are at their defaults."""
 
     def __post_init__(self) -> None:
+        if self.method == AUTO:
+            fitted = (self.tune or self._usual_tune()) != "full"
+            object.__setattr__(self, "method", HEAD_METHOD if fitted else FULL_METHOD)
         method = find_method(self.method)
         check_settings(self)
         for name, declared in settings_of(self).items():
@@ -193,9 +225,10 @@ class TrainConfig:
                     f"`{name}`: not an option of {self.method}", hint="it is one of the methods with heads"
                 )
         object.__setattr__(self, "method_options", self.own_method().settings())
-        if self.accumulate and self.batch_size % self.accumulate:
+        batch_size = self.batch_size or self._usual_batch()
+        if self.accumulate and batch_size % self.accumulate:
             raise ModelError(
-                f"`accumulate` {self.accumulate}: does not divide `batch_size` {self.batch_size}",
+                f"`accumulate` {self.accumulate}: does not divide `batch_size` {batch_size}",
                 hint="choose a batch size that is a multiple",
             )
         for name in ("epochs", "time_budget") if self.tune == "head" else ():
@@ -263,8 +296,11 @@ class TrainConfig:
             return "the paper's, for a GPU"
         if self.weights is not None:
             return "the paper's, with your weights"
-        small = "small enough to learn from scratch without a GPU"
-        return small if self.from_scratch else "no GPU here; its weights come with the installation"
+        if self.from_scratch:
+            return "small enough to learn from scratch without a GPU"
+        if (self.tune or self._usual_tune()) == "head":
+            return f"no GPU here; {best_at_hand()[1]}"
+        return "no GPU here; its weights come with the installation"
 
     @property
     def from_scratch(self) -> bool:
@@ -276,15 +312,34 @@ class TrainConfig:
         optimizer = self.optimizer
         if optimizer == "auto":
             optimizer = "muon" if self.from_scratch else "adamw"
-        lr = self.lr or ((5e-3 if optimizer == "muon" else 2e-3) if self.from_scratch else _FINE[clip])
         tune = None if clip else self.tune or self._usual_tune()
-        views = self.views or (None if clip else HEAD_VIEWS if tune != "full" else "center")
+        lr = self.lr or self._usual_rate(optimizer, tune)
+        views = self.views or (None if clip else _VIEWS_OF[tune or "full"])
         backbone = self.backbone if self.backbone != "auto" else None
-        backbone = backbone or (CLIP_BACKBONE if clip else self._usual_backbone())
+        backbone = backbone or (CLIP_BACKBONE if clip else self._usual_backbone(tune))
         epochs = self.epochs or (None if self.time_budget or tune == "head" else 20)
+        new_heads = tune == "full" and not self.from_scratch
+        head_lr = None if clip else self.head_lr or (_NEW_HEADS if new_heads else 1.0)
         return dataclasses.replace(
-            self, backbone=backbone, tune=tune, views=views, optimizer=optimizer, lr=lr, epochs=epochs
+            self,
+            backbone=backbone,
+            tune=tune,
+            views=views,
+            optimizer=optimizer,
+            lr=lr,
+            head_lr=head_lr,
+            epochs=epochs,
+            batch_size=self.batch_size or self._usual_batch(),
         )
+
+    def _usual_rate(self, optimizer: str, tune: str | None) -> float:
+        if self.from_scratch:
+            return 5e-3 if optimizer == "muon" else 2e-3
+        return _PROCESSOR if tune == "full" and not self.on_gpu else _FINE[tune is None]
+
+    def _usual_batch(self) -> int:
+        # A processor has time for few images, and they teach more in many steps.
+        return 64 if self.on_gpu or self.from_scratch or find_method(self.method).reads_texts else 16
 
     def _usual_tune(self) -> str:
         if self.interpolate is not None:
@@ -292,10 +347,12 @@ class TrainConfig:
         timed = self.epochs is not None or self.time_budget is not None
         return "full" if self.on_gpu or self.from_scratch or timed else "head"
 
-    def _usual_backbone(self) -> str:
+    def _usual_backbone(self, tune: str | None) -> str:
         if self.on_gpu or self.weights is not None:
             return BACKBONE
-        return SMALL_BACKBONE if self.from_scratch else BUNDLED
+        if self.from_scratch:
+            return SMALL_BACKBONE
+        return best_at_hand()[0] if tune == "head" else BUNDLED
 
     def changed(self, **values: Any) -> "TrainConfig":
         """The same settings with some changed, the method's own among them.
@@ -313,10 +370,15 @@ class TrainConfig:
 
         Raises ModelError, naming `source`, for an unknown key or a value of the wrong type.
         """
-        method = values.get("method", cls.method)
-        taken = settings_of(find_method(method)) if isinstance(method, str) else {}
         known, own, options = cls.settings(), {}, {}
-        for name, value in typed_settings(values, known, source).items():
+        typed = typed_settings(values, known, source)
+        method = typed.get("method", AUTO)
+        if method == AUTO:
+            method = cls(
+                **{name: value for name, value in typed.items() if not known[name].about.methods}
+            ).method
+        taken = settings_of(find_method(method))
+        for name, value in typed.items():
             if name in taken:
                 options[name] = value
             elif not known[name].about.methods:

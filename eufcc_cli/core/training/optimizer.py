@@ -29,6 +29,7 @@ def create_optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.Opt
         groups = [group | {"lr_scale": 1.0} for group in param_groups_weight_decay(network, **shared)]
     else:
         groups = param_groups_layer_decay(network, layer_decay=config.layer_decay, **shared)
+    groups = list(_with_heads_apart(groups, network, config.head_lr or 1.0))
     optimizer: torch.optim.Optimizer
     if config.optimizer == "muon":
         optimizer = Muon(list(_kinds(groups)), lr=config.lr)
@@ -40,6 +41,22 @@ def create_optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.Opt
     for group in optimizer.param_groups:
         group["peak_lr"] = config.lr * group["lr_scale"] * (_ADAMW_SHARE if group.get("adamw") else 1.0)
     return optimizer
+
+
+def _with_heads_apart(
+    groups: list[dict[str, Any]], network: nn.Module, factor: float
+) -> Iterator[dict[str, Any]]:
+    """The groups, the parameters of heads in groups of their own with `factor` times the learning rate."""
+    heads = {id(parameter) for parameter in getattr(network, "heads", nn.Module()).parameters()}
+    for group in groups if factor != 1 else ():
+        own = [parameter for parameter in group["params"] if id(parameter) in heads]
+        others = [parameter for parameter in group["params"] if id(parameter) not in heads]
+        if own:
+            yield group | {"params": own, "lr_scale": group["lr_scale"] * factor}
+        if others:
+            yield group | {"params": others}
+    if factor == 1:
+        yield from groups
 
 
 def _kinds(groups: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:

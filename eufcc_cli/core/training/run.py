@@ -174,6 +174,9 @@ def train_run(
         model.store = None  # from here on the backbone changes
     else:
         _start_from_priors(model, priors)
+    if isinstance(model.network, Network):
+        # Heads that were fitted to the features know the published statistics, not those of a small batch.
+        model.network.keeps_statistics = config.tune == "head-then-full"
     trainer = (ClipTrainer if clip else Trainer)(
         model,
         config,
@@ -214,6 +217,8 @@ def train_run(
                 on_plan(plan_of(config, name, given.why(), trainer, costs, split, validation, held_out))
         accelerator.wait_for_everyone()
         torch.set_num_threads(trainer.at.threads)
+        if config.tune == "head-then-full" and config.interpolate is None and not resumed:
+            trainer.keep_start()
         position = trainer.run()
         trainer.restore_best()
         interpolation = None

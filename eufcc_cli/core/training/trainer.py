@@ -89,7 +89,9 @@ class Trainer:
             keep_freed_memory()
         self.model, self.config, self.folder = model, config, folder
         self.split, self.squares = train
-        self.share = math.ceil(config.batch_size / accelerator.num_processes)
+        assert config.batch_size is not None
+        self.batch_size = config.batch_size
+        self.share = math.ceil(self.batch_size / accelerator.num_processes)
         self.at = Position(part=math.ceil(self.share / (config.accumulate or 1)))
         self.validation = Validation(model, *validation, accelerator, self.at.part)
         self.accelerator, self.progress, self.on_epoch = accelerator, progress, on_epoch
@@ -100,7 +102,7 @@ class Trainer:
         self.network, self.stepper = accelerator.prepare(compiled, self.optimizer)
         self.augmentation = AUGMENTATIONS[config.augment]
         self.weights = rarity_weights(self.split) if config.balanced else None
-        self.batches = math.ceil(len(self.split) / config.batch_size)
+        self.batches = math.ceil(len(self.split) / self.batch_size)
         self.closing = 2.0  # passes over the validation images after the last step: its own, the best epoch's
         self._opening = 0.0  # seconds, of what computes the scores at the end
         self._rate = 0.0  # the learning rate of the last step
@@ -133,7 +135,7 @@ class Trainer:
     def train_epoch(self) -> None:
         """Train on what is left of the present epoch."""
         config, accelerator, at = self.config, self.accelerator, self.at
-        order = epoch_order(len(self.split), config.batch_size, config.seed, at.epoch, self.weights)
+        order = epoch_order(len(self.split), self.batch_size, config.seed, at.epoch, self.weights)
         rank, world = accelerator.process_index, accelerator.num_processes
         shares = [rows[rank::world] for rows in order[at.batch :]]
         batches = self.squares.batches(iter(shares), at.epoch)
@@ -141,7 +143,7 @@ class Trainer:
         pending: tuple[Tensor, int, float] | None = None
         of = f"/{config.epochs}" if config.epochs else ""
         with self.progress.task(f"epoch {at.epoch + 1}{of}", len(self.split)) as task:
-            task.advance(at.batch * config.batch_size)
+            task.advance(at.batch * self.batch_size)
             for rows, (images, kept) in zip(shares, batches, strict=True):
                 factor = schedule(self._done(), config.warmup)
                 set_learning_rate(self.optimizer, factor)
@@ -243,7 +245,7 @@ class Trainer:
         else:
             seed = np.random.SeedSequence([self.config.seed, self.at.epoch, self.at.batch]).generate_state(1)
             generator = torch.Generator().manual_seed(int(seed[0]))
-            draws = torch.rand(self.config.batch_size, 12, generator=generator)
+            draws = torch.rand(self.batch_size, 12, generator=generator)
             images = self.augmentation.apply(images, preprocessing, draws[positions])
         return images.contiguous(memory_format=torch.channels_last)
 
@@ -294,6 +296,12 @@ class Trainer:
             if self.on_epoch is not None:
                 self.on_epoch(row)
         self.at.validation_seconds = time.monotonic() - began
+
+    def keep_start(self) -> None:
+        """Let the weights before the first step be the best so far: training may not make them better."""
+        self.at.best = self.validation.measure(self.plain)["overall"]["r_precision"]
+        if self.accelerator.is_main_process:
+            save_weights(self.folder, self.plain)
 
     def restore_best(self) -> None:
         """Take the weights of the best epoch back into the network."""

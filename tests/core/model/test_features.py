@@ -1,3 +1,5 @@
+import itertools
+import os
 import signal
 import subprocess
 import sys
@@ -118,6 +120,46 @@ def test_killed_at_any_time_it_keeps_whole_parts_alone(tmp_path: Path) -> None:
             np.testing.assert_array_equal(store.get(image(number)), seen(number).astype(np.float16))
         counts.append(len(kept))
     assert counts == sorted(counts) and counts[-1] > counts[0]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_killed_at_every_step_of_writing_it_continues(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(features, "_PART", 3)
+
+    def fill(folder: Path) -> FeatureStore:
+        store = open_store(folder)
+        for number in range(7):
+            if image(number) not in store:
+                store.add(image(number), seen(number))
+        store.flush()
+        return store
+
+    def fill_until(step: int, folder: Path) -> int:
+        """Die without a word before the so-many-th operation on files; the exit status."""
+        child = os.fork()
+        if child == 0:
+            done = itertools.count(1)
+            steps = {"open", "os.mkdir", "os.rename", "os.remove", "os.utime", "os.truncate", "mmap.__new__"}
+            sys.addaudithook(lambda event, _: os._exit(9) if event in steps and next(done) == step else None)
+            fill(folder)
+            os._exit(0)
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+    kept = set()
+    for step in itertools.count(1):
+        folder = tmp_path / str(step)
+        killed = fill_until(step, folder) == 9
+        store = open_store(folder)
+        there = [number for number in range(7) if image(number) in store]
+        kept.add(len(there))
+        full = fill(folder)
+        for number in range(7):
+            np.testing.assert_array_equal(full.get(image(number)), seen(number).astype(np.float16))
+        if not killed:
+            break
+    assert kept == {0, 3, 6, 7} and step > 10
 
 
 def test_other_weights_views_or_precision_have_a_store_of_their_own(tmp_path: Path) -> None:

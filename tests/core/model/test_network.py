@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 import timm
 import torch
@@ -136,6 +137,46 @@ def test_the_middle_of_the_stored_square_is_what_the_network_sees() -> None:
     images = torch.arange(64, dtype=torch.uint8).view(1, 1, 8, 8).expand(1, 3, 8, 8)
     assert preprocessing.middle(images)[0, 0, 0].tolist() == [18, 19, 20, 21]
     torch.testing.assert_close(preprocessing.normalise(images), images / 255)
+
+
+def test_the_middle_beside_the_whole_is_a_closer_one() -> None:
+    preprocessing = Preprocessing(size=12).with_views("whole+center")
+    picture = np.zeros((64, 32, 3), np.uint8)
+    picture[16:48] = 200  # as high as wide, and in the middle
+    picture[16:20, :4] = picture[44:48, -4:] = 50  # its corners
+    whole, middle = preprocessing.seen(picture)
+    assert middle.min() == middle.max() == 200 and whole.min() < 100
+    assert (preprocessing.views, preprocessing.decoded) == (2, 16)
+    assert Preprocessing.from_json(preprocessing.to_json()) == preprocessing
+    before = {key: value for key, value in preprocessing.to_json().items() if key != "second_pct"}
+    _, old = Preprocessing.from_json(before).seen(picture)  # a model of an earlier version
+    assert old.min() < 100
+
+
+def test_new_heads_learn_faster_than_a_pretrained_backbone() -> None:
+    network = Network(create_backbone("convnext_mini"), {"materials": 5})
+    for layer_decay in (1.0, 0.7):
+        config = TrainConfig(tune="full", layer_decay=layer_decay).resolved()
+        rates = {
+            parameter: group["peak_lr"]
+            for group in create_optimizer(network, config).param_groups
+            for parameter in group["params"]
+        }
+        assert len(rates) == len(list(network.parameters()))
+        heads = {rates[parameter] for parameter in network.heads.parameters()}
+        below = {rates[parameter] for parameter in network.backbone.parameters()}
+        assert heads == {10 * config.lr} and max(below) <= config.lr
+
+
+def test_statistics_of_batch_norm_can_be_kept_in_training() -> None:
+    network = Network(create_backbone("tf_efficientnet_lite0"), {"materials": 5})
+    images = torch.randn(2, 3, 32, 32)
+    for keeps in (True, False):
+        before = {name: value.clone() for name, value in network.backbone.named_buffers()}
+        network.keeps_statistics = keeps
+        network.train()(images)
+        same = [torch.equal(before[name], value) for name, value in network.backbone.named_buffers()]
+        assert all(same) if keeps else not any(same)
 
 
 @pytest.mark.parametrize("broken", [{"size": 0}, {"interpolation": "magic"}, {"crop_mode": "x"}, {"mean": 1}])

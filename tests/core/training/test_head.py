@@ -1,5 +1,6 @@
 import dataclasses
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from eufcc_cli.core.errors import ModelError
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.images.decode import open_pixels
+from eufcc_cli.core.model import feature_source
 from eufcc_cli.core.model.checkpoint import load_model
 from eufcc_cli.core.model.features import FeatureTable
 from eufcc_cli.core.model.methods import METHODS
@@ -232,14 +234,19 @@ def test_settings_that_contradict_each_other() -> None:
 def test_what_is_learnt_follows_from_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EUFCC_MACHINE", "cuda=0,mps=false")
     plain = TrainConfig().resolved()
-    assert (plain.tune, plain.backbone, plain.views) == ("head", "tf_efficientnet_lite0", "whole+mirror")
+    assert (plain.tune, plain.backbone, plain.views) == ("head", "tf_efficientnet_lite0", "whole+center")
+    assert plain.method == "hsoftmax-levels"
     assert TrainConfig(backbone="auto").resolved() == plain
-    assert TrainConfig(time_budget=60).resolved().tune == "full"
+    full = TrainConfig(time_budget=60).resolved()
+    assert (full.tune, full.method, full.batch_size, full.head_lr) == ("full", "multilabel", 16, 10.0)
+    both = TrainConfig(tune="head-then-full").resolved()
+    assert (both.method, both.head_lr, both.views) == ("hsoftmax-levels", 1.0, "whole+mirror")
     scratch = TrainConfig(pretrained=False).resolved()
-    assert (scratch.tune, scratch.backbone) == ("full", "convnext_mini")
+    assert (scratch.tune, scratch.backbone, scratch.batch_size) == ("full", "convnext_mini", 64)
     monkeypatch.setenv("EUFCC_MACHINE", "cuda=1,mps=false")
     gpu = TrainConfig().resolved()
     assert (gpu.tune, gpu.backbone, gpu.views) == ("full", "convnext_base.fb_in22k", "center")
+    assert (gpu.method, gpu.batch_size, gpu.lr) == ("multilabel", 64, 3e-4)
     assert TrainConfig(device="cpu").resolved() == dataclasses.replace(plain, device="cpu")
 
 
@@ -247,7 +254,7 @@ def test_everything_is_learnt_from_the_heads_on(drawn: Path, weights: Path, tmp_
     root = Root(tmp_path / "root")
     shutil.copytree(drawn, root.path)
     own = {"method": "softmax", "backbone": "convnext_mini", "weights": str(weights), "image_size": 32}
-    train_run(TrainConfig(tune="head", device="cpu", **own), root, "heads")
+    train_run(TrainConfig(tune="head", device="cpu", views="whole+mirror", **own), root, "heads")
     config = TrainConfig(tune="head-then-full", device="cpu", epochs=1, lr=1e-9, **own)
     trained = train_run(config, root, "both")
     heads, both = (load_model(name, root, "cpu", "fp32") for name in ("heads", "both"))
@@ -256,3 +263,39 @@ def test_everything_is_learnt_from_the_heads_on(drawn: Path, weights: Path, tmp_
         torch.testing.assert_close(both.network.state_dict()[name], tensor, atol=1e-5, rtol=1e-4)
     assert both.store is None and both.preprocessing == heads.preprocessing
     assert len(trained.position.history) == 1 and "strength" not in trained.position.history[0]
+
+
+def test_what_fine_tuning_makes_worse_is_not_kept(drawn: Path, weights: Path, tmp_path: Path) -> None:
+    root = Root(tmp_path / "root")
+    shutil.copytree(drawn, root.path)
+    own = {"method": "softmax", "backbone": "convnext_mini", "weights": str(weights), "image_size": 32}
+    train_run(TrainConfig(tune="head", device="cpu", **own, views="whole+mirror"), root, "heads")
+    broken = TrainConfig(tune="head-then-full", device="cpu", epochs=1, lr=10.0, clip_grad=0.0, **own)
+    trained = train_run(broken, root, "both")
+    assert (
+        trained.position.best_epoch == 0
+        and trained.position.best > trained.position.history[0]["r_precision"]
+    )
+    heads, both = (load_model(name, root, "cpu", "fp32") for name in ("heads", "both"))
+    for name, tensor in heads.network.state_dict().items():
+        torch.testing.assert_close(both.network.state_dict()[name], tensor)
+
+
+def test_trainings_at_once_compute_no_feature_twice(
+    drawn: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = Root(tmp_path / "root")
+    shutil.copytree(drawn, root.path)
+    computed: list[str] = []
+    read = feature_source.open_pixels
+
+    def counted(file: Path, **options: object) -> np.ndarray:
+        computed.append(file.name)
+        return read(file, **options)
+
+    monkeypatch.setattr(feature_source, "open_pixels", counted)
+    with ThreadPoolExecutor(2) as pool:
+        trained = [pool.submit(train_run, settings(weights), root, name) for name in ("one", "two")]
+        one, two = (found.result() for found in trained)
+    assert one.validation["overall"] == two.validation["overall"]
+    assert len(computed) == len(set(computed)) > 0

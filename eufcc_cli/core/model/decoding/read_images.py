@@ -82,7 +82,7 @@ def decode_images(orders: list[Order]) -> list[Seen | str]:
 
 def _decoded(order: Order) -> Seen | str:
     try:
-        return {p: p.seen(open_pixels(order.file, short_side=p.stored)) for p in order.wanted}
+        return {p: p.seen(open_pixels(order.file, short_side=p.decoded)) for p in order.wanted}
     except ImageError as error:
         return str(error)
     except MemoryError:

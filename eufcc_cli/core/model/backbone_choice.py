@@ -1,0 +1,33 @@
+"""Which backbone learns heads where there is no GPU: the best that is at hand and fast enough."""
+
+from dataclasses import dataclass
+
+from eufcc_cli.core.machine import cores
+from eufcc_cli.core.model.bundled_weights import BUNDLED
+from eufcc_cli.core.model.hub import is_downloaded
+
+ENOUGH = 20.0
+"""Views a second that this machine has to compute: some 600 photographs a minute."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A timm backbone on the hub, and the views a second that one core computes of it (OpenVINO, fp32)."""
+
+    name: str
+    speed: float
+
+
+CANDIDATES = (Candidate("convnext_base.fb_in22k", 4.0),)
+"""Those that see most first: the order is that of their published results, the speed was measured."""
+
+
+def best_at_hand() -> tuple[str, str]:
+    """The backbone for a processor, and why: a downloaded one that is fast enough here, or BUNDLED.
+
+    The hub is not asked: what `backbone` names once is downloaded, and chosen from then on.
+    """
+    for candidate in CANDIDATES:
+        if candidate.speed * cores() >= ENOUGH and is_downloaded(candidate.name):
+            return candidate.name, "the best that was downloaded before and is fast enough"
+    return BUNDLED, "its weights come with the installation"
