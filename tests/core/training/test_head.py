@@ -12,9 +12,8 @@ from sklearn.linear_model import LogisticRegression
 from eufcc_cli.core.errors import ModelError
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.images.decode import open_pixels
-from eufcc_cli.core.model import feature_source
 from eufcc_cli.core.model.checkpoint import load_model
-from eufcc_cli.core.model.features import FeatureTable
+from eufcc_cli.core.model.features import FeatureStore, FeatureTable
 from eufcc_cli.core.model.methods import METHODS
 from eufcc_cli.core.model.model_files import read_config
 from eufcc_cli.core.model.network import create_backbone
@@ -156,7 +155,7 @@ def test_heads_on_stored_features_are_those_learnt_through_the_frozen_backbone(
         head.fit_heads, "__kwdefaults__", {**fit_heads.__kwdefaults__, "strengths": (strength,)}
     )
     monkeypatch.setattr(head, "_STEPS", 300)
-    train_run(settings(weights, method="softmax"), root, "heads")
+    train_run(settings(weights, method="softmax", views="whole+mirror"), root, "heads")
     model = load_model("heads", root, "cpu", "fp32")
     split = load_split(root, "train", model.vocabulary, read_table(root.table("train")))
     split = split.without(np.flatnonzero(~split.annotated))
@@ -286,14 +285,14 @@ def test_trainings_at_once_compute_no_feature_twice(
 ) -> None:
     root = Root(tmp_path / "root")
     shutil.copytree(drawn, root.path)
-    computed: list[str] = []
-    read = feature_source.open_pixels
+    computed: list[bytes] = []
+    add = FeatureStore.add
 
-    def counted(file: Path, **options: object) -> np.ndarray:
-        computed.append(file.name)
-        return read(file, **options)
+    def counted(store: FeatureStore, image: bytes, features: np.ndarray) -> None:
+        computed.append(image)
+        add(store, image, features)
 
-    monkeypatch.setattr(feature_source, "open_pixels", counted)
+    monkeypatch.setattr(FeatureStore, "add", counted)
     with ThreadPoolExecutor(2) as pool:
         trained = [pool.submit(train_run, settings(weights), root, name) for name in ("one", "two")]
         one, two = (found.result() for found in trained)
