@@ -141,7 +141,7 @@ def test_the_middle_of_the_stored_square_is_what_the_network_sees() -> None:
 
 def test_the_middle_beside_the_whole_is_a_closer_one() -> None:
     preprocessing = Preprocessing(size=12).with_views("whole+center")
-    picture = np.zeros((64, 32, 3), np.uint8)
+    picture = np.zeros((64, 32, 4), np.uint8)
     picture[16:48] = 200  # as high as wide, and in the middle
     picture[16:18, :2] = picture[46:48, -2:] = 50  # its corners
     whole, middle = preprocessing.seen(picture)

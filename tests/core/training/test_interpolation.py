@@ -18,7 +18,10 @@ from eufcc_cli.core.training.data import Split
 from eufcc_cli.core.training.interpolation import GRID, START, between, hold_out
 from eufcc_cli.core.training.run import train_run
 
-OWN = {"method": "softmax", "backbone": "convnext_mini", "image_size": 32, "device": "cpu", "lr": 3e-3}
+OWN = {
+    "method": "softmax", "backbone": "convnext_mini", "image_size": 32, "device": "cpu", "lr": 3e-3,
+    "batch_size": 64,
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
