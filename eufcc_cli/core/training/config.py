@@ -319,7 +319,7 @@ class TrainConfig:
         backbone = backbone or (CLIP_BACKBONE if clip else self._usual_backbone(tune))
         epochs = self.epochs or (None if self.time_budget or tune == "head" else 20)
         new_heads = tune == "full" and not self.from_scratch
-        head_lr = None if clip else self.head_lr or (_NEW_HEADS if new_heads else 1.0)
+        head_lr = self.head_lr or (_NEW_HEADS if new_heads and not clip else None)
         return dataclasses.replace(
             self,
             backbone=backbone,

@@ -239,7 +239,7 @@ def test_what_is_learnt_follows_from_the_machine(monkeypatch: pytest.MonkeyPatch
     full = TrainConfig(time_budget=60).resolved()
     assert (full.tune, full.method, full.batch_size, full.head_lr) == ("full", "multilabel", 16, 10.0)
     both = TrainConfig(tune="head-then-full").resolved()
-    assert (both.method, both.head_lr, both.views) == ("hsoftmax-levels", 1.0, "whole+mirror")
+    assert (both.method, both.head_lr, both.views) == ("hsoftmax-levels", None, "whole+mirror")
     scratch = TrainConfig(pretrained=False).resolved()
     assert (scratch.tune, scratch.backbone, scratch.batch_size) == ("full", "convnext_mini", 64)
     monkeypatch.setenv("EUFCC_MACHINE", "cuda=1,mps=false")
