@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from eufcc_cli.core.errors import DataError
+from eufcc_cli.core.errors import DataError, first_line
 from eufcc_cli.core.taxonomy.names import Names
 from eufcc_cli.core.taxonomy.words import inflected, name_keys
 
@@ -151,7 +151,7 @@ def _of_rdf(path: Path, content: bytes, kind: str) -> Iterator[FlaggedTerm]:
     try:
         graph.parse(data=content, format=kind)
     except (ParserError, SyntaxError, ValueError, OSError, RecursionError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         raise DataError(f"`flag_terms` {path}: {reason}", hint=_HINT) from error
     except Exception as error:
         # The parser of RDF/XML lets those of its library through.

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from eufcc_cli.core.dataset.readers.export import Dialect, Export, unique_names
-from eufcc_cli.core.errors import DataError
+from eufcc_cli.core.errors import DataError, first_line
 from eufcc_cli.core.files import atomic_open
 
 _SEPARATORS = (",", ";", "\t", "|")
@@ -252,7 +252,7 @@ def _read(path: Path, dialect: Dialect, names: list[str], blank: int) -> pd.Data
             convert_options=pacsv.ConvertOptions(column_types=dict.fromkeys(names, pa.large_string())),
         )
     except pa.ArrowInvalid as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         problem = _problem(path, dialect, names)
         raise problem or DataError(f"{path}: {reason}", hint="save the table as .xlsx") from error
     if _odd_quotes(path) and (problem := _problem(path, dialect, names)):

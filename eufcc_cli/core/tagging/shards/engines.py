@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from eufcc_cli.core.errors import CollectError, EufccError
+from eufcc_cli.core.errors import CollectError, EufccError, first_line
 from eufcc_cli.core.machine import allow_processes, cores
 from eufcc_cli.core.tagging.shards.place import Place
 from eufcc_cli.core.tagging.shards.plan import Plan
@@ -70,7 +70,7 @@ def run_on_ray(
                     raise EufccError(f"shard {number} on {actor.node(ray)}: {error.cause!r}") from error
                 except RayError as error:
                     tries[number] = tries.get(number, 0) + 1
-                    reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+                    reason = first_line(error)
                     place = f"shard {number} on {actor.node(ray)}"
                     log.warning("%s: its worker ended (%s); another takes it", place, reason)
                     if tries[number] >= MOST_TRIES:
@@ -131,7 +131,7 @@ def _connect(ray: Any, address: str | None) -> None:
         else:
             ray.init(address=address, **options)
     except (OSError, ValueError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = first_line(error)
         raise CollectError(
             f"`ray_address` {address}: no cluster can be reached there: {reason}",
             hint="start one with `ray start --head`, give it here the token that it asks for "
