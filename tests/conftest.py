@@ -88,6 +88,7 @@ def eufcc(warm: WarmCommand, eufcc_command: str, tmp_path: Path) -> Run:
 
 
 LONGEST = (
+    "test_ray.py",
     "test_trainer.py",
     "test_windows.py",
     "test_clip.py",

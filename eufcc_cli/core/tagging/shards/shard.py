@@ -190,11 +190,12 @@ class Shards:
         note = json.dumps(asdict(done), sort_keys=True, ensure_ascii=False).encode() + b"\n"
         if problem is None:
             self.place.write(self.plan.part_name(number), part)
-            self.place.write(done_name(number), note)
             self.place.delete(failed_name(number))
         else:
             self.place.write(failed_name(number), note)
         self.place.delete(tries_name(number))
+        if problem is None:
+            self.place.write(done_name(number), note)  # last of all: nobody comes back to a shard that is done
         return done
 
 
