@@ -195,7 +195,7 @@ class Shards:
             self.place.write(failed_name(number), note)
         self.place.delete(tries_name(number))
         if problem is None:
-            self.place.write(done_name(number), note)  # last of all: nobody comes back to a shard that is done
+            self.place.write(done_name(number), note)  # the last: nobody comes back to what is done
         return done
 
 
