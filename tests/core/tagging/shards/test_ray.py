@@ -62,6 +62,7 @@ def cluster() -> Iterator[str]:
     command = [sys.executable, "-c", _CLUSTER]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_AUTH_MODE", "token")
+        patch.setenv("RAY_worker_niceness", "0")  # at Ray's own 15 other tests would leave them no time
         patch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
