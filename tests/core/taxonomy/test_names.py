@@ -99,9 +99,7 @@ def test_names_survive_their_file(tmp_path_factory: pytest.TempPathFactory, tags
     once = read_names(path)
     write_names(path, once)
     assert read_names(path).facets == once.facets
-    assert {len(list(once.every("materials", tag))) for tag in once.facets.get("materials", {})} <= {
-        *range(1, 100)
-    }
+    assert all(any(once.every("materials", tag)) for tag in once.facets.get("materials", {}))
 
 
 def test_a_file_with_other_columns_is_named(tmp_path: Path) -> None:
