@@ -22,8 +22,8 @@ run --root "$root" download
 step "3. Read the annotations: the tags, their hierarchy, and how many images have each"
 run --root "$root" trees --counts --facet materials
 
-step "4. Train a small network for 90 seconds: multi-label, one head per facet"
-run --root "$root" train --name demo --backbone convnext_mini --no-pretrained --time-budget 90 --overwrite
+step "4. Train: heads for each facet, on what a pretrained network sees in the pictures"
+run --root "$root" train --name demo --tune head --backbone tf_efficientnet_lite0 --overwrite
 
 step "5. Measure it: on images of the same museums (test_id), and of museums it has never seen (test_ood)"
 run --root "$root" evaluate demo --split test_id --split test_ood
@@ -37,7 +37,6 @@ cat <<END
 Done. The collection is in $root/, the model in $root/runs/demo/. Next:
   look at the pictures   $root/data/images/
   tag an image           eufcc --root $root tag IMAGE
-  another method         eufcc --root $root train --method hsoftmax-levels --backbone convnext_mini \\
-                           --no-pretrained --time-budget 90
+  learn from scratch     eufcc --root $root train --backbone convnext_mini --no-pretrained --time-budget 90
   your own collection    README.md tells how
 END
