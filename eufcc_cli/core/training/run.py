@@ -143,7 +143,8 @@ def train_run(
         else:
             model = _new_model(config, name, vocabulary, counts)
     except HubError as error:
-        raise HubError(str(error), hint=without_network(name)) from error
+        asked = name if name != config.method else None  # a run is called so where nothing else is asked for
+        raise HubError(str(error), hint=without_network(asked)) from error
     if config.tune != "head":
         check_memory(model, config)
     if learned is not None:
