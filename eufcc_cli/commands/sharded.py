@@ -109,6 +109,8 @@ def tag_sharded(
             failed += sum(done.failed.values())
             undone += _note_problem(done)
             bar.advance(**({"failed": failed} if failed else {}))
+    if not left(plan, place):
+        place.clear_unfinished()
     sentence = f"{len(numbers) - undone:,} shards done with {images:,} images"
     sentence += f"; {failed:,} images could not be tagged" if failed else ""
     sentence += f"; {undone:,} shards have to be tried again: run it again" if undone else ""

@@ -86,6 +86,13 @@ class Place:
         except FileNotFoundError:
             pass
 
+    def clear_unfinished(self) -> None:
+        """Delete what writers that were killed left half written: for when nobody writes here any more."""
+        if self._local:
+            for pattern in (".*.part", "*/.*.part"):
+                for path in Path(self.address).glob(pattern):
+                    path.unlink(missing_ok=True)
+
     def names(self, folder: str) -> list[str]:
         """The names of the finished files in a folder, in order."""
         self._system.invalidate_cache()

@@ -278,7 +278,11 @@ def test_the_command(trained: Path, photos: list[Path], tmp_path: Path) -> None:
     assert "10 images in 3 shards; 1 to do here" in err
     code, printed, _ = run("--status", out)
     assert (code, printed.splitlines()[0]) == (0, "shards    3: 1 done, 0 failed, 2 left")
+    unfinished = [out / ".0f.part", out / "_tries" / ".1a.part"]  # of writers that were killed
+    for path in unfinished:
+        path.write_bytes(b"ha")
     code, _, err = run(*photos, *options)
+    assert not any(path.exists() for path in unfinished)
     assert "2 to do here" in err and "2 shards done with 6 images" in err
     code, _, err = run(*photos, *options, "--threshold", 0.5)
     assert (code, "holds another plan: options.threshold is null there, and 0.5 now" in err) == (1, True)
