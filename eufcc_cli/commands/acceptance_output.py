@@ -27,8 +27,6 @@ def measure_decisions(ctx: typer.Context, paths: list[Path], format_: str, html:
     from eufcc_cli.core.taxonomy.decisions import read_decisions
 
     read = read_decisions(paths)
-    if read.torn:
-        console.warn(f"{', '.join(read.torn)}: its last line is incomplete and is not counted")
     if not len(read):
         raise EufccError(
             f"{paths[0]}: no decision in it", hint="decide first: `eufcc tag --review SUGGESTIONS`"

@@ -53,8 +53,6 @@ def write_decided(options: dict[str, Any], root: Root) -> None:
     _check(options, form)
     decisions: Path = options["decisions"]
     read = read_decisions(decisions)
-    if read.torn:
-        console.warn(f"{', '.join(read.torn)}: its last line is incomplete and is not counted")
     inputs, frame = _inputs(options, root)
     decided = list(
         decided_images(

@@ -27,8 +27,6 @@ def show_decisions(learned: "LearnedDecisions") -> None:
     for reason, count in left_out.items():
         if count:
             console.warn(f"{count:,} decisions {reason}")
-    if learned.torn:
-        console.warn(f"{', '.join(learned.torn)}: its last line is incomplete and is not counted")
 
 
 def _on_test(learned: "LearnedDecisions") -> str:

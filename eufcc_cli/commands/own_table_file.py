@@ -62,8 +62,6 @@ def write_decisions(options: Mapping[str, Any], root: Root) -> None:
     table = OwnTable.read(options["table"], root, options["profile"])
     dialect_for(table, options["output"])
     decisions = read_decisions(options["decisions"])
-    if decisions.torn:
-        console.warn(f"{', '.join(decisions.torn)}: its last line is incomplete and is not counted")
     additions, elsewhere = from_decisions(table, decisions)
     if elsewhere:
         images = list(dict.fromkeys(decision.id or decision.image for decision in elsewhere))

@@ -55,8 +55,6 @@ def serve_review(
     frame = None if table is None else open_catalogue(table, root)[0].frame
     review, server = open_review(suggestions, root, reviewer or _user(), decisions, frame)
     _note_leftovers(review.path, [f"{d.image}: {d.facet}: {d.tag}" for d in review.orphans.values()])
-    if review.torn:
-        console.warn(f"{', '.join(review.torn)}: its last line is incomplete and is not counted")
     before = review.decided
     console.line(server.url)
     console.note(f"decisions go to {review.path}; Ctrl-C ends the review")

@@ -3,7 +3,7 @@
 import errno
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from eufcc_cli import console
 from eufcc_cli.core.errors import EufccError, ImageError
@@ -18,95 +18,78 @@ if TYPE_CHECKING:
     from eufcc_cli.core.tagging.writers.writer import Writer
 
 
-class Sink(Protocol):
+class Sink:
     """Takes results one by one."""
 
-    @property
-    def failed(self) -> int:
-        """Images without suggestions so far."""
+    failed = 0
+    """Images without suggestions so far."""
 
     def wants(self, item: "Input") -> bool:
         """False for an input that has its result already; checked before its image is opened."""
+        return True
 
-    def write(self, result: "Result") -> None: ...
+    def write(self, result: "Result") -> None:
+        """Take a result."""
+        raise NotImplementedError
 
-    def finish(self) -> None: ...
+    def finish(self) -> None:
+        """Write what comes after all results."""
 
 
-class Screen:
+class Screen(Sink):
     """Draws every result on the terminal."""
 
     def __init__(self, draw: Callable[["Result"], "RenderableType"]) -> None:
-        self.failed = 0
         self._draw = draw
-
-    def wants(self, item: "Input") -> bool:
-        return True
 
     def write(self, result: "Result") -> None:
         console.out.print(self._draw(result))
         self.failed += result.error is not None
 
-    def finish(self) -> None:
-        pass
 
-
-class Pipe:
+class Pipe(Sink):
     """Writes every result to standard output at once, for the next program."""
 
     def __init__(self, writer: "Writer") -> None:
-        self.failed = 0
         self._writer = writer
         self._head = writer.head
         self._separator = ""
 
-    def wants(self, item: "Input") -> bool:
-        return True
-
     def write(self, result: "Result") -> None:
         if text := self._writer.text(result):
-            self._put(self._head + self._separator + text)
+            console.write(self._head + self._separator + text)
             self._head, self._separator = "", self._writer.separator
         self.failed += result.error is not None
         _warn(self._writer, result)
 
     def finish(self) -> None:
-        self._put(self._head + self._writer.tail)
-
-    def _put(self, text: str) -> None:
-        console.write(text)
+        console.write(self._head + self._writer.tail)
 
 
-class File:
+class File(Sink):
     """Writes results to a file that an interrupted run continues."""
 
     def __init__(self, file: "ResultFile", writer: "Writer") -> None:
         self._file = file
         self._writer = writer
-
-    @property
-    def failed(self) -> int:
-        return self._file.failed
+        self.failed = file.failed
 
     def wants(self, item: "Input") -> bool:
         return not self._file.has(item)
 
     def write(self, result: "Result") -> None:
         self._file.write(result)
+        self.failed = self._file.failed
         _warn(self._writer, result)
 
-    def finish(self) -> None:
-        pass
 
-
-class Keywords:
+class Keywords(Sink):
     """Writes each image's terms as its keywords, and the path of the file to standard output.
 
     An image that has those of the same origin already is skipped, so that an interrupted run goes on.
     """
 
     def __init__(self, place: "KeywordPlace", skip_existing: bool, origin: str, date: str) -> None:
-        self.failed = 0
         self._place = place
         self._skip_existing = skip_existing
         self._origin = origin
@@ -138,9 +121,6 @@ class Keywords:
             return
         _warn_contradictions(result)
         console.line(str(path))
-
-    def finish(self) -> None:
-        pass
 
     def _fail(self, item: "Input", reason: str) -> None:
         self.failed += 1

@@ -33,6 +33,7 @@ from eufcc_cli.commands.options import (
     Status,
     Threads,
     Weights,
+    in_panel,
 )
 from eufcc_cli.commands.own_table_file import (
     check_own_table_usage,
@@ -50,8 +51,8 @@ from eufcc_cli.core.machine import use_threads
 from eufcc_cli.core.tagging.shards.choices import EngineName
 from eufcc_cli.core.tagging.writers.formats import DECISIONS, FORMATS, KEYWORDS, SidecarName
 
-_CHOOSING, _CATALOGUE, _OUTPUT, _MACHINE = "Which suggestions", "A catalogue", "Output", "Machine"
-_REVIEW = "Review"
+_choosing, _catalogue, _review = map(in_panel, ("Which suggestions", "A catalogue", "Review"))
+_output, _machine = map(in_panel, ("Output", "Machine"))
 
 
 def tag(
@@ -72,180 +73,146 @@ def tag(
     model: Model = None,
     top: Annotated[
         int | None,
-        typer.Option(
-            metavar="N",
-            help="At most N tags per facet.",
-            show_default="10, unless --threshold or --coverage",
-            rich_help_panel=_CHOOSING,
+        _choosing(
+            metavar="N", help="At most N tags per facet.", show_default="10, unless --threshold or --coverage"
         ),
     ] = None,
     threshold: Annotated[
         float | None,
-        typer.Option(
-            metavar="P",
-            help="Only tags this probable.",
-            show_default="0.2, unless --top or --coverage",
-            rich_help_panel=_CHOOSING,
+        _choosing(
+            metavar="P", help="Only tags this probable.", show_default="0.2, unless --top or --coverage"
         ),
     ] = None,
     coverage: Annotated[
         float | None,
-        typer.Option(
+        _choosing(
             help="As many tags as it takes so that on average this share of an image's true tags is among "
             "them. The promise holds for images like the validation images, not for other collections, "
-            "and not if other options leave tags out.",
-            rich_help_panel=_CHOOSING,
+            "and not if other options leave tags out."
         ),
     ] = None,
     logit_adjustment: LogitAdjustment = 0.0,
     facet: Annotated[
         list[str] | None,
-        typer.Option(metavar="FACET", help="Only this facet (repeatable).", rich_help_panel=_CHOOSING),
+        _choosing(metavar="FACET", help="Only this facet (repeatable)."),
     ] = None,
     only: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="TAG",
-            help="Only this tag and those below it (repeatable; FACET:TAG is one facet's).",
-            rich_help_panel=_CHOOSING,
+        _choosing(
+            metavar="TAG", help="Only this tag and those below it (repeatable; FACET:TAG is one facet's)."
         ),
     ] = None,
     exclude: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="TAG", help="Not this tag, nor those below it (repeatable).", rich_help_panel=_CHOOSING
-        ),
+        _choosing(metavar="TAG", help="Not this tag, nor those below it (repeatable)."),
     ] = None,
     leaves_only: Annotated[
         bool,
-        typer.Option(
-            "--leaves-only", help="Leave out a suggested tag's ancestors.", rich_help_panel=_CHOOSING
-        ),
+        _choosing("--leaves-only", help="Leave out a suggested tag's ancestors."),
     ] = False,
     table: Annotated[
         Path | None,
-        typer.Option(
+        _catalogue(
             metavar="FILE",
             help="Tag the images of a table: a museum's own export (CSV, .xlsx, .ods, JSON lines, LIDO, EDM) "
             "or an annotation table (CSV or Parquet).",
-            rich_help_panel=_CATALOGUE,
         ),
     ] = None,
     photos: Photos = None,
     fill: Annotated[
         bool,
-        typer.Option(
+        _catalogue(
             "--fill",
             help="Suggest only what the table's rows lack or say less specifically; flag what contradicts "
             "them.",
-            rich_help_panel=_CATALOGUE,
         ),
     ] = False,
     accept: Annotated[
         float | None,
-        typer.Option(
+        _catalogue(
             metavar="P",
             help="Write the table with all of that above this probability, in columns of their own beside "
             "its columns.",
-            rich_help_panel=_CATALOGUE,
         ),
     ] = None,
     merge: Annotated[
         bool,
-        typer.Option(
-            "--merge",
-            help="Write accepted terms into the cells themselves, in the museum's own words.",
-            rich_help_panel=_CATALOGUE,
+        _catalogue(
+            "--merge", help="Write accepted terms into the cells themselves, in the museum's own words."
         ),
     ] = False,
     only_empty: Annotated[
         bool,
-        typer.Option(
-            "--only-empty", help="Leave filled cells alone in what is written.", rich_help_panel=_CATALOGUE
-        ),
+        _catalogue("--only-empty", help="Leave filled cells alone in what is written."),
     ] = False,
     profile: Annotated[
         Path | None,
-        typer.Option(
+        _catalogue(
             metavar="FILE",
             help="Which columns of the museum's export hold what.",
             show_default="data/profile.toml",
-            rich_help_panel=_CATALOGUE,
         ),
     ] = None,
     review: Annotated[
         Path | None,
-        typer.Option(
+        _review(
             metavar="SUGGESTIONS",
             help="Open these suggestions (JSON lines of tag, or of evaluate --suspects) in the browser, to "
             "accept and reject them. With images or --table, those are tagged into this file first.",
-            rich_help_panel=_REVIEW,
         ),
     ] = None,
     browser: Annotated[
         bool,
-        typer.Option(
-            "--browser/--no-browser",
-            help="Open the browser, or only print the page's URL.",
-            rich_help_panel=_REVIEW,
-        ),
+        _review("--browser/--no-browser", help="Open the browser, or only print the page's URL."),
     ] = True,
     reviewer: Annotated[
         str | None,
-        typer.Option(
-            metavar="NAME",
-            help="Who decides, for the decisions file.",
-            show_default="the system's user",
-            rich_help_panel=_REVIEW,
+        _review(
+            metavar="NAME", help="Who decides, for the decisions file.", show_default="the system's user"
         ),
     ] = None,
     decisions: Annotated[
         Path | None,
-        typer.Option(
+        _review(
             metavar="FILE",
             help="With --review: the file to append decisions to. With --table EXPORT and --output OUT: "
             "write what it holds as accepted and added into the museum's table. Else: write that in "
             f"--format {', '.join(DECISIONS)}, or with --embed. No model is needed.",
             show_default="with --review, SUGGESTIONS.decisions.jsonl",
-            rich_help_panel=_REVIEW,
         ),
     ] = None,
     votes: Annotated[
         Path | None,
-        typer.Option(
+        _review(
             metavar="FILE",
             help="Add the votes of a CrowdHeritage campaign, from the JSON file that it exports, to the "
             "decisions of --decisions; --table, or images, say what was in the campaign.",
-            rich_help_panel=_REVIEW,
         ),
     ] = None,
     format_: Annotated[
         str | None,
-        typer.Option(
+        _output(
             "--format",
             help=", ".join(f"{name} ({format.about})" for name, format in FORMATS.items()) + ".",
             show_default="table on a terminal, else jsonl, or what --output's ending says",
-            rich_help_panel=_OUTPUT,
         ),
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option(
+        _output(
             "--output",
             "-o",
             metavar="FILE",
             help="Write here; run it again to resume an interrupted one. For sidecars: a folder.",
             show_default="standard output",
-            rich_help_panel=_OUTPUT,
         ),
     ] = None,
     skip_existing: Annotated[
         bool,
-        typer.Option(
+        _output(
             "--skip-existing",
             help="Skip images that the finished FILE, a sidecar, or with --embed the image itself, has a "
             "result of.",
-            rich_help_panel=_OUTPUT,
         ),
     ] = False,
     language: Language = None,
@@ -253,36 +220,28 @@ def tag(
     flag_terms: FlagTerms = None,
     sidecar_name: Annotated[
         SidecarName | None,
-        typer.Option(
+        _output(
             help="How sidecars are called: photo.jpg.xmp (darktable, digiKam) or photo.xmp (Adobe).",
             show_default="the one that exists, else photo.jpg.xmp",
-            rich_help_panel=_OUTPUT,
         ),
     ] = None,
     embed: Annotated[
         bool,
-        typer.Option(
+        _output(
             "--embed",
             help="Write the terms into the images themselves (JPEG, TIFF, PNG, WebP), as XMP; pixels stay as "
             "they are, and the first state of an image stays beside it as NAME_original.",
-            rich_help_panel=_OUTPUT,
         ),
     ] = False,
     progress: Annotated[
         bool | None,
-        typer.Option(
-            help="Show how far it is.",
-            show_default="where it does not get between results",
-            rich_help_panel=_OUTPUT,
-        ),
+        _output(help="Show how far it is.", show_default="where it does not get between results"),
     ] = None,
     device: Device = "auto",
     precision: Precision = "auto",
     batch_size: Annotated[
         str,
-        typer.Option(
-            help="Images at once; auto grows until memory or speed says stop.", rich_help_panel=_MACHINE
-        ),
+        _machine(help="Images at once; auto grows until memory or speed says stop."),
     ] = "auto",
     compile_: Compile = False,
     workers: Decoders = None,

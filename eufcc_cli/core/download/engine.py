@@ -1,12 +1,13 @@
 """From URL to verified file, for hundreds of thousands of images, politely.
 
-One event loop sends the requests, with a queue for each host; worker processes verify, resize and write; the
+One event loop sends the requests, each host's in their order; worker processes verify, resize and write; the
 ledger records every image's status. An image may have several candidate URLs, each tried several times.
 """
 
 import asyncio
 import logging
 import time
+from collections import defaultdict
 from collections.abc import Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -17,7 +18,7 @@ import pandas as pd
 from eufcc_cli.core.download import origins
 from eufcc_cli.core.download.backlog import Found, record_found
 from eufcc_cli.core.download.candidates import candidate_urls, host_of, is_icon
-from eufcc_cli.core.download.jobs import Job, Queue
+from eufcc_cli.core.download.jobs import Job
 from eufcc_cli.core.download.ledger import OK, PLACEHOLDER, SECONDS_BETWEEN_COMMITS, TEMPORARY, Entry, Ledger
 from eufcc_cli.core.download.origins import FOUND, Origin
 from eufcc_cli.core.download.store import CRASHED, INCOMING, NO_PICTURE, Rejected, Storing, store
@@ -82,7 +83,6 @@ class _Download:
         self._options = options
         self._folder = root.images
         self._how = Storing(root.images, options.resize)
-        self._queues: dict[str, Queue] = {}
         self._invalid: dict[str, Path] = {}  # files in the places of images
         self._failed = self._bytes = 0
         self._began = time.monotonic()
@@ -127,40 +127,32 @@ class _Download:
         self._left = len(pending)
         self._all_done = asyncio.Event()
         self._in_progress = asyncio.Semaphore(self._options.workers)
+        rows_of: dict[str, list[int]] = defaultdict(list)
         for row, url in enumerate(self._urls):
-            self._queue(host_of(candidate_urls(url, self._options.size)[0].url)).rows.append(row)
+            rows_of[host_of(candidate_urls(url, self._options.size)[0].url)].append(row)
         self._client = Client(self._options.politeness)
         async with self._client, asyncio.TaskGroup() as self._group:
             self._group.create_task(self._commit_until_done())
-            for queue in self._queues.values():
-                self._serve(queue)
+            for rows in rows_of.values():
+                self._group.create_task(self._begin(rows))
 
-    def _queue(self, host: str) -> Queue:
-        return self._queues.setdefault(host, Queue())
+    async def _begin(self, rows: list[int]) -> None:
+        """Begin with a host's images, one after the other."""
+        for row in rows:
+            candidates = candidate_urls(self._urls[row], self._options.size)
+            await self._start(Job(row, self._ids[row], candidates))
 
-    def _serve(self, queue: Queue) -> None:
-        if not queue.served:
-            queue.served = True
-            self._group.create_task(self._pump(queue))
-
-    async def _pump(self, queue: Queue) -> None:
-        """Start a host's images one after the other, each when the host has a turn and a worker is free."""
-        while queue:
-            job = await queue.take(self._begin)
-            if job is None:
-                continue
-            try:
-                host = await self._turn(job)
-            except FetchError as error:
-                self._candidate_failed(job, error)
-                await asyncio.sleep(0)  # a host that is skipped may have thousands waiting
-                continue
+    async def _start(self, job: Job, delay: float = 0.0) -> None:
+        """Send a job's next request after the delay, when its host has a turn and a worker is free."""
+        await asyncio.sleep(delay)
+        try:
+            host = await self._turn(job)
+        except FetchError as error:
+            self._candidate_failed(job, error)
+            await asyncio.sleep(0)  # a host that is skipped may have thousands waiting
+        else:
             await self._in_progress.acquire()
             self._group.create_task(self._attempt(host, job))
-        queue.served = False
-
-    def _begin(self, row: int) -> Job:
-        return Job(row, self._ids[row], candidate_urls(self._urls[row], self._options.size))
 
     async def _turn(self, job: Job) -> Host:
         """The job's host, when the next request may be sent."""
@@ -178,9 +170,7 @@ class _Download:
         return host
 
     def _put_back(self, job: Job, delay: float = 0.0) -> None:
-        queue = self._queue(job.host)
-        queue.put_back(job, delay)
-        self._serve(queue)
+        self._group.create_task(self._start(job, delay))
 
     async def _attempt(self, host: Host, job: Job) -> None:
         """Send one request, and process its response."""

@@ -19,7 +19,7 @@ from eufcc_cli.core.metrics.calibration import Calibration
 from eufcc_cli.core.model.batching import STEADY
 from eufcc_cli.core.model.decoding.decoder_processes import decoder_processes
 from eufcc_cli.core.model.features import image_digests
-from eufcc_cli.core.model.prediction import Prediction, predict_together
+from eufcc_cli.core.model.prediction import Prediction, predict
 from eufcc_cli.core.model.tagging_model import TaggingModel
 from eufcc_cli.core.progress import SILENT, Progress
 from eufcc_cli.core.taxonomy.vocabulary import Vocabulary
@@ -111,8 +111,8 @@ class ModelScorer:
             apart = stack.enter_context(
                 decoder_processes([self.model], self.workers or max(1, cores() // size), len(todo) // size)
             )
-            mine = predict_together(
-                [self.model],
+            mine = predict(
+                self.model,
                 ((str(i), paths[i]) for batch in batches[rank::size] for i in batch),
                 batch_size=self.batch_size,
                 workers=self.workers,
@@ -122,7 +122,7 @@ class ModelScorer:
             stack.enter_context(closing(mine))
             failed: dict[int, str] = {}
             for _ in range(0, len(batches), _ROUND * size):
-                done = [scored for (scored,) in islice(mine, _ROUND * self.batch_size)]
+                done = list(islice(mine, _ROUND * self.batch_size))
                 fresh = [prediction for part in processes.gather(done) for prediction in part]
                 for prediction in fresh:
                     if prediction.scores is None:

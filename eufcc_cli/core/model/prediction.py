@@ -2,11 +2,12 @@
 
 import time
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, TypeVar, cast
+from itertools import count
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import numpy as np
 
@@ -49,55 +50,23 @@ class Scored(Generic[Key]):
 
 
 def predict(
-    model: "TaggingModel | ConvertedModel",
-    items: Iterable[tuple[str, Source]],
-    *,
-    batch_size: int | None = 64,
-    workers: int | None = None,
-) -> Iterator[Prediction]:
+    model: "TaggingModel | ConvertedModel", items: Iterable[tuple[str, Source]], **options: Any
+) -> Generator[Prediction, None, None]:
     """Score images as they come: one Prediction for each (key, source), in the order given.
 
-    At most a few batches are decoded ahead, so that memory does not grow with the number of images. An
-    image that cannot be read gives a Prediction with its error, and the others go on.
+    An image that cannot be read gives a Prediction with its error, and the others go on. The options are
+    those of `predict_batches`.
     """
-    return (single for (single,) in predict_together([model], items, batch_size=batch_size, workers=workers))
-
-
-def predict_together(
-    models: "Sequence[TaggingModel | ConvertedModel]",
-    items: Iterable[tuple[str, Source]],
-    *,
-    batch_size: int | None = 64,
-    workers: int | None = None,
-    processes: DecoderProcesses | None = None,
-    eager: bool = False,
-    smallest_batch: int = 1,
-) -> Generator[tuple[Prediction, ...], None, None]:
-    """As `predict`, with several models: each image is read once and scored by all of them.
-
-    The other options are those of `predict_batches`.
-    """
-    batches = predict_batches(
-        models,
-        items,
-        batch_size=batch_size,
-        workers=workers,
-        processes=processes,
-        eager=eager,
-        smallest_batch=smallest_batch,
-    )
-    with closing(batches):
+    with closing(predict_batches([model], items, **options)) as batches:
         for batch in batches:
-            rows = iter(range(len(batch.items)))
+            rows = count()
             for (key, source), error in zip(batch.items, batch.errors, strict=True):
                 if error is not None:
-                    yield (Prediction(key, source, None, error),) * len(models)
-                    continue
-                row = next(rows)
-                yield tuple(
-                    Prediction(key, source, {facet: scores[row] for facet, scores in tables.items()})
-                    for tables in batch.tables
-                )
+                    yield Prediction(key, source, None, error)
+                else:
+                    row = next(rows)
+                    scores = {facet: table[row] for facet, table in batch.tables[0].items()}
+                    yield Prediction(key, source, scores)
 
 
 def predict_batches(
@@ -112,7 +81,8 @@ def predict_batches(
 ) -> Generator[Scored[Key], None, None]:
     """The scores of images by several models, batch by batch, in the order given.
 
-    Features that a model's store holds are not computed again, and new ones are added to it.
+    Features that a model's store holds are not computed again, and new ones are added to it. At most a few
+    batches are decoded ahead, so that memory does not grow with the number of images.
 
     batch_size None: as large as makes it faster. workers: threads that decode; processes: what decodes
     instead of them. eager: where the next item lets itself be waited for (a pipe), go on with those that are

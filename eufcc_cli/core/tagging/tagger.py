@@ -15,7 +15,6 @@ import numpy as np
 from eufcc_cli.core.errors import ModelError
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.metrics.calibration import Calibration
-from eufcc_cli.core.model.decoding.decoder_processes import DecoderProcesses
 from eufcc_cli.core.model.model_files import CONFIG
 from eufcc_cli.core.model.prediction import Scored, predict_batches
 from eufcc_cli.core.tagging.display import Display
@@ -117,27 +116,18 @@ class Tagger:
         self,
         inputs: Iterable[Input],
         *,
-        batch_size: int | None = None,
-        workers: int | None = None,
-        processes: DecoderProcesses | None = None,
         record_of: Callable[[Input], Record] | None = None,
+        batch_size: int | None = None,
         eager: bool = True,
-        smallest_batch: int = 1,
+        **options: Any,
     ) -> Generator[Result, None, None]:
         """One result for each input, in order; with `record_of`, only what fills gaps in its record.
 
         The other options are those of `predict_batches`.
         """
-        batches = predict_batches(
-            self.models,
-            ((item, item.source) for item in inputs),
-            batch_size=batch_size,
-            workers=workers,
-            processes=processes,
-            eager=eager,
-            smallest_batch=smallest_batch,
-        )
-        with closing(batches):
+        items = ((item, item.source) for item in inputs)
+        options |= {"batch_size": batch_size, "eager": eager}
+        with closing(predict_batches(self.models, items, **options)) as batches:
             for batch in batches:
                 yield from self._results(batch, record_of)
 

@@ -1,6 +1,7 @@
 """What people decided about tags: an append-only file of JSON lines; the last line about a tag counts."""
 
 import json
+import logging
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
@@ -12,6 +13,8 @@ from filelock import FileLock
 
 from eufcc_cli.core.errors import DataError, EufccError
 from eufcc_cli.core.taxonomy.annotations import canonical
+
+log = logging.getLogger("eufcc")
 
 ACCEPTED = "accepted"
 REJECTED = "rejected"
@@ -75,14 +78,10 @@ class Decisions:
     """The decisions of one or more files: of each image, facet and tag the last one, in order."""
 
     latest: dict[DecisionKey, Decision] = field(default_factory=dict)
-    lines: int = 0
-    """Decisions that were read, those that a later one replaced included."""
-    torn: list[str] = field(default_factory=list)
-    """Lines (`FILE: line N`) that an interrupted process left unfinished; they are not counted."""
+    files: list[Path] = field(default_factory=list)
 
     def add(self, decision: Decision) -> None:
         """Take in a decision; it replaces an earlier one about the same image, facet and tag."""
-        self.lines += 1
         self.latest.pop(decision.key, None)
         if decision.verdict != UNDECIDED:
             self.latest[decision.key] = decision
@@ -117,11 +116,10 @@ def decisions_path(suggestions: Path) -> Path:
 def read_decisions(paths: Path | Sequence[Path]) -> Decisions:
     """Read decisions files, in the order given: the last line about an image, facet and tag counts.
 
-    Raises DataError, naming file and line, for what is not a decision; a line that is not whole, as a
-    killed process may leave it, is only listed in `torn`.
+    Raises DataError, naming file and line, for what is not a decision.
     """
-    decisions = Decisions()
-    for path in [paths] if isinstance(paths, Path) else paths:
+    decisions = Decisions(files=[paths] if isinstance(paths, Path) else list(paths))
+    for path in decisions.files:
         try:
             content = path.read_bytes()
         except OSError as error:
@@ -129,23 +127,22 @@ def read_decisions(paths: Path | Sequence[Path]) -> Decisions:
                 f"{path}: cannot read: {error.strerror or error}", hint="`eufcc tag --review` writes one"
             ) from error
         for number, line in enumerate(content.split(b"\n"), start=1):
-            if line.strip():
-                decision = parse(line, f"{path}: line {number}")
-                if decision is None:
-                    decisions.torn.append(f"{path}: line {number}")
-                else:
-                    decisions.add(decision)
+            if decision := parse(line, f"{path}: line {number}"):
+                decisions.add(decision)
     return decisions
 
 
 def parse(line: bytes, where: str) -> Decision | None:
-    """The decision of a line, None where the line is not whole JSON; DataError where it is something else.
+    """The decision of a line; None, with a warning, for an incomplete line, as a killed process may leave it.
 
-    >>> parse(b'{"time": "2026-11-26T10:', "tags.decisions.jsonl: line 1")
+    Raises DataError where it is something else.
     """
+    if not line.strip():
+        return None
     try:
         content = json.loads(line)
     except (ValueError, RecursionError):
+        log.warning("%s: the line is incomplete and is not counted", where)
         return None
     if not isinstance(content, dict):
         raise DataError(f"{where}: not a decision: {str(content)[:60]}", hint=_HINT)
@@ -192,7 +189,6 @@ class DecisionsFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.torn: list[str] = []
         self._lock = FileLock(path.with_name(f".{path.name}.lock"))
         self._offset = 0
         self._line = 0
@@ -246,11 +242,6 @@ class DecisionsFile:
         for line in whole.splitlines(keepends=True):
             self._offset += len(line)
             self._line += 1
-            if line.strip():
-                where = f"{self.path}: line {self._line}"
-                decision = parse(line, where)
-                if decision is None:
-                    self.torn.append(where)
-                else:
-                    found.append(decision)
+            if decision := parse(line, f"{self.path}: line {self._line}"):
+                found.append(decision)
         return found

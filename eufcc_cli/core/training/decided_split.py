@@ -1,6 +1,6 @@
 """A training split with people's decisions in it; what is held out for tests is never learned from."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from eufcc_cli.core.download.image_locations import find_images
 from eufcc_cli.core.files import Root, possible_ids, sha256
 from eufcc_cli.core.taxonomy.annotations import ID, read_table
 from eufcc_cli.core.taxonomy.decided_targets import with_decisions
-from eufcc_cli.core.taxonomy.decisions import Decision, read_decisions
+from eufcc_cli.core.taxonomy.decisions import Decision, Decisions
 from eufcc_cli.core.taxonomy.vocabulary import Vocabulary
 from eufcc_cli.core.training.data import Split
 
@@ -36,7 +36,6 @@ class LearnedDecisions:
     """Decisions about images that are not on disk."""
     unknown_tags: int = 0
     """Decisions about tags that the vocabulary does not have."""
-    torn: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         """What stands of it in config.json."""
@@ -44,21 +43,15 @@ class LearnedDecisions:
         return {"files": self.files, **counts, "on_test": len(self.on_test)}
 
 
-def decided_facets(paths: Sequence[Path]) -> set[str]:
-    """The facets in which something is true by decision."""
-    return {one.facet for one in read_decisions(paths) if one.is_true} if paths else set()
-
-
 def learn_decisions(
-    split: Split, paths: Sequence[Path], vocabulary: Vocabulary, root: Root
+    split: Split, decisions: Decisions, vocabulary: Vocabulary, root: Root
 ) -> tuple[Split, LearnedDecisions]:
     """The training split with the decisions in it, and what became of each of them.
 
     Decisions correct the targets of the split's images; images of no table join it. Those of test and
     validation splits are left out.
     """
-    decisions = read_decisions(paths)
-    learned = LearnedDecisions({path.name: sha256(path) for path in paths}, torn=decisions.torn)
+    learned = LearnedDecisions({path.name: sha256(path) for path in decisions.files})
     held_out = _held_out(root)
     rows = {image_id: row for row, image_id in enumerate(split.frame[ID])}
     of_row: dict[int, list[Decision]] = {}

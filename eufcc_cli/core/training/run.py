@@ -43,12 +43,13 @@ from eufcc_cli.core.model.preprocessing import Preprocessing
 from eufcc_cli.core.model.tagging_model import TaggingModel, build_methods
 from eufcc_cli.core.progress import SILENT, Progress
 from eufcc_cli.core.taxonomy.annotations import read_table
+from eufcc_cli.core.taxonomy.decisions import read_decisions
 from eufcc_cli.core.taxonomy.vocabulary import Vocabulary, training_vocabulary
 from eufcc_cli.core.training.clip_trainer import ClipTrainer, new_clip_model
 from eufcc_cli.core.training.config import TrainConfig
 from eufcc_cli.core.training.costs import threads_worth
 from eufcc_cli.core.training.data import Split, load_split
-from eufcc_cli.core.training.decided_split import LearnedDecisions, decided_facets, learn_decisions
+from eufcc_cli.core.training.decided_split import LearnedDecisions, learn_decisions
 from eufcc_cli.core.training.head_run import learn_heads
 from eufcc_cli.core.training.head_run import measure as measure_heads_of
 from eufcc_cli.core.training.history_file import HISTORY, history_csv
@@ -110,7 +111,8 @@ def train_run(
     resume = continues(config, folder, name, resume, overwrite)
     given, config = config, config.resolved()
     train_frame, validation_frame = _tables(root)
-    vocabulary = training_vocabulary(root, train_frame, decided_facets(decisions))
+    decided = read_decisions(decisions)
+    vocabulary = training_vocabulary(root, train_frame, {one.facet for one in decided if one.is_true})
     device = select_device(config.device)
     most_threads = threads(config.threads, free=True)
     torch.set_num_threads(most_threads)
@@ -120,7 +122,7 @@ def train_run(
     validation = load_split(root, "val", vocabulary, validation_frame)
     learned = None
     if decisions:
-        split, learned = learn_decisions(split, decisions, vocabulary, root)
+        split, learned = learn_decisions(split, decided, vocabulary, root)
         if on_decisions is not None:
             on_decisions(learned)
     # An image without a tag in any facet teaches nothing.

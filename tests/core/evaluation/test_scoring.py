@@ -52,11 +52,11 @@ def test_a_second_evaluation_computes_nothing_again(collection, monkeypatch):
     first = scorer(collection).scores(split)
     seen = []
 
-    def predict_together(models, items, **_):
+    def no_prediction(model, items, **_):
         seen.extend(items)
         yield from ()
 
-    monkeypatch.setattr("eufcc_cli.core.evaluation.scoring.predict_together", predict_together)
+    monkeypatch.setattr("eufcc_cli.core.evaluation.scoring.predict", no_prediction)
     again = scorer(collection).scores(split)
     assert seen == []
     for facet, table in first.facets.items():

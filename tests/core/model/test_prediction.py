@@ -22,7 +22,7 @@ from eufcc_cli.core.model.inference_memory import inference_memory
 from eufcc_cli.core.model.memory import Peak
 from eufcc_cli.core.model.model_files import save_config
 from eufcc_cli.core.model.network import Network, create_backbone
-from eufcc_cli.core.model.prediction import predict, predict_together
+from eufcc_cli.core.model.prediction import predict, predict_batches
 from eufcc_cli.core.model.preprocessing import Preprocessing
 from eufcc_cli.core.model.tagging_model import TaggingModel, build_methods
 from eufcc_cli.core.taxonomy.vocabulary import FacetVocabulary, Vocabulary
@@ -78,8 +78,8 @@ def test_order_and_errors(model: TaggingModel, files: list[Path]) -> None:
 
 def test_scores_do_not_depend_on_the_batch(model: TaggingModel, files: list[Path]) -> None:
     def scores(**options: int) -> np.ndarray:
-        found = predict_together([model], items(files), **options)
-        return np.stack([p.scores["materials"] for (p,) in found if p.scores is not None])
+        found = predict(model, items(files), **options)
+        return np.stack([p.scores["materials"] for p in found if p.scores is not None])
 
     whole = scores(batch_size=64, smallest_batch=STEADY)
     assert (scores(batch_size=32, smallest_batch=STEADY) == whole).all()
@@ -125,12 +125,15 @@ def test_several_models_score_the_same_image(model: TaggingModel, files: list[Pa
     other = TaggingModel(
         "larger", "multilabel", VOCABULARY, model.network, model.methods, Preprocessing(size=48)
     )
-    together = list(predict_together([model, other], items(files)))
-    for one, both in zip(predict(model, items(files)), together, strict=True):
-        assert both[0].error == both[1].error == one.error
-        if one.scores is not None:
-            assert (both[0].scores["materials"] == one.scores["materials"]).all()
-            assert (both[0].scores["materials"] != both[1].scores["materials"]).any()
+    single = list(predict(model, items(files)))
+    together = list(predict_batches([model, other], items(files)))
+    assert [error for batch in together for error in batch.errors] == [one.error for one in single]
+    scores = np.stack([one.scores["materials"] for one in single if one.scores is not None])
+    first, second = (
+        np.concatenate([batch.tables[number]["materials"] for batch in together]) for number in range(2)
+    )
+    assert (first == scores).all()
+    assert (first != second).any(1).all()
 
 
 def test_sources_may_be_functions(model: TaggingModel, files: list[Path]) -> None:
@@ -150,10 +153,10 @@ def test_an_eager_prediction_does_not_wait_for_a_full_batch(model: TaggingModel,
         assert told.wait(30), "the first result did not come before the second item"
         yield "second", files[1]
 
-    predictions = predict_together([model], slow(), eager=True)
-    assert next(predictions)[0].key == "first"
+    predictions = predict(model, slow(), eager=True)
+    assert next(predictions).key == "first"
     told.set()
-    assert next(predictions)[0].key == "second"
+    assert next(predictions).key == "second"
     assert next(predictions, None) is None
 
 

@@ -14,7 +14,7 @@ from eufcc_cli.core.model.checkpoint import load_model
 from eufcc_cli.core.model.network import create_backbone
 from eufcc_cli.core.model.prediction import predict
 from eufcc_cli.core.taxonomy.annotations import ID, read_table
-from eufcc_cli.core.taxonomy.decisions import Decision, DecisionsFile
+from eufcc_cli.core.taxonomy.decisions import Decision, DecisionsFile, read_decisions
 from eufcc_cli.core.taxonomy.vocabulary import training_vocabulary
 from eufcc_cli.core.training.config import TrainConfig
 from eufcc_cli.core.training.data import load_split
@@ -65,11 +65,10 @@ def test_each_decision_has_its_place(demo_root: Path, tmp_path: Path) -> None:
     )
     with path.open("a") as file:
         file.write('{"torn')
-    decided, learned = learn_decisions(split, [path], vocabulary, root)
+    decided, learned = learn_decisions(split, read_decisions([path]), vocabulary, root)
     assert (learned.accepted, learned.rejected, learned.images, learned.new_images) == (2, 2, 3, 1)
     assert [one.id or one.image for one in learned.on_test] == [f"{test[0]}.jpg", test[1]]
     assert (learned.on_validation, learned.missing_images, learned.unknown_tags) == (1, 1, 1)
-    assert len(learned.torn) == 1
     assert len(decided) == len(split) + 1
     assert decided.files[-1] == new
     targets = decided.targets["materials"]

@@ -84,11 +84,6 @@ class Review:
         return str(self._file.path)
 
     @property
-    def torn(self) -> list[str]:
-        """Lines of the decisions file that a killed process left unfinished."""
-        return self._file.torn
-
-    @property
     def decided(self) -> int:
         """Suggestions that have a verdict; those that were added by hand do not count."""
         return int(np.count_nonzero(self.verdict[: self.suggested]))
