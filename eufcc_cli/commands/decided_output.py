@@ -9,7 +9,7 @@ import typer
 from eufcc_cli import console
 from eufcc_cli.commands.common import SOME_FAILED
 from eufcc_cli.commands.tag_output import keyword_place
-from eufcc_cli.core.errors import EufccError, ImageError
+from eufcc_cli.core.errors import EufccError, ImageError, first_of
 from eufcc_cli.core.files import Root, atomic_open
 from eufcc_cli.core.tagging.writers.formats import DECISIONS, EMBEDDED, KEYWORDS
 
@@ -181,5 +181,4 @@ def take_votes(options: dict[str, Any], root: Root) -> None:
         (votes.unknown_images, "no image that was named"),
     ):
         if found:
-            shown = ", ".join(dict.fromkeys(found[:5])) + (" …" if len(found) > 5 else "")
-            console.warn(f"{len(found):,} votes left out: {reason}: {shown}")
+            console.warn(f"{len(found):,} votes left out: {reason}: {first_of(list(dict.fromkeys(found)))}")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from eufcc_cli import console
+from eufcc_cli.core.errors import first_of
 from eufcc_cli.core.files import write_text
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def warn_incomplete(comparison: "Comparison") -> None:
                 shown.add((name, image_id))
                 console.warn(f"{name}: {image_id}: {reason}")
         if result.missing:
-            some = ", ".join(result.missing[:3]) + (", …" if len(result.missing) > 3 else "")
+            some = first_of(result.missing, 3)
             console.warn(f"{result.model} on {name}: {len(result.missing):,} images have no scores: {some}")
 
 

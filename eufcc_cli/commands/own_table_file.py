@@ -11,6 +11,7 @@ import typer
 
 from eufcc_cli import console
 from eufcc_cli.commands.sinks import File
+from eufcc_cli.core.errors import first_of
 from eufcc_cli.core.files import Root
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def write_decisions(options: Mapping[str, Any], root: Root) -> None:
         images = list(dict.fromkeys(decision.id or decision.image for decision in elsewhere))
         console.warn(
             f"{options['table']} has no record of the images of {len(elsewhere):,} decisions: "
-            f"{', '.join(images[:5])}{' …' if len(images) > 5 else ''}"
+            f"{first_of(images)}"
         )
     _note(
         write_back(

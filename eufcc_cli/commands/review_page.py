@@ -9,9 +9,8 @@ from typing import Any
 import typer
 
 from eufcc_cli import console
+from eufcc_cli.core.errors import first_of
 from eufcc_cli.core.files import Root
-
-_MOST_NAMED = 5
 
 
 def check_review_usage(options: dict[str, Any]) -> None:
@@ -67,10 +66,9 @@ def serve_review(
 
 def _note_leftovers(path: str, names: list[str]) -> None:
     if names:
-        more = f" and {len(names) - _MOST_NAMED:,} more" if len(names) > _MOST_NAMED else ""
         console.warn(
             f"{path}: {len(names):,} decision{'s' if len(names) > 1 else ''} about what the suggestions no "
-            f"longer have stay in the file: {', '.join(names[:_MOST_NAMED])}{more}"
+            f"longer have stay in the file: {first_of(names)}"
         )
 
 

@@ -1,14 +1,13 @@
 """How `eufcc fetch table` reports what became of an export."""
 
-import csv
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from eufcc_cli import console
 from eufcc_cli.commands.common import propose
 from eufcc_cli.commands.splits_output import show_splits
-from eufcc_cli.core.files import Root, atomic_open
+from eufcc_cli.core.errors import first_of
+from eufcc_cli.core.files import Root, csv_text, write_text
 
 if TYPE_CHECKING:
     from eufcc_cli.core.dataset.importing import Imported
@@ -23,10 +22,7 @@ def shortened(text: str) -> str:
 
 def write_report(done: "Imported", path: Path) -> None:
     """Write what was not found, or cannot be used, as CSV."""
-    with atomic_open(path, "w") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["kind", "record", "file", "reason"])
-        writer.writerows((each.kind, each.record, each.file, each.reason) for each in done.problems)
+    write_text(path, csv_text(["kind", "record", "file", "reason"], map(vars, done.problems)))
 
 
 def show_import(done: "Imported", root: Root, report: Path | None) -> None:
@@ -40,15 +36,15 @@ def show_import(done: "Imported", root: Root, report: Path | None) -> None:
     show_splits(done.division)
     rare = [tag for tag in done.division.dropped if tag.instead]
     if rare:
-        some = ", ".join(f"{tag.tag} → {tag.instead} ({tag.images})" for tag in rare[:_MOST_LISTED])
-        console.note(f"Too rare, and replaced by a broader term: {some}{_more(rare)}")
+        some = first_of([f"{tag.tag} → {tag.instead} ({tag.images})" for tag in rare], _MOST_LISTED)
+        console.note(f"Too rare, and replaced by a broader term: {some}")
     if done.unmatched:
         words = ", ".join(f"{row.text} ({row.count})" for row in done.unmatched[:_MOST_LISTED])
         console.note(f"The most frequent words that name no known term: {words}")
         console.note(f"Fill in the column `term` of {root.terms} and run this command again.")
     for kind, count in done.counts.items():
-        of_kind = [each.record or each.file for each in done.problems if each.kind == kind]
-        console.note(f"{kind}: {count:,} ({', '.join(map(shortened, of_kind[:5]))}{_more(of_kind, 5)})")
+        of_kind = [shortened(each.record or each.file) for each in done.problems if each.kind == kind]
+        console.note(f"{kind}: {count:,} ({first_of(of_kind)})")
     if done.problems and report:
         console.note(f"{report} lists them all.")
     elif done.problems:
@@ -63,7 +59,3 @@ def show_import(done: "Imported", root: Root, report: Path | None) -> None:
         propose(root.path, "train" if done.pictures else "download")
     else:
         console.note("No image is there: give the folder of the photographs, `photos=DIR`, with this command")
-
-
-def _more(listed: Sequence[object], shown: int = _MOST_LISTED) -> str:
-    return f" and {len(listed) - shown:,} more" if len(listed) > shown else ""

@@ -12,6 +12,10 @@
 Anything else that is raised is a bug and keeps its traceback.
 """
 
+import difflib
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
 
 class EufccError(Exception):
     """An error for one line: what is wrong (naming file, row, URL or option), and what to do.
@@ -53,3 +57,25 @@ def first_line(error: BaseException) -> str:
     ('no', 'KeyError')
     """
     return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def first_of(
+    things: Sequence[Any], most: int = 5, shown: Callable[[Any], str] = str, between: str = ", "
+) -> str:
+    """The first of many things for a message, and how many more there are.
+
+    >>> first_of(["a", "b", "c"], most=2)
+    'a, b and 1 more'
+    """
+    more = f" and {len(things) - most:,} more" if len(things) > most else ""
+    return between.join(map(shown, things[:most])) + more
+
+
+def did_you_mean(name: str, known: Iterable[str], otherwise: str | None, cutoff: float = 0.6) -> str | None:
+    """The hint for an unknown name: up to three known ones that are similar, or `otherwise`.
+
+    >>> did_you_mean("bronce", ["bronze", "glass"], "choose another")
+    'did you mean bronze?'
+    """
+    near = difflib.get_close_matches(name, list(known), n=3, cutoff=cutoff)
+    return f"did you mean {', '.join(near)}?" if near else otherwise

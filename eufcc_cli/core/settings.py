@@ -6,12 +6,11 @@ command. Messages name a setting in backquotes, `` `batch_size` ``; the command 
 """
 
 import dataclasses
-import difflib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, get_type_hints
 
-from eufcc_cli.core.errors import ModelError
+from eufcc_cli.core.errors import ModelError, did_you_mean
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,8 +128,7 @@ def typed_settings(values: Mapping[str, Any], known: Mapping[str, Declared], sou
     for key, value in values.items():
         name = key.replace("-", "_")
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=3)
-            hint = f"did you mean {', '.join(near)}?" if near else "known: " + ", ".join(sorted(known))
+            hint = did_you_mean(name, known, "known: " + ", ".join(sorted(known)))
             raise ModelError(f"{source}: unknown setting {key}", hint=hint)
         settings[name] = _typed(value, known[name].type, f"{source}: {key}")
     return settings

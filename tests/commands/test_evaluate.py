@@ -92,7 +92,7 @@ def test_predictions_of_any_system_need_no_image_and_no_model(eufcc, made, tmp_p
     assert done.returncode == 3
     (entry,) = json.loads(done.stdout)["results"]
     assert done.stderr.splitlines() == [
-        "warning: wood on test_id: 4 images have no scores: test_id.20, test_id.21, test_id.22, …",
+        "warning: wood on test_id: 4 images have no scores: test_id.20, test_id.21, test_id.22 and 1 more",
         f"Evaluated 1 model on {entry['images']} images of test_id; 4 images missing or unreadable",
     ]
     assert (entry["model"], entry["method"], entry["images_missing"]) == ("wood", "external", 4)

@@ -13,14 +13,13 @@ import pandas as pd
 
 from eufcc_cli.core.dataset.profile import SEPARATORS, Profile
 from eufcc_cli.core.dataset.readers.export import Export
-from eufcc_cli.core.errors import DataError
+from eufcc_cli.core.errors import DataError, first_of
 from eufcc_cli.core.files import forgives_case, image_stem
 from eufcc_cli.core.taxonomy.annotations import facet_column, factorize, paths, texts_of
 from eufcc_cli.core.taxonomy.assignment import Assignment, joined
 
 _COLUMN, _URI = "\x1f", "\x1e"  # between the cells of several columns, and before the URIs of a cell
 _PUBLISHED = " $ "
-_MOST_NAMED = 5
 _LONG = 300  # letters of an id that may be too long to name a file
 PHOTO_SEPARATORS = (*SEPARATORS, "\n")
 _BLANKS = (
@@ -201,9 +200,8 @@ def _check_ids(
         )
     missing = np.flatnonzero((series == "").to_numpy(dtype=bool))
     if len(missing):
-        places = ", ".join(export.place(int(rows[i])) for i in missing[:_MOST_NAMED])
-        more = f" and {len(missing) - _MOST_NAMED:,} more" if len(missing) > _MOST_NAMED else ""
-        raise DataError(f"no id ({column}) in {places}{more}", hint="give every record an id")
+        places = first_of(rows[missing].tolist(), shown=export.place)
+        raise DataError(f"no id ({column}) in {places}", hint="give every record an id")
     formulas = np.flatnonzero(series.str.startswith("=").to_numpy(dtype=bool))
     if len(formulas):
         place, formula = export.place(int(rows[formulas[0]])), ids[formulas[0]][:60]

@@ -13,7 +13,7 @@ from timm.models import register_model
 from timm.models.convnext import ConvNeXt
 from torch import Tensor, nn
 
-from eufcc_cli.core.errors import ModelError, first_line
+from eufcc_cli.core.errors import ModelError, did_you_mean, first_line
 from eufcc_cli.core.model.bundled_weights import is_bundled, load_bundled_weights
 from eufcc_cli.core.model.hub import hub
 from eufcc_cli.core.model.memory import NOT_IMAGINED, imagined
@@ -218,10 +218,8 @@ def initialise(network: Network) -> None:
 
 
 def _no_backbone(name: str, error: Exception) -> ModelError:
-    import difflib
-
-    near = difflib.get_close_matches(name.split(".")[0], timm.list_models(), n=3, cutoff=0.5)
-    hint = f"did you mean {', '.join(near)}?" if near else "`timm.list_models()` names them all"
+    known, all_of_them = timm.list_models(), "`timm.list_models()` names them all"
+    hint = did_you_mean(name.split(".")[0], known, all_of_them, cutoff=0.5)
     return ModelError(f"`backbone` {name}: {first_line(error)}", hint=hint)
 
 

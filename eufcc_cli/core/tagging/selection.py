@@ -1,6 +1,5 @@
 """From a model's log-scores to suggestions: coherent, calibrated, as many as are asked for, with paths."""
 
-import difflib
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from eufcc_cli.core.errors import EufccError, ModelError
+from eufcc_cli.core.errors import EufccError, ModelError, did_you_mean
 from eufcc_cli.core.metrics.calibration import Calibration, Coherence, FacetCalibration
 from eufcc_cli.core.taxonomy.flagged_terms import Flag
 from eufcc_cli.core.taxonomy.vocabulary import FacetVocabulary, Vocabulary
@@ -241,8 +240,7 @@ def _resolve(option: str, names: Iterable[str], vocabulary: Vocabulary) -> dict[
         places = [facet for facet in among if tag in vocabulary.facets[facet].index]
         if not places:
             known = [known for facet in among for known in vocabulary.facets[facet].tags]
-            near = difflib.get_close_matches(tag, known, n=3)
-            hint = f"did you mean {', '.join(near)}?" if near else "`eufcc trees --print` shows them all"
+            hint = did_you_mean(tag, known, "`eufcc trees --print` shows them all")
             raise EufccError(f"{option} {name}: the model has no such tag", hint=hint)
         for facet in places:
             found[facet].append(vocabulary.facets[facet].index[tag])

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from eufcc_cli.core.errors import DataError
+from eufcc_cli.core.errors import DataError, first_of
 from eufcc_cli.core.files import atomic_open
 from eufcc_cli.core.taxonomy import source
 from eufcc_cli.core.taxonomy.csv_blocks import csv_blocks
@@ -203,9 +203,8 @@ def _check_ids(path: Path, ids: "pd.Series") -> None:
     missing = np.flatnonzero((ids.str.strip() == "").to_numpy())
     if len(missing):
         place = source.Places()
-        places = [place(path, row) for row in missing[:5].tolist()]
-        more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
-        raise DataError(f"{path}: no {ID} in {', '.join(places)}{more}", hint="give every row an id")
+        places = first_of(missing.tolist(), shown=lambda row: place(path, row))
+        raise DataError(f"{path}: no {ID} in {places}", hint="give every row an id")
 
 
 def write_table(frame: "pd.DataFrame", path: Path) -> None:

@@ -42,7 +42,6 @@ Root
         └── beret
 """
 
-import difflib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
@@ -51,7 +50,7 @@ from typing import TYPE_CHECKING
 
 from anytree import ContStyle, NodeMixin, PreOrderIter, RenderTree
 
-from eufcc_cli.core.errors import DataError
+from eufcc_cli.core.errors import DataError, did_you_mean
 from eufcc_cli.core.files import Root, write_text
 from eufcc_cli.core.taxonomy.annotations import FACETS, canonical, distinct, paths, read_table
 from eufcc_cli.core.taxonomy.counts import Counts, count
@@ -130,10 +129,7 @@ class Hierarchy:
     def __getitem__(self, name: str) -> Tag:
         """The tag of that name; DataError, with the nearest names, where there is none."""
         if name not in self._tags:
-            near = difflib.get_close_matches(name, self._tags, n=3)
-            raise DataError(
-                f"{self.facet} has no tag {name!r}", hint=f"did you mean {', '.join(near)}?" if near else None
-            )
+            raise DataError(f"{self.facet} has no tag {name!r}", did_you_mean(name, self._tags, None))
         return self._tags[name]
 
     def parent(self, name: str) -> str | None:

@@ -4,12 +4,13 @@ Every check is a function that yields findings; `lint` runs them all.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
+from eufcc_cli.core.errors import first_of
 from eufcc_cli.core.taxonomy.annotations import DATABASE, FACET_COLUMNS, ID, IMAGE_URL, PROVIDER, facet_column
 from eufcc_cli.core.taxonomy.flagged_terms import FlaggedTerms
 from eufcc_cli.core.taxonomy.hierarchy import Hierarchy
@@ -47,7 +48,7 @@ KINDS = {
 TOP = "(top level)"
 _RECORD = "record"  # of which record an image is, where one has several
 _KNOWN_COLUMNS = frozenset((*FACET_COLUMNS, ID, IMAGE_URL, PROVIDER, DATABASE, _RECORD, "title"))
-_TOLD = 10  # ids and places of one image address; there may be thousands
+_SHOWN = 10  # ids and places of one image address; there may be thousands
 
 
 @dataclass(frozen=True)
@@ -114,9 +115,8 @@ def _shared_urls(tables: Mapping[Path, pd.DataFrame]) -> Iterator[Finding]:
     ids = {path: table[ID].tolist() for path, table in tables.items()}
     for rows, url in repeats(tables, IMAGE_URL):
         having = list(dict.fromkeys(ids[path][row] for path, row in rows))
-        where = "; ".join(f"{path}, {place(path, row)}" for path, row in rows[:_TOLD])
-        told = ", ".join(having[:_TOLD])
-        yield Finding("shared-url", f"{url} is the image of {told}{_more(having)} ({where}{_more(rows)})")
+        where = first_of(rows, _SHOWN, lambda at: f"{at[0]}, {place(*at)}", "; ")
+        yield Finding("shared-url", f"{url} is the image of {first_of(having, _SHOWN)} ({where})")
 
 
 def _same_pictures(tables: Mapping[Path, pd.DataFrame], digests: Mapping[str, str]) -> Iterator[Finding]:
@@ -129,7 +129,7 @@ def _same_pictures(tables: Mapping[Path, pd.DataFrame], digests: Mapping[str, st
     for several in having.values():
         if len(several) > 1:
             told = list(several)
-            yield Finding("same-picture", f"{', '.join(told[:_TOLD])}{_more(told)} have the same picture")
+            yield Finding("same-picture", f"{first_of(told, _SHOWN)} have the same picture")
 
 
 def _facet_names(
@@ -149,10 +149,6 @@ def _lists(tree: Hierarchy) -> Iterator[Finding]:
         of_tags = len(parts) > 1 and any(part in tree for part in parts)
         if ";" in name or ">" in name or of_tags or len(parts) > 2:
             yield Finding("list", f"{name} ({tree.counts.named[name]})", tree.facet, (name,))
-
-
-def _more(told: Sequence[object]) -> str:
-    return f" and {len(told) - _TOLD:,} more" if len(told) > _TOLD else ""
 
 
 def _ambiguous(tree: Hierarchy) -> Iterator[Finding]:

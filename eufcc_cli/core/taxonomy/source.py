@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
-from eufcc_cli.core.errors import DataError
+from eufcc_cli.core.errors import DataError, first_of
 
 _LONGEST_FIELD = 1 << 30
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
@@ -97,9 +97,8 @@ def explain(path: Path, reason: str) -> DataError:
             hint="look there for a quote that does not end",
         )
     if ragged:
-        shown = ", ".join(ragged[:5]) + (f" and {len(ragged) - 5} more lines" if len(ragged) > 5 else "")
         return DataError(
-            f"{path}: {shown}, the header {len(header)}",
+            f"{path}: {first_of(ragged)}, the header {len(header)}",
             hint='put a field that holds commas in quotes: "a, b"',
         )
     with path.open("rb") as file:

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from eufcc_cli.core.errors import DataError
+from eufcc_cli.core.errors import DataError, first_of
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.model.methods import ClipMethod
 from eufcc_cli.core.taxonomy.annotations import FACETS
@@ -260,10 +260,8 @@ def read_names(path: Path, vocabulary: Vocabulary) -> dict[str, dict[str, str]]:
     ]
     if missing:
         size = sum(map(len, vocabulary.facets.values()))
-        log.warning(
-            "%s: no name for %d of %d tags, which keep their own: %s%s",
-            path, len(missing), size, ", ".join(missing[:3]), ", …" if len(missing) > 3 else "",
-        )  # fmt: skip
+        kept = first_of(missing, 3)
+        log.warning("%s: no name for %d of %d tags, which keep their own: %s", path, len(missing), size, kept)
     return names
 
 

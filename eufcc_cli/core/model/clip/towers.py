@@ -4,9 +4,8 @@ open_clip is imported when a model is built.
 """
 
 import copy
-import difflib
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -17,7 +16,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from eufcc_cli.core.errors import ModelError, first_line
+from eufcc_cli.core.errors import ModelError, did_you_mean, first_line, first_of
 from eufcc_cli.core.model.hub import hub
 from eufcc_cli.core.model.network import initialise_by_fan_in
 from eufcc_cli.core.model.preprocessing import Preprocessing
@@ -46,18 +45,17 @@ def create_clip(
     except (OSError, ValueError, RuntimeError) as error:
         raise ModelError(f"{name}: {first_line(error)}", hint="check the name and the network") from error
     if config is None:
-        near = difflib.get_close_matches(architecture, open_clip.list_models(), n=3)
-        hint = f"did you mean {', '.join(near)}?" if near else "`open_clip.list_models()` names them all"
+        hint = did_you_mean(architecture, open_clip.list_models(), "`open_clip.list_models()` names them all")
         raise ModelError(f"{name}: open_clip has no model {architecture}", hint=hint)
     config = copy.deepcopy(config)
     if pretrained and weights is None and tag is None and ":" not in architecture:
         tags = open_clip.list_pretrained_tags_by_model(architecture)
-        choice = f"{architecture}/TAG with TAG one of {_some(tags)}; or " if tags else ""
+        choice = f"{architecture}/TAG with TAG one of {first_of(tags)}; or " if tags else ""
         raise ModelError(f"{name}: no weights are named", hint=f"give {choice}`weights=FILE`")
     trained_with = open_clip.get_pretrained_cfg(architecture, tag) if tag else {}
     if tag and not trained_with:
         tags = open_clip.list_pretrained_tags_by_model(architecture)
-        raise ModelError(f"{name}: {architecture} has no weights {tag}", hint=f"there are {_some(tags)}")
+        raise ModelError(f"{name}: {architecture} has no weights {tag}", hint=f"there are {first_of(tags)}")
     if trained_with.get("quick_gelu"):  # weights of an activation that the architecture's name does not say
         config["quick_gelu"] = True
     if image_size is not None:
@@ -209,7 +207,3 @@ def _own_log() -> Iterator[None]:
         yield
     finally:
         logging.getLogger().removeHandler(handler)
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
