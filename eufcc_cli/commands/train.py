@@ -18,7 +18,8 @@ from eufcc_cli.commands.options import Photos, Plugin, option_of, with_settings
 from eufcc_cli.commands.training_output import show_epoch, show_plan, show_result, show_runs
 from eufcc_cli.core.errors import EufccError
 from eufcc_cli.core.files import Root
-from eufcc_cli.core.training.config import FULL_METHOD, TrainConfig
+from eufcc_cli.core.training.config import TrainConfig
+from eufcc_cli.core.training.usual_settings import FULL_METHOD
 
 if TYPE_CHECKING:
     from eufcc_cli.core.training.grid import Planned

@@ -182,14 +182,14 @@ def has_bf16_matrices() -> bool:
     if (described := _described().bf16) is not None:
         return described
     if sys.platform == "linux":
-        return _flag_of_processor("amx_tile")
+        return processor_has("amx_tile")
     import torch
 
     return bool(getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)())
 
 
 @cache
-def _flag_of_processor(flag: str) -> bool:
+def processor_has(flag: str) -> bool:
     """Whether Linux lists a feature of the processor."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()

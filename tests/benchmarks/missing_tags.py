@@ -31,10 +31,10 @@ from eufcc_cli.core.progress import SILENT
 from eufcc_cli.core.settings import settings_of
 from eufcc_cli.core.taxonomy.annotations import FACETS, facet_column, read_table
 from eufcc_cli.core.taxonomy.vocabulary import Vocabulary, training_vocabulary
-from eufcc_cli.core.training.config import HEAD_VIEWS
 from eufcc_cli.core.training.data import Split, load_split
 from eufcc_cli.core.training.head import Part, fit_heads, measure_heads
 from eufcc_cli.core.training.head_run import collect_features
+from eufcc_cli.core.training.usual_settings import HEAD_VIEWS
 from tests.museum_root import museum_root
 
 

@@ -38,10 +38,11 @@ from eufcc_cli.core.model.preprocessing import Preprocessing, as_images
 from eufcc_cli.core.progress import SILENT
 from eufcc_cli.core.taxonomy.annotations import read_table
 from eufcc_cli.core.taxonomy.vocabulary import Vocabulary, training_vocabulary
-from eufcc_cli.core.training.config import HEAD_METHOD, TrainConfig
+from eufcc_cli.core.training.config import TrainConfig
 from eufcc_cli.core.training.data import load_split
 from eufcc_cli.core.training.interpolation import between
 from eufcc_cli.core.training.run import train_run
+from eufcc_cli.core.training.usual_settings import HEAD_METHOD
 from tests.museum_root import museum_root
 
 _SIZE = 160  # pixels of all that trains the backbone

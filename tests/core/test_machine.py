@@ -40,7 +40,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before[0])
 def test_inference_is_in_bf16_only_with_matrix_units(monkeypatch: pytest.MonkeyPatch, amx: bool) -> None:
     monkeypatch.delenv("EUFCC_MACHINE", raising=False)
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx, raising=False)
-    monkeypatch.setattr(machine, "_flag_of_processor", lambda flag: amx)
+    monkeypatch.setattr(machine, "processor_has", lambda flag: amx)
     _expect_bf16(amx)
 
 
@@ -49,7 +49,7 @@ def test_a_description_decides_over_the_machine(monkeypatch: pytest.MonkeyPatch,
     described = f"bf16={str(amx).lower()},cores=3,memory=5e9,cuda=2,mps=false"
     monkeypatch.setenv("EUFCC_MACHINE", described)
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: not amx, raising=False)
-    monkeypatch.setattr(machine, "_flag_of_processor", lambda flag: not amx)
+    monkeypatch.setattr(machine, "processor_has", lambda flag: not amx)
     _expect_bf16(amx)
     assert (machine.cores(), machine.free_memory()) == (3, 5_000_000_000)
     assert machine.select_device().type == "cuda"

@@ -31,7 +31,6 @@ def cross_validated(
     frame: "pd.DataFrame",
     progress: Progress = SILENT,
     workers: int | None = None,
-    seed: int = 0,
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Rows of the training table, and the probabilities of their tags {facet: [rows, n]}.
 
@@ -47,7 +46,7 @@ def cross_validated(
     digests, bad = collect_features(model, split.files, "train", progress, workers)
     there = split.without(bad)
     table = model.store.table([digest for row, digest in enumerate(digests) if row not in bad])
-    fold = np.random.default_rng(seed).permutation(len(there)) % FOLDS
+    fold = np.random.default_rng(0).permutation(len(there)) % FOLDS
     facets = model.vocabulary.facets
     found = {facet: np.zeros((len(there), len(tags)), np.float32) for facet, tags in facets.items()}
     with progress.task("cross-validation", FOLDS) as task:
@@ -61,7 +60,7 @@ def cross_validated(
                 )
                 for facet, method in methods.items()
             }
-            heads = fit_heads(train, held, methods, priors, strengths=(_STRENGTH,), seed=seed).heads
+            heads = fit_heads(train, held, methods, priors, strengths=(_STRENGTH,)).heads
             for rows, scores in score_heads(heads, held.features, methods):
                 for facet, log_scores in scores.items():
                     coherent = Coherence(facets[facet])(log_scores.numpy())

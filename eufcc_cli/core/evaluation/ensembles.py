@@ -14,6 +14,8 @@ from eufcc_cli.core.evaluation.eval_split import Scores, Source, Tagging, TestSp
 from eufcc_cli.core.progress import SILENT, Progress
 from eufcc_cli.core.taxonomy.vocabulary import Vocabulary
 
+_STEPS = 1000  # of expectation maximisation, at most
+
 
 @dataclass
 class Ensemble:
@@ -110,9 +112,7 @@ def _first_difference(ours: Sequence[str], theirs: Sequence[str]) -> str:
     return "the same tags under other parents"
 
 
-def fit_weights(
-    members: Sequence[Source], scores: Sequence[Scores], split: TestSplit, *, steps: int = 1000
-) -> list[float]:
+def fit_weights(members: Sequence[Source], scores: Sequence[Scores], split: TestSplit) -> list[float]:
     """Weights that maximise the likelihood of a split's true tags under the mixture of the members.
 
     The likelihood of a pair is the geometric mean of its true tags' mixed probabilities. It is concave in
@@ -138,7 +138,7 @@ def fit_weights(
     if not len(share):
         raise DataError(f"{split.table}: no true tag to fit weights on", hint="choose `weights_from=equal`")
     log_weights = torch.full((len(members),), -math.log(len(members)), dtype=torch.float64)
-    for _ in range(steps):
+    for _ in range(_STEPS):
         joint = log_weights[:, None] + likelihood
         reached = joint.logsumexp(0)
         # A true tag to which no member gives any probability does not depend on the weights.

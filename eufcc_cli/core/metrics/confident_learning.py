@@ -24,20 +24,17 @@ class DoubtfulTags:
     """Tags that are annotated on fewer than FEWEST images, but on some."""
 
 
-def doubtful_tags(
-    probabilities: np.ndarray, truth: np.ndarray, known: np.ndarray | None = None
-) -> DoubtfulTags:
+def doubtful_tags(probabilities: np.ndarray, truth: np.ndarray) -> DoubtfulTags:
     """Confident learning (Northcutt, Jiang and Chuang, JAIR 2021) on each tag against the rest.
 
     For several labels an image: Thyagarajan et al. 2022 (arXiv 2211.13895). probabilities [N, n] of images
-    that the scoring model has not learned from; truth bool [N, n] as annotated; known bool [N, n]: what the
-    annotations say anything about, by default all. For tag t, the threshold of "yes" is the mean of p_t over
-    the images annotated with t, that of "no" the mean of 1 - p_t over the other known ones. An annotation is
-    doubtful where the opposite answer reaches its threshold and is the more probable one.
+    that the scoring model has not learned from; truth bool [N, n] as annotated. For tag t, the
+    threshold of "yes" is the mean of p_t over the images annotated with t, that of "no" the mean of 1 - p_t
+    over the others. An annotation is doubtful where the opposite answer reaches its threshold and is the
+    more probable one.
     """
     size = truth.shape[1]
-    known = np.ones_like(truth) if known is None else known
-    yes, no = truth & known, ~truth & known
+    yes, no = truth, ~truth
     counts, others = yes.sum(0), no.sum(0)
     p = probabilities.astype(np.float64)
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -111,9 +111,9 @@ def marked(number: int) -> dict[str, Any]:
     return {"marker": MARKERS[number % len(MARKERS)], "color": COLOURS[number % len(COLOURS)]}
 
 
-def _short(name: str, most: int = 40) -> str:
+def _short(name: str) -> str:
     name = " ".join(name.split()) or "(no provider)"
-    return name if len(name) <= most else f"{name[: most - 1]}…"
+    return name if len(name) <= 40 else f"{name[:39]}…"
 
 
 def figure_legend(figure: Figure, axes: Axes) -> None:

@@ -70,13 +70,9 @@ class Assignment:
             return known.get(texts[0], "")
         return joined(chain.from_iterable(paths(known.get(text, "")) for text in texts))
 
-    def unmatched(self, facet: str | None = None) -> list[TermRow]:
-        """The single words that became nothing, of one facet or all, most frequent first."""
-        return [
-            row
-            for row in self.rows
-            if row.how == "none" and facet in (None, row.facet) and " " not in row.text and row.count
-        ]
+    def unmatched(self) -> list[TermRow]:
+        """The single words that became no term, most frequent first."""
+        return [row for row in self.rows if row.how == "none" and " " not in row.text and row.count]
 
 
 def joined(found: Iterable[TagPath]) -> str:

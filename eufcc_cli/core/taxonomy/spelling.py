@@ -55,7 +55,7 @@ def _singular_words(word: str) -> Iterator[str]:
             yield from (stem + ending for ending in endings if len(stem + ending) >= _SHORTEST)
 
 
-def near_misses(text: str, names: Iterable[str], most: int = 5) -> list[str]:
+def near_misses(text: str, names: Iterable[str]) -> list[str]:
     """Names that a person may have meant: those that hold the text, shortest first, then similar ones.
 
     >>> near_misses("bronce", ["bronze", "bronze daurat", "fusta"])
@@ -68,5 +68,5 @@ def near_misses(text: str, names: Iterable[str], most: int = 5) -> list[str]:
         folded.setdefault(fold(name), []).append(name)
     wanted = fold(text)
     holding = sorted((key for key in folded if wanted in key), key=len)
-    similar = difflib.get_close_matches(wanted, folded, n=most, cutoff=0.7)
-    return [name for key in dict.fromkeys([*holding, *similar]) for name in folded[key]][:most]
+    similar = difflib.get_close_matches(wanted, folded, n=5, cutoff=0.7)
+    return [name for key in dict.fromkeys([*holding, *similar]) for name in folded[key]][:5]

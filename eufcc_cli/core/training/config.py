@@ -1,6 +1,5 @@
 """All settings of a training run, documented field by field, checked before any work starts."""
 
-import dataclasses
 import json
 import tomllib
 from collections.abc import Mapping
@@ -9,33 +8,26 @@ from pathlib import Path
 from typing import Any
 
 from eufcc_cli.core.errors import ModelError
-from eufcc_cli.core.machine import cuda_devices, has_mps
-from eufcc_cli.core.model.backbone_choice import best_at_hand
-from eufcc_cli.core.model.bundled_weights import BUNDLED
 from eufcc_cli.core.model.methods import METHODS, Method, find_method, method_settings
 from eufcc_cli.core.model.views import VIEWS
 from eufcc_cli.core.settings import Declared, check_settings, setting, settings_of, typed_settings
 from eufcc_cli.core.training.recipes import RECIPE, read_recipe
+from eufcc_cli.core.training.usual_settings import (
+    AUTO,
+    BACKBONE,
+    CLIP_BACKBONE,
+    FULL_METHOD,
+    HEAD_METHOD,
+    HEAD_VIEWS,
+    TUNES,
+    UsualSettings,
+)
 
-BACKBONE = "convnext_base.fb_in22k"
-SMALL_BACKBONE = "convnext_mini"
-TUNES = ("head", "full", "head-then-full")
-CLIP_BACKBONE = "ViT-B-32/openai"
-HEAD_VIEWS = "whole+center"
-AUTO, HEAD_METHOD, FULL_METHOD = "auto", "hsoftmax-levels", "multilabel"
-_FINE = (3e-4, 1e-5)  # learning rates from pretrained backbones, and from pretrained CLIP models
-_PROCESSOR = 5e-4  # of all of a pretrained network, where there is time for few images
-_VIEWS_OF = {
-    "head": HEAD_VIEWS,
-    "head-then-full": "whole+mirror",
-    "full": "center",
-}  # the backbone learns one square
-_NEW_HEADS = 10.0  # their learning rate over that of a pretrained backbone
 _LEARNING, _IMAGES, _MACHINE = "Learning", "Images", "Machine"
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainConfig:
+class TrainConfig(UsualSettings):
     """What `eufcc train` needs to know; raises ModelError for a value that cannot work.
 
     Every field is an option of the command, of the same name, type, default and help.
@@ -215,7 +207,7 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         if self.method == AUTO:
-            fitted = (self.tune or self._usual_tune()) != "full"
+            fitted = (self.tune or self.usual_tune()) != "full"
             object.__setattr__(self, "method", HEAD_METHOD if fitted else FULL_METHOD)
         method = find_method(self.method)
         check_settings(self)
@@ -225,7 +217,7 @@ class TrainConfig:
                     f"`{name}`: not an option of {self.method}", hint="it is one of the methods with heads"
                 )
         object.__setattr__(self, "method_options", self.own_method().settings())
-        batch_size = self.batch_size or self._usual_batch()
+        batch_size = self.batch_size or self.usual_batch()
         if self.accumulate and batch_size % self.accumulate:
             raise ModelError(
                 f"`accumulate` {self.accumulate}: does not divide `batch_size` {batch_size}",
@@ -278,81 +270,6 @@ class TrainConfig:
         """All settings that count for this training, {name: value}: what `from_mapping` reads."""
         own = {name: getattr(self, name) for name in settings_of(self)}
         return own | self.own_method().settings()
-
-    @property
-    def on_gpu(self) -> bool:
-        """Whether a GPU is there and meant to be used."""
-        if self.device == "auto":
-            return bool(cuda_devices()) or has_mps()
-        return self.device != "cpu"
-
-    def why(self) -> str:
-        """Why the backbone of `resolved` is the one it is."""
-        if self.backbone not in (None, "auto"):
-            return "as asked"
-        if find_method(self.method).reads_texts:
-            return "the paper's"
-        if self.on_gpu:
-            return "the paper's, for a GPU"
-        if self.weights is not None:
-            return "the paper's, with your weights"
-        if self.from_scratch:
-            return "small enough to learn from scratch without a GPU"
-        if (self.tune or self._usual_tune()) == "head":
-            return f"no GPU here; {best_at_hand()[1]}"
-        return "no GPU here; its weights come with the installation"
-
-    @property
-    def from_scratch(self) -> bool:
-        return not self.pretrained and self.weights is None
-
-    def resolved(self) -> "TrainConfig":
-        """The same settings with every default that depends on another setting filled in."""
-        clip = find_method(self.method).reads_texts
-        optimizer = self.optimizer
-        if optimizer == "auto":
-            optimizer = "muon" if self.from_scratch else "adamw"
-        tune = None if clip else self.tune or self._usual_tune()
-        lr = self.lr or self._usual_rate(optimizer, tune)
-        views = self.views or (None if clip else _VIEWS_OF[tune or "full"])
-        backbone = self.backbone if self.backbone != "auto" else None
-        backbone = backbone or (CLIP_BACKBONE if clip else self._usual_backbone(tune))
-        epochs = self.epochs or (None if self.time_budget or tune == "head" else 20)
-        new_heads = tune == "full" and not self.from_scratch
-        head_lr = self.head_lr or (_NEW_HEADS if new_heads and not clip else None)
-        return dataclasses.replace(
-            self,
-            backbone=backbone,
-            tune=tune,
-            views=views,
-            optimizer=optimizer,
-            lr=lr,
-            head_lr=head_lr,
-            epochs=epochs,
-            batch_size=self.batch_size or self._usual_batch(),
-        )
-
-    def _usual_rate(self, optimizer: str, tune: str | None) -> float:
-        if self.from_scratch:
-            return 5e-3 if optimizer == "muon" else 2e-3
-        return _PROCESSOR if tune == "full" and not self.on_gpu else _FINE[tune is None]
-
-    def _usual_batch(self) -> int:
-        # A processor has time for few images, and they teach more in many steps.
-        return 64 if self.on_gpu or self.from_scratch or find_method(self.method).reads_texts else 16
-
-    def _usual_tune(self) -> str:
-        if self.interpolate is not None:
-            return "head-then-full"
-        timed = self.epochs is not None or self.time_budget is not None
-        return "full" if self.on_gpu or self.from_scratch or timed else "head"
-
-    def _usual_backbone(self, tune: str | None) -> str:
-        if self.on_gpu or self.weights is not None:
-            return BACKBONE
-        if self.from_scratch:
-            return SMALL_BACKBONE
-        return best_at_hand()[0] if tune == "head" else BUNDLED
 
     def changed(self, **values: Any) -> "TrainConfig":
         """The same settings with some changed, the method's own among them.

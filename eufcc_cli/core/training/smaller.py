@@ -8,6 +8,7 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from eufcc_cli.core.errors import ModelError
+from eufcc_cli.core.model.bundled_weights import BUNDLED
 from eufcc_cli.core.model.memory import (
     CANNOT_IMAGINE,
     LIBRARIES,
@@ -18,7 +19,8 @@ from eufcc_cli.core.model.memory import (
 from eufcc_cli.core.model.memory_rule import SHARE, gigabytes
 from eufcc_cli.core.model.methods import find_method
 from eufcc_cli.core.model.network import create_backbone
-from eufcc_cli.core.training.config import BUNDLED, SMALL_BACKBONE, TrainConfig
+from eufcc_cli.core.training.config import TrainConfig
+from eufcc_cli.core.training.usual_settings import SMALL_BACKBONE
 
 _SIZES = (384, 320, 288, 256, 224, 192, 160, 128, 96, 64, 32)  # pixels
 _STREAMS = 4  # images that an engine may look at at once, at most

@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from math import ceil
 from typing import Any
 
@@ -384,13 +385,16 @@ def test_manifests_become_records_and_an_interrupted_harvest_goes_on(
     class Interrupted(Exception):
         pass
 
-    def interrupt(*_: object) -> None:
-        raise Interrupted
+    class Interrupting:
+        @contextmanager
+        def task(self, *_: object) -> Iterator["Interrupting"]:
+            yield self
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("eufcc_cli.core.harvest.iiif.table._row", interrupt)
-        with pytest.raises(Interrupted):
-            harvest_table(root, collection, fetcher)
+        def advance(self, *_: object, **__: object) -> None:
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        harvest_table(root, collection, fetcher, progress=Interrupting())
     del served.broken["/objects/2/manifest"]
     before = list(served.asked)
     done = harvest_table(root, collection, fetcher)

@@ -41,8 +41,8 @@ class Texts:
                     return values
         return next(iter(self.values.values()), ())
 
-    def text(self, language: str | None = None, separator: str = "; ") -> str:
-        return separator.join(self.within(language))
+    def text(self, language: str | None = None) -> str:
+        return "; ".join(self.within(language))
 
 
 @dataclass(frozen=True)

@@ -103,7 +103,7 @@ class DecoderProcesses:
         name = None if self._memory is None or place is None else self._memory.name
         try:
             while True:
-                pool, call = self._calls.start(_decode_into, (name, place, orders))
+                pool, call = self._calls.start(decode_into, (name, place, orders))
                 try:
                     answer: list[Seen | str | None] = call.result()
                 except LOST as error:
@@ -130,7 +130,7 @@ class DecoderProcesses:
             yield found
 
 
-def _decode_into(name: str | None, place: int | None, orders: list[Order]) -> list[Seen | str | None]:
+def decode_into(name: str | None, place: int | None, orders: list[Order]) -> list[Seen | str | None]:
     """In a process: decode images into shared memory, one after the other; None for each that is there."""
     decoded: list[Seen | str | None] = [*decode_images(orders)]
     if name is None or place is None:

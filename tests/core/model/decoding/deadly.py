@@ -7,7 +7,7 @@ from pathlib import Path
 from eufcc_cli.core.model.decoding import decoder_processes
 from eufcc_cli.core.model.decoding.read_images import Order, Seen
 
-_decode_into = decoder_processes._decode_into
+really_decode_into = decoder_processes.decode_into
 
 
 def decode_into(name: str | None, place: int | None, orders: list[Order]) -> list[Seen | str | None]:
@@ -15,4 +15,4 @@ def decode_into(name: str | None, place: int | None, orders: list[Order]) -> lis
         content = order.file.read_bytes() if isinstance(order.file, Path) else order.file
         if b"deadly" in content:
             os.kill(os.getpid(), signal.SIGKILL)
-    return _decode_into(name, place, orders)
+    return really_decode_into(name, place, orders)

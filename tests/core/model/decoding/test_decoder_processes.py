@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -97,7 +98,6 @@ def test_they_give_what_threads_give(files: list[Path], processes: DecoderProces
         "cannot fetch: HTTP 404", "cannot read: No such file or directory"
     ]  # fmt: skip
     assert scores(sources, processes) == expected
-    assert processes._memory is not None
 
 
 def test_an_image_that_ends_its_process_is_one_error(
@@ -105,14 +105,13 @@ def test_an_image_that_ends_its_process_is_one_error(
 ) -> None:
     killer = tmp_path / "killer.png"
     killer.write_bytes(files[0].read_bytes() + b"deadly")
-    monkeypatch.setattr(decoder_processes, "_decode_into", deadly.decode_into)
+    monkeypatch.setattr(decoder_processes, "decode_into", deadly.decode_into)
     sources: list[Source] = [*files[:70], killer, *files[70:]]
     expected = scores(list(files), None)
     assert scores(sources, processes) == [*expected[:70], "it crashes the decoder", *expected[70:]]
-    monkeypatch.setattr(processes._calls, "_crashes", 0)
     with pytest.raises(CollectError, match="for every image"):
         scores([killer] * 40, processes)
-    monkeypatch.setattr(processes._calls, "_crashes", 0)
+    assert scores(list(files), processes) == expected
 
 
 def test_without_shared_memory_pixels_come_through_pipes(
@@ -128,8 +127,10 @@ def test_without_shared_memory_pixels_come_through_pipes(
     assert arrays(processes.decode(orders)) == expected
     wide = [*orders, *orders]  # more than a slot holds
     assert arrays(processes.decode(wide)) == expected * 2
-    monkeypatch.setattr(processes, "_free", type(processes._free)())
-    assert arrays(processes.decode(orders)) == expected
+    usage = shutil.disk_usage
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage(folder)._replace(free=0))
+    with DecoderProcesses(1, [SMALL, LARGE]) as piped:
+        assert arrays(piped.decode(orders)) == expected
 
 
 def test_they_are_for_accelerators_and_many_cores(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -242,7 +242,7 @@ def test_an_image_that_ends_its_process_is_found_at_the_third_try(
             patch.setattr(shards.tagger, "tag", lambda *_, **__: 1 / 0)
             shards.tag(0)
     monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
-    monkeypatch.setattr(decoder_processes, "_decode_into", deadly.decode_into)
+    monkeypatch.setattr(decoder_processes, "decode_into", deadly.decode_into)
     (done,) = finish(shards, place)
     assert done.failed == {"it crashes the decoder": 1}
     lines = [json.loads(line) for line in (place.read("part-00000.jsonl") or b"").splitlines()]
