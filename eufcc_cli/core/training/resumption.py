@@ -7,7 +7,7 @@ from eufcc_cli.core.errors import ModelError
 from eufcc_cli.core.files import is_file_name
 from eufcc_cli.core.model.model_files import CONFIG, read_config
 from eufcc_cli.core.training.config import TrainConfig
-from eufcc_cli.core.training.trainer import STATE
+from eufcc_cli.core.training.training_state import STATE
 
 _LENGTH = ("epochs", "time_budget", "patience")
 _MACHINE = ("device", "threads", "workers", "cache", "save_every", "max_unreadable")

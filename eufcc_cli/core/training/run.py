@@ -34,17 +34,12 @@ from eufcc_cli.core.model.methods import METHODS
 from eufcc_cli.core.model.model_files import WEIGHTS, save_config
 from eufcc_cli.core.model.network import (
     Network,
-    check_image_size,
-    create_backbone,
-    freeze_stages,
-    initialise,
 )
-from eufcc_cli.core.model.preprocessing import Preprocessing
-from eufcc_cli.core.model.tagging_model import TaggingModel, build_methods
+from eufcc_cli.core.model.tagging_model import TaggingModel
 from eufcc_cli.core.progress import SILENT, Progress
 from eufcc_cli.core.taxonomy.annotations import read_table
 from eufcc_cli.core.taxonomy.decisions import read_decisions
-from eufcc_cli.core.taxonomy.vocabulary import Vocabulary, training_vocabulary
+from eufcc_cli.core.taxonomy.vocabulary import training_vocabulary
 from eufcc_cli.core.training.clip_trainer import ClipTrainer, new_clip_model
 from eufcc_cli.core.training.config import TrainConfig
 from eufcc_cli.core.training.costs import threads_worth
@@ -63,10 +58,12 @@ from eufcc_cli.core.training.interpolation import (
     keep_start,
 )
 from eufcc_cli.core.training.model_provenance import Computation, provenance, weights_digest
+from eufcc_cli.core.training.new_model import new_vision_model, priors_of, start_from_priors
 from eufcc_cli.core.training.plan import Plan, plan_of, plan_of_heads
 from eufcc_cli.core.training.resumption import continues
 from eufcc_cli.core.training.sources import open_images
-from eufcc_cli.core.training.trainer import STATE, Position, Trainer
+from eufcc_cli.core.training.trainer import Trainer
+from eufcc_cli.core.training.training_state import STATE, Position
 from eufcc_cli.core.training.trial import check_memory, measure_costs
 
 
@@ -143,7 +140,7 @@ def train_run(
         if clip:
             model = new_clip_model(config, name, vocabulary, root)
         else:
-            model = _new_model(config, name, vocabulary, counts)
+            model = new_vision_model(config, name, vocabulary, counts)
     except HubError as error:
         asked = name if name != config.method else None  # a run is called so where nothing else is asked for
         raise HubError(str(error), hint=without_network(asked)) from error
@@ -168,7 +165,7 @@ def train_run(
     model.network.to(accelerator.device).to(memory_format=torch.channels_last)
     for method in model.methods.values():
         method.to(accelerator.device)
-    priors = {} if clip else _priors(model, split, counts)
+    priors = {} if clip else priors_of(model, split, counts)
     main = accelerator.is_main_process
     if config.tune == "head-then-full" and not (resume and (folder / STATE).is_file()):
         if accelerator.num_processes > 1:
@@ -176,7 +173,7 @@ def train_run(
         learn_heads(model, config, root, split, validation, priors, progress)
         model.store = None  # from here on the backbone changes
     else:
-        _start_from_priors(model, priors)
+        start_from_priors(model, priors)
     if isinstance(model.network, Network):
         # Heads that were fitted to the features know the published statistics, not those of a small batch.
         model.network.keeps_statistics = config.tune == "head-then-full"
@@ -275,7 +272,7 @@ def _learn_heads_alone(
         save_config(folder, {**record, "finished": False})
         if on_plan is not None:
             on_plan(plan_of_heads(model, config, given.why(), split, validation, device))
-        priors = _priors(model, split, counts)
+        priors = priors_of(model, split, counts)
         learnt = learn_heads(model, config, root, split, validation, priors, progress, on_epoch)
         validated, calibration, beliefs = measure_heads_of(learnt, model, counts)
         save_weights(folder, model.network)
@@ -310,47 +307,6 @@ def _accelerator(config: TrainConfig, device: torch.device) -> Accelerator:
         AcceleratorState._reset_state(reset_partial_state=True)  # of a training before this one
     mixed = {torch.bfloat16: "bf16", torch.float16: "fp16"}.get(precision, "no")
     return Accelerator(cpu=device.type == "cpu", mixed_precision=mixed)
-
-
-def _new_model(
-    config: TrainConfig, name: str, vocabulary: Vocabulary, counts: dict[str, np.ndarray]
-) -> TaggingModel:
-    assert config.backbone is not None
-    options = config.method_options
-    backbone = create_backbone(
-        config.backbone,
-        pretrained=config.pretrained,
-        weights=Path(config.weights) if config.weights else None,
-        drop_path=config.drop_path,
-        image_size=config.image_size,
-    )
-    methods = build_methods(config.method, vocabulary, counts, **options)
-    network = Network(backbone, {facet: m.outputs for facet, m in methods.items()}, config.dropout)
-    if config.from_scratch:
-        initialise(network)
-    freeze_stages(backbone, config.freeze)
-    if config.image_size:
-        check_image_size(network, config.backbone, config.image_size)
-    preprocessing = Preprocessing.of_backbone(backbone, config.image_size)
-    if config.views is not None:
-        preprocessing = preprocessing.with_views(config.views)
-    about = {"method_options": dict(options)}
-    return TaggingModel(name, config.method, vocabulary, network, methods, preprocessing, about)
-
-
-def _priors(model: TaggingModel, split: Split, counts: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
-    """The biases with which every head gives its tags their frequencies."""
-    return {
-        facet: method.prior_bias(counts[facet], int(split.targets[facet].annotated.sum()))
-        for facet, method in model.methods.items()
-    }
-
-
-def _start_from_priors(model: TaggingModel, priors: dict[str, torch.Tensor]) -> None:
-    """Start every head at its tags' frequencies, so that the first steps need not learn them."""
-    with torch.no_grad():
-        for facet, prior in priors.items():
-            model.network.get_parameter(f"heads.{facet}.bias").copy_(prior)
 
 
 def _clear(folder: Path) -> None:

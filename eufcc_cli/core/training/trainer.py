@@ -5,14 +5,13 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from accelerate import Accelerator
-from accelerate.utils import gather_object
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
@@ -29,39 +28,15 @@ from eufcc_cli.core.training.data import ImageLoader, Split, epoch_order, rarity
 from eufcc_cli.core.training.history_file import HISTORY, history_csv, validation_columns
 from eufcc_cli.core.training.interruption import Interruption
 from eufcc_cli.core.training.optimizer import create_optimizer, schedule, set_learning_rate
-from eufcc_cli.core.training.saved_state import load_state, save_state
 from eufcc_cli.core.training.smaller import does_not_fit
+from eufcc_cli.core.training.training_state import STATE, Position, TrainingState
 from eufcc_cli.core.training.validation import Validation
 
 log = logging.getLogger("eufcc")
 
-STATE = "state.safetensors"
 WORTH_SAVING = 30.0
 """Seconds of training that an interruption must not lose. The state is three times as large as the model:
 those who only try whether a training starts are not left with a gigabyte."""
-
-
-@dataclass
-class Position:
-    """How far a training has come: all that is not a tensor, and that a resumed run continues from."""
-
-    epoch: int = 0
-    batch: int = 0
-    step: int = 0
-    elapsed: float = 0.0
-    best: float = -1.0
-    best_epoch: int = 0
-    loss_sum: float = 0.0
-    pairs: float = 0.0
-    images: int = 0
-    validation_seconds: float = 0.0
-    begun: float = 0.0
-    """Seconds that had passed when the first step began."""
-    part: int = 0
-    """Images that a process computes at once."""
-    threads: int = 0
-    """That compute on a processor: with another number, sums differ in their last bits."""
-    history: list[dict[str, float]] = field(default_factory=list)
 
 
 class Trainer:
@@ -98,6 +73,8 @@ class Trainer:
         self.plain = model.network
         self.optimizer = create_optimizer(self.plain, config)
         self.ema = ModelEmaV3(self.plain, decay=config.ema, use_warmup=True) if config.ema else None
+        ema = None if self.ema is None else self.ema.module
+        self._state = TrainingState(folder / STATE, self.plain, self.optimizer, ema, accelerator)
         compiled: Any = torch.compile(self.plain) if config.compile else self.plain
         self.network, self.stepper = accelerator.prepare(compiled, self.optimizer)
         self.augmentation = AUGMENTATIONS[config.augment]
@@ -352,45 +329,13 @@ class Trainer:
     def _save(self) -> None:
         """Save everything a resumed run needs; the file is whole or the one before stays."""
         self._saved, self._has_state = time.monotonic(), True
-        position = {**asdict(self.at), "elapsed": self._elapsed()}
-        randomness = self._gathered_randomness()
-        if not self.accelerator.is_main_process:
-            return
-        state = {
-            "position": position,
-            "network": self.plain.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "ema": None if self.ema is None else self.ema.module.state_dict(),
-            "scaler": None if self.accelerator.scaler is None else self.accelerator.scaler.state_dict(),
-            "randomness": randomness,
-            "config": self.config.to_mapping(),
-        }
-        save_state(self.folder / STATE, state)
-
-    def _gathered_randomness(self) -> list[dict[str, Tensor]]:
-        own = {"cpu": torch.get_rng_state()}
-        if self.accelerator.device.type == "cuda":
-            own["cuda"] = torch.cuda.get_rng_state(self.accelerator.device)
-        return [own] if self.accelerator.num_processes == 1 else gather_object([own])
+        self._state.save(replace(self.at, elapsed=self._elapsed()), self.config.to_mapping())
 
     def resume(self) -> None:
         """Continue from the state that an interrupted run of the same settings saved."""
-        state = load_state(self.folder / STATE)
-        fits = self.at.part
-        self.at = Position(**state["position"])
+        fits, self.at = self.at.part, self._state.load()
         self.at.part = min(fits, self.at.part or fits)  # the same parts, where there is memory for them
         self.validation = replace(self.validation, batch_size=self.at.part)
-        self.plain.load_state_dict(state["network"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        if self.ema is not None:
-            self.ema.module.load_state_dict(state["ema"])
-        if self.accelerator.scaler is not None and state["scaler"]:
-            self.accelerator.scaler.load_state_dict(state["scaler"])
-        if self.accelerator.process_index < len(state["randomness"]):
-            own = state["randomness"][self.accelerator.process_index]
-            torch.set_rng_state(own["cpu"])
-            if "cuda" in own and self.accelerator.device.type == "cuda":
-                torch.cuda.set_rng_state(own["cuda"], self.accelerator.device)
         self._saved, self._has_state = time.monotonic(), True
 
     def _leave_if_asked(self) -> None:

@@ -35,7 +35,7 @@ from eufcc_cli.core.training.image_cache import build_cache
 from eufcc_cli.core.training.plan import Plan
 from eufcc_cli.core.training.run import train_run, training_vocabulary
 from eufcc_cli.core.training.saved_state import load_state
-from eufcc_cli.core.training.trainer import STATE
+from eufcc_cli.core.training.training_state import STATE
 from tests.conftest import Run
 from tests.two_ranks import run_two_ranks
 
