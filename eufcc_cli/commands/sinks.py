@@ -132,7 +132,7 @@ _NO_PLACE = (errno.ENAMETOOLONG,)
 
 def _warn(writer: "Writer", result: "Result") -> None:
     """Print on standard error what the format has no place for."""
-    if writer.tells_all:
+    if writer.is_complete:
         return
     if result.error is not None:
         console.warn(f"{result.input.name}: {result.error}")

@@ -204,7 +204,7 @@ def possible_ids(image: str) -> Iterator[str]:
         yield image_id_of(PurePosixPath(*path.parts[-depth:]))
 
 
-def forgives_case(folder: Path) -> bool:
+def ignores_case(folder: Path) -> bool:
     """True where `A.jpg` and `a.jpg` are one file: tested in a folder, or its nearest one that exists."""
     for place in (folder.absolute(), *folder.absolute().parents):
         other = place.with_name(place.name.swapcase())

@@ -14,7 +14,7 @@ import pandas as pd
 from eufcc_cli.core.dataset.profile import SEPARATORS, Profile
 from eufcc_cli.core.dataset.readers.export import Export
 from eufcc_cli.core.errors import DataError, first_of
-from eufcc_cli.core.files import forgives_case, image_stem
+from eufcc_cli.core.files import ignores_case, image_stem
 from eufcc_cli.core.taxonomy.annotations import facet_column, factorize, paths, texts_of
 from eufcc_cli.core.taxonomy.assignment import Assignment, joined
 
@@ -216,10 +216,10 @@ def _check_ids(
     )
     if folded.is_unique:
         return
-    forgiving = forgives_case(folder)
+    ignored = ignores_case(folder)
     first: dict[str, int] = {}
     for i, text in enumerate(ids):
-        before = first.setdefault(text.casefold() if forgiving else text, i)
+        before = first.setdefault(text.casefold() if ignored else text, i)
         if before != i:
             one, other = export.place(int(rows[before])), export.place(int(rows[i]))
             differ = "" if ids[before] == text else f" and {text!r}, which are one name on this file system"

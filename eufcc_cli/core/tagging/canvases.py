@@ -14,7 +14,7 @@ from eufcc_cli.core.tagging.inputs import Input, fail
 
 @dataclass(frozen=True)
 class Canvases:
-    """Gives the images at an IIIF URL; `short_side`: the pixels that the network needs of a shorter side."""
+    """The images at an IIIF URL; `short_side`: the pixels that the network needs of the shorter side."""
 
     fetcher: Fetcher
     short_side: int
@@ -22,9 +22,10 @@ class Canvases:
     """The language of labels, where a manifest has them in several."""
 
     def __call__(self, url: str) -> Iterator[Input]:
-        """One input for each canvas, in order; a document that cannot be used is one whose source says so.
+        """One input for each canvas, in order.
 
-        A URL that turns out to be an image's is that image.
+        A document that cannot be used becomes an input whose source raises the reason; a URL that turns out
+        to be an image's becomes that image.
         """
         first = self.fetcher.document(url)
         try:

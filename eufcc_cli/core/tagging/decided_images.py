@@ -1,4 +1,4 @@
-"""What people decided, image by image, with the place of each tag: what is written to other systems."""
+"""The accepted and added tags of each image, with their paths: what is exported to other systems."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -24,7 +24,7 @@ class DecidedTag:
     path: tuple[str, ...]
     decision: Decision
     names: tuple[str, ...] = ()
-    """The names of the tags on the path in the language asked for, empty where none is."""
+    """The names of the tags on the path in the language asked for; empty without a language."""
 
     @property
     def tag(self) -> str:
@@ -48,7 +48,7 @@ class DecidedImage:
         return max((tag.decision.time for tag in self.tags), default="")
 
     def result(self) -> Result:
-        """The same as a result of tagging; an added tag is certain."""
+        """The image as a result of tagging; an added tag has probability 1."""
         found: dict[str, list[Suggestion]] = {}
         for tag in self.tags:
             score = 1.0 if tag.decision.score is None else tag.decision.score
@@ -64,10 +64,10 @@ def decided_images(
     leaves_only: bool = False,
     rejected: bool = False,
 ) -> Iterator[DecidedImage]:
-    """The images with accepted or added tags: among the inputs, or all that the decisions name.
+    """The images with accepted or added tags: those among the inputs, or all in the decisions.
 
-    Tags come by facet, broader ones before narrower ones. Rejected tags are left out. `leaves_only` leaves
-    out the ancestors of others; `rejected` adds the images whose tags were all rejected, without tags.
+    Tags are sorted by facet, broader ones first. `leaves_only` leaves out the ancestors of other tags;
+    `rejected` adds the images whose tags were all rejected, without tags.
     """
     by_image = decisions.by_image()
     for item in _named(decisions) if inputs is None else inputs:
@@ -83,7 +83,7 @@ def decided_images(
 
 
 def named(images: Iterable[DecidedImage], names: Names, language: str) -> list[DecidedImage]:
-    """The images with the names of their tags in a language, as far as they have any."""
+    """The images with the names of their tags in a language, where they have one."""
     shown = {facet: names.shown(facet, language) for facet in FACETS}
     return [
         replace(
@@ -108,7 +108,7 @@ def _named(decisions: Decisions) -> Iterator[Input]:
 
 
 class TagPlaces:
-    """Where tags stand: in the root's label files, else in the vocabularies of the models named."""
+    """The paths of tags: from the root's label files, else from the vocabularies of models."""
 
     def __init__(self, root: Root, models: Iterable[str] = ()) -> None:
         self._trees: Mapping[str, Hierarchy] = {
@@ -123,7 +123,7 @@ class TagPlaces:
         ]
 
     def path(self, facet: str, tag: str) -> tuple[str, ...]:
-        """The names from the top down to a tag; the tag alone where its place is not known."""
+        """The path of a tag from the top level; the tag alone where it is unknown."""
         tree = self._trees.get(facet)
         if tree is not None and tag in tree:
             return tree.path(tag)
@@ -135,6 +135,6 @@ class TagPlaces:
 
 
 def tag_places(decisions: Decisions, root: Root) -> TagPlaces:
-    """Where the tags of decisions stand."""
+    """The paths of the tags of decisions."""
     models = {name for one in decisions if one.model for name in one.model.split("+")}
     return TagPlaces(root, (name for name in models if "/" not in name and "\\" not in name))

@@ -1,4 +1,4 @@
-"""What people decided, object by object: the tags of all photographs of a record, with what its row says."""
+"""The accepted and added tags of each record, over all of its photographs, with data from its row."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class DecidedRecord:
-    """An object with the tags that people accepted or added; what is not known of it is empty."""
+    """A record with the tags that people accepted or added; unknown fields are empty."""
 
     id: str
     title: str = ""
@@ -28,7 +28,7 @@ class DecidedRecord:
     """URLs of its photographs."""
     tags: list[DecidedTag] = field(default_factory=list)
     types: list[str] = field(default_factory=list)
-    """What its row says that it is: the most specific object types."""
+    """The most specific object types in its row."""
 
     def of(self, facet: str) -> list[DecidedTag]:
         """The tags of a facet."""
@@ -38,7 +38,7 @@ class DecidedRecord:
 def decided_records(
     images: Iterable[DecidedImage], table: "pd.DataFrame | None" = None
 ) -> list[DecidedRecord]:
-    """The records of some images, in their order; `table` is the annotation table that they are from."""
+    """The records of images, in their order; `table` is the annotation table of the images."""
     records: dict[str, DecidedRecord] = {}
     for image in images:
         item = image.input

@@ -1,4 +1,4 @@
-"""How suggestions are shown: by which names, and with what a list of contentious terms says about them."""
+"""How suggestions are shown: under which names, and with flags from a list of contentious terms."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ Suggestions = dict[str, list[Suggestion]]
 
 @dataclass(frozen=True)
 class Display:
-    """What a user asks for; the tags themselves stay what they are."""
+    """Names and flags to show; the tags themselves do not change."""
 
     language: str | None = None
-    """Tags are shown by their names in it, those of the root and the glossary."""
+    """Show tags by their names in this language, from the root and the glossary."""
     names: str | None = None
-    """Where no language is given, what tags are called: `tags`, a language, or a CSV file (`text_names`)."""
+    """Without `language`, the names of tags: `tags`, a language, or a CSV file (see `text_names`)."""
     flagged: FlaggedTerms | None = None
 
     def of(self, vocabulary: Vocabulary, names: Names, root: Root) -> Callable[[Suggestions], Suggestions]:
@@ -52,7 +52,7 @@ class Display:
         return displayed
 
     def _shown(self, vocabulary: Vocabulary, names: Names, root: Root) -> Callable[[str, str], str] | None:
-        """What a tag of a facet is called, None where it is by itself."""
+        """The name to show for a tag of a facet; None to show the tags themselves."""
         if self.language is not None:
             language = self.language
             names.warn_without(language)

@@ -10,7 +10,7 @@ _UTF16 = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 
 
 def read_list(descriptor: int, *, null: bool = False) -> Iterator[str]:
-    """The entries of a list as soon as they are there, without the lock of a buffered file.
+    """The entries of a list, each as soon as it arrives, read without a buffered file and its lock.
 
     Understood are a byte-order mark, UTF-16 (as PowerShell writes), lines that end in CR LF, names in quotes
     (as Windows copies paths) and, with `null` or where a NUL comes first, names between NULs

@@ -1,4 +1,4 @@
-"""What is to be tagged: files, folders, globs, addresses, a list on standard input, tables, as one stream."""
+"""The images to tag: files, folders, globs, URLs, and lists on standard input, as one stream."""
 
 import glob
 import os
@@ -23,15 +23,15 @@ _USER = re.compile(r"(?<=://)[^/@]*@")
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """One image to tag: what results call it, and where it comes from."""
+    """One image to tag: its name in results, and its source."""
 
     name: str
     source: Source
-    """A file, or a function that gets one and raises ImageError where it cannot."""
+    """A file, or a function that gets the image and raises ImageError if it cannot."""
     iri: str
-    """Where the image is, for linked data."""
+    """The image's IRI, for linked data."""
     id: str | None = None
-    """Its idInSource, where it comes from a table."""
+    """Its idInSource, if it comes from a table."""
     item: str | None = None
     """The Europeana item it shows."""
     row: int | None = None
@@ -56,10 +56,10 @@ def listed(
 ) -> Iterator[Input]:
     """The images that arguments name, each once, in order, as they are found.
 
-    An argument is a file, a folder (searched to its depths, in the order of its names, without hidden
-    files, thumbnails and deleted files of a NAS), a glob, an address that `fetch` gets, an IIIF manifest or
-    collection whose images `canvases` gives, or `-`: a list of these on the file descriptor `stdin` (see
-    `read_list`). What is not there becomes an input whose source says so.
+    An argument is a file, a folder (with all subfolders, in the order of names, without hidden files and
+    the thumbnails and deleted files of a NAS), a glob, a URL that `fetch` gets, an IIIF manifest or
+    collection whose images `canvases` finds, or `-`: a list of these on the file descriptor `stdin` (see
+    `read_list`). A file that does not exist becomes an input whose source raises the reason.
     """
     seen: set[int] = set()  # hashes instead of names: a million images then take some megabytes
     for argument in arguments:
@@ -77,7 +77,7 @@ def listed(
 
 
 def count(arguments: Iterable[str]) -> int | None:
-    """How many images arguments name, by names alone; None where only a pipe or a manifest tells."""
+    """How many images arguments name, without opening any; None for a pipe or a manifest."""
     arguments = list(arguments)
     return (
         None
@@ -87,7 +87,7 @@ def count(arguments: Iterable[str]) -> int | None:
 
 
 def is_url(place: str) -> bool:
-    """True for what looks like an address rather than a path."""
+    """True for a URL, false for a path."""
     return _URL.match(place) is not None
 
 
@@ -99,23 +99,23 @@ def is_iiif(place: str) -> bool:
 def _input(place: str, fetch: Callable[[str], Callable[[], bytes]] | None) -> Input:
     if is_url(place):
         shown = _USER.sub("", place)
-        refused = partial(fail, "addresses are not fetched here")
-        return Input(_printable(shown), fetch(place) if fetch else refused, shown)
+        not_fetched = partial(fail, "URLs are not fetched here")
+        return Input(_printable(shown), fetch(place) if fetch else not_fetched, shown)
     return Input(_printable(place), Path(place), file_iri(Path(place)))
 
 
 def fail(reason: str) -> NoReturn:
-    """The source of an image that cannot be had."""
+    """The source of an image that cannot be read: raises ImageError."""
     raise ImageError(reason)
 
 
 def file_iri(path: Path) -> str:
-    """The address of a file on this machine."""
+    """The file: URL of a path."""
     return Path(os.path.abspath(path)).as_uri()  # noqa: PTH100  (absolute() would keep `..`)
 
 
 def _printable(name: str) -> str:
-    """A name that any file can hold: bytes that are not UTF-8 are told as \\xNN."""
+    """A name that can be written as UTF-8: other bytes become \\xNN."""
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -133,7 +133,7 @@ def _expand(argument: str) -> Iterator[str]:
         for place in _matches(argument):
             found = True
             yield from _walk(place) if Path(place).is_dir() else (place,)
-        if not found:  # perhaps a name, and no pattern: opening it tells
+        if not found:  # perhaps a file name with brackets: opening it gives the error
             yield argument
     else:
         yield argument
@@ -156,7 +156,7 @@ def _walk(folder: str) -> Iterator[str]:
         with os.scandir(folder) as scanned:
             entries = sorted(scanned, key=lambda entry: entry.name)
     except OSError:
-        yield folder  # opening it tells why it cannot be read
+        yield folder  # opening it gives the reason why it cannot be read
         return
     for entry in entries:
         if is_system_name(entry.name):
@@ -168,8 +168,8 @@ def _walk(folder: str) -> Iterator[str]:
 
 
 def _may_be_read(entry: "os.DirEntry[str]") -> bool:
-    """True for files, and for links to nowhere: opening those tells what they are."""
+    """True for files and for broken links; opening a broken link gives the error."""
     try:
         return entry.is_file() or not os.path.exists(entry.path)  # noqa: PTH110
-    except OSError:  # a link in a circle
+    except OSError:  # a link to itself
         return True

@@ -1,4 +1,4 @@
-"""A museum's own export as a catalogue: its records, their photographs, and what they say already."""
+"""A museum's own export as a catalogue: its records, their photographs and present annotations."""
 
 import shlex
 from collections.abc import Mapping
@@ -39,7 +39,7 @@ def is_published(path: Path) -> bool:
 
 @dataclass(frozen=True)
 class OwnTable:
-    """The records of a museum's own export, and what their words became."""
+    """The records of a museum's own export, with the terms that their words became."""
 
     root: Root
     export: Export
@@ -50,8 +50,8 @@ class OwnTable:
     def read(cls, path: Path, root: Root, profile: Path | None = None) -> "OwnTable":
         """Read an export by a profile (default: data/profile.toml; without one, columns are guessed).
 
-        Raises DataError for a file that is no table, a profile that does not fit it, and records without an
-        id or with the same id.
+        Raises DataError for a file that is not a table, a profile that does not fit it, and records with no
+        id or the same id.
         """
         kept = profile or profile_file(root)
         if profile is None and is_published(path):
@@ -77,15 +77,15 @@ class OwnTable:
         return self.described.records.ids
 
     def row(self, record: int) -> int:
-        """The row of the export that a record stands in."""
+        """The row of a record in the export."""
         return int(self.described.records.rows[record])
 
     def annotation(self, facet: str, record: int) -> str:
-        """What a record says of a facet, in the published format."""
+        """A record's annotation of a facet, in the published format."""
         return str(self.described.annotations[facet][record]) if facet in self.described.annotations else ""
 
     def separators(self, facet: str) -> tuple[str, ...]:
-        """What separates the terms in a facet's cells."""
+        """The separators of terms in a facet's cells."""
         return separators_of(facet, self.export, self.profile, self.described.records)
 
     @cached_property
@@ -96,7 +96,7 @@ class OwnTable:
 
     @cached_property
     def _images(self) -> tuple[pd.DataFrame, dict[str, Path]]:
-        """The images of records that are there, rows of `image_rows`; and the file of each."""
+        """The images of records whose files exist, rows of `image_rows`; and the file of each."""
         records = self.described.records
         folders = [*self.root.photos] or [Path(folder) for folder in self.profile.photos]
         found = photographs_of(self.root, records, photo_files(self.root, folders))
@@ -116,7 +116,7 @@ class OwnTable:
         return numbers
 
     def without_photograph(self) -> int:
-        """How many records have no photograph that is there."""
+        """How many records have no photograph on this machine."""
         return len(self.ids) - self._images[0][RECORD_NUMBER].nunique()
 
     def catalogue(self) -> Catalogue:
@@ -124,19 +124,19 @@ class OwnTable:
         rows, files = self._images
         if rows.empty:
             raise DataError(
-                f"{self.export.paths[0]}: no photograph of its {len(self.ids):,} records is there",
+                f"{self.export.paths[0]}: no photograph of its {len(self.ids):,} records was found",
                 hint="give their folder as `photos`, or `eufcc download` them",
             )
         return Catalogue(image_table(self.described, rows), files)
 
     def path_of(self, facet: str, path: TagPath) -> TagPath:
-        """A model's term as the table's vocabulary has it: by its path, else by any of its names."""
+        """The path in the table's vocabulary for a model's term, found by its path or by any of its names."""
         if any(cells.published for cells in self.described.records.facets.values()):
             return path  # its vocabulary is that of its paths
         return self._vocabulary(facet).get(path) or self._matcher.lookup(facet, path[-1]) or path
 
     def path_of_tag(self, facet: str, tag: str) -> TagPath:
-        """The path of a tag: as the vocabulary has it, or the table's own terms, or EUFCC-340K."""
+        """The path of a tag in the vocabulary, else among the table's own terms, else in EUFCC-340K."""
         vocabulary = self._vocabulary(facet)
         found = next((path for known, path in vocabulary.items() if known[-1] == tag), None)
         return found or self._own_paths.get((facet, tag)) or self.path_of(facet, (tag,))
@@ -152,11 +152,11 @@ class OwnTable:
 
     @cached_property
     def _matcher(self) -> TermMatcher:
-        """Known terms of all facets, those without a column included."""
+        """The known terms of all facets, including those without a column."""
         return TermMatcher.for_root(self.root, FACETS, self.described.language)
 
     def _vocabulary(self, facet: str) -> Mapping[TagPath, TagPath]:
-        """The vocabulary's paths by themselves, and by those that EUFCC-340K has for them."""
+        """The paths of the vocabulary, by themselves and by the paths that EUFCC-340K has for them."""
         if facet not in self._vocabularies:
             published = {path[-1]: path for path in glossary_paths(facet).values()}
             terms = self._matcher.terms.get(facet, [])
@@ -176,14 +176,14 @@ class OwnTable:
 def _published(path: Path) -> tuple[Profile, Export]:
     """An annotation table in the published format as a museum's own."""
     if path.suffix.lower() == ".parquet":
-        raise DataError(f"{path}: a Parquet file is no museum's own table", hint="give a CSV file")
+        raise DataError(f"{path}: a Parquet file cannot be written back", hint="give a CSV file")
     export = read_export(path)
     facets = {facet: (column,) for facet in FACETS if (column := facet_column(facet)) in export.columns}
     return Profile(id=ID, provider=PROVIDER if PROVIDER in export.columns else "", facets=facets), export
 
 
 def open_catalogue(path: Path, root: Root, profile: Path | None = None) -> tuple[Catalogue, OwnTable | None]:
-    """The catalogue of a table: an annotation table, or a museum's own export (then given, too)."""
+    """The catalogue of a table; for a museum's own export also the OwnTable, for an annotation table None."""
     if profile is None and is_published(path):
         return Catalogue.read(path, root), None
     table = OwnTable.read(path, root, profile)

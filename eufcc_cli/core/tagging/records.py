@@ -1,4 +1,4 @@
-"""A catalogue's table: its images, and what a model's scores say about records that are there already."""
+"""A catalogue's table: its images, and what a model's scores add to its records or contradict."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -28,14 +28,14 @@ _RECORD_ID = "europeanaId"  # which `fetch europeana` writes
 
 @dataclass(frozen=True)
 class Catalogue:
-    """An annotation table, and the images of its rows that are in the root."""
+    """An annotation table, and the files of its images that were found."""
 
     frame: "pd.DataFrame"
     images: dict[str, Path]
 
     @classmethod
     def read(cls, path: Path, root: Root) -> "Catalogue":
-        """Raises DataError where the table is not one."""
+        """Read an annotation table; raises DataError for any other file."""
         frame = read_table(path, as_text=True)
         return cls(frame, find_images(root, frame[ID]))
 
@@ -43,7 +43,7 @@ class Catalogue:
         return len(self.frame)
 
     def inputs(self) -> Iterator[Input]:
-        """Every row as an input; one whose image is not on disk has a source that says so."""
+        """Every row as an input; the source of one without an image file raises the reason."""
         columns = (self._column(name) for name in (ID, IMAGE_URL, _RECORD_ID))
         for row, (image_id, url, record) in enumerate(zip(*columns, strict=True)):
             path = self.images.get(image_id)
@@ -60,7 +60,7 @@ class Catalogue:
         return self.frame[name].tolist() if name in self.frame else [""] * len(self)
 
     def record(self, item: Input) -> dict[str, str]:
-        """What is catalogued of an input: {facet: annotation}."""
+        """The record of an input: {facet: annotation}."""
         if item.row is None:
             return {}
         row = self.frame.iloc[item.row]
@@ -69,7 +69,7 @@ class Catalogue:
 
 @dataclass(frozen=True, slots=True)
 class Contradiction:
-    """A catalogued tag that the model does not believe in, and the one it believes in instead."""
+    """A catalogued tag that the model finds improbable, and the tag that it finds likely instead."""
 
     tag: str
     path: tuple[str, ...]
@@ -79,7 +79,7 @@ class Contradiction:
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """What a model says about a record: proposals and contradictions, per facet."""
+    """A model's proposals for a record, and its contradictions, per facet."""
 
     tags: dict[str, list[Suggestion]]
     contradictions: dict[str, list[Contradiction]]
@@ -88,9 +88,9 @@ class Filled:
 def fill(chooser: Chooser, record: Mapping[str, str], log_scores: Mapping[str, np.ndarray]) -> Filled:
     """Compare a record, {facet: annotation}, with the scores of its image.
 
-    Proposed are tags that the record does not have: `missing` from it, or `more specific` than one it
-    has. Where none of a facet's catalogued tags is at all likely (below 5 %), nothing is proposed in it;
-    if another tag is likely instead (50 %), the catalogued ones are flagged as contradicted.
+    Tags that the record lacks are proposed: as `missing`, or as `more specific` than one that it has. If all
+    catalogued tags of a facet are improbable (below 5 %), nothing is proposed in that facet; if another tag
+    is likely (from 50 %), the catalogued ones are reported as contradicted.
     """
     filled = Filled({}, {})
     for facet, facet_chooser in chooser.facets.items():

@@ -28,7 +28,7 @@ _FACETS_OF = {
 
 
 class Vote(NamedTuple):
-    """What people said of one annotation of the campaign."""
+    """The votes on one annotation of the campaign."""
 
     source: str
     """The URI of the record, or image."""
@@ -36,7 +36,7 @@ class Vote(NamedTuple):
     text: str | None
     facets: tuple[str, ...]
     accepted: bool | None
-    """None where as many were for it as against it, or nobody voted."""
+    """None without a majority."""
     by_person: bool
     """A person of the campaign added the tag; no model suggested it."""
     model: str | None = None
@@ -46,7 +46,7 @@ class Vote(NamedTuple):
 
 @dataclass
 class Votes:
-    """The decisions that a campaign came to, and what became none."""
+    """The decisions of a campaign, and the votes that gave none."""
 
     decisions: list[Decision] = field(default_factory=list)
     undecided: int = 0
@@ -112,8 +112,8 @@ def _accepted(review: Mapping[str, Any]) -> bool | None:
 def votes_as_decisions(votes: Iterable[Vote], root: Root, inputs: Iterable[Input] | None = None) -> Votes:
     """Decisions about the tags that people voted on, by the concepts and names that the root has for them.
 
-    inputs: the images of the table, or files, that were in the campaign; without any, an image is called as
-    the campaign calls it. A vote on the photographs of one record counts for each of them.
+    inputs: the images, of a table or files, that were in the campaign; without any, images are named as in
+    the campaign. A vote on a record counts for each of its photographs.
     """
     found = Votes()
     tags = _Tags(root)

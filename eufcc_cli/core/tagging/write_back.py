@@ -1,4 +1,4 @@
-"""The way back: accepted terms into a museum's own table, beside its cells or in them, in its own words."""
+"""Accepted terms written into a museum's own table, beside its cells or in them, in its own words."""
 
 import json
 from collections import defaultdict
@@ -25,7 +25,7 @@ _SUGGESTED, _PROBABILITY, _MODEL = "suggested", "probability", "model"
 
 @dataclass(frozen=True, slots=True)
 class Addition:
-    """A term that is to be added to a record; score and model are None where a person named it."""
+    """A term to add to a record; score and model are None if a person added it."""
 
     facet: str
     path: TagPath
@@ -35,20 +35,20 @@ class Addition:
 
 @dataclass
 class Written:
-    """What was written: terms, and the records that got any."""
+    """How many terms were written, and for how many records."""
 
     terms: int = 0
     records: int = 0
     unplaced: int = 0
-    """Terms of facets that the table has no column for, in a table whose cells were to be filled."""
+    """Terms that could not be merged because the table has no column for their facet."""
     held_back: int = 0
-    """Terms of cells that hold something and are to be left alone, or take one value only."""
+    """Terms left out because their cell is filled, or holds one value only."""
 
 
 def dialect_for(table: OwnTable, path: Path) -> Dialect:
-    """How the table is to be written to a file; DataError for an ending that says nothing.
+    """The dialect in which to write the table; DataError for an unknown file ending.
 
-    In the export's own format everything is as it came: separator, encoding, line ends, sheet.
+    The export's own format keeps its separator, encoding, line ends and sheet.
     """
     ending = path.suffix.lower()
     if ending not in FORMATS:
@@ -69,11 +69,10 @@ def write_back(
 ) -> Written:
     """Write a museum's table with terms added to its rows, whole or not at all.
 
-    additions: {number of a record: terms}. They stand in columns of their own beside the facet's first
-    column, with probability and model; with `merge` in the cell itself, behind what it holds. What a record
-    says already, or says more specifically, is not added; with `only_empty` nothing is where the facet's
-    cells hold anything; a facet that holds one value per record gets the most probable term, and only where
-    it is empty.
+    additions: {number of a record: terms}. They are written into additional columns beside the facet's first
+    column, with probability and model; with `merge`, at the end of the cell itself. Terms that a record
+    already has, or has more specifically, are not added. With `only_empty` filled cells get no terms. A facet
+    that holds one value per record gets the most probable term, and only if it is empty.
     """
     writer = _Columns(table, merge, only_empty)
     for record, added in additions.items():
@@ -82,7 +81,7 @@ def write_back(
 
 
 class _Columns:
-    """The cells of the table as they are to be written."""
+    """The cells of the table to write."""
 
     def __init__(self, table: OwnTable, merge: bool, only_empty: bool) -> None:
         self._table = table
@@ -125,7 +124,7 @@ class _Columns:
         self._written.records += count > 0
 
     def _chosen(self, record: int, facet: str, additions: Iterable[Addition]) -> list[Addition]:
-        """What of a facet's terms a record takes, the most probable first."""
+        """The terms of a facet that are added to a record, the most probable first."""
         row = self._table.row(record)
         single = facet in self._table.single
         there = {name for path in paths(self._table.annotation(facet, record)) for name in path}
@@ -140,7 +139,7 @@ class _Columns:
     def _new(
         self, facet: str, additions: Iterable[Addition], there: set[str], words: set[str]
     ) -> list[Addition]:
-        """The deepest terms that are not there yet, as terms or words; each once, most probable first."""
+        """The most specific terms that the record lacks, as terms and as words; most probable first."""
         best: dict[TagPath, Addition] = {}
         for addition in additions:
             path = self._table.path_of(facet, addition.path)
@@ -178,7 +177,7 @@ class _Columns:
         return self._written
 
     def _check_names(self, headers: list[str]) -> None:
-        """DataError where the table has a column already that is to be added."""
+        """DataError if the table already has a column of an added name."""
         added = [header for header in headers if header not in self._table.export.header]
         twice = next((header for header in headers if headers.count(header) > 1), None)
         known = {" ".join(header.split()) for header in self._table.export.header}
@@ -203,14 +202,15 @@ class _Columns:
 
 
 def _rank(addition: Addition) -> tuple[bool, float]:
-    """What a person named comes first, then the most probable."""
+    """The sort key: terms that a person added come first, then the most probable."""
     return addition.score is None, addition.score or 0.0
 
 
 def own_words(rows: Iterable[TermRow], facet: str) -> dict[TagPath, str]:
-    """The museum's own word for each term: the most frequent text that says it and nothing else.
+    """The museum's own word for each term: the most frequent text that means only this term.
 
-    A text that is the term's name in any spelling comes before one that a synonym or a person made it.
+    A text that is the term's name in any spelling is preferred to one that was matched as a synonym or by
+    a person.
     """
     words: dict[TagPath, tuple[int, int, str]] = {}
     for row in rows:
@@ -226,7 +226,7 @@ def own_words(rows: Iterable[TermRow], facet: str) -> dict[TagPath, str]:
 
 
 def from_decisions(table: OwnTable, decisions: Decisions) -> tuple[dict[int, list[Addition]], list[Decision]]:
-    """The terms that people accepted or added, by record; and the decisions about images of no record."""
+    """The accepted and added terms by record, and the decisions about images without a record."""
     additions: dict[int, list[Addition]] = defaultdict(list)
     elsewhere = []
     direct = {record_id: number for number, record_id in enumerate(table.ids)}
@@ -246,7 +246,7 @@ def from_decisions(table: OwnTable, decisions: Decisions) -> tuple[dict[int, lis
 
 
 def from_suggestions(table: OwnTable, lines: Iterable[str]) -> dict[int, list[Addition]]:
-    """The terms of suggestions, JSON lines that `tag` wrote of this table, by record."""
+    """The terms of suggestions by record, from the JSON lines that `tag` wrote for this table."""
     additions: dict[int, list[Addition]] = defaultdict(list)
     for line in lines:
         content = json.loads(line)

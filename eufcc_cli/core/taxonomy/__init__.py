@@ -1,1 +1,1 @@
-"""What the data says: annotation tables, hierarchies, vocabularies."""
+"""Annotation tables, hierarchies, vocabularies, and the names and concepts of tags."""

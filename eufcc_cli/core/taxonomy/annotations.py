@@ -31,7 +31,7 @@ ID = "idInSource"
 IMAGE_URL = "#portraitMedia.original"
 DATABASE = "database"
 PROVIDER = "repository.keeper"
-FORMAT_HINT = "data/README.md tells the format, column by column"
+FORMAT_HINT = "data/README.md describes the format, column by column"
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
@@ -50,7 +50,7 @@ _OPTIONAL = frozenset((*FACET_COLUMNS, DATABASE, PROVIDER))
 
 
 def check_facets(names: Iterable[str]) -> tuple[str, ...]:
-    """The facets of these names in the usual order (all where there are none); DataError for others."""
+    """The facets with these names in the usual order (all for no names); DataError for unknown names."""
     asked = set(names)
     for name in asked:
         if name not in FACETS:

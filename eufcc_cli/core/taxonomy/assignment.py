@@ -1,4 +1,4 @@
-"""What every distinct text and word of a museum's facet columns becomes, with what a person decided of it."""
+"""The terms that the texts and words of a museum's facet columns become, with a person's corrections."""
 
 from collections import Counter, defaultdict
 from collections.abc import Container, Iterable, Iterator, Mapping
@@ -13,9 +13,9 @@ from eufcc_cli.core.taxonomy.words import Word, inflected
 
 PATH_SEPARATOR, TERM_SEPARATOR = " | ", " $ "
 MIN_COUNT = 3
-"""Records that have to name a word before it becomes a term of its own."""
-_LONGEST_OWN = 3  # words of a term of its own
-_LONGEST_NAME = 60  # and its letters
+"""How many records must contain a word before it becomes a new term."""
+_LONGEST_OWN = 3  # words of a new term
+_LONGEST_NAME = 60  # letters of a new term
 
 Texts = Mapping[str, Mapping[str, int]]
 """{facet: {text of a cell, or of one item of a cell that holds several: records with it}}."""
@@ -38,7 +38,7 @@ class TermRow:
 
     @property
     def edited(self) -> bool:
-        """True where a person decided what it becomes: `term` differs, or the row is the person's own."""
+        """True if a person edited the row or added it."""
         return self.term != self.automatic or (self.how in ("edited", "") and not self.term)
 
     @property
@@ -48,7 +48,7 @@ class TermRow:
 
 @dataclass
 class Assignment:
-    """What became of the texts of each facet.
+    """The annotations that the texts of each facet became.
 
     annotations: {facet: {text as given: annotation in the published format, "" for none}}; rows: those of
     data/terms.csv, most frequent first.
@@ -76,7 +76,7 @@ class Assignment:
 
 
 def joined(found: Iterable[TagPath]) -> str:
-    """Paths as one annotation, each once, without those that another one continues.
+    """Paths as one annotation, each once, without the beginnings of other paths.
 
     >>> joined([("metal",), ("wood",), ("metal", "bronze"), ("wood",)])
     'wood $ metal | bronze'
@@ -93,9 +93,9 @@ def assign(
 ) -> Assignment:
     """Turn the texts of facet columns into annotations.
 
-    A text becomes what a person decided in `rows`, or else the known terms that it names. One of at most
-    three words that names none becomes a term of its own where at least `min_count` records hold it. The
-    decisions and the new terms are added to the matcher, and count inside longer texts as well. A text with
+    A text becomes the terms that a person gave it in `rows`, or else the known terms in it. A text of at most
+    three words without a known term becomes a new term if at least `min_count` records contain it. Edited
+    and new terms are added to the matcher, so that they are found in longer texts as well. A text with
     ` | ` in it is a path.
     """
     old = list(rows)
@@ -109,7 +109,7 @@ def assign(
         matches = {text: _match(matcher, facet, text) for text in counts}
         assignment.annotations[facet] = {text: _annotation(found) for text, found in matches.items()}
         new += _rows(matcher, facet, counts, matches, assignment.annotations[facet], edits)
-    # What a person decided of facets that these texts do not have stays for the next export.
+    # Edited rows of facets that this export lacks are kept for the next export.
     new += [row for row in old if row.facet not in texts and row.edited]
     order = {facet: number for number, facet in enumerate(FACETS)}
     assignment.rows = sorted(new, key=lambda row: (-row.count, order.get(row.facet, len(order)), row.text))
@@ -117,7 +117,7 @@ def assign(
 
 
 def decided(matcher: TermMatcher, facet: str, term: str) -> tuple[TagPath, ...]:
-    """The paths that a person's entry stands for: paths, or terms by any of their names; none for nothing.
+    """The paths in a person's entry: paths, or terms by any of their names; none for an empty entry.
 
     The deepest name of a path that is a known term brings its own path from the top. Several are separated
     by ` $ ` or `;`.
@@ -146,7 +146,7 @@ def _annotation(matches: Iterable[Match]) -> str:
 
 
 def _own_terms(matcher: TermMatcher, facet: str, counts: Mapping[str, int], min_count: int) -> Iterator[str]:
-    """The names of the facet's own terms: whole texts, short and frequent enough, that name no known term."""
+    """The names of the facet's new terms: short and frequent texts without a known term."""
     rules = matcher.rules
     qualifying = rules.colouring | rules.surfaces | rules.likenesses
     candidates: dict[tuple[str, ...], Counter[str]] = defaultdict(Counter)
@@ -192,7 +192,7 @@ def _forms(keys: tuple[str, ...], language: str | None) -> Iterator[tuple[str, .
 
 
 def _windows(words: list[Word], known: Container[str]) -> Iterator[str]:
-    """The keys of all short stretches of known words in a text that nothing qualifies."""
+    """The keys of all short word sequences in a text that no word negates or doubts."""
     for i in range(len(words)):
         for j in range(i + 1, min(i + _LONGEST_OWN, len(words)) + 1):
             stretch = words[i:j]
@@ -250,9 +250,9 @@ def _rows(
 
 
 def how_of(text: str, matches: list[Match]) -> str:
-    """How a text as a whole came to its terms: as its only match did, or as words of it.
+    """How a whole text was matched: like its only match, or by words in it.
 
-    Never `edited`, even where a person decided about words of it: that is said of the person's own rows.
+    Never `edited`, even if a person edited words of it: only the person's own rows are `edited`.
     """
     named = [match for match in matches if match.path]
     if not named:

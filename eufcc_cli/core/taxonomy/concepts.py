@@ -1,4 +1,4 @@
-"""The concepts that tags stand for, by their URIs: labels/concepts.csv with the columns facet, tag, uri."""
+"""The URIs of the concepts of tags: labels/concepts.csv with the columns facet, tag, uri."""
 
 import csv
 import io
@@ -20,7 +20,7 @@ Uris = Mapping[str, Mapping[str, str]]
 
 
 def read_uris(path: Path) -> dict[str, dict[str, str]]:
-    """The URIs of tags; nothing where there is no such file. Raises DataError where it is another file."""
+    """The URIs of tags, empty without such a file. Raises DataError for a file of another format."""
     uris: dict[str, dict[str, str]] = {}
     if not path.is_file():
         return uris
@@ -43,7 +43,7 @@ def read_uris(path: Path) -> dict[str, dict[str, str]]:
 
 
 def known_uris(path: Path, vocabulary: "Vocabulary") -> dict[str, dict[str, str]]:
-    """The URIs of a vocabulary's tags, as far as the file has them."""
+    """The URIs of a vocabulary's tags that are in the file."""
     read = read_uris(path)
     return {
         facet: {tag: read[facet][tag] for tag in tags.tags if tag in read[facet]}
@@ -53,7 +53,7 @@ def known_uris(path: Path, vocabulary: "Vocabulary") -> dict[str, dict[str, str]
 
 
 def add_uris(path: Path, uris: Uris) -> None:
-    """Write URIs beside those that the file has; where both know a tag, the new one counts."""
+    """Add URIs to the file; the new URI of a tag replaces the old one."""
     known = read_uris(path)
     for facet, tags in uris.items():
         known.setdefault(facet, {}).update(tags)

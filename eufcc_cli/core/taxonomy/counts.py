@@ -13,8 +13,8 @@ class Counts:
 
     images: rows that have the tag or a descendant in the tree, each once; named: rows whose annotation
     names the tag (an image's tags are all the names on its paths); ends: paths that end at the tag;
-    parents: for each tag the parents it was met under, in reading order (None: at the top; itself where
-    a path repeats it), with the paths that say so; repeated: paths that name a tag twice; unknown: names
+    parents: for each tag its parents in the annotations, in reading order (None: at the top; itself if a
+    path repeats it), with the number of paths; repeated: paths that name a tag twice; unknown: names
     that the tree lacks, with their rows; annotated: rows with an annotation.
     """
 

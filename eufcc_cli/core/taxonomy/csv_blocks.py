@@ -40,7 +40,7 @@ def _lines(columns: "list[pa.Array | pa.ChunkedArray]") -> bytes:
 
 
 def _quoted(column: "pa.Array | pa.ChunkedArray") -> "pa.Array":
-    """The cells as they stand in the file: in quotes where they hold a comma, a quote or a line end."""
+    """The cells as written to the file: quoted if they contain a comma, a quote or a line end."""
     import pyarrow as pa
     import pyarrow.compute as pc
 

@@ -1,4 +1,4 @@
-"""Targets with people's decisions in them: what is true, what is false, and what nobody knows."""
+"""Training targets with people's decisions: tags that are true, false or unknown."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -15,9 +15,10 @@ def with_decisions(
     """Targets of one facet, corrected by decisions about some of its rows: {row: decisions, oldest first}.
 
     Accepted and added tags are true, and their ancestors; rejected ones are false, and their descendants.
-    A decision beats the annotation, and a later decision an earlier one. In a row that the record annotates
-    everything else is false, as before; in another, or one whose annotations were all rejected, the rest is
-    not known: those rows have their false tags in `rejected`. Tags outside the vocabulary are left out.
+    A decision takes precedence over the annotation, a later decision over an earlier one. In a row that the
+    record annotates, all other tags are false, as before. In other rows, and in rows whose annotations were
+    all rejected, the other tags are unknown, and the false ones are in `rejected`. Tags outside the
+    vocabulary are left out.
     """
     descendants = _descendants(tags)
     true_rows: dict[int, np.ndarray] = {}
@@ -58,7 +59,7 @@ def with_decisions(
 
 
 def _descendants(tags: FacetVocabulary) -> list[set[int]]:
-    """Of each tag the numbers of itself and of all below it."""
+    """For each tag its own number and those of its descendants."""
     found: list[set[int]] = [set() for _ in tags.tags]
     for tag, chain in enumerate(tags.ancestors.tolist()):
         for above in chain:

@@ -21,11 +21,11 @@ REJECTED = "rejected"
 ADDED = "added"
 UNDECIDED = "undecided"
 VERDICTS = (ACCEPTED, REJECTED, ADDED, UNDECIDED)
-"""`undecided` takes an earlier verdict back."""
+"""`undecided` withdraws an earlier verdict."""
 
 
 class DecisionKey(NamedTuple):
-    """What a decision is about: an image (its id, or its name where it has none), a facet and a tag."""
+    """The subject of a decision: an image (its id, or else its name), a facet and a tag."""
 
     image: str
     facet: str
@@ -55,11 +55,11 @@ class Decision:
 
     @property
     def is_true(self) -> bool:
-        """True where a person says that the image has the tag."""
+        """True if the image has the tag, according to the reviewer."""
         return self.verdict in (ACCEPTED, ADDED)
 
     def line(self) -> str:
-        """The decision as it stands in the file; what is None is left out."""
+        """The decision as a line of the file, without fields that are None."""
         values = ((name, getattr(self, name)) for name in _FIELDS)
         content = {name: value for name, value in values if value is not None}
         return json.dumps(content, ensure_ascii=False) + "\n"
@@ -75,13 +75,13 @@ def now() -> str:
 
 @dataclass
 class Decisions:
-    """The decisions of one or more files: of each image, facet and tag the last one, in order."""
+    """The decisions of one or more files: the last one for each image, facet and tag, in order."""
 
     latest: dict[DecisionKey, Decision] = field(default_factory=dict)
     files: list[Path] = field(default_factory=list)
 
     def add(self, decision: Decision) -> None:
-        """Take in a decision; it replaces an earlier one about the same image, facet and tag."""
+        """Add a decision; it replaces an earlier one about the same image, facet and tag."""
         self.latest.pop(decision.key, None)
         if decision.verdict != UNDECIDED:
             self.latest[decision.key] = decision
@@ -93,7 +93,7 @@ class Decisions:
         return iter(self.latest.values())
 
     def by_image(self) -> dict[str, list[Decision]]:
-        """The decisions of each image, by its id, or by its name where it has none.
+        """The decisions of each image, by its id, or else by its name.
 
         A decision with an id is found by its image's name as well.
         """
@@ -105,7 +105,7 @@ class Decisions:
 
 
 def decisions_path(suggestions: Path) -> Path:
-    """Where the decisions about a suggestions file stand.
+    """The default decisions file for a suggestions file.
 
     >>> decisions_path(Path("scans/tags.jsonl")).as_posix()
     'scans/tags.decisions.jsonl'
@@ -116,7 +116,7 @@ def decisions_path(suggestions: Path) -> Path:
 def read_decisions(paths: Path | Sequence[Path]) -> Decisions:
     """Read decisions files, in the order given: the last line about an image, facet and tag counts.
 
-    Raises DataError, naming file and line, for what is not a decision.
+    Raises DataError, naming file and line, for a line that is not a decision.
     """
     decisions = Decisions(files=[paths] if isinstance(paths, Path) else list(paths))
     for path in decisions.files:
@@ -135,7 +135,7 @@ def read_decisions(paths: Path | Sequence[Path]) -> Decisions:
 def parse(line: bytes, where: str) -> Decision | None:
     """The decision of a line; None, with a warning, for an incomplete line, as a killed process may leave it.
 
-    Raises DataError where it is something else.
+    Raises DataError for other content.
     """
     if not line.strip():
         return None
@@ -185,7 +185,7 @@ def _text(content: dict[str, Any], name: str, where: str, *, needed: bool = True
 
 
 class DecisionsFile:
-    """A decisions file that several people's programs append to and read at the same time."""
+    """A decisions file that several programs may append to and read at the same time."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -196,7 +196,7 @@ class DecisionsFile:
     def append(self, decisions: Iterable[Decision]) -> None:
         """Add decisions; they are on the disk when this returns.
 
-        Raises EufccError where they cannot be written: then none of them counts.
+        Raises EufccError if they cannot be written: then none of them is saved.
         """
         content = "".join(decision.line() for decision in decisions).encode()
         if not content:
@@ -205,7 +205,7 @@ class DecisionsFile:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self._lock, self.path.open("a+b", buffering=0) as file:
                 end = file.seek(0, os.SEEK_END)
-                if end:  # another process may have been killed inside a line
+                if end:  # a killed process may have left an incomplete line
                     file.seek(end - 1)
                     if file.read(1) != b"\n":
                         content = b"\n" + content
@@ -224,9 +224,9 @@ class DecisionsFile:
             ) from error
 
     def read_new(self) -> list[Decision]:
-        """The decisions appended, by anybody, since the last call; all of them at the first one.
+        """The decisions that this or another program appended since the last call; at first, all of them.
 
-        A last line without an end is left for the next call: somebody may be writing it. Raises
+        A last line without an end is left for the next call: another program may be writing it. Raises
         DataError as `read_decisions` does.
         """
         try:

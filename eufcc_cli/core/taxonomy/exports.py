@@ -1,4 +1,4 @@
-"""Trees for other programs: JSON and Graphviz (SKOS has a module of its own)."""
+"""Trees for other programs: JSON and Graphviz (for SKOS see skos.py)."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +9,7 @@ from eufcc_cli.core.taxonomy.hierarchy import Hierarchy, Tag
 
 
 def other_parents(tree: Hierarchy, name: str) -> list[str | None]:
-    """The parents that annotations give a tag beside the one it stands under, None for "at the top"."""
+    """The other parents of a tag in annotations, besides its parent in the tree; None: the top level."""
     return [parent for parent in tree.counts.parents.get(name, ()) if parent != tree.parent(name)]
 
 
@@ -53,7 +53,7 @@ def to_json(tree: Hierarchy, shown: Callable[[str], str] | None = None) -> dict[
 
 
 def to_dot(tree: Hierarchy, *, counts: bool = False, shown: Callable[[str], str] = str) -> str:
-    """A tree as a Graphviz digraph; `shown` gives what a tag is called. Other parents are dashed edges."""
+    """A tree as a Graphviz digraph; `shown` gives the name of a tag. Other parents are dashed edges."""
 
     def key(name: str) -> str:
         return f"{tree.facet}:{name}"

@@ -1,4 +1,4 @@
-"""Contentious terms: a list that a user brings, and the tags that it speaks of, by any of their names."""
+"""Contentious terms: a user's list, and the tags whose names contain a term of the list."""
 
 import csv
 from collections import defaultdict
@@ -24,7 +24,7 @@ _XL = "http://www.w3.org/2008/05/skos-xl#"
 
 
 class FlaggedTerm(NamedTuple):
-    """A term of a list, its language ("": any), and what the list says about it."""
+    """A term of a list, its language ("": any), and its note."""
 
     term: str
     language: str
@@ -43,7 +43,7 @@ class Flag(NamedTuple):
 
 @dataclass
 class FlaggedTerms:
-    """A list of terms, ready to be found in names.
+    """A list of terms with an index, to find them in names.
 
     >>> flagged = FlaggedTerms([FlaggedTerm("Gypsy", "en", "Say Roma.")])
     >>> [flag.name for flag in flagged.of_names([("en", "gypsies' dress"), ("fr", "gypsy")])]

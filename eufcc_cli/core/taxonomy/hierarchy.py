@@ -210,7 +210,7 @@ class Hierarchy:
         except OSError as error:
             raise DataError(f"{path}: cannot read: {error.strerror or error}") from error
         if lines[0].strip() != ROOT:
-            raise DataError(f"{path}: line 1 is not {ROOT!r}", hint="labels/README.md tells the format")
+            raise DataError(f"{path}: line 1 is not {ROOT!r}", hint="labels/README.md describes the format")
         tree = cls(facet)
         branch: list[str] = []
         for number, line in enumerate(lines[1:], start=2):
@@ -228,7 +228,8 @@ class Hierarchy:
             else:
                 problem = ""
             if problem:
-                raise DataError(f"{path}: line {number}: {problem}", hint="labels/README.md tells the format")
+                hint = "labels/README.md describes the format"
+                raise DataError(f"{path}: line {number}: {problem}", hint=hint)
             tree.add(name, branch[depth - 1] if depth else None)
             branch[depth:] = [name]
         return tree

@@ -1,4 +1,4 @@
-"""The terms that a root knows: its label files, EUFCC-340K's glossary, and the names that both have."""
+"""The known terms of a root: from its label files and EUFCC-340K's glossary, with all their names."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from eufcc_cli.core.taxonomy.names import LANGUAGES, Names, glossary, glossary_p
 from eufcc_cli.core.taxonomy.words import language_of
 
 TagPath = tuple[str, ...]
-_TELLING = 2000  # texts, the most frequent ones, tell the language of any number
+_SAMPLE = 2000  # the most frequent texts, enough to detect the language
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Term:
 
 
 def root_terms(root: Root, facet: str, tags_in: str) -> Iterator[Term]:
-    """The known terms of a facet in a root, in the order in which they count.
+    """The known terms of a facet in a root, in the order of precedence.
 
     Without a label file: the glossary's terms, with their names in the language `tags_in` as tags. With one:
     the file's tags, and, where at least half of them are names of the glossary in one language, the
@@ -58,7 +58,7 @@ def glossary_terms(facet: str, tags_in: str) -> Iterator[Term]:
 
 
 def _language_of_labels(tree: Hierarchy, facet: str, preferred: str) -> str | None:
-    """The language in which at least half of a tree's tags are names of the glossary; None where none is."""
+    """The language in which the glossary names at least half of a tree's tags; None if there is none."""
     shares = {
         language: sum(path[-1] in tree for path in glossary_paths(facet, language).values())
         for language in dict.fromkeys((preferred, "ca", *LANGUAGES))
@@ -76,7 +76,7 @@ def _merged(*names: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
 
 
 def detect_language(texts: Mapping[str, Mapping[str, int]]) -> str | None:
-    """The language of facet columns, {facet: {text: records with it}}; None where nothing tells.
+    """The language of facet columns, {facet: {text: records with it}}; None if it cannot be detected.
 
     >>> detect_language({"materials": {"Holz mit Resten von Vergoldung": 3, "bronze": 8}})
     'de'
@@ -91,14 +91,14 @@ def detect_language(texts: Mapping[str, Mapping[str, int]]) -> str | None:
     for counts in texts.values():
         for text, count in counts.items():
             together[text] = together.get(text, 0) + count
-    telling = sorted(together, key=lambda text: -together[text])[:_TELLING]
+    telling = sorted(together, key=lambda text: -together[text])[:_SAMPLE]
     return language_of({text: together[text] for text in telling}, names)
 
 
 def add_names(names: Names, facet: str, terms: Iterable[Term], tags: Iterable[str]) -> None:
-    """Add what some tags of a facet are called in other languages, as far as the terms have names.
+    """Add the names of tags of a facet in other languages, where the terms have some.
 
-    The published tags themselves are left out: the glossary names them without being asked.
+    Published tags are left out: their names are in the glossary.
     """
     wanted = set(tags)
     published = set(glossary_paths(facet).values())

@@ -1,4 +1,4 @@
-"""What a curator would like to know about tables and trees: ambiguity, near-duplicates, leakage.
+"""Possible mistakes in tables and trees: ambiguous and near-duplicate tags, leakage between splits.
 
 Every check is a function that yields findings; `lint` runs them all.
 """
@@ -19,7 +19,7 @@ from eufcc_cli.core.taxonomy.source import Places
 from eufcc_cli.core.taxonomy.spelling import fold, singulars
 from eufcc_cli.core.taxonomy.table_checks import repeats, validate
 
-# In the order in which they are told, each with what it means.
+# In the order in which they are shown, each with what it means.
 KINDS = {
     "missing-id": "rows without an id",
     "duplicate-id": "ids that stand twice in a table",
@@ -42,7 +42,7 @@ KINDS = {
     "two-facets": "tags that occur in two facets",
     "singleton": "tags that one image has",
     "outside-labels": "tags outside the label files",
-    "contentious": "tags that a list of contentious terms speaks of",
+    "contentious": "tags that contain a term of a list of contentious terms",
     "inner": "annotations that stop at an inner node",
 }
 TOP = "(top level)"
@@ -53,7 +53,7 @@ _SHOWN = 10  # ids and places of one image address; there may be thousands
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing found; `facet` and `tags` say what it is about, or `file`, `place` and `column` where."""
+    """One finding, about `facet` and `tags`, or about a place: `file`, `place` and `column`."""
 
     kind: str
     message: str
@@ -78,12 +78,11 @@ def lint(
     flagged: FlaggedTerms | None = None,
     names: Names = Names(),
 ) -> list[Finding]:
-    """Everything found in tables (read with `need_ids=False`), their trees and against the label files.
+    """All findings in tables (read with `need_ids=False`) and their trees, compared with the label files.
 
-    The findings come in the order of `KINDS`; those about tables are what `validate` reports, and images
-    that stand in two tables or under two ids. `digests` are those of the images' files, by id; `facet_of`
-    gives the facet that a column's name speaks of; `flagged` are terms that are looked for in tags and in
-    their `names`.
+    They are sorted in the order of `KINDS`. Findings about tables are those of `validate`, and images that
+    are in two tables or have two ids. `digests`: {id: SHA-256 of the image file}; `facet_of` gives the facet
+    that a column name stands for; `flagged` terms are searched in tags and in their `names`.
     """
     findings = [
         Finding(at.kind, at.message, file=str(at.path), place=at.place, column=at.column)
@@ -128,8 +127,8 @@ def _same_pictures(tables: Mapping[Path, pd.DataFrame], digests: Mapping[str, st
                 having[digest][record] = None
     for several in having.values():
         if len(several) > 1:
-            told = list(several)
-            yield Finding("same-picture", f"{first_of(told, _SHOWN)} have the same picture")
+            shown = list(several)
+            yield Finding("same-picture", f"{first_of(shown, _SHOWN)} have the same picture")
 
 
 def _facet_names(
@@ -155,8 +154,8 @@ def _ambiguous(tree: Hierarchy) -> Iterator[Finding]:
     for name in tree:
         parents = tree.counts.parents.get(name, Counter())
         if len(parents) > 1:
-            told = ", ".join(f"{parent or TOP} ({times})" for parent, times in parents.items())
-            yield Finding("ambiguous", f"{name}: {told}", tree.facet, (name,))
+            shown = ", ".join(f"{parent or TOP} ({times})" for parent, times in parents.items())
+            yield Finding("ambiguous", f"{name}: {shown}", tree.facet, (name,))
         below = set(tree.descendants(name)) if len(parents) > 1 else ()
         for parent in parents:
             if parent in below:
@@ -179,8 +178,8 @@ def _near_duplicates(tree: Hierarchy) -> Iterator[Finding]:
         singular = {form for form in singulars(names[0]) if form != key and form in written}
         alike += [[*written[form], *names] for form in sorted(singular)]
     for names in alike:
-        told = ", ".join(f"{name} ({tree.counts.named[name]})" for name in names)
-        yield Finding("near-duplicate", told, tree.facet, tuple(names))
+        shown = ", ".join(f"{name} ({tree.counts.named[name]})" for name in names)
+        yield Finding("near-duplicate", shown, tree.facet, tuple(names))
 
 
 def _two_facets(trees: Mapping[str, Hierarchy]) -> Iterator[Finding]:
@@ -190,8 +189,8 @@ def _two_facets(trees: Mapping[str, Hierarchy]) -> Iterator[Finding]:
             facets[name].append(facet)
     for name, having in facets.items():
         if len(having) > 1:
-            told = ", ".join(f"{facet} ({trees[facet].counts.named[name]})" for facet in having)
-            yield Finding("two-facets", f"{name}: {told}", None, (name,))
+            shown = ", ".join(f"{facet} ({trees[facet].counts.named[name]})" for facet in having)
+            yield Finding("two-facets", f"{name}: {shown}", None, (name,))
 
 
 def _singletons(tree: Hierarchy) -> Iterator[Finding]:
@@ -203,8 +202,8 @@ def _singletons(tree: Hierarchy) -> Iterator[Finding]:
 def _outside(tree: Hierarchy, labels: Hierarchy) -> Iterator[Finding]:
     for name in tree:
         if name not in labels:
-            told = f"{' | '.join(tree.path(name))} ({tree.counts.named[name]})"
-            yield Finding("outside-labels", told, tree.facet, (name,))
+            shown = f"{' | '.join(tree.path(name))} ({tree.counts.named[name]})"
+            yield Finding("outside-labels", shown, tree.facet, (name,))
 
 
 def _contentious(tree: Hierarchy, flagged: FlaggedTerms, names: Names) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""What tags are called in other languages: labels/names.csv, and the glossary of EUFCC-340K's tags."""
+"""The names of tags in other languages: labels/names.csv, and the glossary of EUFCC-340K's tags."""
 
 import csv
 import io
@@ -21,7 +21,7 @@ LANGUAGES = ("en", "es", "fr", "de", "ca")
 _COLUMNS = ["facet", "tag", "language", "name"]
 
 ByLanguage = dict[str, list[str]]
-"""{language: names of one tag, the one to show first}."""
+"""{language: names of one tag, the preferred one first}."""
 
 
 @dataclass
@@ -31,21 +31,21 @@ class Names:
     facets: dict[str, dict[str, ByLanguage]] = field(default_factory=dict)
 
     def add(self, facet: str, tag: str, language: str, name: str) -> None:
-        """Add a name behind those that the tag has in the language."""
+        """Add a name after the tag's other names in the language."""
         known = self.facets.setdefault(facet, {}).setdefault(tag, {}).setdefault(language, [])
         if name not in known:
             known.append(name)
 
     def of(self, facet: str, tag: str, language: str) -> str | None:
-        """The name to show for a tag, None where it has none in the language."""
+        """The preferred name of a tag, None if it has none in the language."""
         return next(iter(self.facets.get(facet, {}).get(tag, {}).get(language, ())), None)
 
     def shown(self, facet: str, language: str | None) -> Callable[[str], str]:
-        """The function that gives the name to show for a tag of the facet: the tag where it has none."""
+        """A function from a tag of the facet to the name to show: the tag itself if it has no name."""
         return lambda tag: (language and self.of(facet, tag, language)) or tag
 
     def warn_without(self, language: str | None) -> None:
-        """Log a warning where no tag has a name in a language that is asked for."""
+        """Log a warning if no tag has a name in the chosen language."""
         tags = (names for facet in self.facets.values() for names in facet.values())
         if language is not None and not any(language in names for names in tags):
             log.warning("no tag has a name in the language %s: the tags themselves are shown", language)
@@ -58,7 +58,7 @@ class Names:
 
 
 def read_names(path: Path) -> Names:
-    """The names in a file with the columns facet, tag, language, name; none where there is no such file.
+    """The names in a file with the columns facet, tag, language, name; empty without such a file.
 
     Raises DataError for a file with other columns.
     """
@@ -130,7 +130,7 @@ def glossary() -> Mapping[str, Mapping[str, ByLanguage]]:
 
 
 def glossary_trees() -> dict[str, Hierarchy]:
-    """The label trees of EUFCC-340K as published, for those who have no label files.
+    """The published label trees of EUFCC-340K, for roots without label files.
 
     >>> glossary_trees()["materials"].path("fusta")
     ('material vegetal', 'fusta')
@@ -151,8 +151,8 @@ def names_of(root: Root, trees: Mapping[str, Hierarchy]) -> Names:
 def names_of_paths(root: Root, paths: Mapping[str, Iterable[tuple[str, ...]]]) -> Names:
     """The same for tags that are given by their paths, general to specific.
 
-    The glossary counts where every name on a tag's path is a published tag of the facet, so that a word of
-    another language that happens to be spelled like a Catalan tag is not mistaken for it.
+    The glossary is used if every name on a tag's path is a published tag of the facet: a word of another
+    language that is spelled like a Catalan tag is then not mistaken for it.
     """
     names = read_names(root.names)
     for facet, found in paths.items():

@@ -1,4 +1,4 @@
-"""Where a tag stands, asked by a person: case, accents and spaces forgiven, near misses offered."""
+"""Search for a tag in the trees, ignoring case, accents and spaces; similar names are proposed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ from eufcc_cli.core.taxonomy.spelling import fold, near_misses
 
 @dataclass(frozen=True)
 class Place:
-    """A tag in its tree: its path, its images over its descendants, how many tags stand right below it,
-    and the other parents it is annotated under (None: at the top).
+    """A tag in its tree: its path, its images with those of its descendants, the number of its children,
+    and its other parents in annotations (None: at the top).
     """
 
     facet: str
@@ -25,7 +25,7 @@ class Place:
 
 
 def find(trees: Mapping[str, Hierarchy], text: str, names: Names = Names()) -> list[Place]:
-    """Every place of a tag, by itself or one of its names; DataError, with near misses, where there is none.
+    """Every place of a tag with this name, in any language; DataError, with similar names, if there is none.
 
     >>> tree = Hierarchy.from_annotations("materials", {"teixit | Teixit de pèl": 2})
     >>> [place.path for place in find({"materials": tree}, "TEIXIT DE PEL")]

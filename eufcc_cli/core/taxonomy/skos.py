@@ -36,7 +36,7 @@ def to_skos(
 
     `base` begins every IRI: base + facet names a scheme, base + facet/tag a concept; `tag_language` (BCP 47)
     is the language of the tags themselves. A tag that none of its names repeats is a label, too. Raises
-    EufccError for a base or language that is none.
+    EufccError for an invalid base or language.
     """
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s<>\"{}|\\^`]*", base):
         raise EufccError(f"{base!r} cannot begin an IRI", hint="give one such as https://example.org/tags/")
@@ -74,7 +74,7 @@ def to_skos(
 def _labels(
     names: Names, facet: str, tag: str, tag_language: str | None
 ) -> Iterator[tuple[str, str | None, str]]:
-    """(property, language, text): the tag itself first, one preferred label a language, nothing twice."""
+    """(property, language, text): the tag itself first, one preferred label per language, no duplicates."""
     every = list(names.every(facet, tag))
     if tag_language is not None or all(text != tag for _, text in every):
         every.insert(0, (tag_language or "", tag))

@@ -1,7 +1,7 @@
-"""The text behind a table: its header, the lines where rows begin, and what is wrong with a broken one.
+"""The text of a table's file: its header, the lines where rows begin, and the errors of a broken file.
 
-Tables are read by pyarrow, which is fast but does not say where a row stands. Only when something has to
-be told to a person is the file walked again, with Python's csv module.
+Tables are read by pyarrow, which is fast but does not give line numbers. Only for messages is the file read
+again, with Python's csv module.
 """
 
 import csv
@@ -22,7 +22,7 @@ _OTHERS = {
     b"PAR1": ("a Parquet file", "give its name the ending .parquet"),
     b"%PDF": ("a PDF document", "export the table as CSV in UTF-8"),
 }
-"""What else a file is that begins so."""
+"""Formats that are no tables, by the first bytes of a file."""
 _TEXTS = {
     "<": ("HTML or XML", "export the table as CSV in UTF-8"),
     "{": ("JSON", "`eufcc fetch table` reads JSON lines"),
@@ -65,9 +65,9 @@ def read_header(path: Path) -> list[str]:
 
 
 class Places:
-    """Where a table's rows stand: `line 12` of a CSV file, `row 11` of others (0 is the first row).
+    """The places of a table's rows: `line 12` of a CSV file, `row 11` of others (0 is the first row).
 
-    A file is walked once, when it is first asked about.
+    A file is read once, at the first call for it.
     """
 
     def __init__(self) -> None:
@@ -82,7 +82,7 @@ class Places:
 
 
 def explain(path: Path, reason: str) -> DataError:
-    """Why a CSV file cannot be read, with the lines at fault; `reason` is what the reader said."""
+    """Why a CSV file cannot be read, with the wrong lines; `reason` is the reader's message."""
     header: list[str] = []
     ragged: list[str] = []
     last = 0
@@ -114,7 +114,7 @@ _SEARCHED = 20  # rows in which a header is looked for below a title
 
 
 def missing_column(path: Path, header: list[str], name: str, hint: str) -> DataError:
-    """Why a table has no column of this name, quoting what it has: stray characters, a title, JSON."""
+    """Why a table has no column of this name, with what it has instead: stray characters, a title, JSON."""
     if (begins := header[0].lstrip()[:1]) in _TEXTS:
         kind, hint = _TEXTS[begins]
         return DataError(f"{path}: {kind}, no CSV: it begins with {header[0][:40]!a}", hint=hint)
@@ -139,6 +139,6 @@ def missing_column(path: Path, header: list[str], name: str, hint: str) -> DataE
 
 
 def _letters(name: str) -> str:
-    """A column's name without letter case, width, spaces and what cannot be seen."""
+    """A column's name without case, width, spaces and invisible characters."""
     name = unicodedata.normalize("NFKC", name).casefold()
     return "".join(c for c in name if unicodedata.category(c)[0] not in "ZC")

@@ -1,4 +1,4 @@
-"""When two tag names are the same word to a person: case, accents, spaces, plurals, near misses."""
+"""Names that differ only in case, accents, spaces or number, and similar names."""
 
 import difflib
 import itertools
@@ -16,11 +16,11 @@ _SINGULARS = (
     ("ces", ("ca", "z")),
     ("ies", ("y",)),
 )
-_SHORTEST = 3  # letters of a singular; shorter words that end in s are mostly none
+_SHORTEST = 3  # letters of a singular; shorter words that end in s are seldom plurals
 
 
 def fold(text: str) -> str:
-    """What remains of a name without case, accents, spaces and punctuation.
+    """A name without case, accents, spaces and punctuation.
 
     >>> fold("Teixit de pèl"), fold("*dance"), fold("FRANEL·LA")
     ('teixitdepel', 'dance', 'franella')
@@ -56,7 +56,7 @@ def _singular_words(word: str) -> Iterator[str]:
 
 
 def near_misses(text: str, names: Iterable[str]) -> list[str]:
-    """Names that a person may have meant: those that hold the text, shortest first, then similar ones.
+    """Similar names: first those that contain the text, shortest first, then near misses.
 
     >>> near_misses("bronce", ["bronze", "bronze daurat", "fusta"])
     ['bronze']

@@ -1,4 +1,4 @@
-"""What is wrong with annotation tables: every problem of every table in one pass, with file, line, column."""
+"""The errors of annotation tables: all problems of all tables in one pass, with file, line, column."""
 
 import itertools
 import re
@@ -30,7 +30,7 @@ _HTTP = r"(?i)https?://[^/\s]"
 
 @dataclass(frozen=True)
 class Problem:
-    """Something wrong at one place of a table; errors stop a strict reading, warnings don't."""
+    """A problem at one place of a table; with `strict`, errors stop the command, warnings do not."""
 
     kind: str
     severity: Severity
@@ -48,7 +48,7 @@ Found = tuple[str, Severity, str]
 
 @lru_cache(maxsize=1 << 16)
 def _tag_problems(tag: str) -> tuple[tuple[Found, ...], str]:
-    """What is wrong inside one tag of an annotation (a path), and the tag with its spaces put right."""
+    """The problems of one path of an annotation, and the path with its spaces corrected."""
     problems: list[Found] = []
     levels = tag.split("|")
     if canonical(tag) and not all(map(canonical, levels)):
@@ -59,7 +59,7 @@ def _tag_problems(tag: str) -> tuple[tuple[Found, ...], str]:
 
 
 def annotation_problems(annotation: str) -> list[Found]:
-    """What is wrong with an annotation's text, as (kind, severity, message).
+    """The problems of an annotation's text, as (kind, severity, message).
 
     >>> for problem in annotation_problems("metall |  | bronze $ "): print(*problem, sep="; ")
     empty-segment; error; an empty path segment in 'metall |  | bronze'
@@ -69,8 +69,8 @@ def annotation_problems(annotation: str) -> list[Found]:
     stray-space; warning; spaces that are doubled, missing or at the ends in 'metall| bronze $ pell / cuir'
     """
     tags = [tag.strip() for tag in annotation.split("$")]
-    told, tidy = zip(*map(_tag_problems, tags), strict=True)
-    problems: list[Found] = list(dict.fromkeys(itertools.chain.from_iterable(told)))
+    messages, tidy = zip(*map(_tag_problems, tags), strict=True)
+    problems: list[Found] = list(dict.fromkeys(itertools.chain.from_iterable(messages)))
     if len(tags) > 1 and not all(map(canonical, tags)):
         problems.append(("empty-tag", "error", f"an empty tag in {annotation!r}"))
     if CONTROL.search(annotation):
@@ -132,7 +132,7 @@ def _rows_where(mask: pd.Series | np.ndarray) -> list[int]:
 
 
 def repeats(tables: Mapping[Path, pd.DataFrame], column: str) -> Iterator[tuple[list[tuple[Path, int]], str]]:
-    """The values of a column that stand in several rows, each with all its rows as (table, row)."""
+    """The values of a column that occur in several rows, each with its rows as (table, row)."""
     having = {path: table[column] for path, table in tables.items() if column in table}
     if not having:
         return

@@ -1,4 +1,4 @@
-"""The words of a facet's known terms, as keys that texts are looked up by."""
+"""An index of a facet's known terms: their words as keys."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from eufcc_cli.core.taxonomy.words import (
 
 How = Literal["exact", "word", "synonym", "own", "edited", "none"]
 """exact: the text is the term's name; word: the text contains it; synonym: another name of the term, as in
-another language; own: no known term, and frequent enough to become one; edited: a person decided; none."""
+another language; own: no known term, and frequent enough to become one; edited: by a person; none."""
 
 _LONGEST = 8  # words of a term inside a text
 _INFLECTED = 3  # words of a name that are put in the plural one by one; of longer ones only all together
@@ -29,28 +29,28 @@ _INFLECTED = 3  # words of a name that are put in the plural one by one; of long
 
 @dataclass(frozen=True, slots=True)
 class TermEntry:
-    """What a key stands for: the paths of its terms (none: nothing is to be found), and how it was found."""
+    """The entry of a key: the paths of its terms (none: no term), and how they were found."""
 
     paths: tuple[TagPath, ...]
     how: How
 
 
 class TermIndex:
-    """The keys of one facet: words without accents, sorted and joined. The first entry of a key stays."""
+    """The keys of one facet: words without accents, sorted and joined. A key keeps its first entry."""
 
     def __init__(self) -> None:
         self.entries: dict[str, TermEntry] = {}
         self.whole: dict[str, TermEntry] = {}
-        """Keys that only count where they are the whole text."""
+        """Keys that match whole texts only."""
         self.edits: dict[str, TermEntry] = {}
-        """Keys that a person decided about."""
+        """Keys that a person edited."""
         self.words: dict[str, int] = {}
-        """The words of the keys, with how many words the longest key has that they stand in."""
+        """{word: number of words in the longest key that contains it}."""
         self._accented: dict[str, dict[str, TermEntry]] = {}
         """{key: {key with accents: entry}}: `placa` (plate) and `plaça` (square) have one key."""
 
     def copy(self) -> "TermIndex":
-        """An index that may grow without this one."""
+        """A copy, to which terms can be added."""
         other = TermIndex()
         other.entries, other.whole, other.edits = self.entries.copy(), self.whole.copy(), self.edits.copy()
         other.words = self.words.copy()
@@ -70,7 +70,7 @@ class TermIndex:
             self._add_words(keys)
 
     def edit(self, words: Sequence[str], entry: TermEntry) -> None:
-        """Have a key stand for something else."""
+        """Replace the entry of a key."""
         if words:
             keys = tuple(map(plain, words))
             self.edits[key_of(keys)] = entry
@@ -83,7 +83,7 @@ class TermIndex:
                 self.words[key] = length
 
     def get(self, words: Sequence[Word]) -> TermEntry | None:
-        """The entry of these words, None where they are no key."""
+        """The entry of these words, None if they are no key."""
         key = words[0].key if len(words) == 1 else key_of([word.key for word in words])
         if key in self.edits:
             return self.edits[key]
@@ -101,13 +101,13 @@ def key_of(words: Sequence[str]) -> str:
 
 
 def build_index(terms: list[Term], language: str | None, rules: Rules) -> TermIndex:
-    """The index of a facet; what is added first counts."""
+    """The index of a facet; terms that come first take precedence."""
     index = TermIndex()
     tags = [(accented_keys(term.path[-1]), TermEntry((term.path,), "exact")) for term in terms]
     in_plural = {term.path: set(plurals(name_keys(term.path[-1]), language)) for term in terms}
 
     def names(code: str | None, rank: slice) -> Iterator[tuple[tuple[str, ...], TermEntry]]:
-        """Some of the names that terms have in a language."""
+        """The names of terms in a language that are safe to match."""
         for term in terms:
             for name in list(term.names.get(code or "", ()))[rank]:
                 for variant in (name, *spellings(name, code)):

@@ -1,4 +1,4 @@
-"""Known terms in a museum's free text: longest first, in every language that has names for them."""
+"""Finding known terms in a museum's free text: longest first, in all languages."""
 
 import unicodedata
 from collections.abc import Iterable, Mapping
@@ -20,7 +20,7 @@ from eufcc_cli.core.taxonomy.words import Word, accented_keys, name_keys, rules,
 
 
 class Match(NamedTuple):
-    """A stretch of a text, the path of the term it names (None: no term), and how it was found."""
+    """A part of a text, the path of its term (None: no term), and how it was found."""
 
     text: str
     path: TagPath | None
@@ -30,8 +30,8 @@ class Match(NamedTuple):
 class TermMatcher:
     """Finds the terms that texts name, facet by facet.
 
-    language: that of the texts (one of LANGUAGES, or None where it is not known). Where a word is a name in
-    several languages, this one counts.
+    language: that of the texts (one of LANGUAGES, or None if unknown); it takes precedence for words that are
+    names in several languages.
 
     >>> bronze = Term(("metal", "copper alloy", "bronze"), {"fr": ["bronze"], "es": ["bronce"]})
     >>> matcher = TermMatcher({"materials": [bronze, Term(("metal", "gold"))]}, "en")
@@ -71,13 +71,13 @@ class TermMatcher:
         return matcher
 
     def add_own(self, facet: str, name: str) -> None:
-        """Make a name a term of its own, at the top level."""
+        """Add a name as a new term, at the top level."""
         index, entry = self._index(facet), TermEntry(((name,),), "own")
         for keys in (accented_keys(name), *plurals(name_keys(name), self.language)):
             index.add(keys, entry)
 
     def add_edits(self, facet: str, edits: Mapping[str, tuple[TagPath, ...]]) -> None:
-        """Have texts and words become what a person decided: paths, or none."""
+        """Add the entries that a person edited: texts and words with their paths, or none."""
         index = self._index(facet)
         for text, paths in edits.items():
             index.edit(accented_keys(text), TermEntry(paths, "edited"))
@@ -89,7 +89,7 @@ class TermMatcher:
         return self._words[text]
 
     def match(self, facet: str, text: str) -> list[Match]:
-        """The terms that a text names, and its words that name none (path None), in the text's order."""
+        """The terms in a text, and its words without a term (path None), in the order of the text."""
         text = unicodedata.normalize("NFC", text).strip()
         words = self.words(text)
         index = self._index(facet)
@@ -107,7 +107,7 @@ class TermMatcher:
         return self._inside(text, words, index)
 
     def lookup(self, facet: str, name: str) -> TagPath | None:
-        """The path of the term that has this name, in any language; None where no term has."""
+        """The path of the term with this name, in any language; None if there is none."""
         index = self._index(facet)
         key = key_of(name_keys(name) or [""])
         for entry in (index.entries.get(key), index.whole.get(key)):
@@ -116,7 +116,7 @@ class TermMatcher:
         return None
 
     def _inside(self, text: str, words: list[Word], index: TermIndex) -> list[Match]:
-        """Match stretches of a text, longest first."""
+        """Match parts of a text, longest first."""
         taken: dict[int, tuple[int, tuple[TagPath, ...], How]] = {}
         free = [True] * len(words)
         longest = [index.words.get(word.key, 0) for word in words]
@@ -160,7 +160,7 @@ class TermMatcher:
         )
 
     def _qualified(self, words: list[Word], i: int, length: int, index: TermIndex) -> bool:
-        """True where other words of the text deny or doubt the term that these name."""
+        """True if other words of the text negate or doubt this term."""
         stretch = words[i : i + length]
         for word in stretch:
             if word.qualifier is not None and not i <= word.qualifier < i + length:

@@ -65,7 +65,7 @@ class Targets:
         return true | self.rejected.dense(rows) | whole[:, None]
 
     def teaching(self, rejections: bool) -> np.ndarray:
-        """bool [N]: the rows that a method learns from; those with rejected tags alone only if it can."""
+        """bool [N]: the rows that a method learns from; rows with only rejected tags if `rejections`."""
         return self.annotated if rejections else np.diff(self.indptr) > 0
 
     def take(self, rows: np.ndarray) -> "Targets":
@@ -96,7 +96,7 @@ def _indptr(lengths: np.ndarray) -> np.ndarray:
 
 
 def _gather(indptr: np.ndarray, indices: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Lengths and concatenated content of some rows of a CSR structure."""
+    """The lengths and the concatenated content of rows of a CSR structure."""
     lengths = indptr[rows + 1] - indptr[rows]
     begin = np.repeat(indptr[rows] - _indptr(lengths)[:-1], lengths)
     return lengths, indices[begin + np.arange(len(begin))]
@@ -139,7 +139,7 @@ class FacetVocabulary:
         return (self.ancestors >= 0).sum(axis=1)
 
     def path(self, i: int) -> tuple[str, ...]:
-        """The names from the top down to tag i."""
+        """The path of tag i: names from the top level to the tag."""
         return tuple(self.tags[j] for j in self.ancestors[i][::-1] if j >= 0)
 
     def encode(self, annotations: "pd.Series") -> Targets:
@@ -169,7 +169,7 @@ class Vocabulary:
 
     @classmethod
     def from_trees(cls, trees: Mapping[str, Hierarchy]) -> "Vocabulary":
-        """The tags of each tree in the order of its drawing; facets without tags are left out.
+        """The tags of each tree in drawing order; facets without tags are left out.
 
         >>> tree = Hierarchy.from_annotations("materials", {"metal | bronze $ paper": 1, "metal | gold": 1})
         >>> Vocabulary.from_trees({"materials": tree}).facets["materials"]
@@ -196,12 +196,12 @@ class Vocabulary:
         }
 
     def to_json(self) -> dict[str, Any]:
-        """The vocabulary as it stands in a model's config.json."""
+        """The vocabulary as a model's config.json contains it."""
         return {"digest": self.digest, "facets": self._content()}
 
     @classmethod
     def from_json(cls, content: Any) -> "Vocabulary":
-        """The vocabulary of a model's config.json; DataError where it is none or not that of its digest."""
+        """The vocabulary from a model's config.json; DataError if it is invalid or its digest differs."""
         try:
             facets = {facet: _checked(facet, entry) for facet, entry in content["facets"].items()}
             digest = content["digest"]
@@ -218,7 +218,7 @@ class Vocabulary:
         return vocabulary
 
     def subset(self, facets: Iterable[str]) -> "Vocabulary":
-        """Only these facets, in the vocabulary's order; DataError for one that it lacks."""
+        """Only these facets, in the vocabulary's order; DataError for an unknown facet."""
         wanted = list(facets)
         for facet in wanted:
             if facet not in self.facets:

@@ -20,7 +20,7 @@ _SHORTEST = 4  # letters of an inflected form
 
 @lru_cache(maxsize=1 << 17)
 def plain(word: str) -> str:
-    """A word as words are compared: without case and accents.
+    """A word for comparison: without case and accents.
 
     >>> plain("Gefäß"), plain("FRANEL·LA"), plain("nœud")
     ('gefass', 'franella', 'noeud')
@@ -57,7 +57,7 @@ class Rules:
 
     @cached_property
     def silent(self) -> frozenset[str]:
-        """Words that say nothing of their own where no term has them."""
+        """Words without a meaning of their own, unless a term contains them."""
         return self.functional | self.colouring | self.likenesses
 
     @cached_property
@@ -66,7 +66,7 @@ class Rules:
         return {}
 
     def token(self, token: str) -> tuple[str, bool, bool]:
-        """How a token compares ("": a mark or filler), whether it divides, and whether it qualifies."""
+        """A token for comparison ("": a mark or filler), whether it ends a part, and whether it qualifies."""
         key = plain(token) if token[0].isalnum() else ""
         if key in fillers():
             key = ""
@@ -81,7 +81,7 @@ def _data() -> Mapping[str, Mapping[str, list]]:
 
 @cache
 def fillers() -> frozenset[str]:
-    """Words that are passed over inside a term, in any language."""
+    """Words that are skipped inside a term, in any language."""
     return frozenset(_data()["fillers"])
 
 
@@ -159,7 +159,7 @@ def accented_keys(name: str) -> tuple[str, ...]:
 
 @lru_cache(maxsize=1 << 15)
 def name_keys(name: str) -> tuple[str, ...]:
-    """The words of a term's name as they compare, without fillers (unless there is nothing else).
+    """The words of a term's name for comparison, without fillers (unless there is nothing else).
 
     >>> name_keys("fil d'argent")
     ('fil', 'argent')
@@ -168,7 +168,7 @@ def name_keys(name: str) -> tuple[str, ...]:
 
 
 def inflected(word: str, language: str | None) -> Iterator[str]:
-    """Forms that a plain singular word may have in the plural.
+    """Possible plural forms of a singular word.
 
     >>> list(inflected("box", "en")), list(inflected("camisa", "ca"))
     (['boxs', 'boxes'], ['camisas', 'camises', 'camisans'])
@@ -207,7 +207,7 @@ _PLURALS: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
 
 
 def spellings(name: str, language: str | None) -> Iterator[str]:
-    """Other spellings of a name in its language, and adjectives that say the same.
+    """Other spellings of a name in its language, and equivalent adjectives.
 
     >>> list(spellings("colored glass", "en")), list(spellings("Gefäß", "de"))
     (['coloured glass'], ['Gefaeß'])
@@ -225,7 +225,7 @@ def spellings(name: str, language: str | None) -> Iterator[str]:
 
 
 def language_of(texts: Mapping[str, int], names: Mapping[str, Iterable[str]]) -> str | None:
-    """The language that most of the words of these texts are of, None where nothing tells.
+    """The language of most words in these texts, None if it cannot be detected.
 
     texts: how often each occurs; names: those of known terms by language. Function words count double,
     and a word that several languages have counts for none of those that others have too.

@@ -19,7 +19,7 @@ from eufcc_cli.core.download.image_files import ImageFiles
 from eufcc_cli.core.download.image_locations import find_images
 from eufcc_cli.core.download.ledger import LedgerReader
 from eufcc_cli.core.errors import DataError, EufccError
-from eufcc_cli.core.files import Root, forgives_case, sha256
+from eufcc_cli.core.files import Root, ignores_case, sha256
 from eufcc_cli.core.tagging.own_table import OwnTable
 from eufcc_cli.core.taxonomy.annotations import ID, IMAGE_URL, read_table
 from tests.core.dataset import museum
@@ -329,11 +329,11 @@ def test_ids_that_case_alone_tells_apart(own: Path, tmp_path: Path, monkeypatch:
     frame.loc[[2, 3], "Inventar-Nr."] = ["a1", "A1"]
     write_export(frame, tmp_path / "t.csv", Dialect("csv"))
     root = Root(tmp_path / "root")
-    monkeypatch.setattr("eufcc_cli.core.dataset.export_records.forgives_case", lambda folder: True)
+    monkeypatch.setattr("eufcc_cli.core.dataset.export_records.ignores_case", lambda folder: True)
     with pytest.raises(DataError, match="'a1' and 'A1', which are one name on this file system"):
         fetch(root, tmp_path / "t.csv", own / FOLDER)
     monkeypatch.undo()
-    if forgives_case(tmp_path):
+    if ignores_case(tmp_path):
         pytest.skip("this file system forgives the case of letters")
     shelf = museum.photographs(tmp_path / "shelf", frame)
     done = fetch(root, tmp_path / "t.csv", shelf)

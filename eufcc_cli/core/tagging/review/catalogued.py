@@ -1,4 +1,4 @@
-"""What a root, or a table, says about the images under review: their files, providers and records."""
+"""Data from a root or a table about the images under review: files, providers and records."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -52,9 +52,9 @@ def _add_records(suggestions: Suggestions, rows: "pd.DataFrame", wanted: dict[st
 
 
 def reviewed_trees(suggestions: Suggestions, root: Root) -> dict[str, Hierarchy]:
-    """The tags that can be added by hand: those of the root's label files and of the suggestions.
+    """The tags that a reviewer can add: those of the root's label files and of the suggestions.
 
-    Where a tag stands in the suggestions' own paths counts more than where a label file has it.
+    If they differ, the path in the suggestions is used.
     """
     trees: dict[str, Hierarchy] = {}
     for facet in FACETS:

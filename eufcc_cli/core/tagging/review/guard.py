@@ -1,4 +1,4 @@
-"""Who may ask the review server: only the page that it served itself."""
+"""Access to the review server: only the page that it served itself may send requests."""
 
 import secrets
 
@@ -50,7 +50,7 @@ class Guard:
             headers.setdefault(name.lower(), []).append(value)
         hosts, origins = headers.get(b"host", []), headers.get(b"origin", [])
         if len(hosts) != 1 or hosts[0] not in self._hosts:
-            return False  # another name that leads here: DNS rebinding
+            return False  # another host name for this address: DNS rebinding
         if any(origin != b"http://" + hosts[0] for origin in origins):
             return False
         if scope["method"] not in ("GET", "HEAD") and not origins:

@@ -1,4 +1,4 @@
-"""A review put together from files: suggestions, decisions, and what the root knows of the images."""
+"""Opening a review: suggestions, decisions, and data of the root about the images."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,8 +26,8 @@ def open_review(
     """The review of a suggestions file, and a server for it.
 
     decisions: the file to append to, by default the one beside the suggestions; table: the annotation
-    table with the images' records, by default the root's tables. Raises DataError for files that are not
-    what they have to be.
+    table with the images' records, by default the root's tables. Raises DataError for files of another
+    format.
     """
     suggestions = read_suggestions(path)
     add_catalogue(suggestions, root, table)

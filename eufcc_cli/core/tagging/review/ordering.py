@@ -1,4 +1,4 @@
-"""Which suggestions a reviewer sees, and in which order: the one that saves most clicks first."""
+"""Which suggestions a reviewer sees, in which order: first those that save the most clicks."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class Filter:
 
     @classmethod
     def from_query(cls, query: Mapping[str, str]) -> "Filter":
-        """A filter from a URL's parameters; DataError for values that cannot be."""
+        """A filter from a URL's parameters; DataError for invalid values."""
         facet, provider, sort = query.get("facet"), query.get("provider"), query.get("sort", SORTS[0])
         if facet and facet not in FACETS:
             raise DataError(f"no facet {facet!r}")
@@ -41,7 +41,7 @@ class Filter:
         return cls(facet or None, provider or None, flags[0], low, high, flags[1], sort)
 
     def rows(self, review: Review) -> np.ndarray:
-        """bool [rows]: those to show. What was added by hand has no probability and is left out."""
+        """bool [rows]: those to show. Tags that people added have no probability and are left out."""
         suggestions = review.suggestions
         shown = np.arange(len(review)) < review.suggested
         if self.facet:
@@ -63,16 +63,15 @@ class Filter:
 
 
 def uncertainty(review: Review) -> np.ndarray:
-    """[rows]: 1 where the probability is one half, 0 where it is 0 or 1; for suspects, their doubt."""
+    """[rows]: 1 at probability 0.5, 0 at probability 0 or 1; for suspects, their doubt."""
     return np.where(np.isnan(review.doubt), 1 - np.abs(2 * review.score - 1), review.doubt)
 
 
 def clicks_saved(review: Review, shown: np.ndarray) -> np.ndarray:
-    """[terms]: how many decisions the sheet of a term is expected to save, compared with one click for each.
+    """[terms]: how many clicks the sheet of a term is expected to save, compared with one click a suggestion.
 
-    A sheet costs one key press and one for each image that is not as probable as it is marked. It decides
-    its own rows, the broader terms of those that are accepted and the narrower terms of those that are
-    rejected.
+    A sheet costs one key press, and one more for each image that is marked wrongly. It decides its own rows,
+    the broader terms of accepted rows, and the narrower terms of rejected rows.
     """
     open_rows = (review.verdict == 0) & (np.arange(len(review)) < review.suggested)
     counted = np.flatnonzero(shown & open_rows)
@@ -91,7 +90,7 @@ def clicks_saved(review: Review, shown: np.ndarray) -> np.ndarray:
 
 
 def terms(review: Review, filter_: Filter) -> list[dict[str, Any]]:
-    """The terms with rows to show, those whose sheets save most clicks first, decided ones last."""
+    """The terms with rows to show: those whose sheets save most clicks first, finished terms last."""
     shown = filter_.rows(review)
     size = len(review.suggestions.terms)
     total = np.bincount(review.term[shown], minlength=size)

@@ -1,4 +1,4 @@
-"""What is decided about suggestions: the fold of a decisions file, and the changes that people make to it."""
+"""The verdicts on suggestions: read from a decisions file, and changed by reviewers."""
 
 from collections import deque
 from collections.abc import Iterable, Mapping
@@ -30,7 +30,7 @@ _MOST_UNDOS = 1000
 
 @dataclass
 class Page:
-    """One open page: what it can undo."""
+    """One open page, with the actions that it can undo."""
 
     undos: deque[list[tuple[int, int, int]]] = field(default_factory=lambda: deque(maxlen=_MOST_UNDOS))
     """Per action, its (row, verdict before, verdict after)."""
@@ -39,9 +39,9 @@ class Page:
 class Review:
     """The suggestions under review, and the verdict on each.
 
-    Rows are numbered through: those of the suggestions first, image by image, then those that people
-    added. Every change is appended to the file and read back from it, with those that other programs
-    append meanwhile, so that all see the same.
+    Rows are numbered: first those of the suggestions, image by image, then those that people added. Every
+    change is appended to the file and read back from it, together with what other programs appended, so
+    that all reviewers see the same.
     """
 
     def __init__(
@@ -51,14 +51,14 @@ class Review:
         file: DecisionsFile,
         reviewer: str,
     ) -> None:
-        """trees: the tags that can be added, and where they stand."""
+        """trees: the tags that can be added, with their paths."""
         self.suggestions = suggestions
         self.trees = trees
         self.reviewer = reviewer
         self.version = 0
-        """Grows with every change."""
+        """Increases with every change."""
         self.orphans: dict[DecisionKey, Decision] = {}
-        """Decisions about what is not among these suggestions any more; they stay in the file."""
+        """Decisions about images or tags that the suggestions no longer have; they stay in the file."""
         self._file = file
         self._pages: dict[str, Page] = {}
         rows = suggestions.rows()
@@ -85,11 +85,11 @@ class Review:
 
     @property
     def decided(self) -> int:
-        """Suggestions that have a verdict; those that were added by hand do not count."""
+        """How many suggestions have a verdict; tags that people added are not counted."""
         return int(np.count_nonzero(self.verdict[: self.suggested]))
 
     def rows_of_image(self, image: int) -> list[int]:
-        """The rows of an image; those that were added and taken back again are left out."""
+        """The rows of an image, without those that were added and then undone."""
         rows = np.flatnonzero(self.image == image)
         return [row for row in rows.tolist() if row < self.suggested or self.verdict[row]]
 
@@ -98,7 +98,7 @@ class Review:
         return np.flatnonzero(self._changed_at > version).tolist()
 
     def refresh(self) -> None:
-        """Take in what was appended to the decisions file, by anybody."""
+        """Read what this or another program appended to the decisions file."""
         decisions = self._file.read_new()
         if not decisions:
             return
@@ -114,15 +114,15 @@ class Review:
                 self._changed_at[row] = self.version
 
     def _code(self, row: int, code: int) -> int:
-        """A true tag is accepted where it was suggested, added where it was not."""
+        """The code of a true tag: accepted if it was suggested, else added."""
         return code if code not in _TRUE else CODES[ACCEPTED if row < self.suggested else ADDED]
 
     def decide(self, page: str, verdicts: Mapping[int, str]) -> None:
-        """Give rows a verdict, and what follows from it to broader and narrower terms; then save.
+        """Give rows a verdict, and the broader or narrower terms that depend on it; then save.
 
-        Accepting a tag accepts the broader ones that are suggested for the image, rejecting it rejects
-        the narrower ones. Raises DataError for a row or verdict that does not exist, EufccError where the
-        file cannot be written: then nothing changes.
+        Accepting a tag also accepts the broader tags that are suggested for the image; rejecting it rejects
+        the narrower ones. Raises DataError for an unknown row or verdict, and EufccError if the file cannot
+        be written: then nothing changes.
         """
         self.refresh()
         for row, verdict in verdicts.items():
@@ -131,7 +131,7 @@ class Review:
         self._change(page, self._with_consequences({row: CODES[v] for row, v in verdicts.items()}))
 
     def add(self, page: str, image: int, facet: str, tag: str) -> int:
-        """Give an image a tag that need not be among the suggestions; returns its row."""
+        """Add a tag, suggested or not, to an image; returns its row."""
         if not 0 <= image < len(self.suggestions.images):
             raise DataError(f"no image {image}")
         self.refresh()
@@ -146,7 +146,7 @@ class Review:
         return row
 
     def undo(self, page: str) -> list[int]:
-        """Take back what a page did last, where nobody has decided otherwise since; returns the rows."""
+        """Undo the last action of a page, except rows that were changed since; returns the rows."""
         self.refresh()
         undos = self._page(page).undos
         if not undos:
@@ -193,7 +193,7 @@ class Review:
         )
 
     def _with_consequences(self, codes: Mapping[int, int]) -> dict[int, int]:
-        """What rows become, with the rows of broader and narrower terms; what was asked for counts first."""
+        """The new codes of rows and of their broader or narrower terms; explicit verdicts take precedence."""
         result: dict[int, int] = {}
         for row, code in codes.items():
             if code in _TRUE:
@@ -204,11 +204,11 @@ class Review:
         return result | {row: self._code(row, code) for row, code in codes.items()}
 
     def ancestors_of(self, row: int) -> list[int]:
-        """The rows of the same image whose terms stand above this one's."""
+        """The rows of the same image with broader terms."""
         return _of(self._narrower, self._broader, row)
 
     def descendants_of(self, row: int) -> list[int]:
-        """The rows of the same image whose terms stand below this one's."""
+        """The rows of the same image with narrower terms."""
         pairs = _of(self._sorted_broader, self._by_broader, row)
         return self._narrower[pairs].tolist()
 
@@ -232,7 +232,7 @@ class Review:
         self._sorted_broader = self._broader[self._by_broader]
 
     def _rows_of(self, decisions: Iterable[Decision]) -> list[int | None]:
-        """The row of each decision; a tag that was added gets one where its place is known."""
+        """The row of each decision; an added tag gets a new row if its path is known."""
         new: dict[tuple[int, int], int] = {}
         rows: list[int | None] = []
         for decision in decisions:
@@ -246,7 +246,7 @@ class Review:
         return rows
 
     def _place_of(self, decision: Decision) -> tuple[int, int] | None:
-        """The numbers of a decision's image and term; None where the suggestions have no such."""
+        """The numbers of a decision's image and term; None if the suggestions do not have them."""
         image = self.suggestions.image_number(decision.key.image)
         if image is None:
             image = self.suggestions.image_number(decision.image)
@@ -259,7 +259,7 @@ class Review:
         return None if term is None else (image, term)
 
     def _new_rows(self, places: list[tuple[int, int]]) -> None:
-        """Number rows that were not suggested, as (image, term), behind all others."""
+        """Add rows, (image, term), that were not suggested."""
         first, count = len(self), len(places)
         images, terms = np.array(places, dtype=np.int64).T
         self.image = np.concatenate([self.image, images])
@@ -278,8 +278,8 @@ class Review:
     def _compare(self, rows: range) -> tuple[np.ndarray, np.ndarray]:
         """bool [rows], twice: whether the record has the tag, and whether the tag contradicts the record.
 
-        A likely suggestion contradicts a record that is annotated in its facet, where it stands neither
-        above nor below nor among the annotated tags.
+        A likely suggestion contradicts a record that is annotated in its facet if it is none of the annotated
+        tags, and neither broader nor narrower than any.
         """
         in_record = np.zeros(len(rows), dtype=bool)
         contradicts = self.flagged[rows.start : rows.stop].copy()
@@ -294,6 +294,6 @@ class Review:
 
 
 def _of(keys: np.ndarray, values: np.ndarray, key: int) -> list[int]:
-    """The values at the places of a key among sorted keys."""
+    """The values whose key, among sorted keys, is this one."""
     first, last = np.searchsorted(keys, [key, key + 1])
     return values[first:last].tolist()

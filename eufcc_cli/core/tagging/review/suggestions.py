@@ -24,17 +24,17 @@ class ReviewedImage:
     """An image of the suggestions."""
 
     name: str
-    """What the suggestions call it."""
+    """Its name in the suggestions."""
     id: str | None = None
     model: str | None = None
     digest: str | None = None
     error: str | None = None
     """Why it could not be tagged."""
     path: Path | None = None
-    """Its file, where it is on this machine."""
+    """Its file, if it is on this machine."""
     provider: str = ""
     record: Mapping[str, list[tuple[str, ...]]] = field(default_factory=dict)
-    """What is catalogued of it: {facet: paths}."""
+    """Its record: {facet: paths}."""
 
     @property
     def key(self) -> str:
@@ -42,13 +42,13 @@ class ReviewedImage:
 
     @property
     def url(self) -> str | None:
-        """Where it is on the web, if it is only there."""
+        """Its URL, if there is no file."""
         return self.name if self.path is None and self.name.startswith(("http://", "https://")) else None
 
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """A tag with its place: what one contact sheet is about."""
+    """A tag with its path: the subject of one contact sheet."""
 
     facet: str
     path: tuple[str, ...]
@@ -68,7 +68,7 @@ class Row:
     doubt: float | None = None
     """How doubtful an annotation is, from 0 to 1, where the row is one of `--suspects`."""
     flagged: bool = False
-    """True where the line itself says that it contradicts the record."""
+    """True if the line lists it as a contradiction of the record."""
 
 
 @dataclass
@@ -81,7 +81,7 @@ class Suggestions:
     of_image: list[dict[int, Row]] = field(default_factory=list)
     """For each image, {term: row}."""
     flags: dict[int, list[str]] = field(default_factory=dict)
-    """What a list of contentious terms says about a term."""
+    """{term: notes} from a list of contentious terms."""
     suspects: bool = False
     """True where the rows are doubtful annotations of `--suspects`."""
 
@@ -101,7 +101,7 @@ class Suggestions:
         return self._term_numbers.get((facet, tag))
 
     def add_image(self, image: ReviewedImage) -> int:
-        """The number of an image; what a later line says of the same image replaces the earlier one."""
+        """The number of an image; a later line about the same image replaces the earlier one."""
         number = self._image_numbers.get(image.key)
         if number is None:
             number = len(self.images)
@@ -115,7 +115,7 @@ class Suggestions:
         return number
 
     def add_term(self, facet: str, path: tuple[str, ...]) -> int:
-        """The number of a term, which stands where it was first seen."""
+        """The number of a term; its path is that of its first suggestion."""
         key = (facet, path[-1])
         if key not in self._term_numbers:
             self._term_numbers[key] = len(self.terms)
@@ -277,10 +277,10 @@ def _add_row(
 
 
 def locate(suggestions: Suggestions, stored: Mapping[str, Path]) -> None:
-    """Find the file of each image: where the suggestions name it, or in a root by its id.
+    """Find the file of each image, by its name in the suggestions, or by its id in a root.
 
-    stored: {id: file} of the root's images. A name is looked up from the current folder, then from that
-    of the suggestions file. Images that are nowhere keep no path.
+    stored: {id: file} of the root's images. A name is relative to the current folder, or else to the folder
+    of the suggestions file. Images that are not found have no path.
     """
     folder = suggestions.path.parent
     for image in suggestions.images:
@@ -294,5 +294,5 @@ def locate(suggestions: Suggestions, stored: Mapping[str, Path]) -> None:
 def _is_file(place: Path) -> bool:
     try:
         return place.is_file()
-    except (OSError, ValueError):  # a name that cannot be one
+    except (OSError, ValueError):  # an invalid file name
         return False

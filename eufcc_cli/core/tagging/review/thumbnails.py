@@ -1,4 +1,4 @@
-"""The images under review as a browser can show them: made when they are asked for, and cached."""
+"""Pictures of the images under review for the browser: made on request, and cached."""
 
 import hashlib
 import io
@@ -23,7 +23,7 @@ _MEMORY = 256 << 20
 class Pictures:
     """Makes JPEG pictures of image files, a few at a time; safe to use from several threads.
 
-    folder: where pictures stay from one review to the next; None holds them in memory alone.
+    folder: where pictures are kept between reviews; None keeps them in memory only.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -76,7 +76,7 @@ def encode(path: Path, side: int) -> bytes:
 
 
 def _key(path: Path, side: int) -> str:
-    """A name for the picture that changes when its file does."""
+    """A name for the picture that changes when its file changes."""
     try:
         state = path.stat()
     except (OSError, ValueError) as error:
@@ -86,7 +86,7 @@ def _key(path: Path, side: int) -> str:
 
 
 def placeholder(reason: str) -> bytes:
-    """A drawing (SVG) in the place of an image that cannot be shown, with the reason."""
+    """A placeholder (SVG) for an image that cannot be shown, with the reason."""
     words, lines = reason.split(), [""]
     for word in words:
         if len(lines[-1]) + len(word) > 30:

@@ -1,4 +1,4 @@
-"""Finding a term of the vocabulary by its first letters, in any language, accents forgiven."""
+"""Search for terms of the vocabulary by their first letters, in any language, ignoring accents."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from eufcc_cli.core.taxonomy.spelling import fold
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A term that matches, with the name that does where it is another one than the tag itself."""
+    """A matching term, with the name that matched if that is not the tag itself."""
 
     facet: str
     path: tuple[str, ...]
@@ -18,7 +18,7 @@ class Found:
 
 
 class VocabularySearch:
-    """The tags of some trees with all their names, ready to be searched at each key press."""
+    """An index of the tags of trees and all their names, fast enough for a search at each key press."""
 
     def __init__(self, trees: Mapping[str, Hierarchy], names: Names) -> None:
         self._trees = trees
@@ -30,7 +30,7 @@ class VocabularySearch:
                     self._entries.append((fold(name), words, facet, tag, name))
 
     def __call__(self, text: str, facet: str | None = None, most: int = 12) -> list[Found]:
-        """The best matches: names that begin with the text, then words that do, then names that hold it.
+        """The best matches: names that begin with the text, then words that do, then names that contain it.
 
         >>> tree = Hierarchy.from_annotations("materials", {"teixit | Teixit de pèl $ pell": 1})
         >>> search = VocabularySearch({"materials": tree}, Names())

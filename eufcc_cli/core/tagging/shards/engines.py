@@ -11,7 +11,7 @@ from eufcc_cli.core.errors import CollectError, EufccError, first_line
 from eufcc_cli.core.machine import allow_processes, cores
 from eufcc_cli.core.tagging.shards.place import Place
 from eufcc_cli.core.tagging.shards.plan import Plan
-from eufcc_cli.core.tagging.shards.shard import Done, Job, Shards, naming
+from eufcc_cli.core.tagging.shards.shard import Done, Job, Shards, shard_errors
 
 MOST_TRIES = 4
 """Of one shard in one run, where its process or machine ends."""
@@ -153,7 +153,7 @@ class _Worker:
     def tag(self, number: int) -> Done | EufccError:
         """Tag a shard; an error that no other worker would mend is an answer, too."""
         try:
-            with naming(number):
+            with shard_errors(number):
                 if self._shards is None:
                     self._shards = Shards(replace(self._job, workers=self._decoders()), self._plan)
             return self._shards.tag(number)

@@ -39,8 +39,8 @@ def file_system(address: str) -> tuple[Any, str]:
 
 
 @contextmanager
-def reaching(address: str) -> Iterator[None]:
-    """Whatever a store raises is its user's business, not a bug of ours: an error that names the address."""
+def store_errors(address: str) -> Iterator[None]:
+    """Turn whatever a store raises into an error that names the address."""
     try:
         yield
     except (FileNotFoundError, EufccError):
@@ -53,7 +53,7 @@ def reaching(address: str) -> Iterator[None]:
 
 
 class Place:
-    """A folder of files that are there whole or not at all."""
+    """A folder, local or in a store, whose files are complete or absent."""
 
     def __init__(self, address: str) -> None:
         self.address = address.rstrip("/")
@@ -61,18 +61,18 @@ class Place:
         self._local = not is_store(address)
 
     def write(self, name: str, content: bytes) -> None:
-        """Write a file, whole or not at all, over what is there."""
+        """Write a file, whole or not at all; an existing one is replaced."""
         path = self._path(name)
         if self._local:
             write_bytes(Path(path), content)
             return
-        with reaching(f"{self.address}/{name}"):
+        with store_errors(f"{self.address}/{name}"):
             self._system.pipe_file(path, content)  # one request: a store shows it whole or not at all
 
     def read(self, name: str) -> bytes | None:
         """A file's content, None where there is none."""
         try:
-            with reaching(f"{self.address}/{name}"):
+            with store_errors(f"{self.address}/{name}"):
                 content: bytes = self._system.cat_file(self._path(name))
         except FileNotFoundError:
             return None
@@ -81,13 +81,13 @@ class Place:
     def delete(self, name: str) -> None:
         """Delete a file, if there is one."""
         try:
-            with reaching(f"{self.address}/{name}"):
+            with store_errors(f"{self.address}/{name}"):
                 self._system.rm_file(self._path(name))
         except FileNotFoundError:
             pass
 
     def clear_unfinished(self) -> None:
-        """Delete what writers that were killed left half written: for when nobody writes here any more."""
+        """Delete the unfinished files of killed writers; only when no process writes here."""
         if self._local:
             for pattern in (".*.part", "*/.*.part"):
                 for path in Path(self.address).glob(pattern):
@@ -97,7 +97,7 @@ class Place:
         """The names of the finished files in a folder, in order."""
         self._system.invalidate_cache()
         try:
-            with reaching(f"{self.address}/{folder}"):
+            with store_errors(f"{self.address}/{folder}"):
                 found = self._system.ls(self._path(folder), detail=False)
         except FileNotFoundError:
             return []

@@ -29,13 +29,13 @@ from eufcc_cli.core.tagging.shards.shard_inputs import from_bytes, open_line
 from eufcc_cli.core.tagging.tagger import Tagger
 
 CAREFUL_AFTER = 2
-"""Tries of a shard that ended with their process; then images are decoded in processes of their own."""
+"""Tries of a shard that ended with their process; after them, images are decoded in separate processes."""
 _MOST_REASONS = 20
 
 
 @dataclass(frozen=True)
 class Job:
-    """What every process that works on a plan has to know; it travels to other machines."""
+    """Everything that a process needs to work on a plan; it is sent to other machines."""
 
     output: str
     root: Path
@@ -74,7 +74,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Done:
-    """What became of a shard."""
+    """The result of a shard."""
 
     shard: int
     images: int
@@ -85,17 +85,17 @@ class Done:
     seconds: float
     node: str
     problem: str | None = None
-    """Why it is not done, and has to be tried again."""
+    """Why it is not done and has to be retried."""
 
 
 def options_of(tagger: Tagger, job: Job) -> dict[str, Any]:
-    """What a plan says of everything that results depend on, besides the images."""
+    """Everything that results depend on besides the images, as the plan records it."""
     shown = {"language": job.display.language, "names": job.display.names}
     return {**tagger.scoring, **asdict(job.choice), **shown, "logit_adjustment": job.logit_adjustment}
 
 
 @contextmanager
-def naming(number: int) -> Iterator[None]:
+def shard_errors(number: int) -> Iterator[None]:
     """Errors that name the shard and the machine that they come from."""
     try:
         yield
@@ -108,7 +108,7 @@ class Shards:
     """A process's hold on a plan: the model, loaded once, and the shards that it tags; a context manager."""
 
     def __init__(self, job: Job, plan: Plan, tagger: Tagger | None = None) -> None:
-        """Raises EufccError where this machine's models score otherwise than the plan says."""
+        """Raises EufccError if this machine's models would not give the scores that the plan is for."""
         self.job = job
         self.plan = plan
         self.place = Place(job.output)
@@ -142,7 +142,7 @@ class Shards:
 
     def tag(self, number: int, progress: Progress = SILENT) -> Done:
         """Tag the images of a shard. The same plan and number give the same file, byte for byte."""
-        with naming(number):
+        with shard_errors(number):
             return self._tag(number, progress)
 
     def _tag(self, number: int, progress: Progress) -> Done:
@@ -156,7 +156,7 @@ class Shards:
         lines = from_bytes(content, inputs_name(number))
         tries = int(self.place.read(tries_name(number)) or 0)
         self.place.write(tries_name(number), b"%d" % (tries + 1))
-        waited: set[int] = set()  # images whose bytes could not be had: they may be another time
+        waited: set[int] = set()  # images that could not be fetched: a retry may succeed
         results = []
         with _fetcher(self.job) as fetch, progress.task(f"shard {number}", len(lines)) as bar:
             inputs = [open_line(line, fetch) for line in lines]
@@ -195,7 +195,7 @@ class Shards:
             self.place.write(failed_name(number), note)
         self.place.delete(tries_name(number))
         if problem is None:
-            self.place.write(done_name(number), note)  # the last: nobody comes back to what is done
+            self.place.write(done_name(number), note)  # last: a shard that is done is not tagged again
         return done
 
 
@@ -207,7 +207,7 @@ def _fetcher(job: Job) -> Any:
 
 
 def _noting(item: Input, failed: Callable[[], None]) -> Input:
-    """An input that notes when its bytes cannot be had."""
+    """An input that reports when it cannot be fetched."""
     source = item.source
     if isinstance(source, Path) or (isinstance(source, partial) and source.func is fail):
         return item

@@ -11,7 +11,7 @@ from typing import Any
 from eufcc_cli.core.errors import DataError, ImageError
 from eufcc_cli.core.images.decode import FILE_ENDINGS
 from eufcc_cli.core.tagging.inputs import Input, fail, is_url, listed
-from eufcc_cli.core.tagging.shards.place import file_system, is_store, reaching
+from eufcc_cli.core.tagging.shards.place import file_system, is_store, store_errors
 
 _MOST_BYTES = 128 << 20
 
@@ -55,7 +55,7 @@ def open_line(line: Line, fetch: Callable[[str], Callable[[], bytes]] | None) ->
     elif is_store(place):
         source = partial(_read_all, place)
     elif is_url(place):
-        source = fetch(place) if fetch else partial(fail, "addresses are not fetched here")
+        source = fetch(place) if fetch else partial(fail, "URLs are not fetched here")
     else:
         source = Path(place)
     return Input(line["image"], source, line["iri"], **fields)
@@ -79,7 +79,7 @@ def from_bytes(content: bytes, name: str) -> list[Line]:
 def _stored(address: str) -> Iterator[Line]:
     """The images below an address of a store, in the order of their names; one alone as it is."""
     system, path = file_system(address)
-    with reaching(address):
+    with store_errors(address):
         found = [path] if system.isfile(path) else sorted(system.find(path))
     for each in found:
         if posixpath.splitext(each)[1].lower() in FILE_ENDINGS or found == [path]:
@@ -93,7 +93,7 @@ def _members(address: str) -> Iterator[Line]:
     """The images in a tar, by where their bytes are; the tar is read once, over its headers."""
     system, path = file_system(address)
     try:
-        with reaching(address), system.open(path, "rb") as file, tarfile.open(fileobj=file) as tar:
+        with store_errors(address), system.open(path, "rb") as file, tarfile.open(fileobj=file) as tar:
             for member in tar:
                 if member.isfile() and posixpath.splitext(member.name)[1].lower() in FILE_ENDINGS:
                     name = f"{address}/{member.name}"

@@ -1,4 +1,4 @@
-"""The forms of suggestions by their names on the command line."""
+"""The writers of suggestions, by the names of their formats."""
 
 from eufcc_cli.core.tagging.records import Catalogue
 from eufcc_cli.core.tagging.tagger import Tagger

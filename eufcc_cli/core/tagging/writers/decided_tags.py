@@ -52,7 +52,7 @@ class DecidedAnnotations:
         yield self._suggested.tail
 
     def unwritten(self, images: Iterable[DecidedImage]) -> list[str]:
-        """The tags that are left out, since Europeana does not take them."""
+        """The tags that are left out because Europeana does not accept them, with the reason."""
         return [reason for image in images for reason in self._suggested.unwritten(image.result())]
 
     def annotation(self, item: Input, tag: DecidedTag) -> dict[str, Any]:

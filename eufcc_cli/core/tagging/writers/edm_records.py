@@ -1,4 +1,4 @@
-"""What people decided as Europeana's records (EDM, RDF/XML): objects that refer to the concepts they show."""
+"""Accepted and added tags as Europeana's records (EDM, RDF/XML): objects with references to concepts."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -33,11 +33,11 @@ PROPERTIES = {
 class Edm:
     """Provided objects with references to concepts, the concepts with their names, and the aggregations.
 
-    The schema demands a provider and rights of an aggregation: an object without either has none.
+    The schema requires provider and rights in an aggregation; objects without them have no aggregation.
     """
 
     def __init__(self, uris: Uris, names: Names, language: str | None) -> None:
-        """language: that of tags without a concept, as far as they have a name in it."""
+        """language: the language for tags without a concept that have a name in it."""
         self._uris = uris
         self._names = names
         self._language = language

@@ -6,12 +6,12 @@ from enum import StrEnum
 
 @dataclass(frozen=True)
 class Format:
-    """What a format is for, and where it can be asked for."""
+    """A format: its purpose, and where it can be chosen."""
 
     about: str
     suggestions: bool = True
     decisions: bool = False
-    """Whether what people decided can be written in it."""
+    """Whether decisions can be written in it."""
     endings: tuple[str, ...] = ()
     """The endings of file names that choose it."""
 
@@ -32,7 +32,7 @@ SUGGESTIONS = tuple(name for name, format in FORMATS.items() if format.suggestio
 DECISIONS = tuple(name for name, format in FORMATS.items() if format.decisions)
 OF_ENDING = {ending: name for name, format in FORMATS.items() for ending in format.endings}
 EMBEDDED = "embed"
-"""In place of a format: terms in the images themselves."""
+"""Instead of a format: terms in the images themselves."""
 KEYWORDS = ("sidecar", EMBEDDED)
 """What is written as keywords of each image, instead of one result for all."""
 

@@ -1,4 +1,4 @@
-"""What people decided as LIDO 1.1, in which museums deliver objects to aggregators: one record per object."""
+"""Accepted and added tags as LIDO 1.1, the format for delivery to aggregators: one record per object."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -32,7 +32,7 @@ class Lido:
     """LIDO records: object types, classifications, materials and subjects, as concepts with their names."""
 
     def __init__(self, uris: Uris, names: Names, language: str | None) -> None:
-        """language: that of the record's own texts, English where None; terms come in all that they have."""
+        """language: that of the record's own texts (default: English); terms have all their languages."""
         self._uris = uris
         self._names = names
         self._language = language or "en"

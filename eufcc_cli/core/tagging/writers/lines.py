@@ -19,7 +19,7 @@ PATH_SEPARATOR = " | "
 
 
 def as_json(result: Result, model: str | None, digest: str | None = None) -> dict[str, Any]:
-    """One result as it stands in JSON, with the id where the image comes from a table."""
+    """One result as JSON, with the id if the image comes from a table."""
     content = _head(result, model, digest)
     if result.error is not None:
         return content
@@ -35,7 +35,7 @@ def as_json(result: Result, model: str | None, digest: str | None = None) -> dic
 
 
 def json_text(result: Result, model: str | None, digest: str | None = None) -> str:
-    """`as_json` on one line, in a third of the time: what stands before a tag's score is made once."""
+    """`as_json` on one line, in a third of the time: the text before a tag's score is cached."""
     if result.error is not None or result.contradictions:
         return json.dumps(as_json(result, model, digest), ensure_ascii=False)
     facets = (f"{_quoted(facet)}: [{', '.join(map(_tag_text, tags))}]" for facet, tags in result.tags.items())
@@ -92,14 +92,14 @@ def _tag(suggestion: Suggestion) -> dict[str, Any]:
 
 
 def to_json(result: Result) -> str:
-    """All of a result as a line of JSON, from which `from_json` makes it again."""
+    """A whole result as a line of JSON, which `from_json` reads."""
     item = result.input
     content = {**as_json(result, None), "iri": item.iri, "item": item.item, "row": item.row}
     return json.dumps(content, ensure_ascii=False) + "\n"
 
 
 def from_json(content: dict[str, Any]) -> Result:
-    """The result of a line of JSON, whose image is known by its name only.
+    """The result of a line of JSON; of its image only the name is known.
 
     Raises KeyError, TypeError, ValueError or AttributeError for any other content.
     """
@@ -134,7 +134,7 @@ class JsonLines(Writer):
     ending = "\n"
 
     def __init__(self, model: str, digest: str | None = None) -> None:
-        """digest: SHA-256 of the model, for those who decide about its suggestions."""
+        """digest: SHA-256 of the model, which decisions refer to."""
         self._model = model
         self._digest = digest
 
@@ -229,7 +229,7 @@ class Csv(Writer):
 
 
 def flag_text(flag: Flag) -> str:
-    """What a list says about a term, on one line.
+    """A contentious term and its note, on one line.
 
     >>> flag_text(Flag("Gypsy", "en", "Say Roma.", "gypsy dress"))
     'Gypsy: Say Roma.'

@@ -1,4 +1,4 @@
-"""The file that `output` names: results are kept as they come, and an interrupted run continues."""
+"""The file that `output` names: results are saved as they come, and an interrupted run continues."""
 
 import json
 from collections import Counter
@@ -20,9 +20,9 @@ from eufcc_cli.core.tagging.writers.writer import Writer, other_format
 class ResultFile:
     """A context manager that takes results one by one, each once.
 
-    JSON lines go into the file itself; another format is written whole at the end, from the JSON lines in
-    FILE.unfinished.jsonl. What was asked for lies in .FILE.unfinished until the work is done, and the same
-    command continues behind the last whole line. With `skip_existing`, a finished file is continued too.
+    JSON lines are written to the file itself; another format is written whole at the end, from the JSON lines
+    in FILE.unfinished.jsonl. The options are saved in .FILE.unfinished until the work is done: the same
+    command then continues after the last whole line. With `skip_existing`, a finished file is continued too.
     Raises EufccError where the file cannot be written or is the unfinished result of another command.
     """
 
@@ -70,13 +70,13 @@ class ResultFile:
                 self._finish()
 
     def has(self, item: Input) -> bool:
-        """True for an input whose result is there already; asked once for each input, in order."""
+        """True for an input whose result is in the file; call it once for each input, in order."""
         key = self._writer.key(item)
         self._done[key] -= 1
         return key in self._existing or self._done[key] >= 0
 
     def write(self, result: Result) -> None:
-        """Add a result. Raises EufccError where the file cannot grow; it then holds all results before."""
+        """Add a result. Raises EufccError if the file cannot grow; all earlier results stay in it."""
         line = self._writer.text(result) if self._in_place else to_json(result)
         end = self._file.tell()
         try:
@@ -89,7 +89,7 @@ class ResultFile:
         self.failed += result.error is not None
 
     def _open(self) -> IO[bytes]:
-        """The JSON lines, behind the last of which the work continues."""
+        """Open the JSON lines at the position where the work continues."""
         resumes = self._note.is_file()
         if resumes and self._note.read_text(encoding="utf-8") != self._asked:
             raise EufccError(
@@ -114,11 +114,11 @@ class ResultFile:
             file.close()
             raise
         if not resumes:
-            self.failed = 0  # what failed earlier and is not tried again
+            self.failed = 0  # failures of the finished file are not counted again
         return file
 
     def _read(self, file: IO[bytes], *, strict: bool) -> int:
-        """Count the results that are there; the length of the whole lines among them."""
+        """Count the results in the file; returns the length of its complete lines."""
         length = 0
         with self._lines.open("rb") as lines:
             for number, line in enumerate(lines, start=1):
@@ -153,7 +153,7 @@ class ResultFile:
             raise self._cannot_write(error) from error
 
     def _write_format(self, file: IO[bytes]) -> None:
-        """Head, texts and tail, behind what a finished file holds already."""
+        """Write head, texts and tail; after the content of a finished file, if there is one."""
         separator, tail = self._writer.separator.encode(), self._writer.tail.encode()
         if self._skip_existing and self.path.is_file():
             content = self.path.read_bytes().removesuffix(tail)

@@ -38,7 +38,7 @@ def bar(score: float, width: int = _BAR) -> str:
 
 
 def percent(score: float) -> str:
-    """A probability as people say it; only certainty is told as 100 %.
+    """A probability in per cent; only 1 is shown as 100 %.
 
     >>> percent(0.934), percent(0.998), percent(0.004)
     ('93 %', '>99 %', '<1 %')
@@ -53,7 +53,7 @@ def _colour(score: float) -> str:
 
 
 def panel(result: Result, *, boxed: bool = True) -> RenderableType:
-    """An image's suggestions, a line for each that no other goes on from: breadcrumb, bar, probability."""
+    """An image's suggestions, a line for each of the most specific ones: path, bar, probability."""
     name = Text(visible(result.input.label or result.input.name), style="bold")
     if result.error is not None:
         content: RenderableType = Text(result.error, style="red")
@@ -91,7 +91,7 @@ def _table(result: Result, expand: bool) -> Table:
 
 
 def _crumbs(tag: Suggestion, tags: Sequence[Suggestion]) -> Text:
-    """The way down to a tag; an ancestor that is clearly surer than the tag tells how sure."""
+    """The path of a tag; an ancestor that is clearly more probable is shown with its probability."""
     scores = {other.path: other.score for other in tags}
     text = Text()
     flagged = {other.path for other in tags if other.flags}
@@ -119,7 +119,7 @@ def _doubt(found: Contradiction) -> Text:
 
 
 def _ends(tags: Iterable[Suggestion]) -> list[Suggestion]:
-    """The suggestions that no other goes on from, best first."""
+    """The suggestions that are no ancestors of others, best first."""
     tags = list(tags)
     inner = {tag.path[:depth] for tag in tags for depth in range(1, len(tag.path))}
     return [tag for tag in tags if tag.path not in inner]

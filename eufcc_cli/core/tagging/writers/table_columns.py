@@ -1,4 +1,4 @@
-"""A catalogue with a model's additions: the table as it was, and columns of their own for what is new."""
+"""A catalogue with a model's additions: the unchanged table, and additional columns."""
 
 from typing import TYPE_CHECKING
 
@@ -18,8 +18,8 @@ class Additions(Writer):
     """One row for each row of a table, its columns unchanged, with the additions beside them.
 
     FACET.suggested holds the added paths as the published format writes them, FACET.suggested.score the
-    probability of each, in the same order; FACET.contradicted the catalogued paths that the model does
-    not believe in, each with what it sees instead; suggested.model and suggested.error the rest.
+    probability of each, in the same order; FACET.contradicted the catalogued paths that the model finds
+    improbable, each with the likely tag; suggested.model the model, suggested.error the reason of a failure.
     """
 
     def __init__(self, frame: "pd.DataFrame", facets: list[str], model: str) -> None:
@@ -55,6 +55,6 @@ class Additions(Writer):
 
 
 def _deepest(tags: list[Suggestion]) -> list[Suggestion]:
-    """Those whose path is not the beginning of another's: a path names all that stands above its tag."""
+    """The tags that are no ancestors of others: a path already contains all ancestors of its tag."""
     above = {tag.path[:depth] for tag in tags for depth in range(1, len(tag.path))}
     return [tag for tag in tags if tag.path not in above]

@@ -23,16 +23,15 @@ _URL = re.compile(r"^\s*(?:[a-z][a-z0-9+.-]*://|www\.|mailto:)", re.IGNORECASE)
 class WebAnnotations(JsonLines):
     """An annotation page with one tagging annotation for each suggestion, one a line.
 
-    Each line is complete by itself. The body is the concept's URI, with its labels, where the vocabulary has
-    one, else the tag's name. Images that failed or have no suggestion have no line, nor have tags that
-    Europeana rejects.
+    The body is the concept's URI with its labels, if the vocabulary has one, else the tag's name. Images that
+    failed or have no suggestion have no line, and neither have tags that Europeana rejects.
     """
 
     form = "the annotation page that `tag` writes"
     separator = ",\n"
     ending = ""
     tail = "\n]}\n"
-    tells_all = False
+    is_complete = False
 
     def __init__(
         self, model: str, digest: str, date: str, uris: Uris, language: str | None, names: Names = Names()
@@ -78,7 +77,7 @@ class WebAnnotations(JsonLines):
         }
 
     def _body(self, facet: str, tag: Suggestion) -> dict[str, Any]:
-        """The body as the Annotation API takes it: a concept, a word and its language, or only a word."""
+        """The body as the Annotation API accepts it: a concept, a word with its language, or only a word."""
         where = {"purpose": "tagging", "rdfs:label": PATH_SEPARATOR.join((facet, *tag.shown))}
         uri = self.uri(facet, tag)
         if uri is not None:
@@ -91,14 +90,14 @@ class WebAnnotations(JsonLines):
         return {"body": {"type": "TextualBody", **simple, "format": "text/plain", **where}}
 
     def uri(self, facet: str, tag: Suggestion) -> str | None:
-        """The concept that a tag stands for."""
+        """The URI of a tag's concept."""
         return self._uris.get(facet, {}).get(tag.tag)
 
     def simple_tag(self, facet: str, tag: Suggestion) -> dict[str, str]:
-        """A tag as a word (`value`), and its language as far as it is known."""
+        """A tag as a word (`value`), with its language if that is known."""
         value = tag.shown[-1]
         known = self._labels(facet, tag)
-        # A tag that has names, but none in the language asked for, is a word of another one.
+        # A tag that has names, but none in the chosen language, is a word of another language.
         named = self._language and (self._language in known or not known)
         language = (
             self._language if named else next((code for code, name in known.items() if name == value), None)

@@ -1,4 +1,4 @@
-"""What all forms of suggestions have in common: text, result after result."""
+"""The base of all formats of suggestions: they write text, one result after the other."""
 
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -9,34 +9,34 @@ from eufcc_cli.core.tagging.tagger import Result
 
 
 class Writer(ABC):
-    """A form of suggestions: head, then the texts of results with a separator between them, then tail."""
+    """A format of suggestions: head, then the texts of results with a separator between them, then tail."""
 
     head = ""
     separator = ""
     tail = ""
-    tells_all = True
-    """Whether `text` says why an image has no suggestions, and which catalogued tags are contradicted."""
+    is_complete = True
+    """Whether `text` contains the reasons of failures, and the contradictions of the record."""
 
     @abstractmethod
     def text(self, result: Result) -> str:
-        """The text of one result; empty where this form has nothing to say of it."""
+        """The text of one result; empty if the format has no entry for it."""
 
     def unwritten(self, result: Result) -> list[str]:
-        """What this form has no place for among a result's suggestions, and why."""
+        """The suggestions that this format cannot hold, with the reasons."""
         return []
 
     def key(self, item: Input) -> str:
-        """By what an input's result is found again in a file."""
+        """The key by which an input's result is found in a file."""
         return item.name
 
     def existing(self, path: Path) -> set[str]:
-        """The keys of the results that a finished file holds; raises EufccError where it is no such file."""
+        """The keys of the results in a finished file; raises EufccError for a file of another format."""
         raise EufccError(
-            f"`skip_existing`: {path} is for reading, it does not say what it holds",
+            f"`skip_existing`: {path} is a text for people: its images cannot be recognised",
             hint="choose jsonl, json, csv, webannotation or sidecar as `format`",
         )
 
 
 def other_format(path: Path, form: str, reason: object) -> EufccError:
-    """The error for a file that was to be continued and is not in this form."""
+    """The error for a file to be continued that has another format."""
     return EufccError(f"`output` {path}: not {form}: {reason}", hint="choose another `output`, or delete it")

@@ -17,14 +17,14 @@ from eufcc_cli.core.tagging.inputs import Input
 from eufcc_cli.core.tagging.writers.keywords.xmp import Packet, Terms
 
 BACKUP = "_original"
-"""Behind the name of an image, that of its first state, as ExifTool calls it."""
+"""The ending of the backup of an image's first state, as ExifTool calls it."""
 _FORMATS = ("JPEG", "TIFF", "PNG", "WEBP")
 _IFDS = (34665, 34853)  # of Exif: the photograph, and where it was taken
 _MOVED_TAGS = {273, 324, 330, 34665, 34853, 40965, 700}  # of TIFF: offsets within the file, and XMP
 
 
 class Embedded:
-    """The images themselves. The first state of each is kept beside it, as NAME_original."""
+    """Terms in the images themselves. The first state of each is kept beside it, as NAME_original."""
 
     def path(self, item: Input) -> Path:
         if item.path is None:
@@ -38,7 +38,7 @@ class Embedded:
         content = _bytes(path)
         try:
             packet = _packet(_open(content))
-        except ImageError:  # what is wrong with an image is told where it is tagged
+        except ImageError:  # tagging the image reports the error
             return None
         return None if packet is None else packet.origin
 
@@ -46,7 +46,7 @@ class Embedded:
         return path.is_file() and self.origin(path) == origin
 
     def write(self, path: Path, terms: Terms) -> None:
-        """Write terms into an image; ImageError, with the image as it was, where that would change more."""
+        """Write terms into an image; ImageError, with the image unchanged, if anything else would change."""
         content = _bytes(path)
         image = _open(content)
         packet = _packet(image) or Packet()
@@ -115,7 +115,7 @@ def _with_packet(image: Any, packet: bytes) -> bytes:
 
 
 def _verify(old: bytes, new: bytes, packet: Packet, terms: Terms) -> None:
-    """ImageError unless the new image has the terms, and is else the old one."""
+    """ImageError unless the new image has the terms and is otherwise equal to the old one."""
     read = _packet(_open(new))
     if read is None or read.content("utf-8").strip() != packet.content("utf-8").strip():
         raise ImageError("the terms could not be read back: left as it is")
@@ -128,7 +128,7 @@ def _verify(old: bytes, new: bytes, packet: Packet, terms: Terms) -> None:
 
 
 def _frames(content: bytes) -> Iterator[Any]:
-    """What must stay: pixels, colour profile and Exif of each frame; of a TIFF all tags and stored data."""
+    """What must not change: pixels, colour profile and Exif of each frame; for a TIFF all tags and data."""
     if sniff(content[:1024]) == "TIFF":
         yield from _tiff_pages(content)
         return
@@ -138,8 +138,8 @@ def _frames(content: bytes) -> Iterator[Any]:
         for frame in ImageSequence.Iterator(image):
             pixels = hashlib.sha256(frame.tobytes()).hexdigest()
             exif = frame.getexif()
-            told = {**exif, **{ifd: exif.get_ifd(ifd) for ifd in _IFDS}}
-            yield frame.mode, frame.size, pixels, frame.info.get("icc_profile"), _without_offsets(told)
+            tags = {**exif, **{ifd: exif.get_ifd(ifd) for ifd in _IFDS}}
+            yield frame.mode, frame.size, pixels, frame.info.get("icc_profile"), _without_offsets(tags)
 
 
 def _tiff_pages(content: bytes) -> Iterator[Any]:

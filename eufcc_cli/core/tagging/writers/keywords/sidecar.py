@@ -16,16 +16,16 @@ class KeywordPlace(Protocol):
     """A place for the keywords of an image: a file beside it, or the image itself."""
 
     def path(self, item: Input) -> Path:
-        """The file that holds them; ImageError where there can be none."""
+        """The file for them; ImageError if there can be none."""
 
     def origin(self, path: Path) -> str | None:
-        """Where our terms in the file come from; None where it holds none. ImageError for what is no XMP."""
+        """The origin of our terms in the file, None without any; ImageError if it is not XMP."""
 
     def is_current(self, path: Path, item: Input, origin: str) -> bool:
-        """True where the file holds the terms of this origin already."""
+        """True if the file already holds terms of this origin."""
 
     def write(self, path: Path, terms: Terms) -> None:
-        """Replace our terms in the file, whole or not at all. ImageError where they have no place in it."""
+        """Replace our terms in the file, whole or not at all; ImageError if it cannot hold them."""
 
 
 class Sidecars:
@@ -92,5 +92,5 @@ def _read(path: Path) -> Packet | None:
 
 
 def creator(model: str, digest: str, asked: str) -> str:
-    """What is said of the origin of terms: the model, and a digest of all that was asked for."""
+    """The origin of terms: the model, and a digest of the options that terms depend on."""
     return f"eufcc {__version__}, model {model}, SHA-256 {digest}, choice {asked}"

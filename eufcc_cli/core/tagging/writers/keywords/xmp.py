@@ -17,7 +17,7 @@ RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 DC = "http://purl.org/dc/elements/1.1/"
 LIGHTROOM = "http://ns.adobe.com/lightroom/1.0/"
 OWN = "urn:eufcc:xmp:1.0/"
-"""The namespace of what we say about our own terms: which they are, where they come from, and when."""
+"""The namespace of the properties that mark our own terms, with their origin and date."""
 MOST_BYTES = 32 << 20
 
 _R, _OWN = f"{{{RDF}}}", f"{{{OWN}}}"
@@ -52,7 +52,7 @@ _DECLARED = re.compile(r"""<\?xml\s[^>]*?encoding\s*=\s*["']([A-Za-z0-9._-]+)["'
 
 @dataclass(frozen=True)
 class Terms:
-    """What is said of one image: keywords, their paths, the people who decided, where it comes from."""
+    """The terms of one image: keywords, their paths, the reviewers, the origin."""
 
     subjects: tuple[str, ...]
     paths: tuple[str, ...]
@@ -69,7 +69,7 @@ class Terms:
         date: str,
         contributors: Iterable[str] = (),
     ) -> "Terms":
-        """The terms of suggestions, {facet: tags}, by the names that readers are shown."""
+        """The terms of suggestions, {facet: tags}, under their display names."""
         shown = [(facet, tag.shown) for facet, found in tags.items() for tag in found]
         paths = ("|".join(name.replace("|", "｜") for name in (facet, *names)) for facet, names in shown)
         return cls(_texts(names[-1] for _, names in shown), _texts(paths), origin, date, _texts(contributors))
@@ -100,7 +100,7 @@ class Packet:
 
     @property
     def origin(self) -> str | None:
-        """Where our terms come from, as `Terms.origin` said; None where none of ours are in it."""
+        """The origin of our terms, `Terms.origin`; None if the packet has none."""
         for description in self._descriptions():
             if (value := description.get(f"{_OWN}origin")) is not None:
                 return str(value)
@@ -115,7 +115,7 @@ class Packet:
         ]
 
     def put(self, terms: Terms) -> None:
-        """Replace our terms. A term that is there already, by somebody else, stays theirs."""
+        """Replace our terms. A term that another program wrote is not marked as ours."""
         self._remove()
         added = zip(_BAGS.items(), (terms.subjects, terms.paths, terms.contributors), strict=True)
         marks = {mark: self._add(name, values) for (name, mark), values in added if values}
@@ -157,7 +157,7 @@ class Packet:
         return [one for description in self._descriptions() for one in description.iterchildren(name)]
 
     def _remove(self) -> None:
-        """Take our terms, and what we say about them, out."""
+        """Remove our terms and the properties that mark them."""
         for name, mark in _BAGS.items():
             ours = set(self.values(mark))
             for element in self._properties(name):
@@ -181,7 +181,7 @@ class Packet:
                 _detach(description)
 
     def _add(self, name: str, values: Iterable[str]) -> list[str]:
-        """Add values to a property; those that were not there."""
+        """Add values to a property; returns those that were new."""
         self._expand(name)
         present = set(self.values(name))
         new = [value for value in values if value not in present]
@@ -205,7 +205,7 @@ class Packet:
                 _fill(element, [value])
 
     def _own_description(self) -> Any:
-        """The description that holds what no other one has a place for, made where there is none."""
+        """The description for our own properties, created if there is none."""
         for description in self._descriptions():
             if description.nsmap.get("eufcc") == OWN and len({*description.attrib}) <= 1:
                 return description
@@ -228,7 +228,7 @@ def _encoding(content: bytes) -> tuple[bytes, str]:
 
 
 def _parts(text: str) -> tuple[str, str, str]:
-    """What stands before the first element (packet, comments), the element, and what comes behind it."""
+    """The text before the first element (packet, comments), the element, and the text after it."""
     text = text.rstrip("\0")
     start = _PROLOG.match(text)
     assert start is not None
@@ -267,7 +267,7 @@ def _is_about(name: str) -> bool:
 
 
 def _fill(element: Any, values: Iterable[str]) -> None:
-    """Add values to a property's container, which is made where there is none."""
+    """Add values to a property's container, created if there is none."""
     container = next((one for one in element if one.tag in _CONTAINERS), None)
     if container is None:
         container = etree.SubElement(element, f"{_R}Bag")
@@ -278,7 +278,7 @@ def _fill(element: Any, values: Iterable[str]) -> None:
 
 
 def _append(parent: Any, child: Any) -> None:
-    """Add a last child, on a line of its own where the others have one."""
+    """Append a child, on a separate line if the others are."""
     if len(parent):
         last = parent[-1]
         child.tail = last.tail
@@ -289,7 +289,7 @@ def _append(parent: Any, child: Any) -> None:
 
 
 def _detach(child: Any) -> None:
-    """Take an element out, and with it the line that `_append` gave it."""
+    """Remove an element, and the line break that `_append` added."""
     parent, before = child.getparent(), child.getprevious()
     if child.getnext() is None:
         if before is None:

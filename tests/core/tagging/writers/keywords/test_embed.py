@@ -1,6 +1,7 @@
 """Terms in images: read by ExifTool and libexiv2, pixels and all other metadata as before."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import exiv2
@@ -122,7 +123,7 @@ def test_a_file_that_would_change_otherwise_is_left_alone(
     def confused(asked: bytes) -> Any:
         return really_open(changed if asked == content else asked)
 
-    monkeypatch.setattr(exiv2.ImageFactory, "open", confused)
+    monkeypatch.setattr(exiv2, "ImageFactory", SimpleNamespace(open=confused))
     with pytest.raises(ImageError, match=r"change more than the terms|read back"):
         Embedded().write(path, TERMS)
     assert path.read_bytes() == content
