@@ -1,4 +1,4 @@
-"""How a museum writes several terms in one cell, and whether a column ever holds more than one."""
+"""How a museum separates the terms in a cell, and whether a cell ever holds more than one."""
 
 import re
 from collections import Counter
@@ -12,7 +12,7 @@ from eufcc_cli.core.dataset.profile import SEPARATORS, Profile
 from eufcc_cli.core.dataset.readers.export import Export
 from eufcc_cli.core.taxonomy.annotations import factorize
 
-_ENOUGH = 20  # filled cells that show anything
+_ENOUGH = 20  # filled cells before they show anything
 _PUBLISHED = ("$",)  # in the published format `|` stands between the names of a path
 
 
@@ -39,7 +39,7 @@ def _counted(column: pd.Series) -> Mapping[str, int]:
 
 
 def joint_of(cells: Iterable[str], separators: Sequence[str]) -> str:
-    """What the cells of a column put between two terms: the separator with its spaces.
+    """What separates two terms in the cells of a column: the separator with its spaces.
 
     >>> joint_of(["gold; silver", "gold; wood; paper", "a|b"], (";", "|"))
     '; '
@@ -54,7 +54,7 @@ def joint_of(cells: Iterable[str], separators: Sequence[str]) -> str:
 
 
 def is_single(cells: Iterable[str] | Mapping[str, int], separators: Sequence[str]) -> bool:
-    """True where the cells of a column show that a record has one value: none has two, and they repeat.
+    """True if a column holds one value per record: no cell has two, and the values repeat.
 
     cells: all of them, or how often each occurs.
 

@@ -22,7 +22,7 @@ _EXAMPLES = 3
 
 @dataclass(frozen=True)
 class Guess:
-    """A column that was not named, what it seems to hold, and three of its values."""
+    """A guess: a column, what it seems to hold, and three of its values."""
 
     role: str
     """id, photo, provider, title, or a facet."""
@@ -31,9 +31,9 @@ class Guess:
 
 
 def complete(profile: Profile, export: Export, skip: Iterable[str] = ()) -> tuple[Profile, list[Guess]]:
-    """A profile with what it does not name guessed, and the guesses; roles in `skip` are left as they are.
+    """Guess the columns that a profile does not name; returns the profile and the guesses.
 
-    Facets are guessed only where the profile names none.
+    Roles in `skip` are not guessed, and facets only where the profile names none.
     """
     taken = set(profile.columns()) | set(export.uris.values())
     guesses: list[Guess] = []
@@ -56,7 +56,7 @@ def complete(profile: Profile, export: Export, skip: Iterable[str] = ()) -> tupl
 
 
 def facet_of_column(name: str) -> str | None:
-    """The facet that a column's name speaks of, None for other names.
+    """The facet that a column's name means; None for other names.
 
     >>> facet_of_column("Materials"), facet_of_column("Medium"), facet_of_column("Period")
     ('materials', 'materials', None)
@@ -71,7 +71,7 @@ def _names() -> dict[str, Any]:
 
 
 def _find(names: Iterable[str], export: Export, taken: set[str], role: str) -> str | None:
-    """The first column of such a name whose contents fit; else, one whose name contains such a name."""
+    """The first column with one of the names whose contents fit; else one whose name contains such a name."""
     free = {column: fold(column) for column in export.columns if column not in taken}
     keys = list(dict.fromkeys(map(fold, names)))
     exact = [column for key in keys for column, of in free.items() if of == key]
@@ -79,12 +79,12 @@ def _find(names: Iterable[str], export: Export, taken: set[str], role: str) -> s
     for column in dict.fromkeys([*exact, *inside]):
         if _fits(export.frame[column], role):
             return column
-    # An id that stands twice, or is missing, is an error to be shown, not a reason to take another column.
+    # A repeated or missing id is an error to report, not a reason to choose another column.
     return exact[0] if exact and role == "id" else None
 
 
 def _fits(column: pd.Series, role: str) -> bool:
-    """Whether a column's contents can be what its name says."""
+    """Whether a column's contents fit the role that its name suggests."""
     values = column[column.str.strip() != ""]
     if values.empty:
         return False

@@ -1,4 +1,4 @@
-"""What a division was asked for, and what became of it: splits, providers held out, tags dropped."""
+"""The settings of a division and its report: splits, providers held out, tags dropped."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,12 +10,12 @@ from eufcc_cli.core.errors import CollectError
 from eufcc_cli.core.taxonomy.hierarchy import Hierarchy
 
 STRATIFIED = ("train", "val", "test_id")
-"""The splits that a tag is shared out among."""
+"""The splits that share the images of a tag."""
 
 
 @dataclass(frozen=True)
 class Shares:
-    """The shares of all images that val, test_id and test_ood are to have; train has the rest.
+    """The shares of all images for val, test_id and test_ood; train gets the rest.
 
     `min_count` is how many images of train a tag needs to be kept.
     """
@@ -59,7 +59,7 @@ class Imbalance:
 
 @dataclass(frozen=True)
 class Dropped:
-    """A tag with too few images: in all, in train, and its nearest kept ancestor (None: it has none)."""
+    """A dropped tag: its images in all and in train, and its nearest ancestor that is kept, if any."""
 
     facet: str
     tag: str
@@ -80,9 +80,9 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Report:
-    """What became of a table: the splits' sizes, the providers held out, tags kept and dropped, the worst
-    imbalance, images left out for want of a tag, images that share their address with an earlier one, and
-    providers spelled nearly as one held out: (provider, the one held out)."""
+    """The report of a division: the splits' sizes, the providers held out, tags kept and dropped, the worst
+    imbalance, images left out because they have no tag, images with the URL of an earlier one, and
+    providers whose names resemble one held out: (provider, the one held out)."""
 
     shares: Shares
     splits: dict[str, SplitSize]
@@ -95,7 +95,7 @@ class Report:
     duplicates: int
     near_held_out: list[tuple[str, str]] = field(default_factory=list)
     continued: bool = False
-    """Whether an earlier division decided already what is tested on."""
+    """Whether an earlier division already chose the test images."""
     smallest: Candidate | None = None
     """The provider with the fewest images."""
 

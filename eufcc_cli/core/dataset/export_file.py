@@ -1,4 +1,4 @@
-"""Reading what a collection system exports, whatever its format, and writing such a table again."""
+"""Reading the exports of collection systems in any format, and writing such tables."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,9 +27,9 @@ def read_export(
 ) -> Export:
     """Read export files as one table of text cells, exactly as they came.
 
-    Several files need the same columns (in any order) and come one below the other. `sheet` names the sheet
-    of a workbook that has several, `language` the language of terms in XML. Raises DataError, naming file and
-    row, for whatever is no such table. No formula is evaluated, no entity expanded, no address opened.
+    Several files must have the same columns, in any order; their rows follow each other. `sheet` names the
+    sheet of a workbook that has several, `language` the language of terms in XML. Raises DataError, naming
+    file and row, for anything else. Formulas are not evaluated, entities not expanded, URLs not opened.
     """
     files = [paths] if isinstance(paths, Path) else list(paths)
     if not files:
@@ -47,14 +47,14 @@ def write_export(
     """
     if dialect.format not in _WRITERS:
         raise DataError(
-            f"{path}: {dialect.format.upper()} is read, and not written", hint="write .csv or .xlsx"
+            f"{path}: {dialect.format.upper()} files are read but not written", hint="write .csv or .xlsx"
         )
     names = tuple(frame.columns) if header is None else tuple(header)
     _WRITERS[dialect.format](frame, names, path, dialect)
 
 
 def kind_of(path: Path) -> str:
-    """The format of a file, by what it holds rather than by its name.
+    """The format of a file, by its content and not by its name.
 
     xlsx, ods, zip, xml, jsonl or csv; DataError for a file that is not there, is empty, or is a picture.
     """
@@ -72,7 +72,7 @@ def kind_of(path: Path) -> str:
     if not text:
         raise DataError(f"{path}: the file is empty", hint="export it again")
     if head.startswith(b"\xd0\xcf\x11\xe0"):
-        return "ods" if path.suffix.lower() == ".ods" else "xlsx"  # its reader says what is wrong
+        return "ods" if path.suffix.lower() == ".ods" else "xlsx"  # its reader reports the error
     if head.startswith((b"\xff\xd8\xff", b"\x89PNG", b"%PDF", b"GIF8", b"SQLite format 3")):
         raise DataError(f"{path}: not a table", hint=f"give {KINDS}")
     if path.suffix.lower() in (".xlsx", ".ods", ".zip"):
@@ -106,9 +106,7 @@ def _kind_of_archive(path: Path) -> str:
 def _read(path: Path, sheet: str | None, language: str | None) -> Export:
     kind = kind_of(path)
     if sheet is not None and kind not in ("xlsx", "ods"):
-        raise DataError(
-            f"{path}: sheet {sheet!r} is asked for, and this is no workbook", hint="leave the sheet out"
-        )
+        raise DataError(f"{path}: not a workbook, so it has no sheet {sheet!r}", hint="leave the sheet out")
     if kind == "xlsx":
         return read_xlsx(path, sheet)
     if kind == "ods":
@@ -118,7 +116,7 @@ def _read(path: Path, sheet: str | None, language: str | None) -> Export:
     if kind == "xml":
         return _read_xml(path, language)
     if kind == "zip":
-        raise DataError(f"{path}: a ZIP file and no workbook", hint="unpack it, and give the table in it")
+        raise DataError(f"{path}: a ZIP file, but not a workbook", hint="unpack it, and give the table in it")
     return read_delimited(path)
 
 
@@ -128,7 +126,7 @@ def _read_xml(path: Path, language: str | None) -> Export:
         return read_lido(path, language)
     if root.startswith(f"{{{RDF}}}"):
         return read_edm(path, language)
-    head = path.read_bytes()[: 1 << 16]  # a wrapper, of OAI-PMH say: what stands in it decides
+    head = path.read_bytes()[: 1 << 16]  # a wrapper, such as that of OAI-PMH: its content decides
     if NAMESPACE.encode() in head:
         return read_lido(path, language)
     if RDF.encode() in head:

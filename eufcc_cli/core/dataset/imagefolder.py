@@ -1,8 +1,7 @@
 """A collection as a folder that Hugging Face's `datasets` loads: images, metadata.csv, a dataset card.
 
-The layout is that of https://huggingface.co/docs/datasets/image_dataset (ImageFolder): a folder per split,
-in it the images and a metadata.csv whose column `file_name` names each; the card says which folder is which
-split.
+The layout is that of https://huggingface.co/docs/datasets/image_dataset (ImageFolder): each split is a
+folder of images with a metadata.csv, whose column `file_name` names them; the card lists the folders.
 """
 
 import shutil
@@ -20,7 +19,7 @@ from eufcc_cli.core.progress import SILENT, Progress
 from eufcc_cli.core.taxonomy.annotations import FACETS, ID, PROVIDER, facet_column, read_table
 
 SPLIT_NAMES = {"val": "validation"}
-"""What Hugging Face calls a split, where it is not what we call it."""
+"""Hugging Face's names of splits, where they differ from ours."""
 _COLUMNS = {
     ID: "id",
     **{facet_column(facet): facet for facet in FACETS},
@@ -56,7 +55,7 @@ publish this folder, and add a `license` above. {aat}
 
 @dataclass
 class Exported:
-    """What was written: images by split, and those that are not on this disk."""
+    """The images written, by split, and how many are not on disk."""
 
     images: dict[str, int] = field(default_factory=dict)
     missing: int = 0
@@ -67,7 +66,7 @@ def export_imagefolder(
 ) -> Exported:
     """Copy the images of the splits, with their annotations, to a folder; continues an interrupted export.
 
-    Raises DataError where there is no table, or no image of any; images that are missing are left out.
+    Images that are missing are left out. Raises DataError if there is no table, or no image.
     """
     present = [split for split in (list(splits) or SPLITS) if root.table(split).is_file()]
     tables = {split: read_table(root.table(split), as_text=True) for split in present}
@@ -100,7 +99,7 @@ def export_imagefolder(
 
 
 def _copy(path: Path, folder: Path, image_id: str) -> str:
-    """Copy an image below a split's folder, once; its name there."""
+    """Copy an image into a split's folder, if it is not there yet; returns its name there."""
     name = f"{image_stem(image_id)}{path.suffix.lower()}"
     copy = folder / name
     if not copy.is_file() or copy.stat().st_size != path.stat().st_size:
@@ -110,7 +109,7 @@ def _copy(path: Path, folder: Path, image_id: str) -> str:
 
 
 def dataset_card(name: str, facets: Iterable[str], images: dict[str, int]) -> str:
-    """The README of an exported folder; its metadata says which folder is which split."""
+    """The README of an exported folder; its metadata lists the folders of the splits."""
     from huggingface_hub import DatasetCardData
 
     data_files = [{"split": split, "path": f"{split}/**"} for split, count in images.items() if count]

@@ -1,4 +1,4 @@
-"""A museum's photographs in the ledger: verified, and left where they are unless they are to be copied."""
+"""A museum's photographs in the ledger: verified, and copied only on request."""
 
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +19,7 @@ _THREADS = 8  # mostly waiting for the disk
 
 @dataclass
 class Checked:
-    """What reading the photographs found: {image: what it is}, and the reasons of those that are unusable."""
+    """The photographs read: {image: its properties}, and why others cannot be used."""
 
     good: dict[str, Stored] = field(default_factory=dict)
     bad: dict[str, str] = field(default_factory=dict)
@@ -31,9 +31,9 @@ class Checked:
 
 
 def photo_files(root: Root, folders: Sequence[Path]) -> ImageFiles:
-    """The image files below the photo folders, data/images and images/, those of downloads left out.
+    """The image files below the photo folders, data/images and images/, without those of downloads.
 
-    DataError for a folder that is not there, or holds no image.
+    Raises DataError for a folder that does not exist or holds no image.
     """
     for folder in folders:
         if not folder.is_dir():
@@ -52,7 +52,7 @@ def photo_files(root: Root, folders: Sequence[Path]) -> ImageFiles:
 
 
 def _is_download(root: Root, file: Path) -> bool:
-    """True for the places that `image_stem` gives: two digits of a digest, then the encoded id."""
+    """Whether a path is one that `image_stem` makes: two digits of a digest, then the encoded id."""
     images = root.images.resolve()
     if not file.is_relative_to(images):
         return False
@@ -61,7 +61,7 @@ def _is_download(root: Root, file: Path) -> bool:
 
 
 def check_photographs(root: Root, photographs: Sequence[Photograph], progress: Progress = SILENT) -> Checked:
-    """Read every photograph that the ledger does not know as it is now."""
+    """Read every photograph that is new to the ledger or has changed."""
     checked = Checked()
     how = Storing(root.images.resolve(), None)
     with LedgerReader(root.ledger) as ledger:
@@ -105,7 +105,7 @@ def record_photographs(
     copy: bool = False,
     progress: Progress = SILENT,
 ) -> None:
-    """Write what was found into the ledger; with `copy`, after copying the files into data/images."""
+    """Write the photographs into the ledger; with `copy`, copy their files into data/images first."""
     if not photographs:
         return
     how = Storing(root.images.resolve(), None)
@@ -131,8 +131,8 @@ def record_photographs(
 
 
 def moved_photographs(root: Root, files: ImageFiles, ids: Collection[str]) -> dict[Path, str]:
-    """Files that are photographs of these ids which the ledger has elsewhere, where they are no more:
-    {file: id}, by name and size, or by their bytes."""
+    """Moved photographs of these ids, {file: id}: the ledger's file is gone, and this one has its name and
+    size, or its content."""
     found: dict[Path, str] = {}
     with LedgerReader(root.ledger) as ledger:
         for entry in ledger.entries("status = ?", (OK,)):

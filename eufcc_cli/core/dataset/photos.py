@@ -1,4 +1,4 @@
-"""Which photographs show which record: by the names of files, in any letter case, with any image ending."""
+"""Which photographs show which record: matched by file name, in any letter case and image format."""
 
 import re
 from collections import defaultdict
@@ -30,8 +30,8 @@ class Photograph:
 
 @dataclass
 class Found:
-    """The photographs of records, and the files that belong to none; `doubles` are the same view in another
-    format, which are left out."""
+    """The photographs of records, and the files that match none; `doubles` are left out: they show a view
+    again in another format."""
 
     photographs: list[Photograph] = field(default_factory=list)
     unused: list[Path] = field(default_factory=list)
@@ -75,7 +75,7 @@ def find_photographs(
 
 
 def _of_name(name: str, files: ImageFiles) -> list[Path]:
-    """The files that a photo cell may mean: of its path, else of its name; never one outside the folders."""
+    """The files that a photo cell may name: by path, else by name; never one outside the folders."""
     text = name.strip().split("?")[0].replace("\\", "/").rstrip("/")
     parts = [part for part in text.split("/") if part not in ("", ".", "..")]
     if not parts:
@@ -116,7 +116,7 @@ def _own_by_stem(ids: Sequence[str], files: ImageFiles, owners: dict[Path, list[
 
 
 def _with_view(stem: str, by_case: Mapping[str, list[str]], by_loose: Mapping[str, list[str]]) -> str | None:
-    """The record whose id, with a view behind it, is this stem: the longest such id."""
+    """The record with the longest id that this stem starts with, followed by a view."""
     for cut in range(len(stem) - 1, 0, -1):
         if stem[cut] in " _-(" and _VIEW.fullmatch(stem[cut:]):
             rest = stem[:cut]
@@ -127,11 +127,11 @@ def _with_view(stem: str, by_case: Mapping[str, list[str]], by_loose: Mapping[st
 
 
 def _views(record: str, files: Iterable[Path]) -> tuple[list[tuple[str, Path]], list[Path]]:
-    """A record's files in their order with their views, and those that are the same view again."""
+    """A record's files in order with their views, and those that repeat a view."""
     kept: dict[tuple[str, str], tuple[str, Path]] = {}
     doubles = []
     for file in sorted(files, key=lambda file: (_natural(file.stem), _rank(file), str(file))):
-        # The same name in the same folder is the same picture in another format.
+        # The same stem in the same folder: the same picture in another format.
         key = (str(file.parent), spelling(file.stem))
         if key in kept:
             doubles.append(file)
@@ -142,7 +142,7 @@ def _views(record: str, files: Iterable[Path]) -> tuple[list[tuple[str, Path]], 
 
 
 def _view(record: str, stem: str) -> str:
-    """What a stem has behind the record's id: "" where it is the id, the whole stem where it is another."""
+    """The part of a stem after the record's id: "" if it equals the id, the whole stem if it is unlike it."""
     for cut in range(1, len(stem) + 1):
         if loose_spelling(stem[:cut]) == loose_spelling(record):
             return stem[cut:]

@@ -1,4 +1,4 @@
-"""Files whose content is known by its git blob id: fetched in parts, resumed, verified before use."""
+"""Files with a known git blob id: fetched, resumed after an interruption, verified before use."""
 
 import asyncio
 import hashlib
@@ -15,7 +15,7 @@ from eufcc_cli.core.http.client import user_agent
 from eufcc_cli.core.http.politeness import retry_after
 from eufcc_cli.core.progress import Progress, Task
 
-_MOST_BYTES = 1 << 30  # no such file comes near; a server that never stops ends here
+_MOST_BYTES = 1 << 30  # no such file is nearly as large; stops endless answers
 _ATTEMPTS = 5
 _LONGEST_WAIT = 600.0
 _AT_ONCE = 4
@@ -23,7 +23,7 @@ _GO_ON = "run it again to resume"
 
 
 def git_blob_id(path: Path) -> str:
-    """The name git gives a file's content: SHA-1 of `blob <size>\\0<content>`."""
+    """The git blob id of a file's content: SHA-1 of `blob <size>\\0<content>`."""
     digest = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
     with path.open("rb") as file:
         while chunk := file.read(1 << 20):
@@ -33,7 +33,7 @@ def git_blob_id(path: Path) -> str:
 
 @dataclass
 class PinnedFile:
-    """A file to fetch: its place, its URL, the blob id it must have; `done` once it is in place."""
+    """A file to fetch: its path, its URL, the blob id it must have; `done` once it is in place."""
 
     path: Path
     url: str
@@ -45,15 +45,15 @@ class PinnedFile:
         self.part = self.path.with_name(f".{self.path.name}.{self.blob_id[:12]}.part")
 
     def error(self, reason: object, hint: str | None = None) -> CollectError:
-        """The message of a failure: the file, the URL, the reason."""
+        """An error message: the file, the URL, the reason."""
         return CollectError(f"{self.path}: {without_secrets(self.url)}: {reason}", hint)
 
 
 async def fetch_pinned(files: list[PinnedFile], progress: Progress) -> None:
-    """Fetch files, several at a time; each takes its place when it is whole and right.
+    """Fetch several files at a time; each takes its place once it is complete and verified.
 
-    What one failure leaves the others complete; then the first is raised. A part that an interruption
-    leaves behind is continued by Range.
+    After a failure the other files are completed before the first error is raised. An interrupted download
+    continues where it stopped (by a Range request).
     """
     slots = asyncio.Semaphore(_AT_ONCE)
 
@@ -76,7 +76,7 @@ async def fetch_pinned(files: list[PinnedFile], progress: Progress) -> None:
 
 
 async def _fetch(client: httpx.AsyncClient, file: PinnedFile, task: Task) -> None:
-    """Complete the part, however often the connection breaks, and put it in its place if it is right."""
+    """Complete the partial file over as many connections as it takes; move it into place once verified."""
     resumed = file.part.is_file()
     while True:
         await _complete(client, file, task)
@@ -88,7 +88,7 @@ async def _fetch(client: httpx.AsyncClient, file: PinnedFile, task: Task) -> Non
         file.part.unlink()
         if not resumed:
             raise file.error(reason, "is this the URL of that revision? Nothing was replaced")
-        resumed = False  # the part may have come from elsewhere: once more, from the start
+        resumed = False  # the partial file may be another one: once more, from the start
 
 
 def _what_is_wrong(part: Path) -> str:
@@ -107,7 +107,7 @@ async def _complete(client: httpx.AsyncClient, file: PinnedFile, task: Task) -> 
             await _append(client, file, task)
             return
         except _Again as error:
-            # An attempt that brought some bytes is no failure: the next goes on from there.
+            # An attempt that brought some bytes does not count as a failure.
             failures = 0 if _size(file.part) > before else failures + 1
             if failures == _ATTEMPTS:
                 raise file.error(error, _GO_ON) from error
@@ -119,7 +119,7 @@ async def _complete(client: httpx.AsyncClient, file: PinnedFile, task: Task) -> 
 
 
 class _Again(Exception):
-    """A failure that the next attempt, `wait` seconds later, may not meet."""
+    """A failure worth another attempt, `wait` seconds later."""
 
     def __init__(self, reason: str, wait: float = 0.0) -> None:
         super().__init__(reason)
@@ -127,25 +127,25 @@ class _Again(Exception):
 
 
 async def _append(client: httpx.AsyncClient, file: PinnedFile, task: Task) -> None:
-    """One request: the rest of the file, or all of it where the server knows no ranges."""
+    """One request: for the rest of the file, or all of it if the server does not support ranges."""
     done = _size(file.part)
     headers = {"Range": f"bytes={done}-"} if done else {}
     try:
         async with client.stream("GET", file.url, headers=headers) as response:
             if response.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE and done:
-                return  # nothing is missing; the blob id will tell
+                return  # already complete; the blob id is checked next
             _check_status(file, response)
             if response.headers.get("content-encoding", "identity") != "identity":
                 raise file.error("the server compresses the file")
             resumes = response.status_code == httpx.codes.PARTIAL_CONTENT
             if resumes and not response.headers.get("content-range", "").startswith(f"bytes {done}-"):
-                raise file.error("another range came than was asked for")
+                raise file.error("the server sent another range than requested")
             file.part.parent.mkdir(parents=True, exist_ok=True)
             with file.part.open("ab" if resumes else "wb") as part:
                 async for chunk in response.aiter_raw():
                     part.write(chunk)
                     if part.tell() > _MOST_BYTES:
-                        raise file.error("the file does not end")
+                        raise file.error("the file is larger than any published one")
                     task.advance(0, MB=round(part.tell() / 1e6, 1), file=file.path.name)
                 part.flush()
                 os.fsync(part.fileno())

@@ -1,4 +1,4 @@
-"""How a museum's own export maps to the collection: data/profile.toml, written for the next export."""
+"""The mapping of a museum's export to the collection, kept in data/profile.toml for the next export."""
 
 import json
 import tomllib
@@ -18,12 +18,11 @@ _HEAD = "# How this museum's export becomes the collection: `eufcc fetch table` 
 
 @dataclass(frozen=True)
 class Profile:
-    """Which columns of an export hold what.
+    """The meaning of an export's columns.
 
-    facets: {facet: columns}; separators: what several terms in a cell are separated by, where the default,
-    `;` and `|`, is not meant; single: the facets that hold one value per record; language: that of the terms;
-    min_count: the records that a term of the museum's own needs (0: the usual number); photos: the folders
-    that the photographs lie in.
+    facets: {facet: columns}; separators: what separates the terms in a cell, if not `;` or `|`;
+    single: the facets with one value per record; language: that of the terms; min_count: how many records
+    a term outside the vocabulary needs (0: the default); photos: the folders of the photographs.
     """
 
     id: str = ""
@@ -40,7 +39,7 @@ class Profile:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read a profile; DataError says what in it is wrong."""
+        """Read a profile; raises DataError for an invalid one."""
         try:
             content = tomllib.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
@@ -50,7 +49,7 @@ class Profile:
         return cls(**{name: _value(path, name, value) for name, value in content.items()})
 
     def write(self, path: Path) -> None:
-        """Write the profile, with all that is set."""
+        """Write the profile: every setting that has a value."""
         lines = [_HEAD]
         for each in fields(self):
             value = getattr(self, each.name)
@@ -61,21 +60,21 @@ class Profile:
         write_text(path, "".join(lines))
 
     def columns(self) -> dict[str, str]:
-        """All columns that are named, with what names them: {column: setting}."""
+        """All columns in the profile: {column: setting}."""
         named = {self.id: "id", self.photo: "photo", self.provider: "provider", self.title: "title"}
         named |= {column: f"facet {facet}" for facet, columns in self.facets.items() for column in columns}
         named.pop("", None)
         return named
 
     def check(self, columns: Iterable[str], export: Path) -> None:
-        """DataError where a column that the profile names is not among an export's."""
+        """Raise DataError if the export lacks a column of the profile."""
         there = list(columns)
         missing = {column: of for column, of in self.columns().items() if column not in there}
         if not missing:
             return
         if len(missing) == len(self.columns()) > 1:
             raise DataError(
-                f"{export}: has none of the columns that are asked for ({', '.join(missing)})",
+                f"{export}: has none of the named columns ({', '.join(missing)})",
                 hint=f"its columns are {', '.join(there[:20])}",
             )
         column, of = next(iter(missing.items()))
@@ -85,7 +84,7 @@ class Profile:
 
 
 def profile_file(root: Root) -> Path:
-    """Where a root keeps the profile of its museum's export."""
+    """The path of a root's profile."""
     return root.data / "profile.toml"
 
 
@@ -131,7 +130,7 @@ def _value(path: Path, name: str, value: Any) -> Any:
     elif (kind is str and isinstance(value, str)) or (kind is int and type(value) is int and value >= 0):
         return value
     raise DataError(
-        f"{path}: {name} = {value!r} is not what it has to be", hint="see docs/how-to/own-collection.md"
+        f"{path}: {name} = {value!r} has the wrong type", hint="see docs/how-to/own-collection.md"
     )
 
 

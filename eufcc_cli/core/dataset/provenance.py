@@ -1,4 +1,4 @@
-"""Where the data came from, and whom to thank: data/provenance.json and the attribution beside the data."""
+"""The sources of the data (data/provenance.json) and their attribution."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -23,12 +23,12 @@ EUROPEANA_ATTRIBUTION = (
 
 
 def provenance_file(root: Root) -> Path:
-    """The one file that says where every file of the collection came from."""
+    """The path of the file that records the source of every file of a collection."""
     return root.data / "provenance.json"
 
 
 def read_provenance(root: Root) -> dict[str, dict[str, Any]]:
-    """What is known about each file, by its path below the root; {} where nothing is recorded yet."""
+    """The facts recorded about each file, by its path below the root; {} if there are none yet."""
     path = provenance_file(root)
     if not path.is_file():
         return {}
@@ -38,13 +38,13 @@ def read_provenance(root: Root) -> dict[str, dict[str, Any]]:
             raise TypeError
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(
-            f"{path}: not a record of provenance", hint="move it away; it is written anew"
+            f"{path}: not a record of provenance", hint="move it away: a new one is written"
         ) from error
     return files
 
 
 def record(root: Root, entries: Mapping[Path, Mapping[str, Any]], removed: Iterable[Path] = ()) -> None:
-    """Add what is known about files that just took their place: source, date, size and digests."""
+    """Record the source, date, size and digests of files that were just written."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
     files = read_provenance(root)
     for path in removed:
@@ -61,7 +61,7 @@ def record(root: Root, entries: Mapping[Path, Mapping[str, Any]], removed: Itera
 
 
 def wrote(root: Root, path: Path, **facts: object) -> bool:
-    """True where a file is still exactly what a command with these facts wrote."""
+    """Whether a file is unchanged since a command with these facts wrote it."""
     entry = read_provenance(root).get(_key(root, path), {})
     return bool(entry) and facts.items() <= entry.items() and entry.get("sha256") == sha256(path)
 
@@ -73,7 +73,7 @@ def _key(root: Root, path: Path) -> str:
 
 
 def without_secrets(url: str) -> str:
-    """A URL without what may be a secret in it: user, password, query, fragment.
+    """A URL without the parts that may hold secrets: user, password, query, fragment.
 
     >>> without_secrets("https://me:word@mirror.example:8443/eufcc/data/val.csv?token=1#x")
     'https://mirror.example:8443/eufcc/data/val.csv'
@@ -83,7 +83,7 @@ def without_secrets(url: str) -> str:
 
 
 def write_attribution(path: Path, sources: Iterable[str], providers: Mapping[str, tuple[int, str]]) -> None:
-    """Write whom to thank: the sources, then every provider with its number of images and their rights."""
+    """Write the attribution: the sources, then every provider with its number of images and their rights."""
     lines = ["# Attribution", "", *(f"- {source}" for source in sources)]
     if providers:
         lines += ["", "## Data providers", ""]

@@ -1,6 +1,6 @@
-"""EUFCC-340K as it was published: revisions, addresses, digests, and a fetch that trusts none of them.
+"""EUFCC-340K as published: its revisions, URLs and digests, and a verified download.
 
-Every file is pinned to a commit and verified by the name git gives its content before it takes its place.
+Every file is pinned to a commit and verified by its git blob id before it takes its place.
 """
 
 import asyncio
@@ -64,7 +64,7 @@ REVISIONS = {
 
 @dataclass(frozen=True)
 class Fetched:
-    """A file that is there and right; `new` where this call fetched it."""
+    """A file that is in place and verified; `new` if this call fetched it."""
 
     path: Path
     new: bool
@@ -82,9 +82,9 @@ def fetch_published(
 ) -> list[Fetched]:
     """Fetch annotation tables and label files, several at a time, and verify each before it takes its place.
 
-    Files that are there and right are left alone; a file that is there and not a published one is only
-    replaced with `force`. A download that broke off goes on where it stopped. `base_url` is a mirror with
-    the same paths (BASE/data/train.csv). Raises CollectError naming the file, the old one unharmed.
+    Files that are already right stay as they are; a file that is not a published one is replaced only with
+    `force`. An interrupted download continues where it stopped. `base_url` is a mirror with the same paths
+    (BASE/data/train.csv). Raises CollectError, naming the file; the old file is then still there.
     """
     if revision not in REVISIONS:
         raise CollectError(f"revision {revision} is not known", hint=f"one of {', '.join(REVISIONS)}")
@@ -95,8 +95,8 @@ def fetch_published(
     if labels:
         wanted |= {root.label_file(facet): f"labels/{facet}.txt" for facet in FACETS}
     base = (base_url or f"{REPOSITORY}/{chosen.commit}").rstrip("/")
-    provenance.read_provenance(root)  # a record that cannot be added to is told before anything is fetched
-    with hold_lock(root.data / ".fetch.lock", f"{root.data}: another `eufcc fetch` is at work here"):
+    provenance.read_provenance(root)  # an unusable record is an error before anything is fetched
+    with hold_lock(root.data / ".fetch.lock", f"{root.data}: another `eufcc fetch` is running here"):
         missing = [
             PinnedFile(path, f"{base}/{name}", chosen.files[name])
             for path, name in wanted.items()
@@ -122,21 +122,21 @@ def _record(root: Root, files: list[PinnedFile], facts: dict[str, str]) -> None:
 
 
 def _in_place(path: Path, blob: str, force: bool) -> bool:
-    """Whether the right file is there; an error where something else is that may be someone's work."""
+    """Whether the right file is there; an error for any other file, which may be someone's work."""
     if not path.is_file():
         return False
     present = git_blob_id(path)
     published = any(present in revision.files.values() for revision in REVISIONS.values())
     if not published and not force:
         raise CollectError(
-            f"{path}: is there, and is not a file of EUFCC-340K",
+            f"{path}: exists, and is not a file of EUFCC-340K",
             hint="give `force` to replace it, or another `root`",
         )
     return present == blob
 
 
 def _attribute(root: Root) -> None:
-    """Write data/ATTRIBUTION.md for the tables that are there."""
+    """Write data/ATTRIBUTION.md for the root's tables."""
     images: dict[str, int] = {}
     for split in root.splits():
         counts = read_table(root.table(split), [ID, PROVIDER])[PROVIDER].value_counts()
@@ -150,7 +150,7 @@ def _attribute(root: Root) -> None:
 
 
 def revision_of(root: Root) -> str:
-    """Which published revision the root's training table is: a revision's name, or `unknown`."""
+    """The name of the published revision that the root's training table comes from, or `unknown`."""
     table = root.table("train")
     if not table.is_file():
         return "unknown"

@@ -1,7 +1,7 @@
-"""What earlier divisions decided, so that no image ever moves out of a test split.
+"""The memory of earlier divisions: no image ever moves out of a test split.
 
 data/test_images.csv lists every image that was ever in test_id or test_ood, data/held_out.txt the providers
-that are kept for test_ood, one on each line.
+of test_ood, one per line.
 """
 
 import csv
@@ -23,7 +23,7 @@ from eufcc_cli.core.taxonomy.csv_blocks import csv_blocks
 from eufcc_cli.core.taxonomy.spelling import fold
 
 RECORD = "record"
-"""The column that says of which record an image is, where one record has several."""
+"""The column with the record of an image, for records with several images."""
 TEST_SPLITS = ("test_id", "test_ood")
 _COLUMNS = ["id", "record", "split"]
 _NEAR = 0.85
@@ -31,7 +31,7 @@ _NEAR = 0.85
 
 @dataclass
 class SplitMemory:
-    """Images and records that were in a test split, where the others were last, and providers held out."""
+    """Images and records that were in a test split, the last split of the others, and providers held out."""
 
     tests: dict[str, str] = field(default_factory=dict)
     """{image: test_id or test_ood}."""
@@ -64,12 +64,12 @@ class SplitMemory:
             ours = memory.tests or provenance.wrote(root, table, **mine)
             try:
                 memory._add_table(split, read_table(table), providers=bool(ours))
-            except DataError:  # somebody else's, which is not replaced unasked
+            except DataError:  # a user's own, which is not replaced without `force`
                 continue
         return memory
 
     def _add_tests(self, images: list[str], records: list[str], splits: list[str]) -> None:
-        """Remember test images; what is known of them already stays, and what comes first."""
+        """Remember test images; the first entry for an image counts."""
         of = [record or image for image, record in zip(images, records, strict=True)][::-1]
         images, splits = images[::-1], splits[::-1]
         self.tests = dict(zip(images, splits, strict=True)) | self.tests
@@ -105,13 +105,13 @@ class SplitMemory:
         return places
 
     def near(self, providers: Iterable[str]) -> list[tuple[str, str]]:
-        """Providers that are spelled nearly as one held out, and are not: (provider, the one held out)."""
+        """Providers whose names resemble one held out but differ: (provider, the one held out)."""
         held = {fold(name): name for name in self.held_out}
         found = []
         for name in sorted(set(providers)) if held else ():
             key = fold(name)
             if name.strip() and key not in held:
-                # Numbers tell names apart: Museum 1 is no spelling of Museum 2.
+                # Names that differ in a number are different: Museum 1 and Museum 2.
                 alike = [other for other in held if _digits(other) == _digits(key)]
                 found += [(name, held[near]) for near in difflib.get_close_matches(key, alike, 1, _NEAR)]
         return found
@@ -136,10 +136,10 @@ def _digits(text: str) -> str:
 
 
 def list_of_tests(root: Root) -> Path:
-    """The list of all images that were ever in a test split."""
+    """The path of the list of all images that were ever in a test split."""
     return root.data / "test_images.csv"
 
 
 def held_out_file(root: Root) -> Path:
-    """The list of the providers held out for test_ood."""
+    """The path of the list of providers held out for test_ood."""
     return root.data / "held_out.txt"

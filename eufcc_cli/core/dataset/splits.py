@@ -1,4 +1,4 @@
-"""The splits of a harvest on disk: four tables that replace nobody's work, and data/splits.json."""
+"""The splits on disk: four tables, written without replacing a user's own, and data/splits.json."""
 
 import json
 import tempfile
@@ -34,8 +34,8 @@ def write_splits(
     """Divide a harvest into the root's four tables and write the report, data/splits.json.
 
     Images that were ever in a test split stay there, providers held out stay held out (data/test_images.csv,
-    data/held_out.txt), unless `anew`. Tables that are there are only replaced where an earlier call wrote
-    them, or with `force`. The same table, shares and seed give the same files. Raises DataError for an
+    data/held_out.txt), unless `anew`. Existing tables are replaced only if an earlier call wrote them, or
+    with `force`. The same table, shares and seed give the same files. Raises DataError for an
     unusable table.
     """
     targets = [root.table(name) for name in SPLITS]
@@ -46,7 +46,7 @@ def write_splits(
     table = read_table(source)
     if (again := table[ID].duplicated()).any():
         raise DataError(
-            f"{source}: the id {table[ID][again].iloc[0]} stands there twice",
+            f"{source}: the id {table[ID][again].iloc[0]} occurs twice",
             hint="`eufcc trees --lint` lists all",
         )
     for column in (IMAGE_URL, PROVIDER):
@@ -69,16 +69,16 @@ def write_division(
     anew: bool = False,
     progress: Progress = SILENT,
 ) -> Report:
-    """Divide an annotation table into the root's tables, as `write_splits`; `of` says what was divided.
+    """Divide an annotation table into the root's tables, as `write_splits`; `of` describes the table.
 
     same: as in `divide`.
     """
-    provenance.read_provenance(root)  # one that cannot be added to is an error before the work
+    provenance.read_provenance(root)  # an unusable record is an error before the work
     memory = SplitMemory() if anew else SplitMemory.read(root, _MINE)
     with progress.task("Dividing", None):
         parts, report = divide(table, shares, memory, same)
     targets = [root.table(name) for name in SPLITS]
-    lock = hold_lock(root.data / ".fetch.lock", f"{root.data}: another `eufcc fetch` is at work here")
+    lock = hold_lock(root.data / ".fetch.lock", f"{root.data}: another `eufcc fetch` is running here")
     with lock, tempfile.TemporaryDirectory(prefix=".splits.", dir=root.data) as staged:
         new = {root.table(name): Path(staged, f"{name}.csv") for name in parts}
         for name, part in parts.items():
@@ -86,13 +86,13 @@ def write_division(
         for target in targets:
             if target.exists() and not force and not _may_replace(root, target, new.get(target)):
                 raise CollectError(
-                    f"{target}: is there, and was not written by `eufcc fetch splits` or `fetch table`",
+                    f"{target}: exists, and was not written by `eufcc fetch splits` or `fetch table`",
                     hint="give `force` to replace it, or another `root`",
                 )
-        memory.remember(root, parts)  # first: what is interrupted here must not lose a test image
+        memory.remember(root, parts)  # first, so that an interruption loses no test image
         for target, file in new.items():
             replace_file(file, target)
-    # A table of an earlier division that this one does not have would leak between the splits.
+    # A leftover table of an earlier division would leak images between the splits.
     gone = [target for target in targets if target not in new]
     for target in gone:
         target.unlink(missing_ok=True)
@@ -103,11 +103,11 @@ def write_division(
 
 
 def _may_replace(root: Root, target: Path, new: Path | None) -> bool:
-    """Whether a table is what an earlier call wrote, or (after an interruption) what this one would write."""
+    """Whether an earlier call wrote the table, or this one would write the same (after an interruption)."""
     same = new is not None and sha256(new) == sha256(target)
     return same or provenance.wrote(root, target, **_MINE)
 
 
 def report_file(root: Root) -> Path:
-    """Where the report of `write_splits` is kept."""
+    """The path of the report of `write_splits`."""
     return root.data / "splits.json"

@@ -1,4 +1,4 @@
-"""data/terms.csv: what each text and word of a museum's export became, for a person to edit."""
+"""data/terms.csv: the term for each text and word of a museum's export, for a person to edit."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ _DIALECT = Dialect("csv", bom=True)  # without the mark, Excel takes UTF-8 for W
 
 
 def read_terms(path: Path) -> list[TermRow]:
-    """The rows of a terms file, however a spreadsheet saved it; none where there is no such file.
+    """The rows of a terms file, in any format that a spreadsheet saves; none if there is no file.
 
     Rows without a facet or text are left out. Raises DataError for a file without the columns facet, text
     and term, an unknown facet, and two different terms for one text, naming the row.
@@ -27,7 +27,7 @@ def read_terms(path: Path) -> list[TermRow]:
     if missing := [name for name in _NEEDED if name not in columns]:
         raise DataError(
             f"{path}: column {missing[0]!r} is missing, it has {', '.join(export.columns)}",
-            hint=f"its columns are {', '.join(COLUMNS)}; without the file, `fetch table` starts anew",
+            hint=f"its columns are {', '.join(COLUMNS)}; without the file, `fetch table` starts again",
         )
     cells = [
         export.frame[columns[name]].tolist() if name in columns else [""] * len(export) for name in COLUMNS
@@ -55,13 +55,13 @@ def read_terms(path: Path) -> list[TermRow]:
                 f"{export.place(number)}: {text!r} becomes {row.term!r} here and {known.term!r} further up",
                 hint="leave one of the two rows",
             )
-        if row.edited:  # typed in by a person below the row that was there already
+        if row.edited:  # a person added it below the existing row
             rows[row.key] = row
     return list(rows.values())
 
 
 def write_terms(path: Path, rows: Iterable[TermRow]) -> None:
-    """Write the rows, whole or not at all, as the file that is there is written; else as UTF-8 for Excel."""
+    """Write the rows atomically, in the format of the existing file; else as UTF-8 for Excel."""
     cells: Sequence[Sequence[str]] = [
         (row.facet, row.text, str(row.count), row.term, row.how, row.automatic) for row in rows
     ]
@@ -69,5 +69,5 @@ def write_terms(path: Path, rows: Iterable[TermRow]) -> None:
     try:
         dialect = read_delimited(path).dialect if path.is_file() else _DIALECT
         write_delimited(frame, COLUMNS, path, dialect)
-    except DataError:  # what is there is no table, or has an encoding without some character
+    except DataError:  # the existing file is no table, or its encoding lacks a character
         write_delimited(frame, COLUMNS, path, _DIALECT)

@@ -123,7 +123,7 @@ def harvest_dumps(
     placing = aat.Roots.read(None)
     provenance.read_provenance(root)  # raises before the work if it cannot be extended
     if output.exists() and not force and not provenance.wrote(root, output, source="EDM"):
-        raise CollectError(f"{output}: is there, and is from elsewhere", hint="`force` replaces it")
+        raise CollectError(f"{output}: exists, and is from another source", hint="`force` replaces it")
     root.data.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile("w+", encoding="utf-8", dir=root.data) as spool:
         failed = _spool(spool, dumps, wanted, servers, progress)

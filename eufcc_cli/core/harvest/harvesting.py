@@ -136,7 +136,7 @@ def harvest(
         )
     store = output.with_name(f"{output.stem}.harvest.sqlite")
     if output.exists() and not store.exists() and not force:
-        raise CollectError(f"{output}: is there, and is no harvest", hint="another `output`, or `force`")
+        raise CollectError(f"{output}: exists, and is no harvest", hint="another `output`, or `force`")
     with Records(store, search, anew=force) as records, Concepts(root.data / "concepts.sqlite") as concepts:
         try:
             asyncio.run(_ask(search, key, limit, shallow, servers, records, concepts, progress))

@@ -87,7 +87,7 @@ def remaining_runs(runs: Sequence[Planned], root: Root) -> list[tuple[Planned, b
                 hint="`overwrite` trains it again, `name` makes another",
             )
         if folder.exists() and not there:
-            raise ModelError(f"{folder} is there, and no run", hint="`name` makes another")
+            raise ModelError(f"{folder} exists, and is no run", hint="`name` makes another")
         if not there or not is_finished(folder):
             remaining.append((run, there and is_begun(folder)))
     return remaining

@@ -392,7 +392,7 @@ def test_facets_on_the_command_line() -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("id = 3", "id = 3 is not what it has to be"),
+        ("id = 3", "id = 3 has the wrong type"),
         ("idd = 'x'", "idd is not known"),
         ("[facets]\nmaterial = 'x'", "facet material is not known"),
         ("id = ", "cannot be read"),

@@ -176,7 +176,7 @@ def test_dividing_again_replaces_its_own_tables_and_no_others(tmp_path: Path) ->
     assert not root.table("test_ood").exists()
     assert "data/test_ood.csv" not in (root.data / "provenance.json").read_text()
     root.table("val").write_text("mine")
-    with pytest.raises(CollectError, match=r"val\.csv: is there, and was not written by"):
+    with pytest.raises(CollectError, match=r"val\.csv: exists, and was not written by"):
         write_splits(root, source, Shares(min_count=3))
     assert root.table("val").read_text() == "mine"
     assert not list(root.data.glob(".splits.*"))
@@ -199,7 +199,7 @@ def test_unusable_input_is_refused(tmp_path: Path) -> None:
     table = collection(50)
     root.data.mkdir()
     for name, change, reason in (
-        ("twice.csv", lambda t: pd.concat([t, t.iloc[[3]]]), "the id image_3 stands there twice"),
+        ("twice.csv", lambda t: pd.concat([t, t.iloc[[3]]]), "the id image_3 occurs twice"),
         ("nobody.csv", lambda t: t.drop(columns=PROVIDER), f"column {PROVIDER} is missing"),
         ("nowhere.csv", lambda t: t.drop(columns=IMAGE_URL), f"column {IMAGE_URL} is missing"),
     ):

@@ -34,7 +34,7 @@ _CONCEPT_COLUMNS = {
     "dc:subject": ("dcSubject",),
 }
 _ITEM = re.compile(r"https?://data\.europeana\.eu/(?:item|proxy/provider|aggregation/provider)(/.+)")
-_MOST_BYTES = 64 << 20  # of one record's file in a ZIP: real ones take some kilobytes
+_MOST_BYTES = 64 << 20  # of one record's file in a ZIP: real ones have some kilobytes
 
 
 @dataclass
@@ -116,7 +116,7 @@ def _row(record: EdmRecord, language: str | None) -> list[str]:
 def zipped_records(path: Path, broken: dict[str, str] | None = None) -> Iterator[EdmRecord]:
     """The records of a ZIP file of EDM files, streamed; DataError for a damaged or hostile archive.
 
-    A file in it that is not well-formed is left out, and added to `broken` with the reason.
+    A file that is not well-formed is left out, and added to `broken` with the reason.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -126,7 +126,7 @@ def zipped_records(path: Path, broken: dict[str, str] | None = None) -> Iterator
                 name = f"{path}/{info.filename}"
                 if info.file_size > _MOST_BYTES:
                     raise DataError(
-                        f"{name}: unpacks to {info.file_size >> 20:,} MB", hint="no EDM record is so long"
+                        f"{name}: unpacks to {info.file_size >> 20:,} MB", hint="EDM records are much shorter"
                     )
                 with archive.open(info) as file:
                     try:
@@ -136,11 +136,11 @@ def zipped_records(path: Path, broken: dict[str, str] | None = None) -> Iterator
                             raise
                         broken[name] = str(error).removeprefix(f"{name}: ")
     except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
-        raise DataError(f"{path}: not a whole ZIP file: {error}", hint="download or copy it again") from error
+        raise DataError(f"{path}: a damaged ZIP file: {error}", hint="download or copy it again") from error
 
 
 def records(file: IO[bytes], name: str) -> Iterator[EdmRecord]:
-    """The records of one RDF/XML document; wrappers such as those of OAI-PMH may stand around them."""
+    """The records of one RDF/XML document, also inside wrappers such as those of OAI-PMH."""
     for document in iterate(file, name, f"{_RDF}RDF"):
         yield from _of_document(document)
 

@@ -1,4 +1,4 @@
-"""A museum's export in memory: its cells as text, and how the file wrote them."""
+"""A museum's export in memory: its cells as text, and the format of the file."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -9,10 +9,10 @@ import pandas as pd
 
 @dataclass(frozen=True)
 class Dialect:
-    """How a file writes a table, so that the same table can be written again.
+    """The format of a table's file, to write such a file again.
 
-    `format` is csv, xlsx, ods, jsonl, lido or edm. The fields below it describe delimited text; `sheet` names
-    the sheet of a workbook, `lists` the columns whose JSON values are lists.
+    `format` is csv, xlsx, ods, jsonl, lido or edm. The other fields describe delimited text, except `sheet`
+    (the sheet of a workbook) and `lists` (the columns whose JSON values are lists).
     """
 
     format: str
@@ -33,10 +33,10 @@ class Export:
     """The rows of one or several export files of one kind.
 
     `frame` holds text only, "" for an empty cell, its columns named uniquely; `header` holds their names
-    exactly as the file has them. `paths` are the files, `starts` the first row of each. `formulas` gives, for
-    each column that holds formulas, the first row with one: what the cells hold is the value saved with it.
-    `separator` is what several values in a cell are joined by where the format says so (XML, lists of JSON),
-    `uris` the column of concept URIs that goes with a column of terms.
+    exactly as the file has them. `paths` are the files, `starts` the first row of each. `formulas` gives the
+    first row with a formula for each column that has any; the cells hold the values saved with formulas.
+    `separator` joins several values in a cell if the format defines it (XML, lists of JSON); `uris` gives the
+    column of concept URIs for a column of terms.
     """
 
     paths: tuple[Path, ...]
@@ -48,7 +48,7 @@ class Export:
     separator: str | None = None
     uris: dict[str, str] = field(default_factory=dict)
     first_line: int = 2
-    """Where the first row of a file stands, counted as a spreadsheet does."""
+    """The number of a file's first row, counted as a spreadsheet does."""
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -59,7 +59,7 @@ class Export:
         return list(self.frame.columns)
 
     def place(self, row: int) -> str:
-        """Where a row stands, for an error message: the file, and the row as a spreadsheet numbers it."""
+        """The place of a row for an error message: the file, and the row as a spreadsheet numbers it."""
         at = max(i for i, start in enumerate(self.starts) if start <= row)
         word = "record" if self.dialect.format in ("lido", "edm", "jsonl") else "row"
         return f"{self.paths[at]}, {word} {row - self.starts[at] + self.first_line}"

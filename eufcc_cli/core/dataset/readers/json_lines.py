@@ -47,7 +47,7 @@ def read_json_lines(path: Path) -> Export:
 
 
 def write_json_lines(frame: pd.DataFrame, header: tuple[str, ...], path: Path, dialect: Dialect) -> None:
-    """Write each record as an object of texts, and lists where the dialect has them."""
+    """Write each record as an object of texts, with lists for the columns in `dialect.lists`."""
     columns = [frame[name].tolist() for name in frame]
     is_list = [name in dialect.lists for name in frame]
     with atomic_open(path, "w") as file:

@@ -1,4 +1,4 @@
-"""LIDO, the format in which museums deliver objects to aggregators: a row per object."""
+"""Reading LIDO, the format in which museums deliver objects to aggregators: a row per object."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -18,10 +18,10 @@ _TECHNIQUES = ("technique", "technik", "lido00131")
 
 
 def read_lido(path: Path, language: str | None = None) -> Export:
-    """Read a LIDO file, whose terms come in a language where they have it, else in the first they have.
+    """Read a LIDO file, with its terms in a language if they have it, else in their first one.
 
-    Several terms of an object share a cell, joined by ` | `; beside each column of terms stands one with
-    the URIs of their concepts. DataError where the file holds no LIDO record.
+    Several terms of an object share a cell, joined by ` | `; next to each column of terms is one with the
+    URIs of their concepts. DataError if the file holds no LIDO record.
     """
     rows: list[list[str]] = []
     with path.open("rb") as file:
@@ -38,12 +38,12 @@ def read_lido(path: Path, language: str | None = None) -> Export:
 
 
 def joined(texts: Iterable[str]) -> str:
-    """One cell of several texts; a separator within one becomes a character that looks like it."""
+    """One cell of several texts; a separator inside a text is replaced by a similar character."""
     return f" {_SEPARATOR} ".join(text.replace(_SEPARATOR, "｜") for text in texts)
 
 
 def in_language(texts: list[tuple[str, str]], language: str | None) -> str:
-    """The text in a language, or its regional variants, else the first one.
+    """The text in a language or one of its regional variants, else the first text.
 
     >>> in_language([("de", "Gemälde"), ("en-GB", "painting")], "en")
     'painting'
@@ -75,7 +75,7 @@ def _texts(record: Any, path: str) -> Any:
 
 
 def _concepts(record: Any, name: str, language: str | None) -> list[tuple[str, str]]:
-    """The (term, URI) pairs of a record, each concept once; "" where a concept has no URI."""
+    """The (term, URI) pairs of a record, each concept once; "" if it has no URI."""
     found: dict[tuple[str, str], None] = {}
     for concept in record.iter(f"{_N}{name}"):
         kind = (concept.get(f"{_N}type") or concept.get("type") or "").lower()

@@ -89,7 +89,7 @@ def _cell(text: str) -> bytes:
 
 
 def _spaced(line: str) -> str:
-    """OpenDocument drops spaces at the ends, runs of them, and tabs: elements stand for those."""
+    """OpenDocument drops repeated spaces, spaces at the ends, and tabs: elements replace those."""
     line = re.sub(r"^ +| +$|(?<= ) +", lambda run: f'<text:s text:c="{len(run[0])}"/>', line)
     return line.replace("\t", "<text:tab/>")
 

@@ -1,4 +1,4 @@
-"""What workbooks of all kinds have in common: whole archives, the sheet to read, its rows as a table."""
+"""Shared by all kinds of workbooks: a check of the archive, the sheet to read, its rows as a table."""
 
 import itertools
 import re
@@ -12,7 +12,7 @@ from eufcc_cli.core.errors import DataError
 MOST_COLUMNS = 2000
 MOST_ROWS = 1 << 20
 """Of a sheet."""
-_MOST_BYTES = 4 << 30  # of a sheet, unpacked: beyond any spreadsheet's own limits, a bomb is far above
+_MOST_BYTES = 4 << 30  # of an unpacked sheet: more than any spreadsheet allows, less than a ZIP bomb
 _ILLEGAL = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 Rows = Iterator[tuple[int, list[str]]]
@@ -20,10 +20,10 @@ Rows = Iterator[tuple[int, list[str]]]
 
 
 def check_archive(path: Path) -> None:
-    """DataError for what is no zip file, or a damaged one, or one that unpacks without end."""
+    """Raise DataError for a file that is no ZIP file, is damaged, or unpacks to too much."""
     with path.open("rb") as file:
         head = file.read(8)
-        if head == b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1":  # an OLE file: encrypted, or of the last century
+        if head == b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1":  # an OLE file: encrypted, or in Excel's old format
             file.seek(0)
             if "EncryptedPackage".encode("utf-16-le") in file.read(1 << 20) or path.suffix.lower() == ".xlsx":
                 raise protected(path)
@@ -39,22 +39,22 @@ def check_archive(path: Path) -> None:
 
 
 def protected(path: Path) -> DataError:
-    """The error of a workbook with a password."""
+    """The error for a workbook with a password."""
     return DataError(
         f"{path}: is protected with a password", hint="open it, save it without a password, and use that file"
     )
 
 
 def damaged(path: Path, error: Exception) -> DataError:
-    """The error of a workbook that cannot be read to its end."""
+    """The error for a damaged workbook."""
     reason = " ".join(str(error).split())[:200] or type(error).__name__
     return DataError(
-        f"{path}: not a whole workbook ({reason})", hint="the file may be cut off: copy or export it again"
+        f"{path}: a damaged workbook ({reason})", hint="the file may be cut off: copy or export it again"
     )
 
 
 def choose_sheet(path: Path, sheets: list[str], asked: str | None) -> str:
-    """The sheet to read: the one asked for, or the only one; DataError where there is none."""
+    """The sheet to read: the named one, or the only one; DataError if there is none."""
     named = ", ".join(sheets)
     if asked is not None:
         if asked in sheets:
@@ -71,7 +71,7 @@ def choose_sheet(path: Path, sheets: list[str], asked: str | None) -> str:
 
 
 def _typed(name: str) -> str:
-    """A name as it is typed on a command line."""
+    """A name, quoted for a command line."""
     return f'"{name}"' if " " in name else name
 
 
@@ -93,7 +93,7 @@ def table_of(path: Path, rows: Rows, dialect: Dialect) -> Export:
     blank = 0
     for number, row in rows:
         if not any(row):
-            blank += 1  # kept where rows follow, so that each stands where it stood
+            blank += 1  # kept if rows follow, so that all keep their places
             continue
         for column in columns:
             column.extend([""] * blank)
@@ -111,7 +111,7 @@ def table_of(path: Path, rows: Rows, dialect: Dialect) -> Export:
 
 
 def with_formulas(export: Export, formulas: dict[int, int]) -> Export:
-    """An export with its formulas: {number of the column: row, as the spreadsheet counts}."""
+    """An export with its formulas, {number of the column: number of the row in the spreadsheet}."""
     named = {
         export.columns[column]: max(row - export.first_line, 0)
         for column, row in formulas.items()
@@ -128,7 +128,7 @@ def with_formulas(export: Export, formulas: dict[int, int]) -> Export:
 
 
 def check_legal(path: Path, rows: Iterable[Iterable[str]], longest: int | None = None) -> None:
-    """DataError for a character that no workbook holds, and for a cell of more than `longest` characters."""
+    """Raise DataError for characters that workbooks cannot hold, and cells longer than `longest`."""
     for text in itertools.chain.from_iterable(rows):
         if bad := _ILLEGAL.search(text):
             raise DataError(

@@ -33,11 +33,11 @@ def read_xlsx(path: Path, sheet: str | None) -> Export:
 
     check_archive(path)
     try:
-        # By its content: openpyxl looks at the names of files.
+        # From a file object: openpyxl rejects unusual file names.
         book = openpyxl.load_workbook(
             io.BytesIO(path.read_bytes()), read_only=True, data_only=True, keep_links=False
         )
-    except Exception as error:  # openpyxl raises whatever it stumbles over
+    except Exception as error:  # openpyxl raises many kinds of errors
         raise damaged(path, error) from error
     try:
         name = choose_sheet(path, [each.title for each in book.worksheets], sheet)
@@ -62,7 +62,7 @@ def read_xlsx(path: Path, sheet: str | None) -> Export:
 
 
 def write_xlsx(frame: pd.DataFrame, header: tuple[str, ...], path: Path, dialect: Dialect) -> None:
-    """Write cells as a workbook of one sheet, all of them as text: none becomes a number or a formula."""
+    """Write cells as a workbook of one sheet, all as text: none becomes a number or a formula."""
     import openpyxl
     from openpyxl.cell import WriteOnlyCell
 
@@ -100,7 +100,7 @@ def _formulas(part: Any) -> dict[int, int]:
 
 
 def _shown(cell: Any) -> str:
-    """The text of a cell, in the number formats that inventory numbers and dates are kept in."""
+    """The text of a cell, with the number formats that inventory numbers and dates use."""
     value = cell.value
     if value is None:
         return ""

@@ -1,4 +1,4 @@
-"""XML from strangers, record by record: no entities, no network, memory for one record at a time."""
+"""Reading untrusted XML: no entities, no network, one record in memory at a time."""
 
 import re
 from collections.abc import Iterator
@@ -13,14 +13,14 @@ XML_LANG = "{http://www.w3.org/XML/1998/namespace}lang"
 
 
 class NotWellFormed(DataError):
-    """A document that is no XML."""
+    """The error for a document that is not well-formed."""
 
 
 def iterate(file: IO[bytes], name: str, tag: str | tuple[str, ...]) -> Iterator[Any]:
-    """The elements of these tags, each whole, and forgotten when the next one is taken.
+    """The elements with these tags, each complete; each is freed when the next one is requested.
 
     Raises DataError, naming the file, for XML that is not well-formed and for a document that declares
-    entities: nothing of them is expanded or fetched.
+    entities: they are never expanded or fetched.
     """
     checked = False
     try:
@@ -49,7 +49,7 @@ def iterate(file: IO[bytes], name: str, tag: str | tuple[str, ...]) -> Iterator[
 
 
 def root_tag(path: Path) -> str:
-    """The tag of a document's first element; DataError where it is none, or declares entities."""
+    """The tag of a document's first element; DataError if it has none, or declares entities."""
     try:
         with path.open("rb") as file:
             for _, element in etree.iterparse(
@@ -88,7 +88,7 @@ _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff
 
 
 def xml_text(text: str) -> str:
-    r"""A text with what XML cannot hold (control characters) replaced.
+    r"""A text with the characters that XML cannot hold (control characters) replaced.
 
     >>> xml_text("bronze\x00").encode()
     b'bronze\xef\xbf\xbd'
