@@ -31,7 +31,7 @@ class EufccError(Exception):
 
 
 class DataError(EufccError):
-    """A file's content is not what it has to be."""
+    """A file has invalid content."""
 
 
 class ImageError(DataError):
@@ -43,7 +43,7 @@ class CollectError(EufccError):
 
 
 class ModelError(EufccError):
-    """A model, its weights or its training cannot go on."""
+    """A model, its weights or its training cannot be used."""
 
 
 class HubError(ModelError):

@@ -80,7 +80,7 @@ def allow_processes() -> None:
 
 
 def may_start_processes() -> bool:
-    """Whether this program expects processes of its own: commands do."""
+    """Whether this program may start processes: commands may."""
     return _starts_processes
 
 

@@ -26,7 +26,7 @@ class Setting:
     below: float | None = None
     maximum: float | None = None
     methods: tuple[str, ...] = ()
-    """The methods whose own setting it is; none where it is one of all."""
+    """The methods that the setting belongs to; none if it belongs to all."""
     vision_only: bool = False
     """Whether CLIP methods do not take it."""
     default_text: str | None = None

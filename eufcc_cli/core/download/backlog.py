@@ -1,4 +1,4 @@
-"""Which of the wanted images are done, which files are not recorded yet, and what is left to fetch."""
+"""Which of the wanted images are done, which files are not recorded yet, and which are still to fetch."""
 
 import logging
 from collections.abc import Collection, Sequence

@@ -40,7 +40,7 @@ class Bin:
 
 @dataclass(frozen=True)
 class Acceptance:
-    """What became of one model's suggestions, in one facet or (`facet` None) in all."""
+    """The decisions about one model's suggestions, in one facet or (`facet` None) in all."""
 
     model: str
     digest: str | None

@@ -63,7 +63,7 @@ class TestSplit:
 
 
 def read_split(root: Root, name: str) -> TestSplit:
-    """Read data/NAME.csv; raises DataError, naming what is there, where it is not."""
+    """Read data/NAME.csv; raises DataError, naming the existing splits, if it does not exist."""
     there = sorted(root.splits())
     if not re.fullmatch(r"[\w.-]+", name) or not root.table(name).is_file():
         hint = (

@@ -19,7 +19,7 @@ ROWS = 100
 FIRST_CURSOR = "*"
 REUSABILITIES = ("open", "restricted", "permission", "all")
 
-# Which facets a field of a record speaks of; the concept's AAT branch decides where there are two.
+# The facets that a field of a record may describe; if there are two, the concept's AAT branch decides.
 FIELDS: dict[str, tuple[str, ...]] = {
     "dctermsMedium": ("materials",),
     "dcFormat": ("materials",),

@@ -45,7 +45,7 @@ class Servers:
 
 @dataclass(frozen=True)
 class Harvest:
-    """What became of a harvest: the table, images and tags per facet, tags named in another language than
+    """The result of a harvest: the table, images and tags per facet, tags named in another language than
     the one asked for, concepts without a tag, values that are no concepts, records without a row."""
 
     output: Path
@@ -83,7 +83,7 @@ class Counts:
     def finish(
         self, root: Root, output: Path, mapper: Mapper, failed: Mapping[str, str], **facts: Any
     ) -> Harvest:
-        """Write the tags' URIs and, beside the table, whom to credit; say where the table comes from."""
+        """Write the tags' URIs, the attribution, and the provenance of the table."""
         add_uris(root.concepts, mapper.uris)
         provenance.write_attribution(
             output.with_name(f"{output.stem}.attribution.md"),
@@ -166,7 +166,7 @@ async def _ask(
     concepts: Concepts,
     progress: Progress,
 ) -> None:
-    """Everything that needs the network, each step only as far as it is not done yet."""
+    """Everything that needs the network; steps that are already done are skipped."""
     async with Client(POLITENESS) as client:
         api = Api(client, "Europeana", key)
         try:

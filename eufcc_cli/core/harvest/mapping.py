@@ -20,7 +20,7 @@ _SEPARATORS = str.maketrans({"|": "｜", "$": "＄"})
 
 @dataclass(frozen=True)
 class FieldValue:
-    """One value of a record: the field it stands in, the facets that field may speak of, its language."""
+    """One value of a record: its field, the facets that the field may describe, its language."""
 
     field: str
     facets: tuple[str, ...]

@@ -41,7 +41,7 @@ class Doubt:
 
 @dataclass
 class TagConcepts:
-    """What became of a root's tags: URIs that were there, newly accepted ones, and those in doubt."""
+    """The concepts found for a root's tags: URIs that were known, newly accepted ones, and doubtful ones."""
 
     known: int = 0
     reviewed: int = 0

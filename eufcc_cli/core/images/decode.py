@@ -261,7 +261,7 @@ def _broken(error: Exception, name: str, file: BinaryIO, head: bytes = b"") -> s
     reason = _reason(error)
     early = isinstance(error, EOFError) or "truncated" in reason.lower() or "not large enough" in reason
     if name == "WEBP":
-        # libwebp does not say why it fails; the container tells how long the file should be.
+        # libwebp does not say why it fails; the container has the length that the file should have.
         file.seek(0)
         head = file.read(8)
         early = file.seek(0, io.SEEK_END) < int.from_bytes(head[4:8], "little") + 8

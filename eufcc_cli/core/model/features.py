@@ -240,7 +240,7 @@ class FeatureTable:
 
 
 def image_digests(paths: Iterable[Path], workers: int | None = None) -> list[bytes]:
-    """SHA-256 of every file's content; b"" where a file cannot be read (scoring it tells the reason)."""
+    """SHA-256 of every file's content; b"" for a file that cannot be read (scoring it reports the reason)."""
 
     def digest(path: Path) -> bytes:
         try:

@@ -43,7 +43,7 @@ def is_downloaded(backbone: str) -> bool:
     """Whether the hub's cache has the weights of a timm backbone, NAME.TAG; the hub is not asked."""
     from huggingface_hub import try_to_load_from_cache
 
-    # Of what is known not to be there it returns an object, of what is not known None.
+    # It returns an object if the file is known not to exist, None if nothing is known about it.
     files = ("model.safetensors", "pytorch_model.bin")
     return any(isinstance(try_to_load_from_cache(f"timm/{backbone}", file), str) for file in files)
 
@@ -56,7 +56,7 @@ def _is_about_a_name(error: Exception) -> bool:
 
 
 def without_network(run: str | None = None) -> str:
-    """The hint that names what works without the hub: a training, of the name that was asked for."""
+    """The hint for working without the hub: a training with the requested name."""
     command = f"`eufcc train --backbone {BUNDLED}`"
     if run:
         command = f"`eufcc train --backbone {BUNDLED} --name {shlex.quote(run)}`"

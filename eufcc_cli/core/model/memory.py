@@ -18,7 +18,7 @@ from eufcc_cli.core.model.memory_rule import engine_bytes
 class Peak(TorchDispatchMode):
     """Counts the bytes of all tensors that are made inside `with`; `bytes` is the most at one time.
 
-    Views, and what was there before, count nothing. What libraries take for themselves is not seen.
+    Views and earlier tensors do not count. The memory that libraries allocate themselves is not seen.
 
     >>> with Peak() as peak:
     ...     total = (torch.zeros(1000) + 1).sum()

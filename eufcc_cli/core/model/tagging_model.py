@@ -123,7 +123,7 @@ class TaggingModel:
 
     @property
     def has_engine(self) -> bool:
-        """Whether something else than PyTorch may compute its features: not on a GPU, nor for CLIP."""
+        """Whether another runtime than PyTorch may compute its features: not on a GPU, and not for CLIP."""
         network = self.network
         if self.device.type != "cpu" or not isinstance(network, Network):
             return False

@@ -35,7 +35,7 @@ def render_page(
 
     doubtful: annotations that are probably wrong, and the file that lists them, to which their samples link
     from the page's `folder`.
-    language: tags are shown by their names in it, as far as they have one.
+    language: tags are shown by their names in it, if they have one.
     """
     by_image: dict[str, list[Suspect]] = {}
     for one in doubtful[1].found if doubtful else ():

@@ -36,7 +36,7 @@ Record = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of one image: its suggestions per facet, best first, or the reason why it has none."""
+    """The result for one image: its suggestions per facet, best first, or the reason why it has none."""
 
     input: Input
     tags: dict[str, list[Suggestion]]
@@ -89,7 +89,7 @@ class Tagger:
 
     @cached_property
     def uris(self) -> Uris:
-        """The concepts of the tags, as far as they were known to training or are to the root."""
+        """The concepts of the tags that the training or the root knows."""
         uris: dict[str, dict[str, str]] = {}
         sources = [*(model.config.get("uris", {}) for model in self.models), read_uris(self._root.concepts)]
         for source in sources:

@@ -22,7 +22,7 @@ from eufcc_cli.core.taxonomy.table_checks import repeats, validate
 # In the order in which they are shown, each with what it means.
 KINDS = {
     "missing-id": "rows without an id",
-    "duplicate-id": "ids that stand twice in a table",
+    "duplicate-id": "ids that occur twice in a table",
     "shared-id": "ids that stand in two tables: leakage between splits",
     "shared-url": "image URLs in two tables or under two ids: leakage",
     "same-picture": "one picture under several records: leakage, or a mistake",

@@ -18,7 +18,7 @@ from eufcc_cli.core.training.data import Split
 
 @dataclass
 class LearnedDecisions:
-    """What became of the decisions that a training was given."""
+    """How a training used the decisions that it was given."""
 
     files: dict[str, str] = field(default_factory=dict)
     """The decisions files by name, with their SHA-256."""
@@ -46,7 +46,7 @@ class LearnedDecisions:
 def learn_decisions(
     split: Split, decisions: Decisions, vocabulary: Vocabulary, root: Root
 ) -> tuple[Split, LearnedDecisions]:
-    """The training split with the decisions in it, and what became of each of them.
+    """The training split with the decisions applied, and how each of them was used.
 
     Decisions correct the targets of the split's images; images of no table join it. Those of test and
     validation splits are left out.
@@ -105,7 +105,7 @@ def _joined(
     vocabulary: Vocabulary,
     learned: LearnedDecisions,
 ) -> Split:
-    """The split with the images that only decisions know, as far as they are on disk."""
+    """The split, with the images that only decisions name added if they are on disk."""
     stored = find_images(root, new)
     files: list[Path] = []
     ids: list[str] = []

@@ -40,7 +40,7 @@ class CachedImageLoader:
     array: np.ndarray
     bad: dict[int, str]
     held: contextlib.ExitStack | None = None
-    """A lock, held as long as this object exists: no other training removes the file."""
+    """A lock, held while this object exists: no other training removes the file."""
 
     def __post_init__(self) -> None:
         if self.held is not None:

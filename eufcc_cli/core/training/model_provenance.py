@@ -149,7 +149,7 @@ def versions() -> dict[str, str | None]:
 def code_revision() -> str | None:
     """The commit of the code that trains, where it runs from a git checkout."""
     checkout = Path(__file__).parents[3]
-    if not (checkout / ".git").exists():  # installed somewhere, perhaps below somebody else's repository
+    if not (checkout / ".git").exists():  # installed, perhaps inside another repository
         return None
     command = ["git", "-C", str(checkout), "describe", "--always", "--dirty", "--abbrev=40"]
     with contextlib.suppress(OSError, subprocess.SubprocessError):

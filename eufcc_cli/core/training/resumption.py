@@ -14,7 +14,7 @@ _MACHINE = ("device", "threads", "workers", "cache", "save_every", "max_unreadab
 
 
 def is_finished(folder: Path) -> bool:
-    """True for a run's folder whose training has come to its end."""
+    """Whether the training in a run's folder is finished."""
     return (folder / CONFIG).is_file() and bool(read_config(folder).get("finished"))
 
 

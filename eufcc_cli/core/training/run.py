@@ -262,7 +262,7 @@ def _learn_heads_alone(
     on_epoch: Callable[[dict[str, float]], None] | None,
     command: str | None,
 ) -> Trained:
-    """`tune=head`: what is left is a model as any other, that was never trained through its backbone."""
+    """`tune=head`: the result is a model like any other, whose backbone was not trained."""
     device, precision = select_device(config.device), precision_name(model.precision)
     model.network.to(device).to(memory_format=torch.channels_last)
     with hold_lock(folder / ".lock", f"{folder} is being trained"):

@@ -41,7 +41,7 @@ def needed_memory(network: nn.Module, looks: nn.Module, size: int, mode: FakeTen
 
 
 def does_not_fit(config: TrainConfig, needed: int, free: int) -> ModelError:
-    """The error of a training that does not fit, whose hint proposes what does."""
+    """The error of a training that does not fit into memory; its hint proposes one that does."""
     return ModelError(
         f"training needs at least {gigabytes(needed)} of memory, {gigabytes(free)} are free",
         hint=_hint(config, free),

@@ -110,7 +110,7 @@ class Trainer:
         return self.at
 
     def train_epoch(self) -> None:
-        """Train on what is left of the present epoch."""
+        """Train on the rest of the current epoch."""
         config, accelerator, at = self.config, self.accelerator, self.at
         order = epoch_order(len(self.split), self.batch_size, config.seed, at.epoch, self.weights)
         rank, world = accelerator.process_index, accelerator.num_processes

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _WORKER = 250 << 20  # of a process that decodes images
 _CONVERSION = 0.7  # seconds of any network's conversion for OpenVINO, measured on two cores
 _CONVERSION_OF_PARAMETER = 5e-8  # seconds
-_ENOUGH = 0.25  # seconds of a trial step whose time can be relied on
+_ENOUGH = 0.25  # seconds that a trial step must take to be measured reliably
 
 
 def measure_costs(trainer: "Trainer") -> Costs:

@@ -20,7 +20,7 @@ Get = Callable[[str], Awaitable[bytes]]
 
 
 async def request_for(picture: Picture, short_side: int, get: Get) -> Request:
-    """What to ask for a picture whose shorter side is to have `short_side` pixels (fewer where it has fewer).
+    """The request for a picture with a shorter side of `short_side` pixels (or fewer, if it has fewer).
 
     Asks the service for its info.json where the manifest does not say what it can do; without an answer, the
     picture's own URL.

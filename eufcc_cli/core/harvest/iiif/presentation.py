@@ -87,7 +87,7 @@ class Manifest:
 
 @dataclass(frozen=True)
 class Reference:
-    """A manifest or collection of a collection: where it is, or what it is where it stands there whole."""
+    """A manifest or collection inside a collection: its URL, or its content if that is included."""
 
     url: str
     content: Mapping[str, Any] | None = None

@@ -122,7 +122,7 @@ def _row(manifest: Manifest, urls: list[str], language: str | None) -> dict[str,
 
 
 def record_id(url: str) -> str:
-    """What tells a manifest from others of its server: the part of its URL that is not general.
+    """The part of a manifest's URL that distinguishes it from others of its server.
 
     >>> record_id("https://iiif.example.org/presentation/90402/RP_P_1909_557/manifest")
     '90402/RP_P_1909_557'

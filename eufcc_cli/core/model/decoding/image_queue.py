@@ -39,7 +39,7 @@ class Item(Generic[Key]):
 
 
 class ImageQueue(Generic[Key]):
-    """Takes items from their source in a thread of its own, and has them read, not too far ahead."""
+    """Takes items from their source in a separate thread, and reads a limited number of them ahead."""
 
     def __init__(
         self,
