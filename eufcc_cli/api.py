@@ -244,7 +244,7 @@ class Evaluation:
 
     def to_dict(self) -> dict[str, Any]:
         """As `eufcc evaluate --format json` prints it."""
-        from eufcc_cli.core.report.formats import to_json
+        from eufcc_cli.core.report.comparison_files import to_json
 
         return cast(dict[str, Any], json.loads(to_json(self.comparison)))
 
@@ -252,7 +252,7 @@ class Evaluation:
         """As `eufcc evaluate --format csv` prints it: a row for each model, split and scope."""
         import pandas as pd
 
-        from eufcc_cli.core.report.formats import to_csv
+        from eufcc_cli.core.report.comparison_files import to_csv
 
         return pd.read_csv(io.StringIO(to_csv(self.comparison)))
 

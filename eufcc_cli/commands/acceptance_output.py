@@ -23,7 +23,7 @@ def measure_decisions(ctx: typer.Context, paths: list[Path], format_: str, html:
         raise typer.BadParameter("--decisions: choose --format table, json, csv or markdown")
     from eufcc_cli.core.evaluation.acceptance import acceptance, to_json
     from eufcc_cli.core.report.acceptance_tables import NOTES, acceptance_tables, write_acceptance_page
-    from eufcc_cli.core.report.formats import to_markdown
+    from eufcc_cli.core.report.comparison_files import to_markdown
     from eufcc_cli.core.taxonomy.decisions import read_decisions
 
     read = read_decisions(paths)

@@ -23,8 +23,8 @@ from eufcc_cli.core.training.usual_settings import FULL_METHOD
 
 if TYPE_CHECKING:
     from eufcc_cli.core.training.grid import Planned
-    from eufcc_cli.core.training.plan import Plan
     from eufcc_cli.core.training.run import Trained
+    from eufcc_cli.core.training.training_plan import Plan
 
 
 def train(

@@ -8,8 +8,8 @@ from eufcc_cli.commands.common import propose
 from eufcc_cli.core.files import Root
 
 if TYPE_CHECKING:
-    from eufcc_cli.core.training.plan import Plan
     from eufcc_cli.core.training.run import Trained
+    from eufcc_cli.core.training.training_plan import Plan
 
 
 def show_plan(plan: "Plan") -> None:

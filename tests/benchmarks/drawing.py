@@ -11,7 +11,7 @@ from pathlib import Path
 
 from eufcc_cli.core.demo import draw_collection
 from eufcc_cli.core.demo.camera import jpeg, photograph
-from eufcc_cli.core.demo.plan import plan
+from eufcc_cli.core.demo.picture_plan import plan
 from eufcc_cli.core.files import Root, write_bytes
 
 IMAGES = 800

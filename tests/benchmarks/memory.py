@@ -29,8 +29,8 @@ def _train(root: Path, settings: dict[str, Any]) -> None:
     """Train one epoch in this process, and print what was expected and what it took."""
     from eufcc_cli.core.files import Root
     from eufcc_cli.core.training.config import TrainConfig
-    from eufcc_cli.core.training.plan import Plan
     from eufcc_cli.core.training.run import train_run
+    from eufcc_cli.core.training.training_plan import Plan
 
     plans: list[Plan] = []
     config = TrainConfig(**settings, pretrained=False, epochs=1, device="cpu")

@@ -114,7 +114,7 @@ def test_find_forgives_accents_and_offers_near_misses(eufcc: Run, root: Path) ->
     assert "did you mean bronze?" in missed.stderr
 
 
-def test_formats_for_other_programs(eufcc: Run, root: Path) -> None:
+def test_comparison_files_for_other_programs(eufcc: Run, root: Path) -> None:
     content = json.loads(done(eufcc("--root", root, "trees", "--format", "json")))
     assert list(content["facets"]) == list(FACETS)
     assert [entry["tag"] for entry in content["facets"]["materials"]["tags"]] == [

@@ -9,7 +9,7 @@ from PIL import Image, ImageChops, ImageDraw, ImageFilter
 from eufcc_cli.core.demo.brush import SIZE, Pen
 from eufcc_cli.core.demo.materials import Pixels, noise_tile
 from eufcc_cli.core.demo.objects import KINDS
-from eufcc_cli.core.demo.plan import Plan, Thing
+from eufcc_cli.core.demo.picture_plan import Plan, Thing
 from eufcc_cli.core.demo.providers import Place, Provider
 
 _QUALITY = 88

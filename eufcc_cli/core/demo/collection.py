@@ -9,7 +9,7 @@ import pandas as pd
 
 from eufcc_cli import __version__
 from eufcc_cli.core.demo.camera import jpeg
-from eufcc_cli.core.demo.plan import Plan, plan
+from eufcc_cli.core.demo.picture_plan import Plan, plan
 from eufcc_cli.core.demo.providers import OUTER
 from eufcc_cli.core.download.workers import Workers
 from eufcc_cli.core.errors import CollectError

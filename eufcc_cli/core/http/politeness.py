@@ -127,7 +127,7 @@ class Host:
             self._pause(pause)
 
     def wait(self, seconds: float, error: FetchError) -> None:
-        """Pause for the time that the host requests; if that is too long, skip the host because of `error`."""
+        """Pause for the time that the host requests; if that is too long, skip the host, with an error."""
         if seconds > self.politeness.max_wait:
             self.give_up(
                 FetchError(error.status, f"{error}; it asks to wait {seconds:.0f} s", http=error.http)

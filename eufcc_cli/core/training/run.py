@@ -59,10 +59,10 @@ from eufcc_cli.core.training.interpolation import (
 )
 from eufcc_cli.core.training.model_provenance import Computation, provenance, weights_digest
 from eufcc_cli.core.training.new_model import new_vision_model, priors_of, start_from_priors
-from eufcc_cli.core.training.plan import Plan, plan_of, plan_of_heads
 from eufcc_cli.core.training.resumption import continues
 from eufcc_cli.core.training.sources import open_images
 from eufcc_cli.core.training.trainer import Trainer
+from eufcc_cli.core.training.training_plan import Plan, plan_of, plan_of_heads
 from eufcc_cli.core.training.training_state import STATE, Position
 from eufcc_cli.core.training.trial import check_memory, measure_costs
 

@@ -19,7 +19,7 @@ from PIL import Image
 from eufcc_cli.core.demo import Summary, draw_collection
 from eufcc_cli.core.demo.brush import SIZE
 from eufcc_cli.core.demo.objects import COMPANIONS, KINDS, MATERIALS
-from eufcc_cli.core.demo.plan import plan
+from eufcc_cli.core.demo.picture_plan import plan
 from eufcc_cli.core.demo.providers import INNER, OUTER
 from eufcc_cli.core.errors import EufccError
 from eufcc_cli.core.files import SPLITS, Root, image_stem

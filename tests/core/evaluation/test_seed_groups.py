@@ -16,7 +16,7 @@ from eufcc_cli.core.evaluation.ensembles import Ensemble
 from eufcc_cli.core.evaluation.eval_split import read_split
 from eufcc_cli.core.evaluation.scoring import ModelScorer
 from eufcc_cli.core.evaluation.seed_groups import seed_groups
-from eufcc_cli.core.report.formats import to_csv, to_json, to_markdown
+from eufcc_cli.core.report.comparison_files import to_csv, to_json, to_markdown
 from eufcc_cli.core.report.latex import to_latex
 from eufcc_cli.core.report.tables import comparison_tables, paper_table
 from tests.core.evaluation.tiny import make_root, random_source

@@ -15,10 +15,10 @@ from eufcc_cli.core.model.network import create_backbone
 from eufcc_cli.core.training import run
 from eufcc_cli.core.training.config import TrainConfig
 from eufcc_cli.core.training.costs import Costs, check_time_budget, note_of_parts, part_that_fits
-from eufcc_cli.core.training.plan import Plan
 from eufcc_cli.core.training.run import train_run
 from eufcc_cli.core.training.smaller import does_not_fit, needed_memory
 from eufcc_cli.core.training.trainer import Trainer
+from eufcc_cli.core.training.training_plan import Plan
 
 COSTS = Costs(
     used=500, free=1000, fixed=100, ending=120, waiting=1, image=40, seconds=0.5, update=1.0, validation=2.0

@@ -19,8 +19,8 @@ from eufcc_cli.core.taxonomy.vocabulary import training_vocabulary
 from eufcc_cli.core.training.config import TrainConfig
 from eufcc_cli.core.training.data import load_split
 from eufcc_cli.core.training.decided_split import learn_decisions
-from eufcc_cli.core.training.plan import Plan
 from eufcc_cli.core.training.run import train_run
+from eufcc_cli.core.training.training_plan import Plan
 from tests.conftest import Run
 
 

@@ -32,9 +32,9 @@ from eufcc_cli.core.training import run, trainer, trial, validation
 from eufcc_cli.core.training.config import TrainConfig, read_settings
 from eufcc_cli.core.training.data import FileImageLoader, epoch_order, load_split
 from eufcc_cli.core.training.image_cache import build_cache
-from eufcc_cli.core.training.plan import Plan
 from eufcc_cli.core.training.run import train_run, training_vocabulary
 from eufcc_cli.core.training.saved_state import load_state
+from eufcc_cli.core.training.training_plan import Plan
 from eufcc_cli.core.training.training_state import STATE
 from tests.conftest import Run
 from tests.two_ranks import run_two_ranks
