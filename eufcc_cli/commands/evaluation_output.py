@@ -33,13 +33,13 @@ def print_comparison(
     comparison: "Comparison", format_: str, per_facet: bool, per_depth: bool, all_metrics: bool, paper: bool
 ) -> None:
     """Print the figures in a format."""
-    from eufcc_cli.core.report import formats, latex, tables
+    from eufcc_cli.core.report import comparison_files, latex, tables
 
     grouped = comparison.grouped
     if format_ == "json":
-        console.line(formats.to_json(comparison, paper=paper))
+        console.line(comparison_files.to_json(comparison, paper=paper))
     elif format_ == "csv":
-        console.line(formats.to_csv(comparison, paper=paper).rstrip("\n"))
+        console.line(comparison_files.to_csv(comparison, paper=paper).rstrip("\n"))
     elif format_ == "latex":
         console.line(latex.to_latex(grouped, per_facet=per_facet, paper=paper))
     else:
@@ -50,7 +50,7 @@ def print_comparison(
         if per_depth:
             shown += tables.groups_tables(grouped)
         if format_ == "markdown":
-            console.line(formats.to_markdown(shown))
+            console.line(comparison_files.to_markdown(shown))
         else:
             draw_tables(shown)
             metrics = tables.ranking_metrics(comparison)
@@ -71,12 +71,12 @@ def write_files(
     language: str | None,
 ) -> None:
     """Write the files that were asked for."""
-    from eufcc_cli.core.report import formats
+    from eufcc_cli.core.report import comparison_files
 
     if per_tag is not None:
-        write_text(per_tag, formats.per_tag_csv(comparison))
+        write_text(per_tag, comparison_files.per_tag_csv(comparison))
     if per_provider is not None:
-        write_text(per_provider, formats.per_provider_csv(comparison))
+        write_text(per_provider, comparison_files.per_provider_csv(comparison))
     if html is not None:
         from eufcc_cli.core.report.html import render_page
 
