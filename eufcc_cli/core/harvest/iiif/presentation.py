@@ -4,7 +4,6 @@ IIIF Presentation API 2.1.1 and 3.0. Nothing is fetched here, and nothing of a d
 not of the shape that the API gives it is passed over, or raises DataError where nothing is left.
 """
 
-import html
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -13,36 +12,10 @@ from typing import Any
 
 from eufcc_cli.core.errors import DataError
 from eufcc_cli.core.files import visible
+from eufcc_cli.core.harvest.iiif.texts import Texts, as_list, texts
 
-_TAG = re.compile(r"<[^<>]*>")
-_ANY = ("none", "@none", "")
 _IMAGE_API = re.compile(r"(?:iiif\.io/api/image|image-api)/(\d)")
 _LEVEL = re.compile(r"level(\d)")
-
-
-@dataclass(frozen=True)
-class Texts:
-    """A text in several languages: {language, "" where it has none: values}."""
-
-    values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-
-    def __bool__(self) -> bool:
-        return bool(self.values)
-
-    def within(self, language: str | None) -> tuple[str, ...]:
-        """The values in a language, else those without one, else English, else the first there are.
-
-        >>> Texts({"de": ("Vase",), "en": ("vase",)}).within("de")
-        ('Vase',)
-        """
-        for code in (language or "", "", "en"):
-            for found, values in self.values.items():
-                if found == code or (code and found.split("-")[0] == code):
-                    return values
-        return next(iter(self.values.values()), ())
-
-    def text(self, language: str | None = None) -> str:
-        return "; ".join(self.within(language))
 
 
 @dataclass(frozen=True)
@@ -81,7 +54,7 @@ class Manifest:
     label: Texts
     canvases: tuple[Canvas, ...]
     metadata: tuple[tuple[Texts, Texts], ...] = ()
-    provider: Texts = Texts()
+    provider: Texts = field(default_factory=Texts)
     rights: str = ""
 
 
@@ -150,64 +123,20 @@ def _id(thing: Mapping[str, Any]) -> str:
 
 def _strings(thing: Mapping[str, Any], *names: str) -> Iterator[str]:
     for name in names:
-        for value in _list(thing.get(name)):
+        for value in as_list(thing.get(name)):
             if isinstance(value, str) and value.strip():
                 yield value
 
 
-def _list(value: object) -> list[Any]:
-    if value is None:
-        return []
-    return value if isinstance(value, list) else [value]
-
-
 def things(value: object) -> list[Mapping[str, Any]]:
     """The objects in a list, or the one that stands without a list."""
-    return [each for each in _list(value) if isinstance(each, Mapping)]
+    return [each for each in as_list(value) if isinstance(each, Mapping)]
 
 
 def positive(value: object) -> int:
     """A number of pixels; 0 for anything else."""
     known = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1 << 31
     return int(value) if known else 0  # type: ignore[call-overload]
-
-
-def texts(value: object) -> Texts:
-    """A label or value of either version: a text, a value with its language, a language map, or a list.
-
-    >>> texts([{"@value": "Gefäß", "@language": "de"}, "x"]).values
-    {'de': ('Gefäß',), '': ('x',)}
-    >>> texts({"none": ["1"], "en": ["<b>a</b> &amp; b"]}).values
-    {'': ('1',), 'en': ('a & b',)}
-    """
-    found: dict[str, dict[str, None]] = {}
-
-    def add(language: str, text: object) -> None:
-        if isinstance(text, int | float) and not isinstance(text, bool):
-            text = str(text)
-        if isinstance(text, str) and (plain := _plain(text)):
-            key = "" if language in _ANY else language.lower()
-            found.setdefault(key, {})[plain] = None
-
-    for each in _list(value):
-        if not isinstance(each, Mapping):
-            add("", each)
-        elif "@value" in each:
-            language = each.get("@language")
-            for text in _list(each["@value"]):
-                add(language if isinstance(language, str) else "", text)
-        else:
-            for language, several in each.items():
-                for text in _list(several):
-                    add(str(language), text)
-    return Texts({language: tuple(several) for language, several in found.items()})
-
-
-def _plain(text: str) -> str:
-    """A text without the markup that the API allows in it, on one line."""
-    if "<" in text:
-        text = _TAG.sub(" ", text)
-    return visible(" ".join(html.unescape(text).split()))
 
 
 # --- manifests -----------------------------------------------------------------------------------------
@@ -243,7 +172,7 @@ def _pictures(canvas: Mapping[str, Any]) -> Iterator[Picture]:
         yield from _of_body(annotation.get("resource"))
     for page in things(canvas.get("items")):
         for annotation in things(page.get("items")):
-            if "painting" in _list(annotation.get("motivation") or "painting"):
+            if "painting" in as_list(annotation.get("motivation") or "painting"):
                 yield from _of_body(annotation.get("body"))
 
 
@@ -253,7 +182,8 @@ def _of_body(body: object, depth: int = 0) -> Iterator[Picture]:
         kind = _kind(one)
         if kind == "choice" and depth < 4:
             yield from _of_body(
-                [*_list(one.get("default")), *_list(one.get("items")), *_list(one.get("item"))], depth + 1
+                [*as_list(one.get("default")), *as_list(one.get("items")), *as_list(one.get("item"))],
+                depth + 1,
             )
         elif kind == "specificresource" and depth < 4:
             inner = one.get("full") or one.get("source")
@@ -294,7 +224,7 @@ def _collection(document: Mapping[str, Any], url: str) -> Collection:
     # `members` of version 2 holds both in their order, and repeats the others.
     names = ("members",) if document.get("members") else ("collections", "manifests", "items")
     for name in names:
-        for one in _list(document.get(name)):
+        for one in as_list(document.get(name)):
             if isinstance(one, str):
                 members.append(Reference(visible(one)))
             elif isinstance(one, Mapping) and _kind(one) in ("manifest", "collection", ""):
@@ -305,7 +235,7 @@ def _collection(document: Mapping[str, Any], url: str) -> Collection:
                     members.append(Reference(_id(one), one if whole else None))
     following = []
     for name in ("first", "next"):
-        for page in _list(document.get(name)):
+        for page in as_list(document.get(name)):
             target = _id(page) if isinstance(page, Mapping) else page
             if isinstance(target, str) and target:
                 following.append(target)
