@@ -1,4 +1,4 @@
-"""Which images of a table must stay on one side of a division, and which providers with them."""
+"""Which images of a table must stay in one split, and which providers must stay with them."""
 
 from collections.abc import Sequence
 
@@ -24,7 +24,7 @@ def group_images(
     urls = table[IMAGE_URL].astype("str").fillna("")
     wrapped = np.flatnonzero(urls.str.contains(WRAPPED, regex=False).to_numpy(dtype=bool))
     if len(wrapped):
-        # A thumbnail's address counts as that of the picture it was made from.
+        # A thumbnail's URL counts as that of its original picture.
         urls = urls.copy()
         originals = [candidate_urls(text, "original")[0].url for text in texts_of(urls.iloc[wrapped])]
         urls.iloc[wrapped] = pd.Series(originals, index=urls.index[wrapped], dtype="str")
@@ -53,7 +53,7 @@ def numbered(values: np.ndarray) -> np.ndarray:
 
 
 def _joined(unit: np.ndarray, numbers: np.ndarray) -> np.ndarray:
-    """The units after those with a number (-1: none) in common have become one."""
+    """The units, after joining those with a number in common (-1: none)."""
     there = np.flatnonzero(numbers >= 0)
     if len(there) == 0 or pd.Index(numbers[there]).is_unique:
         return unit
@@ -67,7 +67,7 @@ def _joined(unit: np.ndarray, numbers: np.ndarray) -> np.ndarray:
 
 
 def places_together(stays: np.ndarray, unit: np.ndarray) -> np.ndarray:
-    """Where each image has to stay, with all of its unit: in a test split if any of them is in one."""
+    """The split in which each image has to stay, with all of its unit: a test split if any was in one."""
     if not (stays != "").any():
         return stays
     out = stays.copy()

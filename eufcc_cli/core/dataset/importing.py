@@ -1,4 +1,4 @@
-"""From a museum's own export and photographs to a collection: tables, ledger, terms and profile."""
+"""Making a collection of a museum's export and photographs: tables, ledger, terms and profile."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -42,7 +42,7 @@ UNREADABLE, SAME_PICTURE, SAME_VIEW = "unreadable", "same picture", "same view i
 
 @dataclass(frozen=True)
 class Problem:
-    """A line of the report: what was not found or cannot be used."""
+    """A line of the report: something that was not found or cannot be used."""
 
     kind: str
     record: str
@@ -52,13 +52,13 @@ class Problem:
 
 @dataclass(frozen=True)
 class Imported:
-    """What became of an export."""
+    """The result of an import."""
 
     records: int
     images: int
-    """In the table that is divided; the division leaves out those without a term."""
+    """In the table before the division, which leaves out those without a term."""
     pictures: int
-    """Those whose photographs are there."""
+    """Those with photographs on disk."""
     urls: int
     """Those with a URL."""
     annotated: int
@@ -91,7 +91,7 @@ def import_table(
     `photos` are folders of photographs, which stay where they are unless `copy`; without any, those of the
     profile. A record with several photographs becomes several images, which share its annotation and split;
     one whose photographs are not there and have no URL is left out. Raises DataError or CollectError, with
-    nothing changed, for whatever is wrong in export, profile and folders.
+    nothing changed, for an invalid export, profile or folder.
     """
     folders = [folder.resolve() for folder in photos] or [Path(folder) for folder in profile.photos]
     files = photo_files(root, folders)
@@ -123,9 +123,9 @@ def import_table(
         photos=tuple(map(str, folders)),
         sheet=export.dialect.sheet or "",
         min_count=shares.min_count,
-        # The next export's terms stay in the language of this one's.
+        # The terms of the next export stay in this language.
         language=described.language or "",
-        # A small export later on does not show it; a profile that a person has edited stays as it is.
+        # A small export later may not show it; a profile that a person edited stays as it is.
         single=profile.single or (() if profile_file(root).is_file() else single),
     )
     kept.write(profile_file(root))
@@ -169,7 +169,7 @@ def _table(
     if checked.bad:
         chosen = chosen & (has_url | ~rows[ID].isin(list(checked.bad)).to_numpy(dtype=bool))
     if not chosen.any() and not only_there:
-        # No photograph is known of at all: the annotations alone are a collection, too.
+        # No photographs at all: the annotations alone are a collection, too.
         return image_table(described, rows), []
     without = list(dict.fromkeys(texts_of(record_ids[~found])))
     return image_table(described, rows if chosen.all() else rows[chosen]), without
@@ -187,8 +187,8 @@ def _problems(found: Found, checked: Checked) -> list[Problem]:
 
 
 def _same_pictures(table: pd.DataFrame, checked: Checked) -> tuple[np.ndarray, list[Problem]]:
-    """A number for each image whose file has the very bytes of another's (-1: none), and those of several
-    records."""
+    """A number for each image whose file has the same content as another (-1: none), and the images of
+    several records."""
     if not checked.good:
         return np.full(len(table), -1, dtype=np.int64), []
     digests = [checked.digest(image_id) for image_id in texts_of(table[ID])]
@@ -207,7 +207,7 @@ def _same_pictures(table: pd.DataFrame, checked: Checked) -> tuple[np.ndarray, l
 
 
 def _write_names(root: Root, described: Annotated) -> None:
-    """Add the names of the tags in other languages, and the concepts that the export gives for them."""
+    """Add the names of the tags in other languages, and their concepts from the export."""
     names = read_names(root.names)
     uris: dict[str, dict[str, str]] = {}
     for facet, texts in described.annotations.items():

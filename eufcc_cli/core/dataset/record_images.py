@@ -18,7 +18,7 @@ from eufcc_cli.core.taxonomy.annotations import ID, IMAGE_URL, PROVIDER, facet_c
 
 TITLE = "title"
 RECORD_NUMBER = "number"
-"""Of the record that an image shows."""
+"""The column with the record of an image."""
 _SCHEMES = ("http://", "https://")
 _SEPARATED = f"[{''.join(PHOTO_SEPARATORS)}]"
 
@@ -26,8 +26,8 @@ _SEPARATED = f"[{''.join(PHOTO_SEPARATORS)}]"
 def image_rows(records: Records, photographs: Sequence[Photograph], there: Container[str]) -> pd.DataFrame:
     """The images of records, with the columns RECORD_NUMBER, ID and IMAGE_URL.
 
-    A record without photographs has an image for each URL in its photo cell, or one that is `there`, by its
-    id; else one without anything.
+    A record without photographs has an image for each URL in its photo cell; else one that is `there`, by
+    its id; else one without a file or URL.
     """
     of_record: dict[str, list[Photograph]] = defaultdict(list)
     for photograph in photographs:
@@ -90,7 +90,7 @@ def image_table(described: Annotated, rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def photographs_of(root: Root, records: Records, files: ImageFiles) -> Found:
-    """The records' photographs: by name, and those that were moved and renamed by what the ledger has."""
+    """The records' photographs, by name; moved and renamed ones as the ledger knows them."""
     if not files.files:
         return Found()
     named = {records.ids[number]: names for number, names in records.photo_names().items()}

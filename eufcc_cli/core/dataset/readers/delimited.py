@@ -1,4 +1,4 @@
-"""CSV and TSV as spreadsheets write them anywhere: encoding, separator and quoting found, not asked for."""
+"""CSV and TSV in any dialect that spreadsheets write: encoding, separator and quoting are detected."""
 
 import codecs
 import csv
@@ -17,7 +17,7 @@ from eufcc_cli.core.errors import DataError, first_line
 from eufcc_cli.core.files import atomic_open
 
 _SEPARATORS = (",", ";", "\t", "|")
-_SAMPLE = 1 << 18  # characters that the separator is found in
+_SAMPLE = 1 << 18  # characters, in which the separator is detected
 _CHUNK = 1 << 20
 _SEP_LINE = re.compile(r'"?sep=(.)"?\r?\n?', re.IGNORECASE)
 # A cell that a spreadsheet takes for a formula; a signed number is none. The quotes make escaping reversible.
@@ -25,7 +25,7 @@ _FORMULA = re.compile(r"'*(?:[=@\t\r]|[+-](?!\d+(?:[.,]\d+)?$))")
 
 
 def read_delimited(path: Path) -> Export:
-    """Read a delimited text file; every cell comes as text, exactly as it stands there.
+    """Read a delimited text file; every cell is text, exactly as in the file.
 
     Raises DataError for text in an unknown encoding, rows with more or fewer fields than the header, and a
     quote that does not end, naming the row.
@@ -58,7 +58,7 @@ def write_delimited(frame: pd.DataFrame, header: tuple[str, ...], path: Path, di
     """Write cells as the dialect says, whole or not at all.
 
     Cells that a spreadsheet would take for a formula get an apostrophe in front, which `read_delimited`
-    takes away again. Raises DataError for a character that the encoding does not have.
+    removes. Raises DataError for a character that the encoding does not have.
     """
     with atomic_open(path, "wb") as raw:
         file = io.TextIOWrapper(raw, encoding=dialect.encoding, newline="")
@@ -89,7 +89,7 @@ def escape_formula(cell: str) -> str:
 
 
 def unescape_formula(cell: str) -> str:
-    """What `escape_formula` was given.
+    """The cell that `escape_formula` was given.
 
     >>> [unescape_formula(cell) for cell in ("'=1+1", "'quoted'", "''=1", "=1")]
     ['=1+1', "'quoted'", "'=1", '=1']
@@ -118,7 +118,7 @@ def _lines(frame: pd.DataFrame, header: tuple[str, ...], dialect: Dialect) -> It
 
 
 def _encoding(path: Path) -> tuple[str, bool]:
-    """The encoding of a text file, and whether a byte-order mark stands before it."""
+    """The encoding of a text file, and whether it begins with a byte-order mark."""
     with path.open("rb") as file:
         head = file.read(4096)
     for mark, name in (
@@ -148,7 +148,7 @@ def _encoding(path: Path) -> tuple[str, bool]:
 
 
 def _binary(path: Path) -> DataError:
-    return DataError(f"{path}: not a table: it holds binary data", hint="export it as CSV or .xlsx")
+    return DataError(f"{path}: not a table, but binary data", hint="export it as CSV or .xlsx")
 
 
 def _check(path: Path, encoding: str) -> None:
@@ -170,7 +170,7 @@ def _decode_all(path: Path, encoding: str) -> None:
 
 
 def _codec(encoding: str, bom: bool) -> str:
-    """The codec that reads, and takes a byte-order mark away."""
+    """The codec for reading, which removes a byte-order mark."""
     if not bom:
         return encoding
     return "utf-8-sig" if encoding == "utf-8" else "utf-16"
@@ -273,7 +273,7 @@ def _odd_quotes(path: Path) -> bool:
 
 
 def _problem(path: Path, dialect: Dialect, names: list[str]) -> DataError | None:
-    """Why the file cannot be read, with the rows at fault; None where a strict reading finds nothing."""
+    """Why the file cannot be read, naming the rows; None if a strict reading finds no error."""
     ragged: list[str] = []
     with path.open(encoding=_codec(dialect.encoding, dialect.bom), newline="") as file:
         if dialect.sep_line:
