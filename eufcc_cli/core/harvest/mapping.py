@@ -10,7 +10,7 @@ from typing import Any
 from eufcc_cli.core.harvest.aat import AAT_URI, Labels, Node, Placement, Roots, aat_id, language_order
 from eufcc_cli.core.harvest.concept_cache import Concepts, Entity, aat_ids, entity_uri
 from eufcc_cli.core.harvest.europeana import FIELDS
-from eufcc_cli.core.taxonomy.annotations import FACETS, canonical
+from eufcc_cli.core.taxonomy.annotations import FACETS, canonical, most_specific
 
 _IS_URI = re.compile(r"https?://\S+|aat:\d+")
 _SHALLOW_FIELD = "edmConcept"
@@ -173,7 +173,7 @@ class Mapper:
             for placement in record:
                 path = tuple(names[placement.facet, aat] for aat in placement.path)
                 by_facet.setdefault(placement.facet, {})[path] = None
-            yield {facet: _most_specific(list(paths)) for facet, paths in by_facet.items()}
+            yield {facet: most_specific(paths, path=tuple) for facet, paths in by_facet.items()}
 
     def _match(
         self, record: Sequence[Placement | FieldValue], labels: "_LabelIndex | None"
@@ -240,16 +240,6 @@ def tag_name(labels: Labels, language: str) -> str:
             if name := canonical(text.translate(_SEPARATORS)):
                 return name
     return ""
-
-
-def _most_specific(paths: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
-    """The paths without those that another one begins with.
-
-    >>> _most_specific([("metal",), ("paper",), ("metal", "bronze")])
-    [('paper',), ('metal', 'bronze')]
-    """
-    prefixes = {path[:i] for path in paths for i in range(1, len(path))}
-    return [path for path in paths if path not in prefixes]
 
 
 def _any_label(uri: str, described: Mapping[str, Any], entities: Mapping[str, Entity]) -> str:

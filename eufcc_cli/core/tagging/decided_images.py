@@ -9,7 +9,7 @@ from eufcc_cli.core.model.model_files import read_config
 from eufcc_cli.core.tagging.inputs import Input, file_iri, is_url
 from eufcc_cli.core.tagging.selection import Suggestion
 from eufcc_cli.core.tagging.tagger import Result
-from eufcc_cli.core.taxonomy.annotations import FACETS
+from eufcc_cli.core.taxonomy.annotations import FACETS, most_specific
 from eufcc_cli.core.taxonomy.decisions import Decision, Decisions
 from eufcc_cli.core.taxonomy.hierarchy import Hierarchy
 from eufcc_cli.core.taxonomy.names import Names
@@ -74,8 +74,7 @@ def decided_images(
         known = by_image.get(item.id or item.name) or by_image.get(item.name, [])
         tags = [DecidedTag(one.facet, places.path(one.facet, one.tag), one) for one in known if one.is_true]
         if leaves_only:
-            above = {(tag.facet, tag.path[:depth]) for tag in tags for depth in range(1, len(tag.path))}
-            tags = [tag for tag in tags if (tag.facet, tag.path) not in above]
+            tags = most_specific(tags, lambda tag: (tag.facet, *tag.path))
         if tags or (rejected and known):
             order = {facet: number for number, facet in enumerate(FACETS)}
             tags.sort(key=lambda tag: (order.get(tag.facet, len(order)), tag.path))

@@ -13,7 +13,7 @@ from eufcc_cli.core.dataset.readers.export import Dialect, text_frame, unique_na
 from eufcc_cli.core.errors import DataError
 from eufcc_cli.core.files import possible_ids
 from eufcc_cli.core.tagging.own_table import OwnTable
-from eufcc_cli.core.taxonomy.annotations import FACETS, paths
+from eufcc_cli.core.taxonomy.annotations import FACETS, most_specific, paths
 from eufcc_cli.core.taxonomy.assignment import PATH_SEPARATOR, TermRow
 from eufcc_cli.core.taxonomy.decisions import Decision, Decisions
 from eufcc_cli.core.taxonomy.known_terms import TagPath
@@ -148,8 +148,7 @@ class _Columns:
             known = best.get(path)
             if known is None or _rank(addition) > _rank(known):
                 best[path] = replace(addition, path=path)
-        above = {path[:depth] for path in best for depth in range(1, len(path))}
-        return sorted((a for path, a in best.items() if path not in above), key=_rank, reverse=True)
+        return sorted((best[path] for path in most_specific(best, path=tuple)), key=_rank, reverse=True)
 
     def _word(self, facet: str, path: TagPath) -> str:
         cells = self._table.described.records.facets.get(facet)

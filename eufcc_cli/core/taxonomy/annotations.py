@@ -9,10 +9,10 @@ import json
 import os
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     # Slow to import, and tagging an image, which needs the names above, reads no table.
     import pandas as pd
     import pyarrow as pa
+
+T = TypeVar("T")
 
 FACETS = ("objectTypes", "materials", "classifications", "subjects")
 ID = "idInSource"
@@ -88,6 +90,17 @@ def paths(annotation: str) -> list[tuple[str, ...]]:
     []
     """
     return [path for text in annotation.split("$") if (path := _path(text))]
+
+
+def most_specific(tags: Iterable[T], path: Callable[[T], tuple[str, ...]]) -> list[T]:
+    """The tags that are no ancestors of others.
+
+    >>> most_specific([("metal",), ("paper",), ("metal", "bronze")], path=tuple)
+    [('paper',), ('metal', 'bronze')]
+    """
+    tags = list(tags)
+    above = {path(tag)[:depth] for tag in tags for depth in range(1, len(path(tag)))}
+    return [tag for tag in tags if path(tag) not in above]
 
 
 def names(annotation: str) -> set[str]:

@@ -5,7 +5,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 
-from eufcc_cli.core.taxonomy.annotations import FACETS, canonical, paths
+from eufcc_cli.core.taxonomy.annotations import FACETS, canonical, most_specific, paths
 from eufcc_cli.core.taxonomy.known_terms import TagPath
 from eufcc_cli.core.taxonomy.term_index import key_of
 from eufcc_cli.core.taxonomy.terms import Match, TermMatcher
@@ -84,8 +84,7 @@ def joined(found: Iterable[TagPath]) -> str:
     distinct = list(dict.fromkeys(found))
     if len(distinct) < 2:
         return PATH_SEPARATOR.join(distinct[0]) if distinct else ""
-    above = {path[:depth] for path in distinct for depth in range(1, len(path))}
-    return TERM_SEPARATOR.join(PATH_SEPARATOR.join(path) for path in distinct if path not in above)
+    return TERM_SEPARATOR.join(map(PATH_SEPARATOR.join, most_specific(distinct, path=tuple)))
 
 
 def assign(

@@ -1,7 +1,8 @@
 """Suggestions for people: a panel for each image, or the suggested part of the hierarchy as a tree."""
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from operator import attrgetter
 
 from rich import box
 from rich.console import Console, Group, RenderableType
@@ -17,6 +18,7 @@ from eufcc_cli.core.tagging.selection import Suggestion
 from eufcc_cli.core.tagging.tagger import Result
 from eufcc_cli.core.tagging.writers.lines import flag_text
 from eufcc_cli.core.tagging.writers.writer import Writer
+from eufcc_cli.core.taxonomy.annotations import most_specific
 
 _CRUMB = " › "
 _FLAG = " ⚑ "
@@ -76,7 +78,7 @@ def _table(result: Result, expand: bool) -> Table:
     table.add_column(justify="right", no_wrap=True)
     for facet, tags in result.tags.items():
         heading = facet
-        for tag in _ends(tags):
+        for tag in most_specific(tags, attrgetter("path")):
             colour = _colour(tag.score)
             table.add_row(heading, _crumbs(tag, tags), Text(bar(tag.score), colour), percent(tag.score))
             heading = ""
@@ -116,13 +118,6 @@ def _doubt(found: Contradiction) -> Text:
     text.append(_CRUMB.join(found.path), "strike")
     text.append(f"  rather {found.instead.tag} ({percent(found.instead.score)})", "red")
     return text
-
-
-def _ends(tags: Iterable[Suggestion]) -> list[Suggestion]:
-    """The suggestions that are no ancestors of others, best first."""
-    tags = list(tags)
-    inner = {tag.path[:depth] for tag in tags for depth in range(1, len(tag.path))}
-    return [tag for tag in tags if tag.path not in inner]
 
 
 def tree(result: Result) -> Tree:

@@ -1,12 +1,13 @@
 """A catalogue with a model's additions: the unchanged table, and additional columns."""
 
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from eufcc_cli.core.errors import EufccError
-from eufcc_cli.core.tagging.selection import Suggestion
 from eufcc_cli.core.tagging.tagger import Result
 from eufcc_cli.core.tagging.writers.lines import PATH_SEPARATOR, csv_rows
 from eufcc_cli.core.tagging.writers.writer import Writer
+from eufcc_cli.core.taxonomy.annotations import most_specific
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,7 +41,7 @@ class Additions(Writer):
     def text(self, result: Result) -> str:
         row = list(self._rows[result.input.row])
         for facet in self._facets:
-            tags = _deepest(result.tags.get(facet, []))
+            tags = most_specific(result.tags.get(facet, []), attrgetter("path"))
             row.append(TAG_SEPARATOR.join(PATH_SEPARATOR.join(tag.path) for tag in tags))
             row.append(TAG_SEPARATOR.join(f"{tag.score:g}" for tag in tags))
             row.append(
@@ -52,9 +53,3 @@ class Additions(Writer):
             )
         added = any(result.tags.values())
         return csv_rows([[*row, self._model if added else "", result.error or ""]])
-
-
-def _deepest(tags: list[Suggestion]) -> list[Suggestion]:
-    """The tags that are no ancestors of others: a path already contains all ancestors of its tag."""
-    above = {tag.path[:depth] for tag in tags for depth in range(1, len(tag.path))}
-    return [tag for tag in tags if tag.path not in above]
