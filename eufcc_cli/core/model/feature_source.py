@@ -23,8 +23,8 @@ class FeatureSource:
         self.model = model
         self.engine = model.engine()
 
-    def squares(self, number: int, images: list[ReadImage], smallest: int) -> "Tensor | None":
-        """The input of PyTorch's network for some images, [B, squares, 3, size, size]; None where an engine
+    def crops(self, number: int, images: list[ReadImage], smallest: int) -> "Tensor | None":
+        """The input of PyTorch's network for some images, [B, crops, 3, size, size]; None where an engine
         computes them, or their features are stored. number: this model's place among those that score
         together; smallest: a smaller batch is filled up.
         """
@@ -36,27 +36,27 @@ class FeatureSource:
         device: Any = self.model.device
         filled = [*new, *[new[0]] * (smallest - len(new))]
         pinned = device.type == "cuda"  # so that the GPU copies it while the processor continues
-        squares = torch.empty((len(filled), *new[0].shape), dtype=torch.uint8, pin_memory=pinned)
-        np.stack(filled, out=squares.numpy())
-        return squares.movedim(-1, 2)
+        crops = torch.empty((len(filled), *new[0].shape), dtype=torch.uint8, pin_memory=pinned)
+        np.stack(filled, out=crops.numpy())
+        return crops.movedim(-1, 2)
 
     def scores(
-        self, number: int, images: list[ReadImage], squares: "Tensor | None", size: BatchSize, smallest: int
+        self, number: int, images: list[ReadImage], crops: "Tensor | None", size: BatchSize, smallest: int
     ) -> dict[str, np.ndarray]:
         """Log-scores {facet: [B, tags]} of some images; in parts where the device has too little memory."""
-        features = self._features(number, images, squares, size)
+        features = self._features(number, images, crops, size)
         filler = max(0, smallest - len(features))
         filled = np.concatenate([features, np.repeat(features[:1], filler, 0)]) if filler else features
         return {facet: table[: len(images)] for facet, table in self.model.scores_of_arrays(filled).items()}
 
     def _features(
-        self, number: int, images: list[ReadImage], squares: "Tensor | None", size: BatchSize
+        self, number: int, images: list[ReadImage], crops: "Tensor | None", size: BatchSize
     ) -> np.ndarray:
         """The features of some images, float32 [B, views, width]; new ones are stored."""
         store, new = self.model.store, [image for image in images if image.kept[number] is None]
         fresh: np.ndarray = np.empty(0, np.float32)
-        if squares is not None:
-            fresh = self._by_pytorch(squares, len(new), size)
+        if crops is not None:
+            fresh = self._by_pytorch(crops, len(new), size)
         elif new:
             assert self.engine is not None
             fresh = self.engine.features([image.seen[self.model.preprocessing] for image in new])
@@ -72,13 +72,13 @@ class FeatureSource:
             features[row] = next(new_rows) if kept is None else kept
         return features
 
-    def _by_pytorch(self, squares: "Tensor", count: int, size: BatchSize) -> np.ndarray:
+    def _by_pytorch(self, crops: "Tensor", count: int, size: BatchSize) -> np.ndarray:
         """The features of the first `count` of some images."""
         import torch
 
         model: Any = self.model
         try:
-            found: np.ndarray = model.features(squares)[:count].cpu().numpy()
+            found: np.ndarray = model.features(crops)[:count].cpu().numpy()
             return found
         except torch.OutOfMemoryError as error:
             if count == 1:
@@ -88,7 +88,7 @@ class FeatureSource:
         size.too_large(count)
         torch.cuda.empty_cache()
         half = (count + 1) // 2
-        parts = (squares[:half], squares[half:count])
+        parts = (crops[:half], crops[half:count])
         return np.concatenate([self._by_pytorch(part, len(part), size) for part in parts])
 
     def close(self) -> None:

@@ -50,7 +50,7 @@ def inference_memory(model: TaggingModel, *, engine: bool) -> tuple[int, int]:
     engine: OpenVINO looks at them, at each by itself; else PyTorch, at all of them at once.
     """
     preprocessing, network = model.preprocessing, model.network
-    side, views = preprocessing.size, preprocessing.squares * (2 if preprocessing.mirror else 1)
+    side, views = preprocessing.size, preprocessing.views
     pixels = views * 3 * side**2
     if engine:
         assert isinstance(network, Network)
@@ -70,5 +70,4 @@ def inference_memory(model: TaggingModel, *, engine: bool) -> tuple[int, int]:
 def _bound(model: TaggingModel) -> int:
     """More bytes than a network takes for an image: its largest layers take some 30 times what that does."""
     preprocessing = model.preprocessing
-    views = preprocessing.squares * (2 if preprocessing.mirror else 1)
-    return _LAYERS * views * 3 * 4 * preprocessing.size**2
+    return _LAYERS * preprocessing.views * 3 * 4 * preprocessing.size**2

@@ -64,16 +64,16 @@ class Engine:
         self._found: np.ndarray | None = None
         self._width = compiled.output(0).partial_shape[1].get_length()
 
-    def features(self, squares: Sequence[np.ndarray]) -> np.ndarray:
-        """B images, uint8 [squares, size, size, 3] each -> float32 [B, views, D], in TaggingModel's order."""
+    def features(self, crops: Sequence[np.ndarray]) -> np.ndarray:
+        """B images, uint8 [crops, size, size, 3] each -> float32 [B, views, D], in TaggingModel's order."""
         pictures = [
             (i, view, picture)
-            for i, cut in enumerate(squares)
+            for i, cut in enumerate(crops)
             for view, picture in enumerate([*cut, *(cut[:, :, ::-1] if self._mirror else ())])
         ]
-        views = len(pictures) // max(1, len(squares))
+        views = len(pictures) // max(1, len(crops))
         with self._lock:
-            self._found = np.empty((len(squares), views, self._width), np.float32)
+            self._found = np.empty((len(crops), views, self._width), np.float32)
             for i, view, picture in pictures:
                 self._queue.start_async({0: np.ascontiguousarray(picture)[None]}, (i, view))
             self._queue.wait_all()

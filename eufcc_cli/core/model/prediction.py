@@ -148,7 +148,7 @@ class _Batch(Generic[Key]):
     items: list[Item[Key]]
     errors: list[str | None]
     images: list[ReadImage]
-    squares: "list[Tensor | None]"
+    crops: "list[Tensor | None]"
 
 
 def _ready(sources: Sequence[FeatureSource], items: list[Item[Key]], smallest: int) -> _Batch[Key]:
@@ -156,8 +156,8 @@ def _ready(sources: Sequence[FeatureSource], items: list[Item[Key]], smallest: i
     read = [item.read() for item in items]
     images = [image for image in read if isinstance(image, ReadImage)]
     errors = [result if isinstance(result, str) else None for result in read]
-    squares = [one.squares(number, images, smallest) for number, one in enumerate(sources)]
-    return _Batch(items, errors, images, squares)
+    crops = [one.crops(number, images, smallest) for number, one in enumerate(sources)]
+    return _Batch(items, errors, images, crops)
 
 
 def _score(
@@ -167,8 +167,8 @@ def _score(
     batch = ready.result()
     began = time.perf_counter()
     tables = [
-        one.scores(number, batch.images, squares, size, smallest)
-        for number, (one, squares) in enumerate(zip(sources, batch.squares, strict=True))
+        one.scores(number, batch.images, crops, size, smallest)
+        for number, (one, crops) in enumerate(zip(sources, batch.crops, strict=True))
         if batch.images
     ]
     seconds = time.perf_counter() - began

@@ -61,7 +61,7 @@ class Preprocessing:
 
     @property
     def _crops(self) -> "list[Preprocessing]":
-        """The preprocessing of every square."""
+        """The preprocessing of every crop."""
         if self.second_crop is None:
             return [self]
         pct = self.second_pct or 1.0
@@ -72,18 +72,18 @@ class Preprocessing:
 
     @property
     def decoded(self) -> int:
-        """The short side in pixels that an image has to be decoded at for all its squares."""
+        """The short side in pixels that an image has to be decoded at for all its crops."""
         return max(crop.stored for crop in self._crops)
 
     @property
-    def squares(self) -> int:
-        """How many squares are cut from an image."""
+    def crop_count(self) -> int:
+        """How many crops of an image the network sees, without mirror images."""
         return 1 if self.second_crop is None else 2
 
     @property
     def views(self) -> int:
         """How many pictures of an image the network sees."""
-        return self.squares * (2 if self.mirror else 1)
+        return self.crop_count * (2 if self.mirror else 1)
 
     def with_views(self, views: str) -> "Preprocessing":
         """The same with other views of an image, one of VIEWS.
@@ -158,7 +158,7 @@ class Preprocessing:
         return to_rgb(resize(pixels, (side, side), self.interpolation, box))
 
     def seen(self, pixels: np.ndarray) -> np.ndarray:
-        """What the network sees of an image that `open_pixels` read: uint8 [squares, size, size, 3]."""
+        """What the network sees of an image that `open_pixels` read: uint8 [crops, size, size, 3]."""
         cut = []
         for crop in self._crops:
             start = (crop.stored - self.size) // 2
@@ -167,7 +167,7 @@ class Preprocessing:
         return np.stack(cut) if len(cut) > 1 else cut[0][None]
 
     def middle(self, images: "Tensor") -> "Tensor":
-        """The squares the network sees in evaluation: [B, 3, stored, stored] -> [B, 3, size, size]."""
+        """The crops the network sees in evaluation: [B, 3, stored, stored] -> [B, 3, size, size]."""
         start = (self.stored - self.size) // 2
         return images[..., start : start + self.size, start : start + self.size]
 
@@ -180,8 +180,8 @@ class Preprocessing:
         return (images.float() - mean) * scale
 
 
-def as_images(squares: np.ndarray) -> "Tensor":
+def as_images(crops: np.ndarray) -> "Tensor":
     """uint8 [B, S, S, 3] -> the same memory as [B, 3, S, S], channels last."""
     import torch
 
-    return torch.from_numpy(squares).permute(0, 3, 1, 2)
+    return torch.from_numpy(crops).permute(0, 3, 1, 2)

@@ -63,27 +63,27 @@ class TaggingModel:
 
     @torch.inference_mode()
     def log_scores(self, images: Tensor) -> dict[str, Tensor]:
-        """uint8 squares [B, 3, stored, stored] -> {facet: log-scores float32 [B, tags]}, on the device.
+        """uint8 crops [B, 3, stored, stored] -> {facet: log-scores float32 [B, tags]}, on the device.
 
         Of an image with a second square, the first alone.
         """
-        squares = self.preprocessing.middle(images.to(self.device, non_blocking=True))
-        return self.scores_of(self.features(squares.unsqueeze(1)))
+        crops = self.preprocessing.middle(images.to(self.device, non_blocking=True))
+        return self.scores_of(self.features(crops.unsqueeze(1)))
 
     @torch.inference_mode()
-    def features(self, squares: Tensor) -> Tensor:
-        """uint8 [B, squares, 3, size, size] -> what the heads see of every view, float32 [B, views, D].
+    def features(self, crops: Tensor) -> Tensor:
+        """uint8 [B, crops, 3, size, size] -> what the heads see of every view, float32 [B, views, D].
 
-        With mirror images, those of the squares come after the squares.
+        With mirror images, those of the crops come after the crops.
         """
-        batch = len(squares)
-        images = self.preprocessing.normalise(squares.to(self.device, non_blocking=True).flatten(0, 1))
+        batch = len(crops)
+        images = self.preprocessing.normalise(crops.to(self.device, non_blocking=True).flatten(0, 1))
         if self.preprocessing.mirror:
             images = torch.cat([images, images.flip(-1)])
         images = images.contiguous(memory_format=torch.channels_last)
         with self._autocast():
             features = self.network.features(images).float()  # type: ignore[operator]
-        parts = features.unflatten(0, (-1, batch, squares.shape[1]))
+        parts = features.unflatten(0, (-1, batch, crops.shape[1]))
         return parts.transpose(0, 1).flatten(1, 2)
 
     @torch.inference_mode()

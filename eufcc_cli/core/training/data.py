@@ -97,7 +97,7 @@ def load_split(root: Root, name: str, vocabulary: Vocabulary, frame: "pd.DataFra
 
 
 class ImageLoader(Protocol):
-    """Loads images by row, cut to squares: from a packed cache, or from the files."""
+    """Loads images by row, cropped: from a packed cache, or from the files."""
 
     bad: dict[int, str]
     """Rows whose image cannot be read, with the reason."""
@@ -168,9 +168,9 @@ class FileImageLoader:
             # Workers must not inherit a parent that has begun computing in threads or on a GPU.
             multiprocessing_context="spawn" if self.workers else None,
         )
-        for squares, kept, failures in loader:
+        for crops, kept, failures in loader:
             self.bad |= failures
-            images = as_images(squares)
+            images = as_images(crops)
             yield images.pin_memory() if self.pin_memory else images, kept
 
 
@@ -198,13 +198,13 @@ class _Files(Dataset[tuple[int, np.ndarray | str]]):
 def _collate(items: list[tuple[int, np.ndarray | str]]) -> tuple[np.ndarray, np.ndarray, dict[int, str]]:
     """A batch as arrays, which come through a pipe: tensors need shared memory, a container's has 64 MB."""
     failures = {int(row): value for row, value in items if isinstance(value, str)}
-    squares = [value for _, value in items if isinstance(value, np.ndarray)]
+    crops = [value for _, value in items if isinstance(value, np.ndarray)]
     kept = np.array(
         [i for i, (_, value) in enumerate(items) if isinstance(value, np.ndarray)], dtype=np.int64
     )
-    if not squares:
+    if not crops:
         return np.empty((0, 1, 1, 3), np.uint8), kept, failures
-    return np.stack(squares), kept, failures
+    return np.stack(crops), kept, failures
 
 
 def epoch_order(

@@ -157,7 +157,7 @@ def train_run(
         return learn(progress, on_plan, on_epoch, command)
     packing = time.monotonic()
     with accelerator.main_process_first():  # one process builds the cache, the others find it
-        squares, validation_squares, *further = (
+        loader, validation_loader, *further = (
             open_images(root, part, model.preprocessing, config, device, progress)
             for part in (split, validation, *((held_out.split,) if held_out is not None else ()))
         )
@@ -181,8 +181,8 @@ def train_run(
         model,
         config,
         folder,
-        (split, squares),
-        (validation, validation_squares),
+        (split, loader),
+        (validation, validation_loader),
         accelerator=accelerator,
         progress=progress,
         on_epoch=on_epoch,
@@ -225,7 +225,7 @@ def train_run(
         if config.interpolate is not None:
             measured = None
             if held_out is not None:
-                measured = replace(trainer.validation, split=held_out.split, squares=further[0])
+                measured = replace(trainer.validation, split=held_out.split, loader=further[0])
             interpolation = interpolate(trainer.kept, folder, config.interpolate, held_out, measured)
             if main:
                 save_weights(folder, trainer.kept)
@@ -242,7 +242,7 @@ def train_run(
     give_memory_back()
     unreadable = {
         str(part.files[row]): reason
-        for part, found in ((split, squares), (validation, validation_squares))
+        for part, found in ((split, loader), (validation, validation_loader))
         for row, reason in found.bad.items()
     }
     return Trained(folder, position, validated, unreadable, beliefs, interpolation)

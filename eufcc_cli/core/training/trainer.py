@@ -63,7 +63,7 @@ class Trainer:
         if accelerator.device.type == "cpu":
             keep_freed_memory()
         self.model, self.config, self.folder = model, config, folder
-        self.split, self.squares = train
+        self.split, self.loader = train
         assert config.batch_size is not None
         self.batch_size = config.batch_size
         self.share = math.ceil(self.batch_size / accelerator.num_processes)
@@ -115,7 +115,7 @@ class Trainer:
         order = epoch_order(len(self.split), self.batch_size, config.seed, at.epoch, self.weights)
         rank, world = accelerator.process_index, accelerator.num_processes
         shares = [rows[rank::world] for rows in order[at.batch :]]
-        batches = self.squares.batches(iter(shares), at.epoch)
+        batches = self.loader.batches(iter(shares), at.epoch)
         self.network.train()
         pending: tuple[Tensor, int, float] | None = None
         of = f"/{config.epochs}" if config.epochs else ""

@@ -117,5 +117,5 @@ def _shown(device: torch.device, computes: str) -> str:
 
 def _mapped(trainer: Trainer) -> int:
     """Bytes of image caches, which count as the process's, though the system takes them back when it must."""
-    caches = (getattr(squares, "array", None) for squares in (trainer.squares, trainer.validation.squares))
+    caches = (getattr(loader, "array", None) for loader in (trainer.loader, trainer.validation.loader))
     return sum(cache.nbytes for cache in caches if cache is not None)

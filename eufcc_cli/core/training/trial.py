@@ -85,7 +85,7 @@ def _memory(device: torch.device, trainer: "Trainer") -> tuple[int, int]:
         taken = torch.cuda.memory_allocated(device)
         return taken, there + torch.cuda.memory_reserved(device) - taken
     local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # processes on this machine
-    return used_memory(), max(0, free_memory() // local - getattr(trainer.squares, "workers", 0) * _WORKER)
+    return used_memory(), max(0, free_memory() // local - getattr(trainer.loader, "workers", 0) * _WORKER)
 
 
 def _step(trainer: "Trainer", number: int) -> tuple[int, int, float]:

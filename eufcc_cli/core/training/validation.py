@@ -25,7 +25,7 @@ class Validation:
 
     model: TaggingModel
     split: Split
-    squares: ImageLoader
+    loader: ImageLoader
     accelerator: Accelerator
     batch_size: int
 
@@ -84,7 +84,7 @@ class Validation:
         rank, world = self.accelerator.process_index, self.accelerator.num_processes
         rows = np.arange(len(self.split))[rank::world]
         shares = [rows[i : i + self.batch_size] for i in range(0, len(rows), self.batch_size)]
-        for share, (images, kept) in zip(shares, self.squares.batches(iter(shares)), strict=True):
+        for share, (images, kept) in zip(shares, self.loader.batches(iter(shares)), strict=True):
             if not len(kept):  # none of them can be read
                 continue
             squares = model.preprocessing.middle(images)

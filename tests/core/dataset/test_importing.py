@@ -366,7 +366,7 @@ def test_folders_and_columns_that_are_not_there(own: Path, tmp_path: Path) -> No
         ),
         (
             Profile("ID", facets={"materials": ("Medium",)}),
-            r"none of the columns .*ID, Medium",
+            r"none of the named columns .*ID, Medium",
             "its columns are",
         ),
         (Profile(facets={"materials": ("Material",)}), "which column holds the ids", "Inventar-Nr."),

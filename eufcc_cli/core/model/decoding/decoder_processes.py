@@ -152,7 +152,7 @@ def _attached(name: str) -> SharedMemory:
 
 
 def _shape(preprocessing: Preprocessing) -> tuple[int, int, int, int]:
-    return (preprocessing.squares, preprocessing.size, preprocessing.size, 3)
+    return (preprocessing.crop_count, preprocessing.size, preprocessing.size, 3)
 
 
 def _bytes(preprocessing: Preprocessing) -> int:

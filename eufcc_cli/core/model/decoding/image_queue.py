@@ -60,7 +60,7 @@ class ImageQueue(Generic[Key]):
         self._decoders = ThreadPoolExecutor(threads, thread_name_prefix="decode")
         self._fetchers = ThreadPoolExecutor(_FETCHED, thread_name_prefix="fetch")
         self._room = threading.Semaphore(_FETCHED)
-        each = sum(3 * p.squares * p.size**2 for p in {p for p, _ in models})
+        each = sum(3 * p.crop_count * p.size**2 for p in {p for p, _ in models})
         ahead = min(3 * batch, max(batch + 1, _AHEAD_BYTES // each))
         self._single = _SINGLE * threads
         self._together = max(1, min(TOGETHER, ahead // 12))

@@ -26,7 +26,7 @@ class Order(NamedTuple):
 
 
 Seen = dict[Preprocessing, np.ndarray]
-"""What networks see of an image: uint8 [squares, size, size, 3]."""
+"""What networks see of an image: uint8 [crops, size, size, 3]."""
 
 Decode = Callable[[list[Order]], list[Seen | str]]
 """Decodes images; the reason for one that cannot be."""
