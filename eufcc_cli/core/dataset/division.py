@@ -1,4 +1,4 @@
-"""Dividing an annotation table into train, val, test_id and test_ood, with a report."""
+"""An annotation table divided into train, val, test_id and test_ood, with a report of what became of it."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -108,7 +108,7 @@ def divide(
 
 
 def _spare(total: np.ndarray, shares: Shares, ood: float) -> np.ndarray:
-    """How many of each tag's images may go to test_ood, [tags] int: all of a tag that is too rare anyway."""
+    """How many images of each tag may go to test_ood, of [tags] images: all where it is too rare anyway."""
     # What has to stay for train to get its images of a tag: one in reserve, since folds round.
     inner = 1 - ood
     needed = math.ceil(shares.min_count * inner / (inner - shares.val - shares.test)) + 1
@@ -146,7 +146,7 @@ def _tree(facet: str, codes: np.ndarray, texts: Sequence[str]) -> Hierarchy:
 
 
 def _matrix(rows: int, cells: Mapping[str, Cells], trees: Mapping[str, Hierarchy]) -> csr_array:
-    """[images, tags] int32: the tags of each image, those of all facets side by side."""
+    """[images, tags] int32: who has which tag, the tags of all facets side by side."""
     blocks = []
     for facet, vocabulary in Vocabulary.from_trees(trees).facets.items():
         targets = vocabulary.encode_distinct(*cells[facet])
@@ -158,7 +158,7 @@ def _matrix(rows: int, cells: Mapping[str, Cells], trees: Mapping[str, Hierarchy
 def _assign_new(
     has: csr_array, unit: np.ndarray, stays: np.ndarray, shares: Shares, rng: np.random.Generator
 ) -> np.ndarray:
-    """The split of each image: known images stay in theirs, new ones go to train or val."""
+    """The split of each image, where those that are known stay: new ones go to train or val."""
     split = stays.copy()
     fresh = np.flatnonzero(stays == "")
     if len(fresh):
@@ -212,7 +212,7 @@ def _sum_rows(matrix: csr_array, group: np.ndarray, groups: int) -> csr_array:
 
 
 def _prune(table: pd.DataFrame, cells: Mapping[str, Cells], kept: set[tuple[str, str]]) -> pd.DataFrame:
-    """The table with only the kept names in its paths: a rare tag falls back to its nearest kept ancestor."""
+    """The table with only the names kept in its paths: a rare tag falls back to what stands above it."""
     out = table.copy()
     for facet, (codes, texts) in cells.items():
         names = {name for of, name in kept if of == facet}
@@ -223,7 +223,7 @@ def _prune(table: pd.DataFrame, cells: Mapping[str, Cells], kept: set[tuple[str,
 
 
 def _prune_text(annotation: str, names: set[str]) -> str:
-    """An annotation without the names that are not kept; unchanged if all are kept.
+    """An annotation without the names that are not kept; untouched where all are.
 
     >>> _prune_text("metal | alloy | bronze $ paper", {"metal", "paper"})
     'metal $ paper'
