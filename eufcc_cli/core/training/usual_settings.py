@@ -1,4 +1,4 @@
-"""What a training does where a setting is left out: it follows from other settings, and from the machine."""
+"""Defaults of settings that depend on other settings and on the machine."""
 
 import dataclasses
 from typing import Self
@@ -25,7 +25,7 @@ _NEW_HEADS = 10.0  # their learning rate over that of a pretrained backbone
 
 
 class UsualSettings:
-    """The settings of a training that others depend on; what follows from them."""
+    """The settings that defaults depend on, and these defaults."""
 
     method: str
     backbone: str | None
