@@ -31,7 +31,7 @@ class Bin:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Where the true rate lies with 95 % confidence (Wilson 1927)."""
+        """The 95 % confidence interval of the true rate (Wilson 1927)."""
         n, p, z2 = self.decided, self.rate, _Z**2
         centre = (p + z2 / (2 * n)) / (1 + z2 / n)
         half = _Z / (1 + z2 / n) * float(np.sqrt(p * (1 - p) / n + z2 / (4 * n * n)))
@@ -52,7 +52,7 @@ class Acceptance:
     mean: float
     """The mean probability of the decided suggestions."""
     bins: tuple[Bin, ...]
-    """Those that hold any."""
+    """The bins that are not empty."""
 
     @property
     def rate(self) -> float:

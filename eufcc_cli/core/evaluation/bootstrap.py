@@ -1,4 +1,4 @@
-"""How far figures would move with other providers, or other images: the cluster bootstrap."""
+"""The cluster bootstrap: how much figures would vary with other providers or other images."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class Bootstrap:
     level: float = 0.95
 
     def clusters(self, split: TestSplit) -> np.ndarray:
-        """The cluster number of every row; raises DataError where there is but one cluster."""
+        """The cluster number of every row; raises DataError if there is only one cluster."""
         labels = split.providers if self.by == "provider" else np.arange(len(split))
         _, cluster = np.unique(labels, return_inverse=True)
         if cluster.max(initial=0) == 0:

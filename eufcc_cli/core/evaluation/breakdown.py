@@ -1,4 +1,4 @@
-"""Where a model fails: by tag, by provider, by depth, by how often a tag was seen in training."""
+"""Where a model fails: by tag, provider, depth, and frequency of the tag in training."""
 
 import math
 from collections import Counter

@@ -26,8 +26,8 @@ def calibrate(source: Source, split: TestSplit, root: Root, progress: Progress =
     A model's goes into its config.json, a published CLIP model's into ROOT/runs/.calibrations, an ensemble's
     into ROOT/runs/.ensembles. Returns for each facet
     how many tags it takes, on average over the split's images, to cover 90 % of the true ones (nothing
-    on processes other than the first). Raises ModelError for what has no place to keep one: predictions,
-    other weights.
+    on processes other than the first). Raises ModelError for sources that cannot keep one: predictions
+    and other weights.
     """
     keep = _place(source, root)
     scores = source.scores(split, progress)
@@ -51,7 +51,7 @@ def ensemble_calibration(digests: Iterable[str], root: Root) -> Calibration | No
 
 
 def ensemble_file(digests: Iterable[str], root: Root) -> Path:
-    """Where the calibration of the ensemble of these models is kept, whatever their order."""
+    """The file of the calibration of an ensemble of these models, in any order."""
     return root.runs / ".ensembles" / f"{sha256('+'.join(sorted(digests)).encode()).hexdigest()}.json"
 
 

@@ -44,7 +44,7 @@ class Comparison:
 
     @property
     def grouped(self) -> "Comparison":
-        """The same with the means of groups in place of their members: the rows of a table."""
+        """The comparison with the means of groups instead of their members: the rows of a table."""
         means = {(mean.model, mean.split.name): mean for mean in self.means}
         found = {member: group.name for group in self.groups for member in group.members}
         rows = [
@@ -63,7 +63,7 @@ class Comparison:
 
     @property
     def revision(self) -> str:
-        """Which published revision the root's splits are."""
+        """The published revision that the root's splits come from."""
         return revision_of(self.root)
 
     @cached_property
@@ -78,7 +78,7 @@ class Comparison:
         return {facet: np.bincount(found.indices, minlength=found.size) for facet, found in targets.items()}
 
     def beliefs(self, result: Result) -> list[Belief]:
-        """How a result's facets do beside always naming the tags that are most frequent in train."""
+        """A result's facets, compared with always naming the tags that are most frequent in train."""
         known = self.root.table("train").is_file()
         counts = self.tag_counts(result) if known else {}
         targets = result.split.targets(result.vocabulary)
@@ -109,8 +109,8 @@ def compare(
 ) -> Comparison | None:
     """Measure every source on every split; None on all processes of a torchrun but the first.
 
-    Whatever can be checked is checked before the first image is scored. Runs that differ only by seed have
-    their mean beside them. With `bootstrap`, every result and mean has intervals, and every row (a mean, or
+    Whatever can be checked is checked before the first image is scored. Runs that differ only by seed get
+    their mean as another row. With `bootstrap`, results and means have intervals, and every row (a mean, or
     a run in no group) a paired difference to the row or run `against` (None: the first row). `weights_from`
     is the split on which the weights of ensembles are fitted (None: equal). `save` takes every source's
     scores, see `save_predictions`; with several sources its name holds `{model}`.

@@ -35,8 +35,8 @@ def cross_validated(
     """Rows of the training table, and the probabilities of their tags {facet: [rows, n]}.
 
     The images are cut into five folds. For each, multilabel heads are fitted to the features of the others,
-    as the model's backbone sees them. Where the backbone itself was trained on these images, it may remember
-    some of their annotations: doubts are then fewer.
+    as the model's backbone sees them. If the backbone itself was trained on these images, it may remember
+    some of their annotations: fewer are then found doubtful.
     """
     split = load_split(root, "train", model.vocabulary, frame)
     network = model.network

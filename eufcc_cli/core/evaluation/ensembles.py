@@ -27,7 +27,7 @@ class Ensemble:
 
     members: Sequence[Source]
     weights: Sequence[float] | None = None
-    """One weight per member, summing to 1; None weighs all alike."""
+    """One weight per member, summing to 1; None for equal weights."""
 
     def __post_init__(self) -> None:
         for other in self.members[1:]:
@@ -120,7 +120,7 @@ def fit_weights(members: Sequence[Source], scores: Sequence[Scores], split: Test
     Jelinek and Mercer, 1980): no learning rate, no seed. Fit on val, never on a test split.
     """
     ensemble = Ensemble(members)
-    ensemble.combine(scores, split)  # raises for what cannot be combined
+    ensemble.combine(scores, split)  # raises an error for members that cannot be combined
     targets = split.targets(ensemble.vocabulary)
     columns: list[Tensor] = []  # [members, true tags] log-probabilities
     importance: list[Tensor] = []

@@ -46,7 +46,7 @@ class TestSplit:
 
     @cached_property
     def providers(self) -> np.ndarray:
-        """The provider of every row, "" where the table does not say."""
+        """The provider of every row, "" if the table does not name it."""
         return self.frame[PROVIDER].to_numpy(str) if PROVIDER in self.frame else np.full(len(self), "")
 
     def targets(self, vocabulary: Vocabulary) -> dict[str, Targets]:
@@ -56,7 +56,7 @@ class TestSplit:
         return self._targets[vocabulary.digest]
 
     def annotated_facets(self, facets: Iterable[str]) -> list[str]:
-        """Those of the facets in which some row is annotated."""
+        """The facets in which some row is annotated."""
         return [
             f for f in facets if facet_column(f) in self.frame and (self.frame[facet_column(f)] != "").any()
         ]
@@ -91,7 +91,7 @@ class Scores:
 
 
 class Tagging(Protocol):
-    """Whatever has a name and knows tags."""
+    """Anything with a name and a vocabulary."""
 
     @property
     def name(self) -> str: ...
@@ -101,7 +101,7 @@ class Tagging(Protocol):
 
 
 class Source(Tagging, Protocol):
-    """Whatever scores images: a model, a predictions file, an ensemble of both."""
+    """Anything that scores images: a model, a predictions file, an ensemble of both."""
 
     @property
     def method(self) -> str: ...

@@ -1,4 +1,4 @@
-"""The published table, and which of its rows a model of ours belongs beside.
+"""The published table, and which of its rows corresponds to a model of ours.
 
 Source: Net et al., EUFCC-340K: A faceted hierarchical dataset for metadata annotation in GLAM collections
 (2025, doi:10.1007/s11042-024-20561-9), the table of results. Its splits are the `original` revision.
@@ -34,7 +34,7 @@ PUBLISHED: dict[str, dict[str, dict[str, float]]] = {
 
 
 def published_row(method: str) -> str | None:
-    """The row of the paper that a method, or an ensemble's methods joined by `+`, belongs beside.
+    """The row of the paper that a method, or an ensemble's methods joined by `+`, corresponds to.
 
     >>> published_row("softmax-wce"), published_row("softmax+multilabel"), published_row("asl")
     ('Softmax (WCE)', 'Ensemble: ML+S', None)

@@ -23,8 +23,8 @@ def read_predictions(path: Path, root: Root) -> Predictions:
 
     A folder of `tag --shard-size` counts as one file.
 
-    The tags are those of the root's label files. Raises DataError, naming the line, for what is not such a
-    file: unknown tags or facets, scores that are no probabilities, tags listed twice.
+    The tags are those of the root's label files. Raises DataError, naming the line, for an invalid file:
+    unknown tags or facets, scores that are no probabilities, tags listed twice.
     """
     if path.is_dir():
         parts = parts_of(path)

@@ -23,7 +23,7 @@ from eufcc_cli.core.taxonomy.hierarchy import Hierarchy
 from eufcc_cli.core.taxonomy.vocabulary import FacetVocabulary, Vocabulary
 
 PARQUET_KEY = b"eufcc"
-"""Of the metadata that names the model and its vocabulary."""
+"""The key of the metadata with the model and its vocabulary."""
 _LONG = ("facet", "tag", "score")
 _HINT = "give columns id (or image), facet, tag, score; or what `eufcc evaluate --save-predictions` wrote"
 
@@ -80,7 +80,7 @@ def _read_long(path: Path, table: pa.Table, root: Root, first: int) -> Predictio
     if key == "id" and table["id"].null_count:
         key = "image"
     frame = table.select([key, *_LONG]).to_pandas()
-    # An image without any tag has one row, which names it alone, and perhaps the reason.
+    # An image without any tag has one row, with its name only, and perhaps the error.
     bare = frame[["facet", "tag", "score"]].isna().all(axis=1).to_numpy()
     errors = table["error"].to_pandas() if "error" in names else pd.Series([None] * len(frame), dtype=object)
     errors = errors.astype(object).where(errors.notna(), None)
@@ -144,7 +144,7 @@ def _read_long(path: Path, table: pa.Table, root: Root, first: int) -> Predictio
 
 
 def _read_wide(path: Path, table: pa.Table, root: Root) -> Predictions:
-    """A tag without a column is one that the model does not know."""
+    """A tag without a column is not in the model's vocabulary."""
     if "image" not in table.column_names:
         raise DataError(f"{path}: no column image, but {', '.join(table.column_names[:9])}", hint=_HINT)
     try:

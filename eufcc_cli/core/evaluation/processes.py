@@ -1,4 +1,4 @@
-"""Several processes under torchrun, or one: who does what, and how it comes together."""
+"""Several processes under torchrun, or one: ranks, gathering and sharing."""
 
 import os
 from typing import TypeVar

@@ -1,4 +1,4 @@
-"""What one model's scores of one split amount to: the figures, and the pairs they are made of."""
+"""The result of one model on one split: its figures, and the values per pair behind them."""
 
 import math
 from collections import Counter
@@ -27,7 +27,7 @@ _LISTED = 10  # best-ranked tags kept of every image, or as many as its facet ha
 
 @dataclass(frozen=True)
 class Measures:
-    """Which figures are wanted beside R-Precision and the average ranking position."""
+    """The figures to compute in addition to R-Precision and the average ranking position."""
 
     ks: tuple[int, ...] = (1, 10)
     threshold: float | None = None
@@ -59,7 +59,7 @@ class FacetResult:
     best_scores: np.ndarray | None = None
     average_precision: np.ndarray | None = None
     right: Right = field(default_factory=dict)
-    """How many suggestions are right from some probabilities on, where the model has probabilities."""
+    """How many suggestions above some probabilities are right, if the model has probabilities."""
 
 
 @dataclass(frozen=True)

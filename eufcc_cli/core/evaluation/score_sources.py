@@ -1,4 +1,4 @@
-"""What is to be scored: runs, models, ensembles written A+B, and predictions files, each opened once."""
+"""The sources of scores: runs, models, ensembles written A+B, and predictions files, each opened once."""
 
 import hashlib
 import json
@@ -33,13 +33,13 @@ def open_sources(
     on_unreachable: Callable[[str, HubError], None] | None = None,
     wordings: Sequence[str] | None = None,
 ) -> list[Source]:
-    """All that is to be scored, in the order given; `ensemble` adds that of all single ones.
+    """All sources in the given order; `ensemble` adds the ensemble of all single ones.
 
-    Each single CLIP model is scored again with its tags called as each of `wordings` says (see `text_names`).
-    None: a published one that reads English names is scored again with the tags themselves.
+    Each single CLIP model is scored again with the tag names of each of `wordings` (see `text_names`). None:
+    a published one that reads English names is scored again with the tags themselves.
 
-    Raises EufccError where there is nothing, or but one member for an ensemble; HubError where a model is
-    out of reach, or with `on_unreachable` only where all are: it is called for each, and the others remain.
+    Raises EufccError without a source, or with only one member for an ensemble; HubError if a model cannot
+    be downloaded. With `on_unreachable` only if none can: it is called for each, and the others remain.
     """
     if not runs and not predictions:
         there = trained_runs(root)
@@ -69,7 +69,7 @@ def open_sources(
             sources += _worded(found[0], wordings)
     for path in predictions:
         read = read_predictions(path, root)
-        # A model's own lines beside the model itself, or beside other lines of it: called by their file.
+        # Several predictions of one model, or predictions and the model itself: named after the files.
         clash = read.name in {source.name for source in sources}
         sources.append(replace(read, name=path.stem) if clash else read)
     if not sources and last is not None:
@@ -83,7 +83,7 @@ def open_sources(
 
 
 def _worded(scorer: ModelScorer, wordings: Sequence[str] | None) -> Iterator[Source]:
-    """A CLIP model with its tags called otherwise."""
+    """A CLIP model with other names for its tags."""
     model = scorer.model
     if wordings is None:
         reads_names = model.method == ZERO_SHOT and any(model.config["method_options"]["names"].values())
@@ -95,7 +95,7 @@ def _worded(scorer: ModelScorer, wordings: Sequence[str] | None) -> Iterator[Sou
 
 
 def splits_of(sources: Sequence[Source], splits: list[TestSplit]) -> list[TestSplit]:
-    """Where nothing but predictions files is scored, the splits that some file has images of, else all."""
+    """If only predictions files are scored, the splits with images in some file; else all splits."""
     files = [source for source in sources if isinstance(source, Predictions)]
     if len(files) < len([source for source in sources if not isinstance(source, Ensemble)]):
         return splits
@@ -103,7 +103,7 @@ def splits_of(sources: Sequence[Source], splits: list[TestSplit]) -> list[TestSp
 
 
 def digest_of(source: Source) -> str:
-    """SHA-256 of what decides a source's scores: a model, a file's content, an ensemble's members."""
+    """SHA-256 of all that determines a source's scores: a model, a file's content, an ensemble's members."""
     if isinstance(source, ModelScorer):
         return source.model.digest
     if isinstance(source, Predictions):

@@ -44,7 +44,7 @@ class ScoreStore:
 
     @classmethod
     def of(cls, root: Root, model: TaggingModel) -> "ScoreStore":
-        """The store of a model below ROOT/runs/.scores, named by all that decides its scores."""
+        """The store of a model below ROOT/runs/.scores, named after all that determines its scores."""
         decides = [model.digest, model.device.type, str(model.precision), __version__, PIL.__version__]
         decides.append(torch.__version__)
         name = hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:32]

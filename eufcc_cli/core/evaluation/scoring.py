@@ -49,14 +49,14 @@ class ModelScorer:
 
     @property
     def calibration(self) -> Calibration | None:
-        """What makes probabilities of the model's scores, where it has that."""
+        """Turns the model's scores into probabilities, if the model has one."""
         return Calibration.of(self.model.config)
 
     def scores(self, split: TestSplit, progress: Progress = SILENT) -> Scores:
         """Score a split's images that are on disk; complete on the first process, without rows elsewhere.
 
-        Every batch holds the same images however many processes share them, so that all of them together
-        find the very scores that one finds.
+        Every batch holds the same images for any number of processes, so that together they compute the same
+        scores as one.
         """
         files = find_images(self.root, split.ids)
         rows = np.array([row for row, image_id in enumerate(split.ids) if image_id in files], dtype=np.int64)

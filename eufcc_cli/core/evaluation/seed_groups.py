@@ -69,7 +69,7 @@ def _settings_of(source: Source) -> tuple[str, int] | None:
 
 
 def _settings(config: dict[str, Any]) -> tuple[str, int] | None:
-    """All that decides what a run learns, but for its seed, and the seed; None for a model that is no run."""
+    """All that determines what a run learns except its seed, and the seed; None for other models."""
     training = config.get("training")
     if not isinstance(training, dict) or not isinstance(training.get("seed"), int):
         return None
@@ -81,7 +81,7 @@ def _settings(config: dict[str, Any]) -> tuple[str, int] | None:
 
 
 def _name(members: dict[int, str]) -> str:
-    """What the members' names have in common, with {seed} in place of the seed; else all of them.
+    """The common part of the members' names, with {seed} instead of the seed; else all names.
 
     >>> _name({0: "softmax-0", 1: "softmax-1"}), _name({0: "a", 1: "b"}), _name({0: "a-0+b-0", 1: "a-1+b-1"})
     ('softmax-{seed}', 'a, b', 'a-{seed}+b-{seed}')

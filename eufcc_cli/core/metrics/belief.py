@@ -20,12 +20,12 @@ _FEW = 30  # images below which a figure is not reliable
 _ROWS = 4096  # images that are compared at once
 
 Right = dict[float, tuple[int, int]]
-"""{probability: (suggestions from there on that are right, all of them)}."""
+"""{probability: (right suggestions, all suggestions) with at least this probability}."""
 
 
 @dataclass(frozen=True)
 class Belief:
-    """How a model does in one facet, beside what needs no model."""
+    """A model in one facet, compared with naming the most frequent tags."""
 
     facet: str
     images: int
@@ -98,7 +98,7 @@ def most_frequent(counts: np.ndarray, truth: np.ndarray) -> float:
 def right_above(
     log_scores: np.ndarray, truth: np.ndarray, tags: "FacetVocabulary", calibration: FacetCalibration
 ) -> Right:
-    """How many suggestions of annotated images are right, from several probabilities on.
+    """How many suggestions of annotated images are right, above several probabilities.
 
     log_scores float [B, n], as the method gives them; truth bool [B, n], with the ancestors of true tags,
     as suggestions have them.

@@ -1,4 +1,4 @@
-"""Scores that mean something: probabilities by Platt's scaling, coverage by conformal risk control.
+"""Calibration of scores: probabilities by Platt's scaling, coverage by conformal risk control.
 
 Both are fitted on validation images, facet by facet, after the scores have been made coherent, and are
 stored with the model. What they promise holds for images like the validation images.
@@ -47,7 +47,7 @@ class Coherence:
 
     def __call__(self, log_scores: np.ndarray) -> np.ndarray:
         """[n] or [B, n] -> the same shape, a new array."""
-        if log_scores.ndim > 1 and len(log_scores) > _ROWS:  # tables take no more than one copy
+        if log_scores.ndim > 1 and len(log_scores) > _ROWS:  # large tables are copied only once
             coherent = np.empty_like(log_scores)
             for start in range(0, len(log_scores), _ROWS):
                 coherent[start : start + _ROWS] = self(log_scores[start : start + _ROWS])

@@ -138,7 +138,7 @@ def decisions(log_scores: Tensor, truth: Tensor, ancestors: np.ndarray, threshol
 
 
 def _closed(tags: Tensor, chains: Tensor, depths: Tensor) -> Tensor:
-    """Who has a tag has all that stand above it: [B, n] bool, level by level from the deepest."""
+    """Adds the ancestors of every tag: [B, n] bool, level by level from the deepest."""
     below = tags.int()  # how many tags at or below each one
     for depth in range(chains.shape[1], 1, -1):
         level = (depths == depth).nonzero()[:, 0]
