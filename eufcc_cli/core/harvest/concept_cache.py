@@ -120,7 +120,7 @@ class Concepts:
             await for_each(missing, learn, at_once=4)
 
     async def learn_nodes(self, api: Api, url: str, ids: Iterable[str], progress: Progress = SILENT) -> None:
-        """Ask the SPARQL endpoint for the AAT concepts not known yet, and for all that stand above them."""
+        """Ask the SPARQL endpoint for the AAT concepts not known yet, and for all their broader concepts."""
         missing = sorted(set(ids) - self.nodes.keys())
         with progress.task("Asking AAT", None, "concepts") as task:
             while missing:

@@ -1,4 +1,4 @@
-"""Europeana's weekly dumps: EDM in ZIP files, filtered, placed in facets as a harvest is, in flat memory."""
+"""Europeana's weekly dumps: EDM in ZIP files, filtered, and placed in facets like a harvest."""
 
 import asyncio
 import csv
@@ -116,9 +116,10 @@ def harvest_dumps(
 ) -> Harvest:
     """Make an annotation table of the records in ZIP files of EDM.
 
-    Concepts lead to AAT by what the records themselves say of them; with an API key of Europeana, its entity
-    API is asked about the rest. Only AAT concepts that data/concepts.sqlite does not know yet are asked for,
-    a hundred at a time. Raises DataError for a damaged archive, CollectError where nothing is left.
+    Concepts are linked to AAT as the records themselves describe them; with an API key of Europeana, its
+    entity API is asked about the others. AAT is asked, a hundred concepts at a time, only about those that
+    data/concepts.sqlite does not know yet. Raises DataError for a damaged archive, CollectError where nothing
+    is left.
     """
     placing = aat.Roots.read(None)
     provenance.read_provenance(root)  # raises before the work if it cannot be extended

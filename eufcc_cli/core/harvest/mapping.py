@@ -1,4 +1,4 @@
-"""What a record says about itself -> tags: concepts taken to AAT, placed in facets, named in a language."""
+"""From a record's metadata to tags: concepts linked to AAT, placed in facets, named in a language."""
 
 import re
 import unicodedata
@@ -33,7 +33,7 @@ class FieldValue:
 
 
 def field_values(item: Mapping[str, Any], record: Mapping[str, Any] | None) -> Iterator[FieldValue]:
-    """What a record says: its proxies' fields, or (without the record) the concepts of the search result."""
+    """The values of a record: its proxies' fields, or (without it) the concepts of the search result."""
     if record is None:
         for uri in item["concepts"]:
             yield FieldValue(_SHALLOW_FIELD, FACETS, "def", uri.strip())
@@ -98,7 +98,7 @@ class Unmapped:
 
 
 class Mapper:
-    """Collects what all records say, then names the tags: `add` every record, then ask for `annotations`.
+    """Collects the concepts of all records, then names the tags: `add` records, then read `annotations`.
 
     Names are given at the end, since a literal may match a label of any record's concept, and a name that
     two concepts of a facet share has to tell them apart.

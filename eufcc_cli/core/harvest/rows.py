@@ -1,4 +1,4 @@
-"""The rows of a harvest: what its records say, as an annotation table; and what became no tag."""
+"""The rows of a harvest: its records as an annotation table, and the concepts that became no tag."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path

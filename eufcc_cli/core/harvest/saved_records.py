@@ -44,7 +44,7 @@ class Keyword:
 
 
 class HarvestedRecord(NamedTuple):
-    """A record found: the keyword that found it first, its search result, what it says itself or why not."""
+    """A record found: the keyword that found it first, its search result, and its metadata or an error."""
 
     keyword: str
     item: dict[str, Any]
@@ -177,7 +177,7 @@ class Records:
         return [record_id for (record_id,) in rows]
 
     def keep_record(self, record_id: str, record: dict[str, Any] | None, problem: str | None = None) -> None:
-        """Keep what a record says, or why it cannot be read."""
+        """Keep a record's metadata, or why it cannot be read."""
         text = None if record is None else json.dumps(record, ensure_ascii=False)
         with self._connection as connection:
             connection.execute(

@@ -1,4 +1,4 @@
-"""Figures as text, and tables of them: what every metric is called, means, and how many digits it shows."""
+"""Figures as text, and tables of them: the name, meaning and digits of every metric."""
 
 import math
 from collections.abc import Sequence

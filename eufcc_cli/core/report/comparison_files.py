@@ -17,7 +17,7 @@ from eufcc_cli.core.report.tables import figures_of, other_metrics, ranking_metr
 from eufcc_cli.core.training.model_provenance import code_revision
 
 SCHEMA_VERSION = 1
-"""Of the JSON of `to_json`; it rises when a field changes its meaning or goes."""
+"""The version of the JSON of `to_json`: it rises when a field changes its meaning or is removed."""
 
 
 def to_json(comparison: Comparison, *, paper: bool = False) -> str:

@@ -1,7 +1,7 @@
 """IIIF Presentation documents, versions 2 and 3: manifests and collections, in one shape.
 
-IIIF Presentation API 2.1.1 and 3.0. Nothing is fetched here, and nothing of a document is trusted: what is
-not of the shape that the API gives it is passed over, or raises DataError where nothing is left.
+IIIF Presentation API 2.1.1 and 3.0. Nothing is fetched here, and documents are not trusted: parts that
+the API does not allow are ignored; DataError is raised if nothing is left.
 """
 
 import json
