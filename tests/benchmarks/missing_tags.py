@@ -40,7 +40,7 @@ from tests.museum_root import museum_root
 
 @register_method("bench-hill")
 class Hill(Multilabel):
-    """Hill loss (Zhang et al. 2021, equations 8 and 10, and their published code).
+    """Hill loss (Zhang et al. 2021, and their published code).
 
     Negatives: (lambda - p) p^2; positives: focal cross-entropy of the logit less a margin.
     """
@@ -62,7 +62,7 @@ class PlainHill(Multilabel):
 
 @register_method("bench-splc")
 class Splc(Multilabel):
-    """SPLC (the same paper, equations 14 and 15): later on, confident negatives count as positives."""
+    """SPLC (the same paper and code): later on, confident negatives count as positives."""
 
     def prepare(self, vocabulary: Any, tag_counts: Any) -> None:
         super().prepare(vocabulary, tag_counts)

@@ -5,7 +5,8 @@ another one (`museum`: Cleveland and Chicago), or on held-out photographs (`clot
 
     python -m tests.benchmarks.transfer [--quick] [--seconds 240] [--seeds 3] [--results FILE]
 
-Every row is printed and kept in the results file as soon as it is there; the same command continues.
+Every row is printed and kept in the results file as soon as it is there; the same command continues. Beside
+it stands how many cores it had: equal time is equal work only where no other program takes some of them.
 """
 
 import argparse
@@ -212,14 +213,14 @@ class Results:
     def has(self, data: str, row: str, seed: int) -> bool:
         return (data, row, seed, self.seconds) in self.found
 
-    def add(self, data: str, row: str, seed: int, made: Row) -> None:
+    def add(self, data: str, row: str, seed: int, made: Row, cores: float) -> None:
         spent, figures = made
         one = {"data": data, "row": row, "seed": seed, "seconds": self.seconds}
-        one |= {"spent": spent, "figures": figures}
+        one |= {"spent": spent, "cores": round(cores, 2), "figures": figures}
         self.found[data, row, seed, self.seconds] = one
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(one) + "\n")
-        print(f"{data}, seed {seed}: {_cells(row, [one])}", flush=True)
+        print(f"{data}, seed {seed}, {cores:.2f} cores: {_cells(row, [one])}", flush=True)
 
     def table(self, data: str) -> None:
         """Every row with the mean over its seeds."""
@@ -267,8 +268,11 @@ def main() -> None:
         for seed, data in itertools.product(range(seeds), given.collections):
             for row, run in rows(seconds, given.quick).items():
                 if (given.only or "") in row and not results.has(data, row, seed):
-                    for name, made in run(roots[data], seed).items():
-                        results.add(data, name, seed, made)
+                    began, busy = time.perf_counter(), time.process_time()
+                    made = run(roots[data], seed)
+                    cores = (time.process_time() - busy) / (time.perf_counter() - began)
+                    for name, one in made.items():
+                        results.add(data, name, seed, one, cores)
     for data in given.collections:
         results.table(data)
 

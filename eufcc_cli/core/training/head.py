@@ -6,6 +6,7 @@ that each start from the solution before. The validation split chooses one. What
 standardisation, W = W' / deviation and b = b' - W mean: an ordinary linear head.
 """
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -29,7 +30,8 @@ STRENGTHS = (1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4)
 _STEPS, _NEXT_STEPS = 25, 15  # of L-BFGS for the first strength, and for those that start near
 _IN_MEMORY = 2 << 30  # bytes of float32 features up to which all of them are one batch
 _AT_ONCE = 4e9  # features x samples x tags up to which a hundred steps on all of them take seconds
-_BATCH, _EPOCHS = 4096, 3  # of AdamW, for more than that: the first strength's passes, then one for each
+_BATCH = 4096  # images of a step of AdamW, for more than that
+_FIRST, _NEXT = 128, 48  # such steps for the first strength and for those that start near, at least a pass
 _SHUFFLED = 16  # batches that are read together, in the order of the disk, and then mixed
 _RATE = 3e-3
 _ROWS = 2048  # validation images that are scored at once
@@ -266,37 +268,39 @@ class _Facet:
 
 
 class _Stream:
-    """Facets whose features are too many for one batch: AdamW, a few passes, each batch read once for all."""
+    """Facets whose features are too many for one batch: AdamW, each batch read once for all of them."""
 
     def __init__(self, facets: Mapping[str, _Facet], features: FeatureTable, seed: int) -> None:
-        self.facets, self.features, self.seed, self.epoch = facets, features, seed, 0
+        self.facets, self.features, self.seed = facets, features, seed
         learnt = [tensor for part in facets.values() for tensor in (part.weight, part.bias)]
         self.optimizer = torch.optim.AdamW(learnt, lr=_RATE, weight_decay=0.0) if learnt else None
         self.teaching = {facet: np.zeros(len(features), bool) for facet in facets}
         for facet, part in facets.items():
             self.teaching[facet][part.rows] = True
         self.rows = np.flatnonzero(np.any([*self.teaching.values()], 0)) if facets else np.empty(0, np.int64)
+        self.batches, self.least = self._batches(), _FIRST
 
     def fit(self, strength: float) -> dict[str, float]:
-        """As `_Facet.fit`, for all of them; the batches of a pass are a function of the seed and the pass."""
+        """As `_Facet.fit`, for all of them; the batches are a function of the seed."""
         if self.optimizer is None:
             return {}
-        epochs = _EPOCHS if self.epoch == 0 else 1
-        batches, done = -(-len(self.rows) // _BATCH) * epochs, 0
-        for _ in range(epochs):
-            totals = dict.fromkeys(self.facets, 0.0)
-            for rows in self._batches():
-                for group in self.optimizer.param_groups:
-                    group["lr"] = _RATE * max(0.02, 1 - done / batches)
-                self._step(rows, strength, totals)
-                done += 1
-            self.epoch += 1
-        return {facet: totals[facet] / len(part.rows) for facet, part in self.facets.items()}
+        totals, seen = dict.fromkeys(self.facets, 0.0), dict.fromkeys(self.facets, 0)
+        steps = max(self.least, -(-len(self.rows) // _BATCH))
+        for done in range(steps):
+            for group in self.optimizer.param_groups:
+                group["lr"] = _RATE * max(0.02, 1 - done / steps)
+            for facet, (loss, count) in self._step(next(self.batches), strength).items():
+                totals[facet] += loss * count
+                seen[facet] += count
+        self.least = _NEXT
+        return {facet: totals[facet] / max(seen[facet], 1) for facet in self.facets}
 
-    def _step(self, rows: np.ndarray, strength: float, totals: dict[str, float]) -> None:
+    def _step(self, rows: np.ndarray, strength: float) -> dict[str, tuple[float, int]]:
+        """One step on some rows: each facet's loss, and how many rows it has there."""
         assert self.optimizer is not None
         self.optimizer.zero_grad()
         x = torch.from_numpy(self.features.take(rows))
+        losses = {}
         for facet, part in self.facets.items():
             here = self.teaching[facet][rows]
             if not here.any():
@@ -308,15 +312,17 @@ class _Stream:
             logits = torch.addmm(bias, samples, weight.T)
             loss = part.losses(logits, *part.targets_of(rows[here])).mean()
             (loss + part.penalty(strength)).backward()
-            totals[facet] += float(loss.detach()) * int(here.sum())
+            losses[facet] = float(loss.detach()), int(here.sum())
         self.optimizer.step()
+        return losses
 
     def _batches(self) -> Iterator[np.ndarray]:
-        """Shuffled batches of rows that lie near each other on disk, a group of batches at a time."""
-        random = np.random.default_rng([self.seed, self.epoch])
+        """Shuffled batches of rows that lie near each other on disk, a group at a time, pass after pass."""
         chunk = _BATCH // 8
-        starts = random.permutation(np.arange(0, len(self.rows), chunk))
-        for i in range(0, len(starts), 8 * _SHUFFLED):
-            group = [self.rows[start : start + chunk] for start in starts[i : i + 8 * _SHUFFLED]]
-            rows = random.permutation(np.concatenate(group))
-            yield from (rows[j : j + _BATCH] for j in range(0, len(rows), _BATCH))
+        for epoch in itertools.count():
+            random = np.random.default_rng([self.seed, epoch])
+            starts = random.permutation(np.arange(0, len(self.rows), chunk))
+            for i in range(0, len(starts), 8 * _SHUFFLED):
+                group = [self.rows[start : start + chunk] for start in starts[i : i + 8 * _SHUFFLED]]
+                rows = random.permutation(np.concatenate(group))
+                yield from np.array_split(rows, -(-len(rows) // _BATCH))

@@ -80,7 +80,8 @@ class Trainer:
         self.augmentation = AUGMENTATIONS[config.augment]
         self.weights = rarity_weights(self.split) if config.balanced else None
         self.batches = math.ceil(len(self.split) / self.batch_size)
-        self.closing = 2.0  # passes over the validation images after the last step: its own, the best epoch's
+        # Passes over the validation images after the last step: its own, and all views at the best epoch.
+        self.closing = 1.0 + model.preprocessing.views
         self._opening = 0.0  # seconds, of what computes the scores at the end
         self._rate = 0.0  # the learning rate of the last step
         self._saved = time.monotonic()

@@ -15,6 +15,7 @@ from eufcc_cli.core.machine import precision_name
 from eufcc_cli.core.metrics.belief import Belief, beliefs_of
 from eufcc_cli.core.metrics.calibration import Calibration, fit_calibration
 from eufcc_cli.core.metrics.ranking import RankMeans, rank_metrics
+from eufcc_cli.core.model.prediction import predict
 from eufcc_cli.core.model.tagging_model import TaggingModel
 from eufcc_cli.core.training.data import ImageLoader, Split
 
@@ -45,11 +46,10 @@ class Validation:
     ) -> tuple[dict[str, Any], Calibration, list[Belief]]:
         """In one pass: the rank metrics, the scores fitted to probabilities and coverage, what to believe.
 
-        counts: {facet: the training images of each tag}. The scores are the very ones that `tag` gives here:
-        on a processor, its engine computes them.
+        counts: {facet: the training images of each tag}. The scores are the very ones that `tag` gives here,
+        of all views of an image, and on a processor by its engine.
         """
-        parts = [(batch.scores, batch.truths) for batch in self._scored(network, as_tagged=True)]
-        parts = self._gathered(parts)
+        parts = self._gathered(self._as_tagged(network))
         means = RankMeans()
         for scores, truths in parts:
             _rank(means, scores, truths)
@@ -76,27 +76,37 @@ class Validation:
         own = len(self.split) / self.accelerator.num_processes
         return max(0.0, once - again) + again / images * own
 
-    def _scored(self, network: nn.Module, *, as_tagged: bool = False) -> Iterator["_Scored"]:
-        """Log-scores, true tags and losses, batch by batch."""
+    def _own_rows(self) -> np.ndarray:
+        return np.arange(len(self.split))[self.accelerator.process_index :: self.accelerator.num_processes]
+
+    def _scored(self, network: nn.Module) -> Iterator["_Scored"]:
+        """Log-scores of the image's first view, true tags and losses, batch by batch."""
         network.eval()
         model = dataclasses.replace(self.model, network=network)
-        engine = model.engine() if as_tagged else None
-        rank, world = self.accelerator.process_index, self.accelerator.num_processes
-        rows = np.arange(len(self.split))[rank::world]
+        rows = self._own_rows()
         shares = [rows[i : i + self.batch_size] for i in range(0, len(rows), self.batch_size)]
         for share, (images, kept) in zip(shares, self.loader.batches(iter(shares)), strict=True):
             if not len(kept):  # none of them can be read
                 continue
-            squares = model.preprocessing.middle(images)
-            if engine is None:
-                features = model.features(squares.unsqueeze(1))
-            else:
-                pixels = squares.permute(0, 2, 3, 1).numpy()
-                features = torch.from_numpy(engine.features([square[None] for square in pixels]))
+            features = model.features(model.preprocessing.middle(images).unsqueeze(1))
             truths = self.split.truth(share[kept])
             scores = {facet: table.cpu() for facet, table in model.scores_of(features).items()}
-            losses = {} if as_tagged else model.losses_of(features, truths)
+            losses = model.losses_of(features, truths)
             yield _Scored(scores, truths, {facet: values.cpu() for facet, values in losses.items()})
+
+    def _as_tagged(self, network: nn.Module) -> list[tuple[dict[str, Tensor], dict[str, Tensor]]]:
+        """Log-scores as `tag` computes them, and true tags, of the images that can be read."""
+        network.eval()
+        model = dataclasses.replace(self.model, network=network)
+        images = ((str(row), self.split.files[row]) for row in self._own_rows())
+        found = {int(one.key): one.scores for one in predict(model, images) if one.scores is not None}
+        if not found:
+            return []
+        scores = {
+            facet: torch.from_numpy(np.stack([one[facet] for one in found.values()]))
+            for facet in self.model.vocabulary.facets
+        }
+        return [(scores, self.split.truth(np.array([*found])))]
 
     def _gathered(self, parts: list[Any]) -> list[Any]:
         return parts if self.accelerator.num_processes == 1 else gather_object(parts)

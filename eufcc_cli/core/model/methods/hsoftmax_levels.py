@@ -25,7 +25,7 @@ class Hierarchical(Grouped):
         return self.tree.closed(truth)
 
     def log_scores(self, logits: "Tensor") -> "Tensor":
-        return self.tree.sum_above(self.log_probabilities(logits.float().T.contiguous())[: self.tree.tags]).T
+        return self.tree.sum_above(self.log_probabilities(self.columns(logits.float()))[: self.tree.tags]).T
 
 
 @register_method("hsoftmax-levels")

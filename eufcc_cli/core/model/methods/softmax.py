@@ -41,6 +41,8 @@ class Grouped(Method):
 
     def log_probabilities(self, z: "Tensor") -> "Tensor":
         """The log-softmax of z [outputs, B] inside each group."""
+        if self.groups == 1:  # one pass over memory instead of several
+            return z.T.log_softmax(1).T
         size = (self.groups, z.shape[1])
         where = self.group[:, None].expand_as(z)
         # The largest logit of a group cancels out, so that no gradient has to go through it.
@@ -52,16 +54,22 @@ class Grouped(Method):
     def targets(self, truth: "Tensor", dtype: "torch.dtype") -> "Tensor":
         """What each output [outputs, B] has to be: true outputs share their group, groups share 1."""
         true = self.true_outputs(truth).to(dtype)
+        if self.groups == 1:
+            return true / true.sum(0).clamp_min(1)
         in_group = true.new_zeros(self.groups, true.shape[1]).index_add(0, self.group, true)
         groups = (in_group > 0).sum(0).clamp_min(1)
         return true * (in_group * groups).clamp_min(1).reciprocal().index_select(0, self.group)
 
     def loss(self, logits: "Tensor", truth: "Tensor", known: "Tensor | None" = None) -> "Tensor":
-        z = full_precision(logits).T.contiguous()
-        return -(self.targets(truth.T.contiguous(), z.dtype) * self.log_probabilities(z)).sum(0)
+        z = self.columns(full_precision(logits))
+        return -(self.targets(self.columns(truth), z.dtype) * self.log_probabilities(z)).sum(0)
 
     def log_scores(self, logits: "Tensor") -> "Tensor":
-        return self.log_probabilities(logits.float().T.contiguous()).T
+        return self.log_probabilities(self.columns(logits.float())).T
+
+    def columns(self, table: "Tensor") -> "Tensor":
+        """[B, n] as [n, B], laid out so that groups, which are sums of its rows, are computed fast."""
+        return table.T if self.groups == 1 else table.T.contiguous()
 
     def prior_bias(self, counts: "np.ndarray", images: int) -> "Tensor":
         import numpy as np
