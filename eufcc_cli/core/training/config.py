@@ -161,11 +161,11 @@ class TrainConfig(UsualSettings):
     views: str | None = setting(
         None,
         "What the network sees of an image: the middle (beside the whole a closer one), all of it on a grey "
-        "square, their mirror images; scores are the mean.",
+        "square, their mirror images; scores are the mean. A backbone is trained on the first.",
         choices=VIEWS,
         panel=_IMAGES,
         vision_only=True,
-        default_text=f"{HEAD_VIEWS} with heads on features, whole+mirror with head-then-full, else center",
+        default_text=f"{HEAD_VIEWS}; center from scratch, and with `tune=full` on a GPU",
     )
     features_limit: float = setting(
         20.0,

@@ -16,11 +16,6 @@ HEAD_VIEWS = "whole+center"
 AUTO, HEAD_METHOD, FULL_METHOD = "auto", "hsoftmax-levels", "multilabel"
 _FINE = (3e-4, 1e-5)  # learning rates from pretrained backbones, and from pretrained CLIP models
 _PROCESSOR = 5e-4  # of all of a pretrained network, where there is time for few images
-_VIEWS_OF = {
-    "head": HEAD_VIEWS,
-    "head-then-full": "whole+mirror",
-    "full": "center",
-}  # the backbone learns one square
 _NEW_HEADS = 10.0  # their learning rate over that of a pretrained backbone
 
 
@@ -77,7 +72,7 @@ class UsualSettings:
             optimizer = "muon" if self.from_scratch else "adamw"
         tune = None if clip else self.tune or self.usual_tune()
         lr = self.lr or self.usual_rate(optimizer, tune)
-        views = self.views or (None if clip else _VIEWS_OF[tune or "full"])
+        views = self.views or (None if clip else self.usual_views(tune))
         backbone = self.backbone if self.backbone != "auto" else None
         backbone = backbone or (CLIP_BACKBONE if clip else self.usual_backbone(tune))
         epochs = self.epochs or (None if self.time_budget or tune == "head" else 20)
@@ -103,6 +98,10 @@ class UsualSettings:
     def usual_batch(self) -> int:
         # A processor has time for few images, and they teach more in many steps.
         return 64 if self.on_gpu or self.from_scratch or find_method(self.method).reads_texts else 16
+
+    def usual_views(self, tune: str | None) -> str:
+        one = self.from_scratch or (tune == "full" and self.on_gpu)
+        return "center" if one else HEAD_VIEWS
 
     def usual_tune(self) -> str:
         if self.interpolate is not None:

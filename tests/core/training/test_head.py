@@ -238,10 +238,12 @@ def test_what_is_learnt_follows_from_the_machine(monkeypatch: pytest.MonkeyPatch
     assert TrainConfig(backbone="auto").resolved() == plain
     full = TrainConfig(time_budget=60).resolved()
     assert (full.tune, full.method, full.batch_size, full.head_lr) == ("full", "multilabel", 16, 10.0)
+    assert full.views == "whole+center"
     both = TrainConfig(tune="head-then-full").resolved()
-    assert (both.method, both.head_lr, both.views) == ("hsoftmax-levels", None, "whole+mirror")
+    assert (both.method, both.head_lr, both.views) == ("hsoftmax-levels", None, "whole+center")
     scratch = TrainConfig(pretrained=False).resolved()
     assert (scratch.tune, scratch.backbone, scratch.batch_size) == ("full", "convnext_mini", 64)
+    assert scratch.views == "center"
     monkeypatch.setenv("EUFCC_MACHINE", "cuda=1,mps=false")
     gpu = TrainConfig().resolved()
     assert (gpu.tune, gpu.backbone, gpu.views) == ("full", "convnext_base.fb_in22k", "center")
@@ -253,7 +255,7 @@ def test_everything_is_learnt_from_the_heads_on(drawn: Path, weights: Path, tmp_
     root = Root(tmp_path / "root")
     shutil.copytree(drawn, root.path)
     own = {"method": "softmax", "backbone": "convnext_mini", "weights": str(weights), "image_size": 32}
-    train_run(TrainConfig(tune="head", device="cpu", views="whole+mirror", **own), root, "heads")
+    train_run(TrainConfig(tune="head", device="cpu", **own), root, "heads")
     config = TrainConfig(tune="head-then-full", device="cpu", epochs=1, lr=1e-9, **own)
     trained = train_run(config, root, "both")
     heads, both = (load_model(name, root, "cpu", "fp32") for name in ("heads", "both"))
@@ -268,7 +270,7 @@ def test_what_fine_tuning_makes_worse_is_not_kept(drawn: Path, weights: Path, tm
     root = Root(tmp_path / "root")
     shutil.copytree(drawn, root.path)
     own = {"method": "softmax", "backbone": "convnext_mini", "weights": str(weights), "image_size": 32}
-    train_run(TrainConfig(tune="head", device="cpu", **own, views="whole+mirror"), root, "heads")
+    train_run(TrainConfig(tune="head", device="cpu", **own), root, "heads")
     broken = TrainConfig(tune="head-then-full", device="cpu", epochs=1, lr=10.0, clip_grad=0.0, **own)
     trained = train_run(broken, root, "both")
     assert (

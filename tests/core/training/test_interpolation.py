@@ -37,7 +37,7 @@ def ends(drawn: Path, weights: str, tmp_path_factory: pytest.TempPathFactory) ->
     """A root with the run `start`, heads on features, and `end`, which went on from there."""
     root = Root(tmp_path_factory.mktemp("ends") / "root")
     shutil.copytree(drawn, root.path)
-    train_run(TrainConfig(tune="head", weights=weights, views="whole+mirror", **OWN), root, "start")
+    train_run(TrainConfig(tune="head", weights=weights, **OWN), root, "start")
     train_run(TrainConfig(interpolate="1", epochs=2, weights=weights, **OWN), root, "end")
     return root
 
