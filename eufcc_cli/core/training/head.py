@@ -7,6 +7,7 @@ standardisation, W = W' / deviation and b = b' - W mean: an ordinary linear head
 """
 
 import itertools
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -31,7 +32,7 @@ _STEPS, _NEXT_STEPS = 25, 15  # of L-BFGS for the first strength, and for those 
 _IN_MEMORY = 2 << 30  # bytes of float32 features up to which all of them are one batch
 _AT_ONCE = 4e9  # features x samples x tags up to which a hundred steps on all of them take seconds
 _BATCH = 4096  # images of a step of AdamW, for more than that
-_FIRST, _NEXT = 128, 48  # such steps for the first strength and for those that start near, at least a pass
+_FIRST, _NEXT = (128, 1.0), (48, 0.5)  # such steps, or that share of a pass over all images if it is more
 _SHUFFLED = 16  # batches that are read together, in the order of the disk, and then mixed
 _RATE = 3e-3
 _ROWS = 2048  # validation images that are scored at once
@@ -278,21 +279,22 @@ class _Stream:
         for facet, part in facets.items():
             self.teaching[facet][part.rows] = True
         self.rows = np.flatnonzero(np.any([*self.teaching.values()], 0)) if facets else np.empty(0, np.int64)
-        self.batches, self.least = self._batches(), _FIRST
+        self.batches, self.duration = self._batches(), _FIRST
 
     def fit(self, strength: float) -> dict[str, float]:
         """As `_Facet.fit`, for all of them; the batches are a function of the seed."""
         if self.optimizer is None:
             return {}
         totals, seen = dict.fromkeys(self.facets, 0.0), dict.fromkeys(self.facets, 0)
-        steps = max(self.least, -(-len(self.rows) // _BATCH))
+        least, passes = self.duration
+        steps = max(least, math.ceil(passes * len(self.rows) / _BATCH))
         for done in range(steps):
             for group in self.optimizer.param_groups:
                 group["lr"] = _RATE * max(0.02, 1 - done / steps)
             for facet, (loss, count) in self._step(next(self.batches), strength).items():
                 totals[facet] += loss * count
                 seen[facet] += count
-        self.least = _NEXT
+        self.duration = _NEXT
         return {facet: totals[facet] / max(seen[facet], 1) for facet in self.facets}
 
     def _step(self, rows: np.ndarray, strength: float) -> dict[str, tuple[float, int]]:

@@ -118,7 +118,7 @@ def test_what_does_not_fit_into_memory_is_learnt_batch_by_batch(
     method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(head, "_BATCH", 64)
-    monkeypatch.setattr(head, "_FIRST", 240)
+    monkeypatch.setattr(head, "_FIRST", (240, 1.0))
     train, validation = part(1500, 4), part(200, 5)
     methods = {"materials": METHODS[method].for_facet(TAGS)}
     whole, parts = (fit(method, train, validation, in_memory=size) for size in (1 << 30, 0))
