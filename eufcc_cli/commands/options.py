@@ -26,7 +26,7 @@ Model = Annotated[
     typer.Option(
         metavar="RUN",
         help="A run's name, a model's folder or safetensors file, hf-hub:ORG/NAME, or clip:NAME (any "
-        "open_clip model as it is). Several score together, as an ensemble.",
+        "published open_clip model). Several models form an ensemble.",
         show_default="the newest run",
     ),
 ]
@@ -95,7 +95,9 @@ ENTITY_URL = "https://api.europeana.eu/entity"
 SPARQL_URL = "http://vocab.getty.edu/sparql.json"
 AatRoots = Annotated[
     Path | None,
-    typer.Option(help="Where each facet's paths begin in AAT, as JSON.", show_default="eufcc's own list"),
+    typer.Option(
+        help="The AAT concepts at which each facet's paths begin, as JSON.", show_default="eufcc's own list"
+    ),
 ]
 Weights = Annotated[
     Path | None, _clip(help="Weights for clip:NAME, in safetensors, instead of published ones.")
@@ -112,8 +114,8 @@ LogitAdjustment = Annotated[
 Prompts = Annotated[
     Path | None,
     _clip(
-        help='Prompts: a TOML file with lines like materials = "an image of an object made of {tag}", or '
-        "lists of such, which are averaged.",
+        help='A TOML file with prompts, such as materials = "an image of an object made of {tag}", or '
+        "with lists of prompts, which are averaged.",
         show_default="those of the training",
     ),
 ]
@@ -121,7 +123,7 @@ Phrase = Annotated[
     str | None,
     _clip(
         "--text",
-        help="A tag in words: name, path, or parent (its name with its parent's).",
+        help="The words for a tag: name, path, or parent (its name and its parent's).",
         show_default="that of the training",
     ),
 ]
@@ -132,7 +134,7 @@ Wordings = Annotated[
         metavar="LANGUAGE|FILE",
         help="Names of tags in texts: tags (themselves), a language such as fr, or a CSV file with "
         "columns tag,name (repeatable: a row of results for each).",
-        show_default="that of the training; for clip:NAME English names and the tags, where they have some",
+        show_default="that of the training; for clip:NAME both English names and the tags",
     ),
 ]
 Names = Annotated[
@@ -141,7 +143,7 @@ Names = Annotated[
         metavar="LANGUAGE|FILE",
         help="Names of tags in results (unless --language) and in the texts that CLIP models read: "
         "tags (themselves), a language such as fr, or a CSV file with columns tag,name.",
-        show_default="results: the tags; texts: English names where they have some, or those of the training",
+        show_default="results: the tags; texts: those of the training, or English names where there are any",
         rich_help_panel="Output",
     ),
 ]
@@ -158,7 +160,7 @@ AddTag = Annotated[
     list[str] | None,
     _clip(
         metavar="TERM",
-        help="Also score this tag, on which no model was trained (repeatable; FACET:TERM for one facet).",
+        help="Also score this tag, which was not in the training (repeatable; FACET:TERM for one facet).",
     ),
 ]
 
@@ -178,12 +180,12 @@ ShardSize = Annotated[
     _shards(
         metavar="N",
         min=1,
-        help="Write results in parts of N images to the folder, or address like s3://bucket/folder, that "
-        "--output names. Run it again to do what is not done.",
+        help="Write results in parts of N images to the folder that --output names, which may be a URL such "
+        "as s3://bucket/folder. Run it again to do the missing parts.",
         show_default=False,
     ),
 ]
-Engine = Annotated[EngineName, _shards(help="Who works on the shards: this process, or Ray.")]
+Engine = Annotated[EngineName, _shards(help="Where shards are processed: in this process, or by Ray.")]
 RayAddress = Annotated[
     str | None,
     _shards(metavar="ADDRESS", help="A Ray cluster: auto, or HOST:PORT.", show_default="this machine alone"),
@@ -192,25 +194,29 @@ Shard = Annotated[
     str | None,
     _shards(
         metavar="I/N",
-        help="Do every Nth shard, from the Ith on (I from 0): for job arrays, as of Slurm.",
+        help="Do every Nth shard, starting with shard I (from 0): for job arrays, such as Slurm's.",
         show_default="all",
     ),
 ]
 ShardTimeout = Annotated[
-    float, _shards(metavar="SECONDS", min=0.0, help="With ray: the longest that a shard may take.")
+    float, _shards(metavar="SECONDS", min=0.0, help="With ray: the time limit of a shard.")
 ]
 MaxUnreadable = Annotated[
     float,
     _shards(
         min=0.0,
         max=1.0,
-        help="The largest share of a shard's images that may fail to be fetched; with more, it is not "
-        "marked done.",
+        help="Largest share of a shard's images that may fail to be fetched; a shard with more failures "
+        "is not marked done.",
     ),
 ]
 Status = Annotated[
     str | None,
-    _shards(metavar="FOLDER", help="Print what is done, failed and left there.", show_default=False),
+    _shards(
+        metavar="FOLDER",
+        help="Print which shards in this folder are done, failed and left.",
+        show_default=False,
+    ),
 ]
 
 

@@ -61,14 +61,18 @@ def tag(
         list[str] | None,
         typer.Argument(
             metavar="IMAGE…",
-            help="Files, folders with all that is in them, globs, URLs of images, of IIIF manifests and "
+            help="Files, folders and their subfolders, globs, URLs of images, of IIIF manifests and "
             "collections, or - for a list of these on standard input.",
             show_default=False,
         ),
     ] = None,
     null: Annotated[
         bool,
-        typer.Option("--null", "-0", help="Names on standard input end in NUL (find -print0), not in lines."),
+        typer.Option(
+            "--null",
+            "-0",
+            help="Names on standard input end with NUL (as of find -print0), not with a newline.",
+        ),
     ] = False,
     model: Model = None,
     top: Annotated[
@@ -99,12 +103,12 @@ def tag(
     only: Annotated[
         list[str] | None,
         _choosing(
-            metavar="TAG", help="Only this tag and those below it (repeatable; FACET:TAG is one facet's)."
+            metavar="TAG", help="Only this tag and those below it (repeatable; FACET:TAG for one facet)."
         ),
     ] = None,
     exclude: Annotated[
         list[str] | None,
-        _choosing(metavar="TAG", help="Not this tag, nor those below it (repeatable)."),
+        _choosing(metavar="TAG", help="Leave out this tag and those below it (repeatable)."),
     ] = None,
     leaves_only: Annotated[
         bool,
@@ -123,16 +127,16 @@ def tag(
         bool,
         _catalogue(
             "--fill",
-            help="Suggest only what the table's rows lack or say less specifically; flag what contradicts "
-            "them.",
+            help="Suggest only tags that a row lacks, or has less specifically; flag rows that the model "
+            "contradicts.",
         ),
     ] = False,
     accept: Annotated[
         float | None,
         _catalogue(
             metavar="P",
-            help="Write the table with all of that above this probability, in columns of their own beside "
-            "its columns.",
+            help="Write the table with these suggestions, if they are at least this probable, in additional "
+            "columns.",
         ),
     ] = None,
     merge: Annotated[
@@ -143,13 +147,13 @@ def tag(
     ] = False,
     only_empty: Annotated[
         bool,
-        _catalogue("--only-empty", help="Leave filled cells alone in what is written."),
+        _catalogue("--only-empty", help="Write into empty cells only."),
     ] = False,
     profile: Annotated[
         Path | None,
         _catalogue(
             metavar="FILE",
-            help="Which columns of the museum's export hold what.",
+            help="A file with the meaning of the export's columns.",
             show_default="data/profile.toml",
         ),
     ] = None,
@@ -167,16 +171,14 @@ def tag(
     ] = True,
     reviewer: Annotated[
         str | None,
-        _review(
-            metavar="NAME", help="Who decides, for the decisions file.", show_default="the system's user"
-        ),
+        _review(metavar="NAME", help="Your name in the decisions file.", show_default="the system's user"),
     ] = None,
     decisions: Annotated[
         Path | None,
         _review(
             metavar="FILE",
             help="With --review: the file to append decisions to. With --table EXPORT and --output OUT: "
-            "write what it holds as accepted and added into the museum's table. Else: write that in "
+            "write its accepted and added tags into the museum's table. Else: write them as "
             f"--format {', '.join(DECISIONS)}, or with --embed. No model is needed.",
             show_default="with --review, SUGGESTIONS.decisions.jsonl",
         ),
@@ -186,7 +188,7 @@ def tag(
         _review(
             metavar="FILE",
             help="Add the votes of a CrowdHeritage campaign, from the JSON file that it exports, to the "
-            "decisions of --decisions; --table, or images, say what was in the campaign.",
+            "file of --decisions; name the campaign's images, or its --table.",
         ),
     ] = None,
     format_: Annotated[
@@ -194,7 +196,7 @@ def tag(
         _output(
             "--format",
             help=", ".join(f"{name} ({format.about})" for name, format in FORMATS.items()) + ".",
-            show_default="table on a terminal, else jsonl, or what --output's ending says",
+            show_default="that of --output's ending; else table on a terminal, jsonl in a pipe",
         ),
     ] = None,
     output: Annotated[
@@ -211,8 +213,8 @@ def tag(
         bool,
         _output(
             "--skip-existing",
-            help="Skip images that the finished FILE, a sidecar, or with --embed the image itself, has a "
-            "result of.",
+            help="Skip images that have a result in the finished FILE, in a sidecar, or with --embed in the "
+            "image itself.",
         ),
     ] = False,
     language: Language = None,
@@ -221,7 +223,7 @@ def tag(
     sidecar_name: Annotated[
         SidecarName | None,
         _output(
-            help="How sidecars are called: photo.jpg.xmp (darktable, digiKam) or photo.xmp (Adobe).",
+            help="Names of sidecars: photo.jpg.xmp (darktable, digiKam) or photo.xmp (Adobe).",
             show_default="the one that exists, else photo.jpg.xmp",
         ),
     ] = None,
@@ -230,18 +232,18 @@ def tag(
         _output(
             "--embed",
             help="Write the terms into the images themselves (JPEG, TIFF, PNG, WebP), as XMP; pixels stay as "
-            "they are, and the first state of an image stays beside it as NAME_original.",
+            "they are, and the original of each image is kept as NAME_original.",
         ),
     ] = False,
     progress: Annotated[
         bool | None,
-        _output(help="Show how far it is.", show_default="where it does not get between results"),
+        _output(help="Show progress.", show_default="unless it would be between results"),
     ] = None,
     device: Device = "auto",
     precision: Precision = "auto",
     batch_size: Annotated[
         str,
-        _machine(help="Images at once; auto grows until memory or speed says stop."),
+        _machine(help="Images per batch; auto increases it while memory and speed allow."),
     ] = "auto",
     compile_: Compile = False,
     workers: Decoders = None,
@@ -260,7 +262,7 @@ def tag(
     max_unreadable: MaxUnreadable = 0.1,
     status: Status = None,
 ) -> None:
-    """Suggest tags for images: the term, where it stands in the thesaurus, how probable it is.
+    """Suggest tags for images: the term, its place in the thesaurus, and its probability.
 
     \b
     eufcc tag photo.jpg              what the newest model sees in it
@@ -326,9 +328,7 @@ def tag(
     if "-" in arguments and "stdin" in console.CLOSED:
         raise EufccError("standard input is closed: - reads a list there", hint="name files or folders")
     if output is None and form not in KEYWORDS and "stdout" in console.CLOSED:
-        raise EufccError(
-            "standard output is closed: nobody would get the results", hint="name a file: -o FILE"
-        )
+        raise EufccError("standard output is closed: the results would be lost", hint="name a file: -o FILE")
     named = count(arguments)
     if named == 0 and catalogue is None:
         raise EufccError(f"{', '.join(arguments)}: no image there", hint="name files, folders or addresses")
