@@ -55,8 +55,8 @@ def evaluate(
         list[str] | None,
         typer.Argument(
             metavar="RUN…",
-            help="Runs under runs/, model folders, hf-hub:ORG/NAME, clip:NAME (any open_clip model as it "
-            "is); A+B is the ensemble of A and B.",
+            help="Runs under runs/, model folders, hf-hub:ORG/NAME, clip:NAME (any published "
+            "open_clip model); A+B is the ensemble of A and B.",
             show_default=False,
         ),
     ] = None,
@@ -95,7 +95,7 @@ def evaluate(
         ),
     ] = False,
     threshold: Annotated[float, _what(help="Probability from which a tag counts as decided (F1).")] = 0.5,
-    compare: Annotated[str | None, _trust(help="`paper`: show the published figures beside.")] = None,
+    compare: Annotated[str | None, _trust(help="`paper`: also show the published figures.")] = None,
     bootstrap: Annotated[
         int | None,
         _trust(

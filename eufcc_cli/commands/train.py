@@ -41,7 +41,7 @@ def train(
         typer.Option(
             metavar="FILE|RUN|RECIPE",
             help="Options from a TOML file, a run to repeat, or a recipe such as "
-            "recipe:eufcc-340k/softmax; those on the command line win.",
+            "recipe:eufcc-340k/softmax; options on the command line take precedence.",
         ),
     ] = None,
     resume: Annotated[
@@ -74,7 +74,7 @@ def train(
         typer.Option(
             metavar="tensorboard|wandb|mlflow",
             help="Also send settings and every epoch there: to files in the run's folder (mlflow: "
-            "runs/.mlflow), unless WANDB_MODE or MLFLOW_TRACKING_URI says where (repeatable).",
+            "runs/.mlflow), unless WANDB_MODE or MLFLOW_TRACKING_URI is set (repeatable).",
         ),
     ] = None,
     photos: Photos = None,

@@ -1,4 +1,4 @@
-"""Which backbone learns heads where there is no GPU: the best that is at hand and fast enough."""
+"""The backbone for heads without a GPU: the best that is downloaded and fast enough."""
 
 from dataclasses import dataclass
 
@@ -27,7 +27,7 @@ CANDIDATES = (
 """Those that see most first: the order is that of their published results, the speed was measured."""
 
 
-def best_at_hand() -> tuple[str, str]:
+def best_downloaded() -> tuple[str, str]:
     """The backbone for a processor, and why: a downloaded one that is fast enough here, or BUNDLED.
 
     The hub is not asked: what `backbone` names once is downloaded, and chosen from then on.

@@ -19,7 +19,7 @@ _SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 
 
 def is_bundled(backbone: str) -> bool:
-    """True for a timm model name, with or without the tag of its weights, that is at hand.
+    """True for a timm model name, with or without the tag of its weights, whose weights are bundled.
 
     >>> is_bundled("tf_efficientnet_lite0.in1k"), is_bundled("tf_efficientnet_lite1")
     (True, False)

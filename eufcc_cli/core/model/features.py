@@ -39,7 +39,7 @@ class FeatureStore:
     A folder of parts, each a `.npy` file written whole or not at all: whatever is interrupted loses only the
     part under way, and processes that write at once do not disturb each other. Parts are memory-mapped.
     The folder may be deleted at any time; what in it cannot be read is left out with a warning. limit: the
-    size in GB of all features in the folder's parent, from which the least recently used go.
+    largest size in GB of all features in the folder's parent; above it the least recently used are removed.
     """
 
     def __init__(self, folder: Path, views: int, width: int, *, limit: float) -> None:

@@ -49,12 +49,12 @@ class TrainConfig(UsualSettings):
         None,
         "auto, any timm model (also hf-hub:ORG/NAME), or convnext_mini for few cores and small images; for "
         "CLIP methods any open_clip model with the tag of its weights, or clip_mini.",
-        default_text=f"auto: {BACKBONE} on a GPU, else the best at hand; CLIP: {CLIP_BACKBONE}",
+        default_text=f"auto: {BACKBONE} on a GPU, else the best that is downloaded; CLIP: {CLIP_BACKBONE}",
     )
     tune: str | None = setting(
         None,
         "head: learn the heads on features of the frozen backbone, which are computed once; full: all of the "
-        "network; head-then-full: first the one, then the other.",
+        "network; head-then-full: first the heads, then all.",
         choices=TUNES,
         vision_only=True,
         default_text="head without a GPU, full with one, from scratch, or with `epochs` or `time_budget`",
@@ -97,7 +97,7 @@ class TrainConfig(UsualSettings):
         above=0,
         panel=_LEARNING,
         vision_only=True,
-        default_text="10 where new heads meet a pretrained backbone, else 1",
+        default_text="10 for new heads on a pretrained backbone, else 1",
     )
     weight_decay: float = setting(0.05, "Weight decay of the matrices.", minimum=0, panel=_LEARNING)
     layer_decay: float = setting(
@@ -138,9 +138,9 @@ class TrainConfig(UsualSettings):
     )
     interpolate: str | None = setting(
         None,
-        "Weights so far on the way from the start (CLIP: the published model; else the pretrained backbone "
-        "with fitted heads), 0, to the fine-tuned end, 1; auto: what is best for providers that are held out "
-        "of training for this.",
+        "Interpolate the weights between the start, 0 (CLIP: the published model; else the pretrained "
+        "backbone with fitted heads), and the fine-tuned end, 1; auto: the best value for providers that "
+        "are held out of training for this.",
         metavar="auto|A",
         panel=_LEARNING,
         default_text="the end",
@@ -160,8 +160,8 @@ class TrainConfig(UsualSettings):
     )
     views: str | None = setting(
         None,
-        "What the network sees of an image: the middle (beside the whole a closer one), all of it on a grey "
-        "square, their mirror images; scores are the mean. A backbone is trained on the first.",
+        "What the network sees of an image: center (its middle; closer with whole), whole (all of it, on a "
+        "grey square), mirror (their mirror images). Scores are averaged; the backbone learns the first.",
         choices=VIEWS,
         panel=_IMAGES,
         vision_only=True,
@@ -169,7 +169,7 @@ class TrainConfig(UsualSettings):
     )
     features_limit: float = setting(
         20.0,
-        "Size of data/features in GB, from which the least recently used go.",
+        "Largest size of data/features in GB; above it the least recently used features are removed.",
         above=0,
         panel=_IMAGES,
         vision_only=True,

@@ -4,7 +4,7 @@ import dataclasses
 from typing import Self
 
 from eufcc_cli.core.machine import cuda_devices, has_mps
-from eufcc_cli.core.model.backbone_choice import best_at_hand
+from eufcc_cli.core.model.backbone_choice import best_downloaded
 from eufcc_cli.core.model.bundled_weights import BUNDLED
 from eufcc_cli.core.model.methods import find_method
 
@@ -57,7 +57,7 @@ class UsualSettings:
         if self.from_scratch:
             return "small enough to learn from scratch without a GPU"
         if (self.tune or self.usual_tune()) == "head":
-            return f"no GPU here; {best_at_hand()[1]}"
+            return f"no GPU here; {best_downloaded()[1]}"
         return "no GPU here; its weights come with the installation"
 
     @property
@@ -114,4 +114,4 @@ class UsualSettings:
             return BACKBONE
         if self.from_scratch:
             return SMALL_BACKBONE
-        return best_at_hand()[0] if tune == "head" else BUNDLED
+        return best_downloaded()[0] if tune == "head" else BUNDLED

@@ -7,7 +7,7 @@ import timm
 from safetensors.torch import save_file
 
 from eufcc_cli.core.model import backbone_choice
-from eufcc_cli.core.model.backbone_choice import CANDIDATES, Candidate, best_at_hand
+from eufcc_cli.core.model.backbone_choice import CANDIDATES, Candidate, best_downloaded
 from eufcc_cli.core.model.network import create_backbone
 from eufcc_cli.core.training.config import TrainConfig
 
@@ -41,7 +41,7 @@ def download(cache: Path) -> None:
 def test_a_downloaded_backbone_is_taken_where_it_is_fast_enough(
     cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert best_at_hand()[0] == TrainConfig().resolved().backbone == "tf_efficientnet_lite0"
+    assert best_downloaded()[0] == TrainConfig().resolved().backbone == "tf_efficientnet_lite0"
     download(cache)
     assert TrainConfig().resolved().backbone == NAME
     assert "downloaded before" in TrainConfig().why()
@@ -49,7 +49,7 @@ def test_a_downloaded_backbone_is_taken_where_it_is_fast_enough(
     # Not for a training through the backbone, nor where it would take too long.
     assert TrainConfig(time_budget=60).resolved().backbone == "tf_efficientnet_lite0"
     monkeypatch.setattr(backbone_choice, "CANDIDATES", (Candidate(NAME, 2.0),))
-    assert best_at_hand()[0] == "tf_efficientnet_lite0"
+    assert best_downloaded()[0] == "tf_efficientnet_lite0"
 
 
 def test_every_candidate_is_one_of_timms_published_backbones() -> None:

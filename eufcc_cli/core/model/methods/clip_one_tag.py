@@ -27,16 +27,16 @@ class ClipMethod(Softmax):
     """Whether captions, and the texts that are scored, stand in prompts."""
     text: str = setting(
         "name",
-        "A tag in words: its name, its path, or its name with its parent's: name (parent).",
+        "The words for a tag: its name, its path, or its name and its parent's: name (parent).",
         choices=("name", "path", "parent"),
         panel=CLIP_PANEL,
     )
     names: str | None = setting(
         None,
-        "What tags are called in texts: tags (themselves), a language, or a CSV file with columns tag,name.",
+        "Names of tags in texts: tags (themselves), a language, or a CSV file with columns tag,name.",
         panel=CLIP_PANEL,
         metavar="LANGUAGE|FILE",
-        default_text="English, where they have English names",
+        default_text="English, if there are English names",
     )
     equal_captions: bool = setting(
         True,
