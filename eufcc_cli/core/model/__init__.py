@@ -1,1 +1,1 @@
-"""What learns: networks, methods, training, prediction."""
+"""Models: networks, methods, prediction."""

@@ -24,13 +24,13 @@ CANDIDATES = (
     Candidate("convnext_tiny.in12k_ft_in1k", 10.3),
     Candidate("convnext_nano.in12k_ft_in1k", 18.4),
 )
-"""Those that see most first: the order is that of their published results, the speed was measured."""
+"""The best backbones first, by their published results; their speed was measured."""
 
 
 def best_downloaded() -> tuple[str, str]:
     """The backbone for a processor, and why: a downloaded one that is fast enough here, or BUNDLED.
 
-    The hub is not asked: what `backbone` names once is downloaded, and chosen from then on.
+    The hub is not asked: a backbone that `backbone` named once is downloaded, and can be chosen from then on.
     """
     for candidate in CANDIDATES:
         if candidate.speed * cores() >= ENOUGH and is_downloaded(candidate.name):

@@ -1,4 +1,4 @@
-"""How many images a network is given at once."""
+"""The number of images per batch."""
 
 import logging
 from typing import TYPE_CHECKING
@@ -44,13 +44,13 @@ class BatchSize:
         self._speed = 0.0
 
     def limit(self, fits: int) -> None:
-        """There is memory for so many images at once."""
+        """Note that the memory holds so many images at once."""
         if fits < self.most:
             self.now, self.most = min(self.now, fits), fits
             log.warning("%d images at once are what fits into the memory that is free", fits)
 
     def measured(self, images: int, seconds: float) -> None:
-        """A batch of so many images took so long."""
+        """Note the time that a batch of so many images took."""
         if not self._growing or images < self.now:
             return
         self._measured += 1
@@ -69,7 +69,7 @@ class BatchSize:
         log.debug("batches of %d images", self.now)
 
     def too_large(self, images: int) -> None:
-        """A batch of so many images did not fit into memory."""
+        """Note that a batch of so many images did not fit into memory."""
         self._growing = False
         self.now = self.most = max(1, min(self.now, images) // 2)
         log.warning(

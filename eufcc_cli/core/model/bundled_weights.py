@@ -1,4 +1,4 @@
-"""ImageNet weights that come with the installation: a pretrained backbone where no hub can be reached."""
+"""ImageNet weights that come with the installation: a pretrained backbone without the hub."""
 
 import hashlib
 import io

@@ -45,11 +45,11 @@ def load_model(
 ) -> TaggingModel:
     """Load a trained model by its run's name, folder, safetensors file, or `hf-hub:` name.
 
-    `clip:NAME` is a CLIP model of open_clip as it is, with published weights or those of a file, for the
-    tags of the root's label files. `texts` are the texts of tags for a CLIP model; other models have none.
+    `clip:NAME` is a CLIP model of open_clip, with published weights or those of a file, for the tags of the
+    root's label files. `texts` are the texts of tags for a CLIP model; other models have none.
 
-    Raises ModelError where a file is missing, is not eufcc's, where weights and vocabulary disagree, or where
-    the free memory does not hold them.
+    Raises ModelError if a file is missing or not eufcc's, if weights and vocabulary do not match, or if the
+    free memory is too small.
     """
     if spec.startswith(CLIP):
         return zero_shot_model(spec, root, device, precision, weights, texts)
@@ -94,7 +94,7 @@ def load_model(
 
 @contextmanager
 def _reading(path: Path, config: dict[str, Any]) -> Iterator[None]:
-    """Name the file in every error about a configuration's content."""
+    """Inside, errors about a configuration's content name the file."""
     try:
         yield
     except (KeyError, TypeError, AttributeError) as error:

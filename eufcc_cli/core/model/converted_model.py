@@ -1,8 +1,8 @@
-"""A trained model without PyTorch: backbone and heads as they were converted when it was first used.
+"""A trained model without PyTorch: backbone and heads, converted when it was first used.
 
-PyTorch takes two seconds of a processor to import, more than all else that tagging one image takes. What a
-model scores is kept in ROOT/runs/.engines: the backbone by the digest of its weights, the heads with their
-method by the digest of the model. Both may be deleted at any time: PyTorch then makes them again.
+Importing PyTorch takes two seconds, more than the rest of tagging one image. Converted parts are kept in
+ROOT/runs/.engines: the backbone by the digest of its weights, the heads with their method by the digest of
+the model. Both may be deleted at any time: PyTorch then makes them again.
 """
 
 import json
@@ -48,7 +48,7 @@ class Processor:
 
 @dataclass
 class ConvertedModel:
-    """What a TaggingModel is to tagging, without its network."""
+    """A model for tagging, like TaggingModel but without its network."""
 
     name: str
     method: str
@@ -69,7 +69,7 @@ class ConvertedModel:
         return Engine(self.backbone, self.preprocessing, threads(), self.precision)
 
     def engine(self) -> Engine:
-        """What computes features; opened once."""
+        """The engine that computes features; opened once."""
         return self._engine
 
     def scores_of_arrays(self, features: np.ndarray) -> dict[str, np.ndarray]:
@@ -97,9 +97,9 @@ class ConvertedHeads:
 
 
 def load_converted(spec: str, root: Root, device: str, precision: str) -> ConvertedModel | None:
-    """A trained model of that name as it was converted; None where PyTorch has to load it.
+    """The converted form of a trained model; None if PyTorch has to load it.
 
-    That is on a GPU, for CLIP, for models with plugins, and where nothing is converted yet.
+    That is on a GPU, for CLIP, for models with plugins, and if nothing is converted yet.
     Raises ModelError where there is no such model, its config.json is damaged, or the free memory does not
     hold it.
     """
@@ -174,7 +174,7 @@ def convert_heads(
                 "image_bytes": image_bytes(backbone, size),
             }
             write_text(path.with_suffix(".json"), json.dumps(record) + "\n")
-    except Exception as error:  # whatever a converter meets in a method that it does not know
+    except Exception as error:  # the converter raises many kinds of errors for unknown methods
         log.info("PyTorch computes these heads: OpenVINO cannot (%s)", first_line(error))
         return None
     return heads

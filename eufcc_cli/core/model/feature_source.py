@@ -64,7 +64,7 @@ class FeatureSource:
             return fresh
         for image, found in zip(new, fresh, strict=True):
             store.add(image.digest, found)
-        # As they will be when they come from the store, so that scores are the same then.
+        # Rounded as in the store, so that scores are the same later.
         features = np.empty((len(images), store.views, store.width), np.float32)
         new_rows = iter(rounded(fresh))
         for row, image in enumerate(images):

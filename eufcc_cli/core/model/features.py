@@ -36,8 +36,8 @@ _PATIENCE = 30.0  # seconds after which a part is written however few images it 
 class FeatureStore:
     """The features of one frozen backbone, float16 [views, width] of each image, by SHA-256 of its file.
 
-    A folder of parts, each a `.npy` file written whole or not at all: whatever is interrupted loses only the
-    part under way, and processes that write at once do not disturb each other. Parts are memory-mapped.
+    A folder of parts, each a `.npy` file written atomically: an interruption loses only the current part,
+    and processes that write at the same time do not disturb each other. Parts are memory-mapped.
     The folder may be deleted at any time; what in it cannot be read is left out with a warning. limit: the
     largest size in GB of all features in the folder's parent; above it the least recently used are removed.
     """
@@ -64,7 +64,7 @@ class FeatureStore:
         *,
         limit: float,
     ) -> "FeatureStore":
-        """The store of a network's backbone, below ROOT/data/features, named by all that decides features."""
+        """The store of a network's backbone, below ROOT/data/features, named after all that determines them."""
         backbone = backbone_digest(network.backbone, preprocessing.size)
         return cls.named(root, backbone, network.width, preprocessing, str(precision), limit=limit)
 
@@ -115,7 +115,7 @@ class FeatureStore:
             self._where.setdefault(image, (path, row))
 
     def reserve(self, images: int) -> None:
-        """Raise ModelError where so many more images do not fit into the limit or the disk."""
+        """Raise ModelError if so many more images exceed the limit or the disk."""
         needed, held = images * self._type.itemsize, sum(part.nbytes for part in self._parts.values())
         if needed + held > self._limit:
             raise ModelError(

@@ -18,9 +18,9 @@ _PATIENCE = 3.0  # seconds
 
 @contextmanager
 def hub(what: str, needed: bool = True) -> Iterator[None]:
-    """Inside, the hub's library downloads; or it finds at once what it has, where no hub can be reached.
+    """Inside, the hub's library downloads; if the hub cannot be reached, it only reads its cache.
 
-    Raises HubError, naming `what` was wanted, where it then has not got it.
+    Raises HubError, naming `what` was wanted, if the cache does not have it.
     """
     if not needed:
         yield
@@ -49,7 +49,7 @@ def is_downloaded(backbone: str) -> bool:
 
 
 def _is_about_a_name(error: Exception) -> bool:
-    """Whether timm does not know a backbone, which no hub would change."""
+    """Whether timm does not know a backbone: the hub would not help."""
     return isinstance(error, RuntimeError) and str(error).startswith(
         ("Unknown model", "Invalid pretrained tag")
     )
@@ -65,7 +65,7 @@ def without_network(run: str | None = None) -> str:
 
 @cache
 def why_unreachable() -> str | None:
-    """The reason why the hub cannot be used, None where it can; then nothing else tries to reach it."""
+    """Why the hub cannot be used, None if it can; if not, no library tries to reach it."""
     from huggingface_hub import constants
     from huggingface_hub.utils import get_session
 

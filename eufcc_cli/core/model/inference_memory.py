@@ -19,19 +19,19 @@ _LAYERS = 64  # times the numbers of an image: twice what a large network takes 
 
 
 def check_memory(models: Sequence[TaggingModel]) -> None:
-    """Raise ModelError where the memory that is free cannot hold what looks at one image on a processor."""
+    """Raise ModelError if the free memory is too small to score one image on a processor."""
     room, needed = SHARE * free_memory(), 0
     for model in models:
         weights = sum(value.nbytes for value in model.network.state_dict().values())
         if LIBRARIES + 3 * weights + threads() * _bound(model) < room // len(models):
-            continue  # what it takes need not be known exactly
+            continue  # it need not be known exactly
         once, image = inference_memory(model, engine=model.has_engine)
         needed += once + image
     check_room(needed)
 
 
 def images_that_fit(models: Sequence[TaggingModel], asked: int) -> int:
-    """How many images models may be given at once on a processor, at most those asked for.
+    """How many images, at most `asked`, models can compute at once on a processor.
 
     A step of training is estimated by the same means. Raises ModelError where not one image fits.
     """
@@ -45,9 +45,9 @@ def images_that_fit(models: Sequence[TaggingModel], asked: int) -> int:
 
 
 def inference_memory(model: TaggingModel, *, engine: bool) -> tuple[int, int]:
-    """Bytes that a model is expected to take to look at images: once, and for every image of a batch.
+    """The estimated bytes for scoring images with a model: fixed, and for every image of a batch.
 
-    engine: OpenVINO looks at them, at each by itself; else PyTorch, at all of them at once.
+    engine: OpenVINO computes each image by itself; else PyTorch computes all of them at once.
     """
     preprocessing, network = model.preprocessing, model.network
     side, views = preprocessing.size, preprocessing.views

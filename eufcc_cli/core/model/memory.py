@@ -1,4 +1,4 @@
-"""How much memory networks take: counted while one computes, or imagined without taking any."""
+"""The memory of networks: counted while one computes, or simulated without taking any."""
 
 import contextlib
 import weakref
@@ -60,8 +60,8 @@ def imagined(
 ) -> int:
     """The bytes that a network would take for some inputs, without taking them.
 
-    It runs on tensors without content (of `mode`, where the network is made of such). Raises what the
-    network raises for inputs of these shapes, and what torch raises where it cannot imagine an operation.
+    It runs on tensors without content (of `mode`, where the network is made of such). Raises the
+    network's errors for inputs of these shapes, and torch's for operations that cannot be simulated.
     """
     buffers = {name: value.clone() for name, value in network.named_buffers()}
     peak = Peak()
@@ -86,7 +86,7 @@ NOT_IMAGINED = (
 """What torch raises for an operation that it cannot imagine."""
 
 CANNOT_IMAGINE = (NotImplementedError, RuntimeError, TypeError, ValueError)
-"""What imagining a network may raise, for whatever reason."""
+"""What `imagined` may raise, for any reason."""
 
 LIBRARIES = 140 << 20
 """Bytes that PyTorch's libraries take once a network computes: 45 to 70 MB, and CUDA's 125 MB."""

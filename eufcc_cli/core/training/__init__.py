@@ -1,1 +1,1 @@
-"""What learns: settings, data, the training loop."""
+"""Training: settings, data, the training loop."""

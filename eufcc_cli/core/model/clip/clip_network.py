@@ -1,4 +1,4 @@
-"""CLIP as a network that scores tags: by how well the texts of a tag fit an image."""
+"""CLIP as a network that scores tags: by the similarity of a tag's texts and an image."""
 
 import logging
 import math
@@ -51,7 +51,7 @@ class ClipNetwork(nn.Module):
         return self.logits(features)
 
     def features(self, images: Tensor) -> Tensor:
-        """Normalised images [B, 3, size, size] -> what texts are compared with, float32 [B, D], length 1."""
+        """Normalised images [B, 3, size, size] -> their features, float32 [B, D], of length 1."""
         return F.normalize(self.clip.encode_image(images).float(), dim=-1)  # type: ignore[operator]
 
     def logits(self, features: Tensor) -> dict[str, Tensor]:
@@ -102,7 +102,7 @@ class ClipNetwork(nn.Module):
         return tables
 
     def _stored(self) -> dict[str, Tensor] | None:
-        """The embeddings that an earlier call left in the store, where they are whole."""
+        """The embeddings that an earlier call stored, if they are complete."""
         if self.store is None or not self.store.is_file():
             return None
         try:

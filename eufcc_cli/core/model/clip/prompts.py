@@ -32,7 +32,7 @@ TAGS = "tags"
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]+)?")
 PLACEHOLDER = "{tag}"
 BARE: Mapping[str, tuple[str, ...]] = MappingProxyType(dict.fromkeys(FACETS, (PLACEHOLDER,)))
-"""No prompt: only the phrase."""
+"""The prompt that adds nothing to the phrase."""
 PHRASES: Mapping[str, Callable[[Sequence[str]], str]] = MappingProxyType(
     {
         "name": lambda path: path[-1],
@@ -40,7 +40,7 @@ PHRASES: Mapping[str, Callable[[Sequence[str]], str]] = MappingProxyType(
         "parent": lambda path: f"{path[-1]} ({path[-2]})" if len(path) > 1 else path[-1],
     }
 )
-"""What a tag is called, from the names on its path, general to specific."""
+"""The phrases for a tag, made of the names on its path, general to specific."""
 
 
 def read_prompts(path: Path) -> dict[str, tuple[str, ...]]:
@@ -82,7 +82,7 @@ def _checked(path: Path, content: Mapping[str, Any]) -> dict[str, tuple[str, ...
 PROMPTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     read_prompts(Path(__file__).with_name("prompts.toml"))
 )
-"""The prompts for which a user has given no others."""
+"""The default prompts."""
 
 
 @cache
@@ -101,7 +101,7 @@ def prompts_of(language: str) -> Mapping[str, tuple[str, ...]] | None:
 
 @dataclass(frozen=True)
 class Wording:
-    """How the tags of a vocabulary are put into words.
+    """The wording of a vocabulary's tags: names, phrase and prompts.
 
     >>> metals = FacetVocabulary(("metal", "bronze"), (-1, 0))
     >>> Wording(phrase="parent").texts(Vocabulary({"materials": metals}))["materials"][1]
@@ -112,10 +112,10 @@ class Wording:
     phrase: str = "name"
     """A key of PHRASES."""
     names: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    """{facet: {tag: display name}}; a tag without one is called what it is."""
+    """{facet: {tag: display name}}; a tag without one is its own name."""
 
     def phrases(self, facet: str, tags: FacetVocabulary) -> list[str]:
-        """What each tag of a facet is called."""
+        """The phrase of each tag of a facet."""
         names, put = self.names.get(facet, {}), PHRASES[self.phrase]
         return [put([names.get(tag, tag) for tag in tags.path(i)]) for i in range(len(tags))]
 
@@ -163,7 +163,7 @@ class TextOptions:
         """The wording with the user's options; raises DataError for a file that cannot be used.
 
         `names` are those of the root's labels/names.csv and of the glossary, or of a file. The prompts are in
-        their language, where the glossary has it and neither the training nor the user has chosen others.
+        their language, if the glossary has it and neither the training nor the user chose others.
         """
         if wording.prompts == PROMPTS and (prompts := prompts_of(self.names or "en")):
             wording = replace(wording, prompts=prompts)

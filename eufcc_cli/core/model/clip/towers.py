@@ -35,7 +35,7 @@ def create_clip(
 
     name: ARCHITECTURE/TAG (ViT-B-32/openai), ARCHITECTURE with weights or without any, hf-hub:ORG/NAME, or
     local-dir:PATH with an open_clip_config.json. Raises ModelError for a name, a tag or weights that
-    will not do.
+    cannot be used.
     """
     open_clip = _open_clip()
     architecture, tag = split_name(name)
@@ -56,7 +56,9 @@ def create_clip(
     if tag and not trained_with:
         tags = open_clip.list_pretrained_tags_by_model(architecture)
         raise ModelError(f"{name}: {architecture} has no weights {tag}", hint=f"there are {first_of(tags)}")
-    if trained_with.get("quick_gelu"):  # weights of an activation that the architecture's name does not say
+    if trained_with.get(
+        "quick_gelu"
+    ):  # trained with an activation that the architecture's name does not show
         config["quick_gelu"] = True
     if image_size is not None:
         config["vision_cfg"]["image_size"] = image_size
@@ -89,7 +91,7 @@ def create_clip(
 
 
 def _load(open_clip: ModuleType, clip: nn.Module, weights: Path) -> None:
-    if weights.suffix != ".safetensors":  # all else may hold a pickle
+    if weights.suffix != ".safetensors":  # other formats may hold a pickle
         raise ModelError(f"`weights` {weights}: not a safetensors file", hint="convert it to safetensors")
     try:
         open_clip.load_checkpoint(clip, str(weights))
@@ -166,7 +168,7 @@ def _remembering(tokenizer: Tokenizer) -> Tokenizer:
 
 
 def clip_preprocessing(clip: nn.Module) -> Preprocessing:
-    """How a model that `create_clip` has built wants its images."""
+    """The preprocessing of a model that `create_clip` built."""
     wanted = _open_clip().get_model_preprocess_cfg(clip)
     size = wanted["size"]
     return Preprocessing(
@@ -200,7 +202,7 @@ def _open_clip() -> ModuleType:
 
 @contextmanager
 def _own_log() -> Iterator[None]:
-    """Keep what open_clip logs to the root logger from setting that up to print everyone's messages."""
+    """Keep open_clip's messages from configuring the root logger, which would then print all messages."""
     handler = logging.NullHandler()
     logging.getLogger().addHandler(handler)
     try:

@@ -1,4 +1,4 @@
-"""Decoding in processes: for networks that outrun one interpreter, and for images that end their decoder.
+"""Decoding in processes: for networks faster than one interpreter, and for images that crash their decoder.
 
 Threads share the interpreter's lock, which a small image's decoding holds for about a quarter of its time:
 beyond some four threads they wait for each other, and the thread that feeds the network waits with them.
@@ -50,7 +50,7 @@ def processes_for(
 def decoder_processes(
     models: "Sequence[TaggingModel | ConvertedModel]", workers: int | None = None, images: int | None = None
 ) -> "Iterator[DecoderProcesses | None]":
-    """Processes that decode for models where it pays, as `processes_for` finds; else None."""
+    """Processes that decode for models if that is faster, as `processes_for` decides; else None."""
     number = processes_for(models[0].device, workers, images)
     if not number:
         yield None
@@ -176,7 +176,7 @@ def _shared_memory(size: int) -> SharedMemory | None:
         return None
     file = _MOUNTED / memory.name.lstrip("/")
     if hasattr(os, "posix_fallocate") and file.exists():
-        try:  # else the first to write where there is no memory is killed
+        try:  # else a process that writes without memory is killed
             with file.open("r+b") as block:
                 os.posix_fallocate(block.fileno(), 0, size)
         except OSError:

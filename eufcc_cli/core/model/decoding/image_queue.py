@@ -1,4 +1,4 @@
-"""Images that are read ahead of a network, not too far, in the order of their items."""
+"""Images that are read ahead of a network, a limited number, in the order of their items."""
 
 import queue
 import threading
@@ -26,7 +26,7 @@ _FETCHED = 32  # images that are got at once where their source is a function: i
 
 @dataclass(frozen=True, slots=True)
 class Item(Generic[Key]):
-    """An image on its way."""
+    """An image that is being read."""
 
     key: Key
     source: Source
@@ -141,7 +141,7 @@ class ImageQueue(Generic[Key]):
             raise last
 
     def empty(self) -> bool:
-        """True where the next item is not there yet."""
+        """Whether the next item is not there yet."""
         return not self._taken and self._queue.empty()
 
     def stop(self) -> None:
