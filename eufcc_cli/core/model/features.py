@@ -64,7 +64,7 @@ class FeatureStore:
         *,
         limit: float,
     ) -> "FeatureStore":
-        """The store of a network's backbone, below ROOT/data/features, named after all that determines them."""
+        """The store of a network's backbone, below ROOT/data/features, named after what determines them."""
         backbone = backbone_digest(network.backbone, preprocessing.size)
         return cls.named(root, backbone, network.width, preprocessing, str(precision), limit=limit)
 

@@ -21,7 +21,7 @@ _LUMA = (0.299, 0.587, 0.114)
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How far a batch is varied: half-widths of uniform distributions."""
+    """The strength of the variations: half-widths of uniform distributions."""
 
     scale: float = 0.15
     aspect: float = 0.08
@@ -114,7 +114,7 @@ def randaugment(square: np.ndarray, preprocessing: Preprocessing, seed: tuple[in
     recipe = "rand-m9-mmax9-n2-mstd0.5-inc1"
     transform = rand_augment_transform(recipe, {"translate_const": 10, "img_mean": mean})
     digest = int(np.random.SeedSequence(seed).generate_state(1)[0])
-    # timm draws from the global generators, which belong to this decoding process alone.
+    # timm draws from the global generators, which only this decoding process uses.
     random.seed(digest)
     np.random.seed(digest)
     return np.asarray(transform(Image.fromarray(square)))

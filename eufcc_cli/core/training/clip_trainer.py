@@ -30,7 +30,7 @@ from eufcc_cli.core.training.trainer import Trainer
 
 
 def new_clip_model(config: TrainConfig, name: str, vocabulary: Vocabulary, root: Root) -> TaggingModel:
-    """A model to be trained by one of the CLIP methods, as its settings say; raises ModelError, DataError."""
+    """A model to train with one of the CLIP methods; raises ModelError or DataError for its settings."""
     assert config.backbone is not None
     method = config.own_method()
     assert isinstance(method, ClipMethod)
@@ -91,7 +91,7 @@ class ClipTrainer(Trainer):
         parts = np.array_split(np.arange(len(images)), self._parts(len(images)))
         assert isinstance(self.plain, ClipNetwork)
         tokens = [self.plain.tokens([captions[i] for i in part]) for part in parts]
-        # A trial step is one process's own affair: the others do not wait for its features.
+        # A trial step is computed by one process: the others do not wait for its features.
         together = accelerator.num_processes > 1 and network is self.network
 
         def forward(part: int) -> Features:

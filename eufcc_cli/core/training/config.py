@@ -28,7 +28,7 @@ _LEARNING, _IMAGES, _MACHINE = "Learning", "Images", "Machine"
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig(UsualSettings):
-    """What `eufcc train` needs to know; raises ModelError for a value that cannot work.
+    """The settings of `eufcc train`; raises ModelError for a value that cannot work.
 
     Every field is an option of the command, of the same name, type, default and help.
 
@@ -267,7 +267,7 @@ class TrainConfig(UsualSettings):
         return own | methods
 
     def to_mapping(self) -> dict[str, Any]:
-        """All settings that count for this training, {name: value}: what `from_mapping` reads."""
+        """All settings that apply to this training, {name: value}, as `from_mapping` reads them."""
         own = {name: getattr(self, name) for name in settings_of(self)}
         return own | self.own_method().settings()
 

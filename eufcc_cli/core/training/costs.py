@@ -1,4 +1,4 @@
-"""What a training step costs, and what follows: how much is computed at once, by how many threads."""
+"""The costs of a training step, and what they determine: images computed at once, and threads."""
 
 import math
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from torch import nn
 from eufcc_cli.core.errors import ModelError
 from eufcc_cli.core.model.memory_rule import SHARE, gigabytes
 
-_THREAD = 32 << 20  # bytes of tensors in a step from which on another thread is worth its waiting
+_THREAD = 32 << 20  # bytes of tensors in a step for which another thread is worth its waiting
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Costs:
     fixed: int
     """Bytes of gradients, the optimizer's state and libraries."""
     ending: int
-    """Bytes of the optimizer's state, and of what computes the scores that probabilities are fitted to."""
+    """Bytes of the optimizer's state, and of the engine that computes the scores for the calibration."""
     waiting: int
     """Bytes of an image that waits for its part of the batch to be computed."""
     image: int
@@ -34,10 +34,10 @@ class Costs:
     validation: float
     """Seconds of one pass over the validation images."""
     opening: float = 0.0
-    """Seconds to open what computes the scores that probabilities are fitted to."""
+    """Seconds to open the engine that computes the scores for the calibration."""
 
     def memory(self, share: int, part: int) -> int:
-        """Bytes at most beyond those used, with `part` of `share` images computed at once."""
+        """The most bytes beyond those used, with `part` of `share` images computed at once."""
         return max(self.fixed + share * self.waiting + part * self.image, self.ending)
 
     def step(self, share: int) -> float:
@@ -89,7 +89,7 @@ def check_time_budget(costs: Costs, share: int, budget: float, elapsed: float, c
 
 
 def threads_worth(costs: Costs, part: int) -> int:
-    """How many threads a step can use: those of small networks would mostly wait for each other.
+    """How many threads a step can use: in small networks, more would mostly wait for each other.
 
     It depends on the network and the batch only, so that a repeated run computes the same.
     """

@@ -64,7 +64,7 @@ class Split:
         return {facet: torch.from_numpy(known) for facet, known in found.items() if known is not None}
 
     def without(self, bad: Iterable[int]) -> "Split":
-        """The same split less some rows."""
+        """The split without some rows."""
         keep = np.ones(len(self), dtype=bool)
         keep[list(bad)] = False
         if keep.all():
@@ -104,7 +104,7 @@ class ImageLoader(Protocol):
 
     def batches(self, order: Iterable[np.ndarray], epoch: int = 0) -> Iterator[tuple[Tensor, np.ndarray]]:
         """For each array of rows: uint8 images [b, 3, stored, stored] of those that were readable, and
-        their positions in the array. What varies images as they are decoded does so by epoch."""
+        their positions in the array. Variations during decoding depend on the epoch."""
 
 
 def check_files(split: Split, progress: Progress = SILENT, workers: int | None = None) -> dict[int, str]:

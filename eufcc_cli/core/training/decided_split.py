@@ -1,4 +1,4 @@
-"""A training split with people's decisions in it; what is held out for tests is never learned from."""
+"""A training split with people's decisions in it; images of test splits are never learned from."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -38,7 +38,7 @@ class LearnedDecisions:
     """Decisions about tags that the vocabulary does not have."""
 
     def to_json(self) -> dict[str, Any]:
-        """What stands of it in config.json."""
+        """The part of config.json about it."""
         counts = {key: value for key, value in vars(self).items() if isinstance(value, int)}
         return {"files": self.files, **counts, "on_test": len(self.on_test)}
 

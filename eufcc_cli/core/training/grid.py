@@ -15,7 +15,7 @@ from eufcc_cli.core.training.resumption import first_difference, is_begun, is_fi
 
 @dataclass(frozen=True)
 class Planned:
-    """A training that is to be done, under its name."""
+    """A planned training and its name."""
 
     name: str
     config: TrainConfig

@@ -1,4 +1,4 @@
-"""history.csv: how a training went, one row for each epoch (or strength of the regularisation)."""
+"""history.csv: the figures of a training, one row for each epoch (or strength of the regularisation)."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,7 +11,7 @@ COLUMNS = (
     "epoch", "step", "strength", "seconds", "lr", "loss", "validation_loss",
     "r_precision", "acc@1", "acc@10", "avg_rp", *(f"r_precision_{facet}" for facet in FACETS),
 )  # fmt: skip
-"""The same for every training; what a training does not have is empty."""
+"""The same for every training; columns that do not apply are empty."""
 
 
 def validation_columns(measured: Mapping[str, Any]) -> dict[str, float]:

@@ -2,8 +2,8 @@
 
 theta(a) = (1 - a) theta_start + a theta_end (Wortsman et al., CVPR 2022, equation 1), all weights alike,
 statistics of batch norm included. The start is a CLIP model as it was published, or the pretrained backbone
-with heads fitted to its features. Which `a` is best for collections that were not learnt from only such
-collections can say: for `auto` some of the training images' providers are held out.
+with heads fitted to its features. Only collections that were not learnt from can show which `a` is best for
+such collections: for `auto` some of the training images' providers are held out.
 """
 
 from dataclasses import dataclass
@@ -37,15 +37,15 @@ class HeldOut:
 
 @dataclass(frozen=True)
 class Interpolation:
-    """How far the weights of a model are on the way from the start, 0, to the fine-tuned end, 1."""
+    """The position of a model's weights between the start, 0, and the fine-tuned end, 1."""
 
     a: float
     held_out: HeldOut | None = None
     r_precision: dict[float, float] | None = None
-    """What each value of the grid reached on the images held out."""
+    """The R-Precision of each value of the grid on the images held out."""
 
     def to_json(self) -> dict[str, Any]:
-        """What stands of it in config.json."""
+        """The part of config.json about it."""
         if self.held_out is None or self.r_precision is None:
             return {"a": self.a}
         return {
@@ -60,7 +60,7 @@ def hold_out(split: Split, seed: int) -> tuple[Split, HeldOut]:
     """A training split without the images of some providers, a tenth of it or a little more; and those.
 
     The seed draws them; where all are larger it is the smallest, if that is not more than a third.
-    Raises DataError where no provider can be spared.
+    Raises DataError if no provider can be held out.
     """
     providers = split.frame[PROVIDER].to_numpy(str) if PROVIDER in split.frame else np.full(len(split), "")
     names, number, sizes = np.unique(providers, return_inverse=True, return_counts=True)
@@ -86,7 +86,7 @@ def hold_out(split: Split, seed: int) -> tuple[Split, HeldOut]:
 
 
 def keep_start(folder: Path, network: nn.Module) -> None:
-    """Write the weights that a training begins with, for its end and for a training that is resumed."""
+    """Write the weights that a training starts with: its end, also after resuming, needs them."""
     save_state(folder / START, {"network": network.state_dict()})
 
 

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a request that the training follows when its state is complete."""
+"""Ctrl-C and SIGTERM as a request to stop, which the training follows once its state is complete."""
 
 import signal
 from types import FrameType

@@ -31,7 +31,7 @@ from eufcc_cli.core.training.data import Split
 
 @dataclass(frozen=True)
 class Computation:
-    """How a training was computed: what decides its last bits, and its hours."""
+    """How a training was computed: all that determines its last bits, and its time."""
 
     device: str
     hardware: str
@@ -56,10 +56,10 @@ def provenance(
     computation: Computation,
     command: str | None,
 ) -> dict[str, Any]:
-    """What config.json says: all that scoring needs, and where the model comes from.
+    """The content of config.json: all that scoring needs, and where the model comes from.
 
-    `training` holds the settings as given, so that whoever repeats the run with one of them changed has
-    the others follow; `derived` holds what followed here. splits: training first, then validation.
+    `training` holds the settings as given, so that defaults follow when a run is repeated with one of them
+    changed; `derived` holds the defaults that followed here. splits: training first, then validation.
     """
     given, resolved = config.to_mapping(), config.resolved().to_mapping()
     own = dict(model.config)
@@ -113,7 +113,7 @@ def images_digest(root: Root, split: Split) -> str:
 
 
 def weights_digest(network: nn.Module) -> str:
-    """SHA-256 over the tensors that a network begins with, but for heads, which are new."""
+    """SHA-256 over the tensors that a network starts with, without its new heads."""
     digest = hashlib.sha256()
     for name, tensor in sorted(getattr(network, "backbone", network).state_dict().items()):
         digest.update(name.encode())
@@ -136,7 +136,7 @@ _MATTER = (
 
 
 def versions() -> dict[str, str | None]:
-    """What a model was made with; `cuda` is None where torch was built without."""
+    """The versions a model was made with; `cuda` is None if torch was built without it."""
     return {
         "eufcc": __version__,
         "python": platform.python_version(),
@@ -147,7 +147,7 @@ def versions() -> dict[str, str | None]:
 
 
 def code_revision() -> str | None:
-    """The commit of the code that trains, where it runs from a git checkout."""
+    """The commit of this code, if it runs from a git checkout."""
     checkout = Path(__file__).parents[3]
     if not (checkout / ".git").exists():  # installed, perhaps inside another repository
         return None

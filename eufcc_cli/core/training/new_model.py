@@ -1,4 +1,4 @@
-"""A vision model before its training: backbone, new heads, and biases that know how frequent tags are."""
+"""A vision model before its training: backbone, new heads, and biases from the tags' frequencies."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from eufcc_cli.core.training.data import Split
 def new_vision_model(
     config: TrainConfig, name: str, vocabulary: Vocabulary, counts: dict[str, np.ndarray]
 ) -> TaggingModel:
-    """A model to be trained by one of the vision methods, as its settings say; raises ModelError."""
+    """A model to train with one of the vision methods; raises ModelError for its settings."""
     assert config.backbone is not None
     options = config.method_options
     backbone = create_backbone(

@@ -60,7 +60,7 @@ def _with_heads_apart(
 
 
 def _kinds(groups: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """timm's groups, each divided into what Muon takes as matrices and what AdamW takes."""
+    """timm's groups, each divided into matrices for Muon and the rest for AdamW."""
     for group in groups:
         matrices = [] if group.get("use_fallback") else [p for p in group["params"] if _is_matrix(p)]
         taken = set(map(id, matrices))

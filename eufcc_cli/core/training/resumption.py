@@ -1,4 +1,4 @@
-"""Which settings a run is trained with: those given, checked against a run that is there already."""
+"""The settings of a run: those given, checked against an existing run."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -19,16 +19,16 @@ def is_finished(folder: Path) -> bool:
 
 
 def is_begun(folder: Path) -> bool:
-    """False for the folder of a run that ended before it had saved its state once: nothing is lost by it."""
+    """False for the folder of a run that ended before it first saved its state: it can be replaced."""
     unfinished = (folder / CONFIG).is_file() and read_config(folder).get("finished") is False
     return not unfinished or (folder / STATE).is_file()
 
 
 def continues(config: TrainConfig, folder: Path, name: str, resume: bool, overwrite: bool) -> bool:
-    """Whether a training takes up what is in its folder: an interrupted run of the same settings.
+    """Whether a training continues an interrupted run of the same settings in its folder.
 
-    Raises ModelError for a name that is none, or that another run has; `resume` takes up an interrupted run
-    as well, but names the setting that differs.
+    Raises ModelError for an invalid name, or the name of another run; with `resume`, for the first setting
+    that differs.
     """
     if not is_file_name(name) or name.startswith("."):
         raise ModelError(f"`name` {name}: not a name for a folder", hint="use letters, digits, - and _")

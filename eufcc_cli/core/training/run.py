@@ -69,7 +69,7 @@ from eufcc_cli.core.training.trial import check_memory, measure_costs
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training has left."""
+    """The result of a training."""
 
     folder: Path
     position: Position
@@ -101,7 +101,7 @@ def train_run(
     command: what was typed to start it, for config.json.
 
     An interrupted run of that name and of the same settings is continued. Raises DataError or ModelError
-    before any work where the data, the settings or the name cannot do, or the name is another run's.
+    before any work for unusable data, settings or names, and for the name of another run.
     """
     began = time.monotonic()
     folder = root.run(name)
@@ -142,7 +142,7 @@ def train_run(
         else:
             model = new_vision_model(config, name, vocabulary, counts)
     except HubError as error:
-        asked = name if name != config.method else None  # a run is called so where nothing else is asked for
+        asked = name if name != config.method else None  # the default name
         raise HubError(str(error), hint=without_network(asked)) from error
     if config.tune != "head":
         check_memory(model, config)
@@ -150,7 +150,7 @@ def train_run(
         model.config["decisions"] = learned.to_json()
     if not config.from_scratch:
         model.config["pretrained_weights"] = weights_digest(model.network)
-    # What `evaluate` and `tag` compute by default here: figures and calibration are of those very scores.
+    # The default of `evaluate` and `tag` here: figures and calibration are of the same scores.
     model.precision = select_precision("auto", device, inference=True)
     if config.tune == "head":
         learn = partial(_learn_heads_alone, model, given, config, root, folder, split, validation, counts)

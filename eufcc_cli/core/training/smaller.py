@@ -23,13 +23,13 @@ from eufcc_cli.core.training.config import TrainConfig
 from eufcc_cli.core.training.usual_settings import SMALL_BACKBONE
 
 _SIZES = (384, 320, 288, 256, 224, 192, 160, 128, 96, 64, 32)  # pixels
-_STREAMS = 4  # images that an engine may look at at once, at most
+_STREAMS = 4  # images that an engine may compute at once, at most
 
 
 def needed_memory(network: nn.Module, looks: nn.Module, size: int, mode: FakeTensorMode | None = None) -> int:
     """Bytes that a training step of one image takes at least: AdamW's two moments, gradients, layers.
 
-    looks: what of the network looks at images.
+    looks: the part of the network that sees images.
     """
     learnt = sum(value.nbytes for value in network.parameters() if value.requires_grad)
     image = torch.zeros(1).expand(1, 3, size, size)
@@ -69,7 +69,7 @@ def _hint(config: TrainConfig, free: int) -> str:
 
 
 def _fits(name: str, size: int | None, free: int, *, frozen: bool = False) -> bool:
-    """Whether a backbone can be loaded and trained (frozen: look at images) in so many bytes."""
+    """Whether a backbone can be loaded and trained (frozen: only computed) in so many bytes."""
     try:
         backbone, mode = imagined_network(partial(create_backbone, name, image_size=size))
         config: Any = backbone.pretrained_cfg

@@ -1,4 +1,4 @@
-"""How the images of a split are loaded: from a cache or from the files; unreadable ones are found first."""
+"""Loading the images of a split, from a cache or from the files; unreadable ones are found first."""
 
 import shutil
 
@@ -22,7 +22,7 @@ def open_images(
     device: torch.device,
     progress: Progress,
 ) -> ImageLoader:
-    """An image loader for a split: from a cache where the settings say so, or where it is small.
+    """An image loader for a split: from a cache if the settings say so or if it is small.
 
     Every image is decoded once before training; raises ModelError where more than `config.max_unreadable` of
     them cannot be read.

@@ -1,7 +1,7 @@
 """A run's settings and epochs for experiment trackers, through accelerate's; nothing leaves the machine.
 
-TensorBoard and Weights & Biases write into the run's folder, MLflow into runs/.mlflow. Who wants a server
-names it as these libraries read it: WANDB_MODE=online, MLFLOW_TRACKING_URI.
+TensorBoard and Weights & Biases write into the run's folder, MLflow into runs/.mlflow. To use a
+server, set the variables of these libraries: WANDB_MODE=online, MLFLOW_TRACKING_URI.
 """
 
 import importlib.util
@@ -67,7 +67,7 @@ class Tracking:
         else:
             store = self._root.runs.absolute() / ".mlflow"
             os.environ.setdefault("MLFLOW_TRACKING_URI", store.as_uri())
-            # Plain files need no database; new versions want to be asked for them.
+            # Plain files need no database; new versions have to be told to use them.
             os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
             tracker = MLflowTracker("eufcc", run_name=self._run)
         tracker.start()
@@ -75,7 +75,7 @@ class Tracking:
 
 
 def _plain(value: Any) -> bool | int | float | str:
-    """What every tracker can store."""
+    """A value as every tracker can store it."""
     return value if isinstance(value, bool | int | float | str) else str(value)
 
 

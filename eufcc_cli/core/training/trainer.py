@@ -172,7 +172,7 @@ class Trainer:
         return total, pairs
 
     def _pairs(self, rows: np.ndarray) -> int:
-        """How many terms the loss of some rows has: their annotated facets."""
+        """The number of terms in the loss of some rows: their annotated facets."""
         methods = self.model.methods
         return sum(
             int(targets.teaching(methods[facet].learns_rejections)[rows].sum())
@@ -180,7 +180,7 @@ class Trainer:
         )
 
     def _parts(self, images: int) -> int:
-        """In how many parts so many images are computed."""
+        """The number of parts in which so many images are computed."""
         return max(1, math.ceil(images / self.at.part))
 
     def backward(
@@ -286,7 +286,7 @@ class Trainer:
         load_weights(self.kept, self.folder)
 
     def take(self, costs: Costs) -> None:
-        """Compute as many images at once as there is memory for, and end in time, by what a trial found.
+        """Adapt to the costs that a trial found: images computed at once, and the end in time.
 
         Raises ModelError where not one image fits, or not one step into the time budget.
         """
@@ -311,7 +311,7 @@ class Trainer:
         return self.at.elapsed + time.monotonic() - self._started
 
     def _done(self) -> float:
-        """The share of the schedule that is behind: by steps, by time, or by what is further."""
+        """The finished share of the schedule: by steps, by time, or the larger of both."""
         by_steps = self.at.step / (self.config.epochs * self.batches) if self.config.epochs else 0.0
         if not self.config.time_budget:
             return by_steps

@@ -1,4 +1,4 @@
-"""What a training is going to do, and what it takes."""
+"""The plan of a training: what it will do, and its memory and time."""
 
 import math
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from eufcc_cli.core.training.trainer import Trainer
 
 @dataclass(frozen=True)
 class Plan:
-    """What is about to be trained, known before the first step."""
+    """A training as it is known before the first step."""
 
     name: str
     config: TrainConfig
@@ -36,15 +36,15 @@ class Plan:
     device: str
     precision: str
     memory: int
-    """Bytes that the process is expected to have at most, on a GPU the card's."""
+    """The most bytes that the process is expected to have; on a GPU those of the card."""
     seconds: float | None
     """Expected time of the whole training, from a trial of a few images."""
     held_out: HeldOut | None = None
-    """Images of train that are not learnt from, to choose between weights by them."""
+    """Images of train that are held out to choose between weights."""
     resumed_at: int = 0
     """Steps of an interrupted training that it continues."""
     parts: str | None = None
-    """What there is to say of a batch that does not fit into the memory."""
+    """A note if a batch does not fit into the memory."""
 
 
 def _plan(

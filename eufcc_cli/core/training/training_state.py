@@ -1,4 +1,4 @@
-"""All that an interrupted training continues from: how far it was, weights, optimizer, random numbers."""
+"""The state of an interrupted training: position, weights, optimizer, random numbers."""
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -16,7 +16,7 @@ STATE = "state.safetensors"
 
 @dataclass
 class Position:
-    """How far a training has come: all that is not a tensor, and that a resumed run continues from."""
+    """How far a training is: the part of its state without tensors."""
 
     epoch: int = 0
     batch: int = 0
@@ -33,13 +33,13 @@ class Position:
     part: int = 0
     """Images that a process computes at once."""
     threads: int = 0
-    """That compute on a processor: with another number, sums differ in their last bits."""
+    """Threads that compute on a processor: with another number, sums differ in their last bits."""
     history: list[dict[str, float]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class TrainingState:
-    """What of a training is saved and restored; the random numbers are those of every process."""
+    """The parts of a training that are saved and restored; random numbers are those of every process."""
 
     path: Path
     network: nn.Module

@@ -48,7 +48,7 @@ def measure_costs(trainer: "Trainer") -> Costs:
             _, _, seconds = _step(trainer, number)
         update, state, scratch = _update(trainer)
         validation = trainer.validation.trial_seconds(trainer.kept, number)
-    network.load_state_dict(buffers, strict=False)  # what batch norm has seen of the grey images
+    network.load_state_dict(buffers, strict=False)  # forget what batch norm saw of the grey images
     network.zero_grad(set_to_none=True)
     image = math.ceil((most - first) / (many - few)) if many > few else most
     return Costs(
@@ -68,7 +68,7 @@ def measure_costs(trainer: "Trainer") -> Costs:
 
 
 def _engine(trainer: "Trainer") -> int:
-    """Bytes of what computes the scores that probabilities are fitted to, at the end."""
+    """Bytes of the engine that computes the scores for the calibration, at the end."""
     network = trainer.plain
     if trainer.accelerator.device.type != "cpu" or not isinstance(network, Network):
         return 0
@@ -109,7 +109,7 @@ def _step(trainer: "Trainer", number: int) -> tuple[int, int, float]:
 
 @contextlib.contextmanager
 def _peak(device: torch.device) -> Iterator[list[int]]:
-    """The bytes of the tensors made inside, at most at one time."""
+    """The peak bytes of the tensors that are made inside."""
     found = [0]
     if device.type == "cuda":
         before = torch.cuda.memory_allocated(device)
@@ -125,7 +125,7 @@ def _peak(device: torch.device) -> Iterator[list[int]]:
 def _update(trainer: "Trainer") -> tuple[float, int, int]:
     """An optimizer's step with gradients and a learning rate of 0, which changes nothing.
 
-    Its seconds, the bytes of the state that it makes, and those that it takes beside.
+    Returns its seconds, the bytes of its state, and the bytes that it takes in addition.
     """
     optimizer, device = trainer.optimizer, trainer.accelerator.device
     for parameter in trainer.plain.parameters():
@@ -153,13 +153,13 @@ def _update(trainer: "Trainer") -> tuple[float, int, int]:
 
 
 def check_memory(model: TaggingModel, config: TrainConfig) -> None:
-    """Raise ModelError, before anything is computed, where not one image of a training fits into memory.
+    """Raise ModelError, before anything is computed, if not even one image of a training fits into memory.
 
-    Its hint proposes what does fit.
+    Its hint proposes settings that fit.
     """
     device, network = select_device(config.device), model.network
     free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else free_memory()
-    tower = getattr(network, "clip", None)  # what of a CLIP model looks at images
+    tower = getattr(network, "clip", None)  # the part of a CLIP model that sees images
     looks = network if tower is None else tower.visual
     needed = needed_memory(network, looks, model.preprocessing.size)
     if device.type == "cuda":

@@ -1,4 +1,4 @@
-"""How a network does on the validation split while it learns, over all processes."""
+"""The figures of a network on the validation split during training, over all processes."""
 
 import dataclasses
 import time

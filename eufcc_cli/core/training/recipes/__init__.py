@@ -7,7 +7,7 @@ from typing import Any
 from eufcc_cli.core.errors import ModelError
 
 RECIPE = "recipe:"
-"""What the name of a recipe begins with, where a configuration is asked for."""
+"""The beginning of a recipe's name where a configuration is expected."""
 _SECTIONS = ("common", "vision", "clip")
 
 
@@ -27,7 +27,7 @@ def recipe_names() -> list[str]:
 
 
 def read_recipe(spec: str) -> dict[str, Any]:
-    """The settings of `recipe:COLLECTION/METHOD`; ModelError, naming the others, where there is none.
+    """The settings of `recipe:COLLECTION/METHOD`; ModelError, naming the others, for an unknown one.
 
     >>> read_recipe("recipe:eufcc-340k/softmax")["method"]
     'softmax'
