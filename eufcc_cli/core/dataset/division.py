@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import csr_array, hstack
 
 from eufcc_cli.core.dataset.division_report import (
     STRATIFIED,
@@ -17,25 +16,23 @@ from eufcc_cli.core.dataset.division_report import (
     worst_imbalance,
 )
 from eufcc_cli.core.dataset.image_groups import group_images, numbered, places_together
-from eufcc_cli.core.dataset.split_memory import SplitMemory
+from eufcc_cli.core.dataset.split_memory import RECORD, SplitMemory
 from eufcc_cli.core.dataset.stratification import hold_out, stratify
+from eufcc_cli.core.dataset.tag_sets import Cells, TagSets
 from eufcc_cli.core.errors import CollectError
 from eufcc_cli.core.files import SPLITS
 from eufcc_cli.core.taxonomy.annotations import (
     FACETS,
+    ID,
+    IMAGE_URL,
     PROVIDER,
     facet_column,
     factorize,
     paths,
-    texts_of,
 )
 from eufcc_cli.core.taxonomy.hierarchy import Hierarchy
-from eufcc_cli.core.taxonomy.vocabulary import Vocabulary
 
 _OUTER = "test_ood"
-
-Cells = tuple[np.ndarray, list[str]]
-"""The number of each image's annotation, and the distinct annotations."""
 
 
 def divide(
@@ -61,30 +58,31 @@ def divide(
     cells = {facet: factorize(table[facet_column(facet)]) for facet in FACETS if facet_column(facet) in table}
     trees = {facet: _tree(facet, *cells[facet]) for facet in cells}
     tags = [(facet, name) for facet, tree in trees.items() for name in tree]
-    has = _matrix(len(table), cells, trees)
-    images = np.asarray(has.sum(axis=0))
+    sets = TagSets.of_annotations(cells, trees)
+    images = sets.images()
     # A tag too rare in all can be no tag of train, whichever way the images fall.
     possible = images >= shares.min_count
-    rows = np.flatnonzero(np.asarray(has[:, possible].sum(axis=1)))
-    if not len(rows):
+    learnable = sets.having(possible)
+    if not learnable.any():
         raise _too_few(shares.min_count)
-    unit, block, holdable = group_images(table.iloc[rows], [numbers[rows] for numbers in same])
+    rows = np.flatnonzero(learnable)
+    some = table[[name for name in (ID, RECORD, IMAGE_URL, PROVIDER) if name in table]]
+    some = some if learnable.all() else some.iloc[rows]
+    unit, block, holdable = group_images(some, [numbers[rows] for numbers in same])
     split = np.full(len(table), "", dtype=object)
-    learnable = has[rows][:, possible].tocsr()
-    smallest = _smallest(texts_of(table[PROVIDER].iloc[rows]), learnable, block, holdable, shares)
-    stays = places_together(memory.place(table.iloc[rows]), unit)
+    inside = sets.part(rows, possible)
+    smallest = _smallest(some[PROVIDER], inside, block, holdable, shares)
+    stays = places_together(memory.place(some), unit)
     if (stays != "").any():
-        split[rows] = _assign_new(learnable, unit, stays, shares, rng)
+        split[rows] = _assign_new(inside, unit, stays, shares, rng)
     else:
-        split[rows] = _assign(learnable, unit, block, holdable, shares, rng)
+        split[rows] = _assign(inside, unit, block, holdable, shares, rng)
 
-    places = pd.Index(["", *SPLITS]).get_indexer(pd.Index(split))
-    images_of = dict(zip(SPLITS, _sum_rows(has, places, 1 + len(SPLITS)).toarray()[1:], strict=True))
+    images_of = {name: sets.images(split == name) for name in SPLITS}
     kept = images_of["train"] >= shares.min_count
     if not kept.any():
         raise _too_few(shares.min_count)
-    left_out = np.asarray(has[:, kept].sum(axis=1)) == 0
-    split[left_out] = ""
+    split[~sets.having(kept)] = ""
     pruned = _prune(table, cells, {tag for tag, keep in zip(tags, kept, strict=True) if keep})
     parts = {name: pruned[chosen] for name in SPLITS if (chosen := split == name).any()}
     report = Report(
@@ -116,7 +114,7 @@ def _spare(total: np.ndarray, shares: Shares, ood: float) -> np.ndarray:
 
 
 def _smallest(
-    providers: Sequence[str], has: csr_array, block: np.ndarray, holdable: np.ndarray, shares: Shares
+    providers: pd.Series, sets: TagSets, block: np.ndarray, holdable: np.ndarray, shares: Shares
 ) -> Candidate | None:
     """The provider, or providers that share images, that would be the first to be held out."""
     images = np.bincount(block, minlength=len(holdable))
@@ -126,10 +124,9 @@ def _smallest(
     share = math.ceil(100 * images[least] / len(block)) / 100
     theirs = block == least
     possible = share + shares.val + shares.test < 1 and bool(
-        (np.asarray(has[theirs].sum(axis=0)) <= _spare(np.asarray(has.sum(axis=0)), shares, share)).all()
+        (sets.images(theirs) <= _spare(sets.images(), shares, share)).all()
     )
-    names = sorted({providers[row] for row in np.flatnonzero(theirs).tolist()})
-    return Candidate(", ".join(names), share, possible)
+    return Candidate(", ".join(sorted(providers[theirs].unique())), share, possible)
 
 
 def _too_few(min_count: int) -> CollectError:
@@ -145,35 +142,24 @@ def _tree(facet: str, codes: np.ndarray, texts: Sequence[str]) -> Hierarchy:
     )
 
 
-def _matrix(rows: int, cells: Mapping[str, Cells], trees: Mapping[str, Hierarchy]) -> csr_array:
-    """[images, tags] int32: who has which tag, the tags of all facets side by side."""
-    blocks = []
-    for facet, vocabulary in Vocabulary.from_trees(trees).facets.items():
-        targets = vocabulary.encode_distinct(*cells[facet])
-        ones = np.ones(len(targets.indices), dtype=np.int32)
-        blocks.append(csr_array((ones, targets.indices, targets.indptr), shape=(rows, targets.size)))
-    return hstack(blocks, format="csr") if blocks else csr_array((rows, 0), dtype=np.int32)
-
-
 def _assign_new(
-    has: csr_array, unit: np.ndarray, stays: np.ndarray, shares: Shares, rng: np.random.Generator
+    sets: TagSets, unit: np.ndarray, stays: np.ndarray, shares: Shares, rng: np.random.Generator
 ) -> np.ndarray:
     """The split of each image, where those that are known stay: new ones go to train or val."""
     split = stays.copy()
     fresh = np.flatnonzero(stays == "")
     if len(fresh):
         units = numbered(unit[fresh])
-        counts = _sum_rows(has[fresh], units, int(units.max()) + 1)
-        counts = counts[:, np.asarray(counts.sum(axis=0)) > 0].tocsr()
+        new = sets.part(fresh)
         train = 1 - shares.val - shares.test - shares.ood
         folds = np.array([train, shares.val]) / (train + shares.val)
-        fold = stratify(counts, np.bincount(units), folds.tolist(), rng)
+        fold = stratify(new.part(slice(None), new.images() > 0).units(units), folds.tolist(), rng)
         split[fresh] = np.array(STRATIFIED[:2], dtype=object)[fold[units]]
     return split
 
 
 def _assign(
-    has: csr_array,
+    sets: TagSets,
     unit: np.ndarray,
     block: np.ndarray,
     holdable: np.ndarray,
@@ -182,33 +168,24 @@ def _assign(
 ) -> np.ndarray:
     """The split of each image."""
     images = len(unit)
-    block_counts = _sum_rows(has, block, len(holdable)).toarray()
-    total = block_counts.sum(axis=0)
     inner = 1 - shares.ood
     candidates = np.flatnonzero(holdable)
     chosen = hold_out(
-        block_counts[candidates],
+        sets.sum(block, len(holdable)).toarray()[candidates],
         np.bincount(block, minlength=len(holdable))[candidates],
         shares.ood * images,
-        _spare(total, shares, shares.ood),
+        _spare(sets.images(), shares, shares.ood),
         rng,
     )
     outer = np.isin(block, candidates[chosen])
     split = np.full(images, _OUTER, dtype=object)
     inside = np.flatnonzero(~outer)
     units = numbered(unit[inside])
-    counts = _sum_rows(has[inside], units, int(units.max(initial=-1)) + 1)
-    counts = counts[:, np.asarray(counts.sum(axis=0)) >= shares.min_count].tocsr()
     folds = np.array([inner - shares.val - shares.test, shares.val, shares.test]) / inner
-    fold = stratify(counts, np.bincount(units), folds.tolist(), rng)
+    there = sets.part(inside, sets.images(inside) >= shares.min_count)
+    fold = stratify(there.units(units), folds.tolist(), rng)
     split[inside] = np.array(STRATIFIED, dtype=object)[fold[units]]
     return split
-
-
-def _sum_rows(matrix: csr_array, group: np.ndarray, groups: int) -> csr_array:
-    """[groups, tags]: the sum of each group's rows."""
-    ones = np.ones(len(group), dtype=matrix.dtype)
-    return (csr_array((ones, (group, np.arange(len(group)))), shape=(groups, len(group))) @ matrix).tocsr()
 
 
 def _prune(table: pd.DataFrame, cells: Mapping[str, Cells], kept: set[tuple[str, str]]) -> pd.DataFrame:

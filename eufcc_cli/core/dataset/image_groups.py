@@ -9,7 +9,7 @@ from scipy.sparse.csgraph import connected_components
 
 from eufcc_cli.core.dataset.split_memory import RECORD
 from eufcc_cli.core.download.candidates import WRAPPED, candidate_urls
-from eufcc_cli.core.taxonomy.annotations import IMAGE_URL, PROVIDER, factorize, texts_of
+from eufcc_cli.core.taxonomy.annotations import ID, IMAGE_URL, PROVIDER, factorize, texts_of
 
 
 def group_images(
@@ -28,34 +28,40 @@ def group_images(
         urls = urls.copy()
         originals = [candidate_urls(text, "original")[0].url for text in texts_of(urls.iloc[wrapped])]
         urls.iloc[wrapped] = pd.Series(originals, index=urls.index[wrapped], dtype="str")
-    unit, _ = pd.factorize(urls)
+    unit, _ = factorize(urls)
     without = (urls == "").to_numpy(dtype=bool)
-    unit[without] = unit.max() + 1 + np.arange(without.sum())
+    unit[without] = len(unit) + np.arange(without.sum())
     unit = numbered(unit)
-    for numbers in (factorize(table[RECORD])[0], *same) if RECORD in table else same:
+    several = RECORD in table and not (table[RECORD] == table[ID]).all()
+    for numbers in (factorize(table[RECORD])[0], *same) if several else same:
         unit = _joined(unit, numbers)
     provider, names = factorize(table[PROVIDER])
-    units, providers = int(unit.max()) + 1, len(names)
+    # Providers belong together where they share a unit: each with that of the unit's first image.
+    of_unit = np.empty(int(unit.max()) + 1, dtype=np.int64)
+    of_unit[unit[::-1]] = provider[::-1]
     links = coo_array(
-        (np.ones(len(unit), dtype=np.int8), (unit, units + provider)), shape=(units + providers,) * 2
+        (np.ones(len(unit), dtype=np.int32), (of_unit[unit], provider)), shape=(len(names),) * 2
     )
-    label = connected_components(links, directed=False)[1][units:]
-    block_of = numbered(label)
+    label = connected_components(links, directed=False)[1]
+    first = np.full(label.max() + 1, len(unit))
+    np.minimum.at(first, label[provider], unit)
+    block_of = numbered(first)[label]
     holdable = np.ones(block_of.max() + 1, dtype=bool)
     holdable[[block for block, name in zip(block_of, names, strict=True) if not name.strip()]] = False
     return unit, block_of[provider], holdable
 
 
 def numbered(values: np.ndarray) -> np.ndarray:
-    """[N] int: the place of each value among the distinct ones, in their order."""
-    codes, _ = pd.factorize(values, sort=True)
-    return codes
+    """[N] int: the place of each value (from 0 on) among the distinct ones, in their order."""
+    there = np.zeros(int(values.max(initial=-1)) + 1, dtype=np.int64)
+    there[values] = 1
+    return (np.cumsum(there) - 1)[values]
 
 
 def _joined(unit: np.ndarray, numbers: np.ndarray) -> np.ndarray:
     """The units, after joining those with a number in common (-1: none)."""
     there = np.flatnonzero(numbers >= 0)
-    if len(there) == 0 or pd.Index(numbers[there]).is_unique:
+    if np.bincount(numbers[there]).max(initial=0) < 2:
         return unit
     units = int(unit.max()) + 1
     size = units + int(numbers.max()) + 1

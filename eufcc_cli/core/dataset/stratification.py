@@ -1,10 +1,12 @@
 """Dividing images among splits: whole providers held out, and iterative stratification over the tags."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
-import pandas as pd
 from scipy.sparse import csr_array, hstack
+
+from eufcc_cli.core.dataset.tag_sets import TagSets
 
 _TRIES = 300
 _PASSES = 4
@@ -12,14 +14,11 @@ _TIE = 1e-9
 _FEW = 8
 
 
-def stratify(
-    counts: csr_array, sizes: np.ndarray, shares: Sequence[float], rng: np.random.Generator
-) -> np.ndarray:
-    """Assign each of N units to one of the folds so that every tag is shared out as the images are.
+def stratify(units: TagSets, shares: Sequence[float], rng: np.random.Generator) -> np.ndarray:
+    """Assign each of N units (images, or several that stay together) to one of the folds so that every tag is
+    shared out as the images are.
 
-    counts: [N, T] int, the images of unit i that have tag t (a unit is an image, or several that must stay
-    together); sizes: [N] int, the images of each unit; shares: the folds' shares, summing to 1. Returns
-    [N] int64, the fold of each unit.
+    shares: the folds' shares, summing to 1. Returns [N] int64, the fold of each unit.
 
     Iterative stratification (Sechidis, Tsoumakas and Vlahavas 2011, "On the stratification of multi-label
     data", algorithm 1): the tag with the fewest units left goes first, and each of its units to the fold
@@ -29,20 +28,19 @@ def stratify(
     interchangeable: of those, every fold first gets its share, rounded down, without a look at each.
     """
     folds = range(len(shares))
-    order = rng.permutation(len(sizes))
-    lots = rng.random(len(sizes))
-    kind = _kinds(counts, sizes)
+    kind, sizes = units.of, units.sizes[units.of]
+    order = rng.permutation(len(kind))
+    lots = rng.random(len(kind))
     out = _share_out_alike(kind, shares, order)
     # Plain lists: the loop below touches single numbers, which numpy is slow at.
-    alike = counts[_one_of_each(kind)]
-    given = alike.T @ _units(kind, out, len(shares))
-    totals = np.asarray(counts.sum(axis=0))
+    given = units.has.T @ _members(units, out, len(shares))
+    totals = units.images()
     wanted = [(share * totals - given[:, fold]).tolist() for fold, share in enumerate(shares)]
     room = [share * float(sizes.sum()) - float(sizes[out == f].sum()) for f, share in enumerate(shares)]
     rest = np.flatnonzero(out < 0)
-    of_rest = counts[rest]
+    of_rest = units.has[kind[rest]]
     by_tag = of_rest.tocsc()
-    left = np.bincount(of_rest.indices, minlength=counts.shape[1])
+    left = np.bincount(of_rest.indices, minlength=len(totals))
     place = np.full(len(sizes), -1)
     place[rest] = np.arange(len(rest))
     unit_tags, unit_counts, starts = of_rest.indices.tolist(), of_rest.data.tolist(), of_rest.indptr.tolist()
@@ -56,45 +54,34 @@ def stratify(
 
     while (left > 0).any():
         tag = int(np.argmin(np.where(left > 0, left, np.iinfo(left.dtype).max)))
-        units = rest[by_tag.indices[by_tag.indptr[tag] : by_tag.indptr[tag + 1]]]
-        units = units[out[units] < 0]
-        units = units[np.argsort(order[units])]
-        for unit in units.tolist():
+        having = rest[by_tag.indices[by_tag.indptr[tag] : by_tag.indptr[tag + 1]]]
+        having = having[out[having] < 0]
+        having = having[np.argsort(order[having])]
+        for unit in having.tolist():
             assign(unit, _best(folds, [wanted[fold][tag] for fold in folds], room, lots[unit]))
-        rows = place[units].tolist()
+        rows = place[having].tolist()
         gone = np.concatenate([of_rest.indices[starts[row] : starts[row + 1]] for row in rows])
         left = left - np.bincount(gone, minlength=len(left))
     for unit in np.flatnonzero(out < 0)[np.argsort(order[out < 0])].tolist():
         assign(unit, _best(folds, room, room, lots[unit]))
-    return _even_out(counts, sizes, np.asarray(shares), out, kind, rng)
+    return _even_out(units, np.asarray(shares), out, rng)
 
 
-def _kinds(counts: csr_array, sizes: np.ndarray) -> np.ndarray:
-    """[N] int, one number for all units with the same tags and size."""
-    numbers = np.random.default_rng(0).integers(1, 2**62, counts.shape[1] + 1, dtype=np.uint64)
-    keys = sizes.astype(np.uint64) * numbers[-1]
-    rows = np.repeat(np.arange(len(sizes)), np.diff(counts.indptr))
-    np.add.at(keys, rows, numbers[counts.indices] * counts.data.astype(np.uint64))
-    return pd.factorize(keys)[0]
-
-
-def _one_of_each(kind: np.ndarray) -> np.ndarray:
-    """[kinds] int: the first unit of each kind."""
-    first = np.empty(int(kind.max(initial=-1)) + 1, dtype=np.int64)
-    first[kind[::-1]] = np.arange(len(kind))[::-1]
-    return first
-
-
-def _units(kind: np.ndarray, fold: np.ndarray, folds: int) -> np.ndarray:
-    """[kinds, folds] int: the units of each kind in each fold (-1: in none)."""
+def _members(units: TagSets, fold: np.ndarray, folds: int) -> np.ndarray:
+    """[sets, folds] int: the units with each set of tags in each fold (-1: in none)."""
     there = fold >= 0
-    shape = (int(kind.max(initial=-1)) + 1, folds)
-    return np.bincount(kind[there] * folds + fold[there], minlength=shape[0] * folds).reshape(shape)
+    cells = len(units.sizes) * folds
+    return np.bincount(units.of[there] * folds + fold[there], minlength=cells).reshape(-1, folds)
 
 
 def _places(kind: np.ndarray) -> np.ndarray:
     """[N] int, the place of each unit among those of its kind."""
-    return pd.Series(kind).groupby(kind, sort=False).cumcount().to_numpy()
+    small = kind.astype(np.min_scalar_type(int(kind.max(initial=0))))  # small numbers are sorted much faster
+    order = np.argsort(small, kind="stable")
+    images = np.bincount(kind)
+    place = np.empty(len(kind), dtype=np.int64)
+    place[order] = np.arange(len(kind)) - np.repeat(np.cumsum(images) - images, images)
+    return place
 
 
 def _share_out_alike(kind: np.ndarray, shares: Sequence[float], order: np.ndarray) -> np.ndarray:
@@ -111,11 +98,6 @@ def _share_out_alike(kind: np.ndarray, shares: Sequence[float], order: np.ndarra
     return np.where(fold == len(shares), -1, fold)
 
 
-def _first_of_each(kind: np.ndarray) -> np.ndarray:
-    """[N] bool: the first few of each kind."""
-    return _places(kind) < _FEW
-
-
 def _best(folds: Sequence[int], first: list[float], second: list[float], lot: float) -> int:
     top = max(first)
     best = [fold for fold in folds if first[fold] >= top - _TIE]
@@ -125,52 +107,50 @@ def _best(folds: Sequence[int], first: list[float], second: list[float], lot: fl
     return best[int(lot * len(best))]
 
 
-def _even_out(
-    counts: csr_array,
-    sizes: np.ndarray,
-    shares: np.ndarray,
-    fold: np.ndarray,
-    kind: np.ndarray,
-    rng: np.random.Generator,
-) -> np.ndarray:
+def _even_out(units: TagSets, shares: np.ndarray, fold: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Move single units from fold to fold while the sum of (images - even share)^2 / images over all tags
-    falls; the number of images counts as ten tags that every unit has. Of the units of one `kind` in a fold,
-    a few are looked at: the others would make the same difference."""
-    counts = hstack([counts, csr_array(sizes[:, None])], format="csr")
-    totals = np.asarray(counts.sum(axis=0), dtype=float)
+    falls; the number of images counts as ten tags that every unit has. Of the units with one set of tags in a
+    fold, a few are looked at: the others would make the same difference."""
+    alike = hstack([units.has, csr_array(units.sizes[:, None])], format="csr")
+    kind = units.of
+    totals = (alike.T @ np.bincount(kind, minlength=len(units.sizes))).astype(float)
     weight = 1 / np.maximum(totals, 1)
     weight[-1] *= 10
     folds = len(shares)
-    # Units of one kind in one fold are the same to every sum below: one of each kind stands for them.
-    alike = counts[_one_of_each(kind)]
+    tags = list(
+        zip(
+            alike.indices.tolist(),
+            alike.data.tolist(),
+            (weight[alike.indices] * alike.data).tolist(),
+            strict=True,
+        )
+    )
+    tags_of = [tags[start:end] for start, end in pairwise(alike.indptr.tolist())]
     squares = csr_array((alike.data**2, alike.indices, alike.indptr), shape=alike.shape) @ weight
     fold = fold.copy()
     for _ in range(_PASSES):
         place = kind * folds + fold
-        gap = (alike.T @ _units(kind, fold, folds)).T - shares[:, None] * totals
+        gap = (alike.T @ _members(units, fold, folds)).T - shares[:, None] * totals
         # What each move would change by itself picks the units worth a closer look.
         pull = alike @ (weight * gap).T
         change = pull[:, None, :] - pull[:, :, None] + squares[:, None, None]
         change[:, np.arange(folds), np.arange(folds)] = 0
         worth = rng.permutation(np.flatnonzero((change.min(axis=2) < -_TIE).ravel()[place]))
         # Plain lists, as above.
-        gaps, weights = gap.tolist(), weight.tolist()
-        for unit in worth[_first_of_each(place[worth])].tolist():
-            of_unit = slice(counts.indptr[unit], counts.indptr[unit + 1])
-            tags, count = counts.indices[of_unit].tolist(), counts.data[of_unit].tolist()
-            here = int(fold[unit])
-            mine = gaps[here]
+        gaps = gap.tolist()
+        for unit in worth[_places(place[worth]) < _FEW].tolist():
+            here, mine = int(fold[unit]), gaps[fold[unit]]
             best, there = -_TIE, here
             for other, theirs in enumerate(gaps):
                 if other != here:
                     move = 0.0
-                    for tag, images in zip(tags, count, strict=True):
-                        move += weights[tag] * images * (theirs[tag] - mine[tag] + images)
+                    for tag, images, weighed in tags_of[kind[unit]]:
+                        move += weighed * (theirs[tag] - mine[tag] + images)
                     if move < best:
                         best, there = move, other
             if there != here:
                 target = gaps[there]
-                for tag, images in zip(tags, count, strict=True):
+                for tag, images, _ in tags_of[kind[unit]]:
                     mine[tag] -= images
                     target[tag] += images
                 fold[unit] = there
