@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import numpy as np
+from pandas.api.extensions import ExtensionArray
 
 from eufcc_cli.core.dataset.export_records import Records, read_records
 from eufcc_cli.core.dataset.profile import Profile
@@ -20,10 +20,10 @@ from eufcc_cli.core.taxonomy.terms import TermMatcher
 
 @dataclass(frozen=True)
 class Annotated:
-    """Records with their annotations: {facet: [N] object}, and what their words became."""
+    """Records with their annotations: {facet: [N] str}, and what their words became."""
 
     records: Records
-    annotations: dict[str, np.ndarray]
+    annotations: dict[str, ExtensionArray]
     assignment: Assignment
     matcher: TermMatcher
     language: str | None

@@ -4,12 +4,13 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import cached_property, reduce
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from pandas.api.extensions import ExtensionArray
 
 from eufcc_cli.core.dataset.profile import SEPARATORS, Profile
 from eufcc_cli.core.dataset.readers.export import Export
@@ -59,13 +60,13 @@ class FacetCells:
 
     def annotations(
         self, facet: str, assignment: Assignment, known: Mapping[str, tuple[str, ...]]
-    ) -> np.ndarray:
-        """[N] object: each record's annotation; `known` are the paths of concept URIs."""
+    ) -> ExtensionArray:
+        """[N] str: each record's annotation; `known` are the paths of concept URIs."""
         if self.published:
             texts = self.cells
         else:
             texts = [self._annotation(facet, pieces, assignment, known) for pieces in self.pieces]
-        return np.array(texts, dtype=object)[self.codes]
+        return pd.array(texts, dtype="str").take(self.codes)
 
     @staticmethod
     def _annotation(
@@ -90,7 +91,8 @@ class Records:
 
     rows: np.ndarray
     """[N] int, the row of each record in the export."""
-    ids: list[str]
+    names: pd.Series
+    """Their ids."""
     providers: pd.Series
     titles: pd.Series
     photos: pd.Series
@@ -98,7 +100,12 @@ class Records:
     facets: dict[str, FacetCells]
 
     def __len__(self) -> int:
-        return len(self.ids)
+        return len(self.names)
+
+    @cached_property
+    def ids(self) -> list[str]:
+        """The ids as a list."""
+        return texts_of(self.names)
 
     def photo_names(self) -> dict[int, list[str]]:
         """What the photo cells name, by the number of the record, where they name anything."""
@@ -132,9 +139,8 @@ def read_records(export: Export, profile: Profile, folder: Path) -> Records:
     rows = _filled(frame, profile.id)
     if len(rows) < len(frame):
         frame = frame.iloc[rows].reset_index(drop=True)
-    stripped = _trimmed(frame[profile.id])
-    ids = texts_of(stripped)
-    _check_ids(export, profile.id, stripped, ids, rows, folder)
+    ids = _trimmed(frame[profile.id])
+    _check_ids(export, profile.id, ids, rows, folder)
     separators = profile.separators or ((export.separator,) if export.separator else SEPARATORS)
     return Records(
         rows,
@@ -171,50 +177,46 @@ def split_cell(text: str, separators: Sequence[str]) -> list[str]:
 
 
 def _column(frame: pd.DataFrame, column: str) -> pd.Series:
-    """A column with one space between words; without a name, one of empty texts."""
+    """A column, with one space between words; without a name, one of empty texts."""
     if not column:
         return pd.Series("", index=frame.index, dtype="str")
-    return _changed(frame[column], _UNEVEN, lambda text: " ".join(text.split()))
+    texts = frame[column]
+    return _changed(texts, texts.str.contains(_UNEVEN, regex=True), lambda text: " ".join(text.split()))
 
 
 def _trimmed(column: pd.Series) -> pd.Series:
-    return _changed(column, _AT_AN_END, str.strip)
+    return _changed(column, column.str.contains(_AT_AN_END, regex=True), str.strip)
 
 
-def _changed(column: pd.Series, where: str, change: Callable[[str], str]) -> pd.Series:
-    """A column after `change` of the texts that match a pattern."""
-    rows = np.flatnonzero(column.str.contains(where, regex=True).to_numpy(dtype=bool))
+def _changed(column: pd.Series, where: pd.Series, change: Callable[[str], str]) -> pd.Series:
+    """A column after `change` of some of its texts."""
+    rows = np.flatnonzero(where.to_numpy(dtype=bool))
     if len(rows):
         column = column.copy()
         column.iloc[rows] = [change(text) for text in texts_of(column.iloc[rows])]
     return column
 
 
-def _check_ids(
-    export: Export, column: str, series: pd.Series, ids: list[str], rows: np.ndarray, folder: Path
-) -> None:
+def _check_ids(export: Export, column: str, ids: pd.Series, rows: np.ndarray, folder: Path) -> None:
     if column in export.formulas:
         raise DataError(
             f"{export.place(export.formulas[column])}: a formula in the id column {column!r}",
             hint="paste the ids as values, and export again",
         )
-    missing = np.flatnonzero((series == "").to_numpy(dtype=bool))
+    missing = np.flatnonzero((ids == "").to_numpy(dtype=bool))
     if len(missing):
         places = first_of(rows[missing].tolist(), shown=export.place)
         raise DataError(f"no id ({column}) in {places}", hint="give every record an id")
-    formulas = np.flatnonzero(series.str.startswith("=").to_numpy(dtype=bool))
+    formulas = np.flatnonzero(ids.str.startswith("=").to_numpy(dtype=bool))
     if len(formulas):
-        place, formula = export.place(int(rows[formulas[0]])), ids[formulas[0]][:60]
+        place, formula = export.place(int(rows[formulas[0]])), str(ids.iloc[formulas[0]])[:60]
         raise DataError(
             f"{place}: a formula in the id column {column!r}: {formula}",
             hint="paste the ids as values, and export again",
         )
-    for text in texts_of(series[series.str.len() > _LONG]):
+    for text in texts_of(ids[ids.str.len() > _LONG]):
         image_stem(text)  # raises DataError where it is too long to name a file
-    folded = (
-        series.str.lower() if all(map(str.isascii, ids)) else pd.Series(map(str.casefold, ids), dtype="str")
-    )
-    if folded.is_unique:
+    if _changed(ids, ~ids.str.isascii(), str.casefold).str.lower().is_unique:
         return
     ignored = ignores_case(folder)
     first: dict[str, int] = {}
@@ -222,9 +224,10 @@ def _check_ids(
         before = first.setdefault(text.casefold() if ignored else text, i)
         if before != i:
             one, other = export.place(int(rows[before])), export.place(int(rows[i]))
-            differ = "" if ids[before] == text else f" and {text!r}, which are one name on this file system"
+            earlier = ids.iloc[before]
+            differ = "" if earlier == text else f" and {text!r}, which are one name on this file system"
             raise DataError(
-                f"two records have the id {ids[before]!r}{differ}: {one}, and {other}",
+                f"two records have the id {earlier!r}{differ}: {one}, and {other}",
                 hint=f"is {column!r} the column of the ids? Each record needs its own",
             )
 

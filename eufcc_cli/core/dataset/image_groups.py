@@ -28,12 +28,12 @@ def group_images(
         urls = urls.copy()
         originals = [candidate_urls(text, "original")[0].url for text in texts_of(urls.iloc[wrapped])]
         urls.iloc[wrapped] = pd.Series(originals, index=urls.index[wrapped], dtype="str")
-    unit, _ = factorize(urls)
+    unit, _ = pd.factorize(urls)
     without = (urls == "").to_numpy(dtype=bool)
     unit[without] = len(unit) + np.arange(without.sum())
     unit = numbered(unit)
     several = RECORD in table and not (table[RECORD] == table[ID]).all()
-    for numbers in (factorize(table[RECORD])[0], *same) if several else same:
+    for numbers in (pd.factorize(table[RECORD])[0], *same) if several else same:
         unit = _joined(unit, numbers)
     provider, names = factorize(table[PROVIDER])
     # Providers belong together where they share a unit: each with that of the unit's first image.

@@ -1,7 +1,7 @@
 """Making a collection of a museum's export and photographs: tables, ledger, terms and profile."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from pathlib import Path
@@ -25,7 +25,7 @@ from eufcc_cli.core.dataset.record_images import RECORD_NUMBER, image_rows, imag
 from eufcc_cli.core.dataset.split_memory import RECORD
 from eufcc_cli.core.dataset.splits import write_division
 from eufcc_cli.core.dataset.terms_file import write_terms
-from eufcc_cli.core.download.image_locations import find_images
+from eufcc_cli.core.download.image_locations import any_images, find_images
 from eufcc_cli.core.errors import DataError
 from eufcc_cli.core.files import Root, sha256
 from eufcc_cli.core.progress import SILENT, Progress
@@ -133,7 +133,7 @@ def import_table(
     return Imported(
         records=len(records),
         images=len(table),
-        pictures=len(find_images(root, texts_of(table[ID]))),
+        pictures=len(find_images(root, texts_of(table[ID]))) if any_images(root) else 0,
         urls=int((table[IMAGE_URL] != "").sum()),
         annotated=int(reduce(np.logical_or, (texts != "" for texts in described.annotations.values())).sum()),
         facets={facet: int((texts != "").sum()) for facet, texts in described.annotations.items()},
@@ -156,23 +156,25 @@ def _table(
     """The table of all images that are there or may be downloaded, and the records that have none."""
     usable = [photograph for photograph in photographs if photograph.id not in checked.bad]
     shown = {photograph.record for photograph in photographs}
-    others = [record for record in described.records.ids if record not in shown]
-    there = find_images(root, others) if others else {}
-    rows = image_rows(described.records, usable, there)
+    records = described.records
+    there: dict[str, Path] = {}
+    if any_images(root):
+        there = find_images(root, [record for record in records.ids if record not in shown])
+    rows = image_rows(records, usable, there)
+    numbers = rows[RECORD_NUMBER].to_numpy()
     has_url = (rows[IMAGE_URL] != "").to_numpy(dtype=bool)
-    chosen = has_url.copy()
-    record_ids = pd.Series(described.records.ids, dtype="str").take(rows[RECORD_NUMBER].to_numpy())
-    for ids, some in ((rows[ID], there), (record_ids, shown)):
-        if some:
-            chosen |= ids.isin(list(some)).to_numpy(dtype=bool)
-    found = chosen
-    if checked.bad:
-        chosen = chosen & (has_url | ~rows[ID].isin(list(checked.bad)).to_numpy(dtype=bool))
+    found = has_url | _among(rows[ID], there) | _among(records.names, shown)[numbers]
+    chosen = found & (has_url | ~_among(rows[ID], checked.bad))
     if not chosen.any() and not only_there:
         # No photographs at all: the annotations alone are a collection, too.
         return image_table(described, rows), []
-    without = list(dict.fromkeys(texts_of(record_ids[~found])))
+    without = texts_of(records.names.iloc[np.unique(numbers[~found])])
     return image_table(described, rows if chosen.all() else rows[chosen]), without
+
+
+def _among(column: pd.Series, names: Collection[str]) -> np.ndarray:
+    """[N] bool: which texts of a column are among some names."""
+    return column.isin(list(names)).to_numpy(dtype=bool) if names else np.zeros(len(column), dtype=bool)
 
 
 def _problems(found: Found, checked: Checked) -> list[Problem]:
@@ -211,7 +213,7 @@ def _write_names(root: Root, described: Annotated) -> None:
     names = read_names(root.names)
     uris: dict[str, dict[str, str]] = {}
     for facet, texts in described.annotations.items():
-        tags = {name for text in set(texts) for name in names_of(text)}
+        tags = {name for text in texts.unique() for name in names_of(text)}
         add_names(names, facet, described.matcher.terms.get(facet, ()), tags)
         for pieces in described.records.facets[facet].pieces:
             for piece in pieces:

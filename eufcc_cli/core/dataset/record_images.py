@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Container, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -58,7 +57,7 @@ def image_rows(records: Records, photographs: Sequence[Photograph], there: Conta
     plain[numbers] = False
     columns = {
         RECORD_NUMBER: np.arange(len(records)),
-        ID: pd.Series(records.ids, dtype="str"),
+        ID: records.names,
         IMAGE_URL: records.photos.where(is_url, ""),
     }
     simple = pd.DataFrame(columns)
@@ -78,15 +77,18 @@ def image_rows(records: Records, photographs: Sequence[Photograph], there: Conta
 def image_table(described: Annotated, rows: pd.DataFrame) -> pd.DataFrame:
     """The annotation table of some images, rows of `image_rows`."""
     records = described.records
+    columns = {facet_column(facet): texts for facet, texts in described.annotations.items()}
+    columns |= {
+        PROVIDER: records.providers.array,
+        TITLE: records.titles.array,
+        RECORD: records.names.array,
+    }
     numbers = rows[RECORD_NUMBER].to_numpy()
-    columns: dict[str, Any] = {ID: rows[ID].array}
-    for facet, texts in described.annotations.items():
-        columns[facet_column(facet)] = pd.array(texts[numbers], dtype="str")
-    columns[IMAGE_URL] = rows[IMAGE_URL].array
-    columns[PROVIDER] = records.providers.array.take(numbers)
-    columns[TITLE] = records.titles.array.take(numbers)
-    columns[RECORD] = pd.array(records.ids, dtype="str").take(numbers)
-    return pd.DataFrame(columns)
+    if not np.array_equal(numbers, np.arange(len(records))):
+        columns = {name: texts.take(numbers) for name, texts in columns.items()}
+    table = pd.DataFrame({ID: rows[ID].array, IMAGE_URL: rows[IMAGE_URL].array, **columns})
+    facets = [facet_column(facet) for facet in described.annotations]
+    return table[[ID, *facets, IMAGE_URL, PROVIDER, TITLE, RECORD]]
 
 
 def photographs_of(root: Root, records: Records, files: ImageFiles) -> Found:

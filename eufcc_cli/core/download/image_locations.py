@@ -3,7 +3,14 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from eufcc_cli.core.download.image_files import ImageFiles, Moved, is_regular, scan_flat_images, scan_images
+from eufcc_cli.core.download.image_files import (
+    ImageFiles,
+    Moved,
+    is_regular,
+    scan_flat_images,
+    scan_images,
+    walk_files,
+)
 from eufcc_cli.core.download.ledger import OK, LedgerReader, recorded_file, stays_inside
 from eufcc_cli.core.files import Root
 
@@ -27,6 +34,12 @@ def find_images(root: Root, ids: Iterable[str] | None = None) -> dict[str, Path]
     if missing or not_downloaded:
         recorded = recorded | _by_names(root, missing, not_downloaded, moved)
     return {image_id: recorded[image_id] for image_id in wanted if image_id in recorded}
+
+
+def any_images(root: Root) -> bool:
+    """False where `find_images` can find nothing: there is no ledger, and no file in the folders."""
+    folders = map(str, (root.images, root.path / "images", *root.photos))
+    return root.ledger.is_file() or any(True for folder in folders for _ in walk_files(folder, links=None))
 
 
 def missing_hint(root: Root, split: str, an_id: str) -> str:

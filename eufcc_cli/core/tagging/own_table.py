@@ -145,7 +145,7 @@ class OwnTable:
     def _own_paths(self) -> dict[tuple[str, str], TagPath]:
         found: dict[tuple[str, str], TagPath] = {}
         for facet, texts in self.described.annotations.items():
-            for path in (path for text in set(texts) for path in paths(text)):
+            for path in (path for text in texts.unique() for path in paths(text)):
                 for depth in range(1, len(path) + 1):
                     found.setdefault((facet, path[depth - 1]), path[:depth])
         return found
