@@ -5,6 +5,7 @@ import csv
 import io
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
@@ -136,12 +137,11 @@ def _encoding(path: Path) -> tuple[str, bool]:
         except UnicodeDecodeError as error:
             raise _binary(path) from error
         return name, False
-    for name in ("utf-8", "cp1252"):
-        try:
-            _decode_all(path, name)
-            return name, False
-        except UnicodeDecodeError:
-            continue
+    if _is_utf8(path):
+        return "utf-8", False
+    with suppress(UnicodeDecodeError):
+        _decode_all(path, "cp1252")
+        return "cp1252", False
     raise DataError(
         f"{path}: its text is neither UTF-8 nor UTF-16 nor Windows-1252", hint="save it as CSV in UTF-8"
     )
@@ -159,6 +159,20 @@ def _check(path: Path, encoding: str) -> None:
             f"{path}: begins as {encoding} and is not: byte {error.start:,} cannot be read",
             hint="the file may be cut off; export it again, in UTF-8",
         ) from error
+
+
+def _is_utf8(path: Path) -> bool:
+    """Whether a file, which is not empty, can be read as UTF-8; much faster than decoding it."""
+    import pyarrow as pa
+
+    with pa.memory_map(str(path)) as file:
+        letters = file.read_buffer()
+        ends = pa.py_buffer(np.array([0, len(letters)]))
+        try:
+            pa.LargeStringArray.from_buffers(1, ends, letters).validate(full=True)
+        except pa.ArrowInvalid:
+            return False
+    return True
 
 
 def _decode_all(path: Path, encoding: str) -> None:
@@ -247,6 +261,7 @@ def _read(path: Path, dialect: Dialect, names: list[str], blank: int) -> pd.Data
                 skip_rows_after_names=1 + blank,
                 encoding="utf8" if dialect.encoding == "utf-8" else codec,
                 block_size=1 << 23,
+                use_threads=False,  # half the processor time, and as fast on two cores
             ),
             parse_options=pacsv.ParseOptions(delimiter=dialect.separator, newlines_in_values=True),
             convert_options=pacsv.ConvertOptions(column_types=dict.fromkeys(names, pa.large_string())),
@@ -259,7 +274,7 @@ def _read(path: Path, dialect: Dialect, names: list[str], blank: int) -> pd.Data
         raise problem  # a quote that does not end has swallowed the rest of the file
     if not table.num_rows:
         raise DataError(f"{path}: no rows below the header", hint="export the table again")
-    frame: pd.DataFrame = table.to_pandas()
+    frame: pd.DataFrame = table.combine_chunks().to_pandas()  # rows are taken from whole columns much faster
     for name in frame:
         if frame[name].str.startswith("'").any():
             frame[name] = frame[name].map(unescape_formula)
