@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -32,7 +33,22 @@ from eufcc_cli.core.taxonomy.annotations import (
 )
 from eufcc_cli.core.taxonomy.hierarchy import Hierarchy
 
-_OUTER = "test_ood"
+_NOWHERE = -1  # the number of a split is its place in SPLITS
+_FOLDS = np.array([SPLITS.index(name) for name in STRATIFIED], dtype=np.int8)
+_OUTER = SPLITS.index("test_ood")
+
+
+class Division(NamedTuple):
+    """A table whose rare tags have fallen back to broader ones, the numbers of each split's rows, and a
+    report. Only splits that have images are there."""
+
+    table: pd.DataFrame
+    rows: dict[str, np.ndarray]
+    report: Report
+
+    def part(self, split: str) -> pd.DataFrame:
+        """The rows of a split."""
+        return self.table.iloc[self.rows[split]]
 
 
 def divide(
@@ -40,8 +56,8 @@ def divide(
     shares: Shares,
     memory: SplitMemory | None = None,
     same: Sequence[np.ndarray] = (),
-) -> tuple[dict[str, pd.DataFrame], Report]:
-    """Divide an annotation table; returns the splits that have images, and the report.
+) -> Division:
+    """Divide an annotation table.
 
     Whole providers go to test_ood, chosen so that the tags that can be learnt remain learnable; the others
     are stratified over their tags. Images with one address or of one record stay on one side, as do those
@@ -69,40 +85,43 @@ def divide(
     some = table[[name for name in (ID, RECORD, IMAGE_URL, PROVIDER) if name in table]]
     some = some if learnable.all() else some.iloc[rows]
     unit, block, holdable = group_images(some, [numbers[rows] for numbers in same])
-    split = np.full(len(table), "", dtype=object)
+    split = np.full(len(table), _NOWHERE, dtype=np.int8)
     inside = sets.part(rows, possible)
     smallest = _smallest(some[PROVIDER], inside, block, holdable, shares)
     stays = places_together(memory.place(some), unit)
-    if (stays != "").any():
+    continued = bool((stays != _NOWHERE).any())
+    if continued:
         split[rows] = _assign_new(inside, unit, stays, shares, rng)
     else:
         split[rows] = _assign(inside, unit, block, holdable, shares, rng)
 
-    images_of = {name: sets.images(split == name) for name in SPLITS}
+    images_of = {name: sets.images(split == i) for i, name in enumerate(SPLITS)}
     kept = images_of["train"] >= shares.min_count
     if not kept.any():
         raise _too_few(shares.min_count)
-    split[~sets.having(kept)] = ""
+    split[~sets.having(kept)] = _NOWHERE
     pruned = _prune(table, cells, {tag for tag, keep in zip(tags, kept, strict=True) if keep})
-    parts = {name: pruned[chosen] for name in SPLITS if (chosen := split == name).any()}
+    of = {name: found for i, name in enumerate(SPLITS) if len(found := np.flatnonzero(split == i))}
+    provider, names = factorize(table[PROVIDER])
+    providers = {name: np.unique(provider[found]).tolist() for name, found in of.items()}
     report = Report(
         shares=shares,
         splits={
-            name: SplitSize(len(part), part[PROVIDER].nunique(), int((images_of[name][kept] > 0).sum()))
-            for name, part in parts.items()
+            name: SplitSize(len(found), len(providers[name]), int((images_of[name][kept] > 0).sum()))
+            for name, found in of.items()
         },
-        providers=table[PROVIDER].nunique(),
-        held_out=sorted(set(parts[_OUTER][PROVIDER])) if _OUTER in parts else [],
+        providers=len(names),
+        held_out=sorted(names[i] for i in providers.get(SPLITS[_OUTER], ())),
         tags=int(kept.sum()),
         dropped=dropped_tags(trees, tags, images, images_of["train"], kept),
-        worst=worst_imbalance(images_of, parts, kept, tags),
-        untagged=len(table) - sum(map(len, parts.values())),
+        worst=worst_imbalance(images_of, of, kept, tags),
+        untagged=int((split == _NOWHERE).sum()),
         duplicates=len(rows) - int(unit.max() + 1),
-        continued=bool((stays != "").any()),
+        continued=continued,
         smallest=smallest,
-        near_held_out=memory.near(factorize(table[PROVIDER])[1]),
+        near_held_out=memory.near(names),
     )
-    return parts, report
+    return Division(pruned, of, report)
 
 
 def _spare(total: np.ndarray, shares: Shares, ood: float) -> np.ndarray:
@@ -145,16 +164,16 @@ def _tree(facet: str, codes: np.ndarray, texts: Sequence[str]) -> Hierarchy:
 def _assign_new(
     sets: TagSets, unit: np.ndarray, stays: np.ndarray, shares: Shares, rng: np.random.Generator
 ) -> np.ndarray:
-    """The split of each image, where those that are known stay: new ones go to train or val."""
+    """The number of each image's split, where those that are known stay: new ones go to train or val."""
     split = stays.copy()
-    fresh = np.flatnonzero(stays == "")
+    fresh = np.flatnonzero(stays == _NOWHERE)
     if len(fresh):
         units = numbered(unit[fresh])
         new = sets.part(fresh)
         train = 1 - shares.val - shares.test - shares.ood
         folds = np.array([train, shares.val]) / (train + shares.val)
         fold = stratify(new.part(slice(None), new.images() > 0).units(units), folds.tolist(), rng)
-        split[fresh] = np.array(STRATIFIED[:2], dtype=object)[fold[units]]
+        split[fresh] = _FOLDS[fold[units]]
     return split
 
 
@@ -166,7 +185,7 @@ def _assign(
     shares: Shares,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """The split of each image."""
+    """The number of each image's split."""
     images = len(unit)
     inner = 1 - shares.ood
     candidates = np.flatnonzero(holdable)
@@ -178,19 +197,19 @@ def _assign(
         rng,
     )
     outer = np.isin(block, candidates[chosen])
-    split = np.full(images, _OUTER, dtype=object)
+    split = np.full(images, _OUTER, dtype=np.int8)
     inside = np.flatnonzero(~outer)
     units = numbered(unit[inside])
     folds = np.array([inner - shares.val - shares.test, shares.val, shares.test]) / inner
     there = sets.part(inside, sets.images(inside) >= shares.min_count)
     fold = stratify(there.units(units), folds.tolist(), rng)
-    split[inside] = np.array(STRATIFIED, dtype=object)[fold[units]]
+    split[inside] = _FOLDS[fold[units]]
     return split
 
 
 def _prune(table: pd.DataFrame, cells: Mapping[str, Cells], kept: set[tuple[str, str]]) -> pd.DataFrame:
     """The table with only the names kept in its paths: a rare tag falls back to what stands above it."""
-    out = table.copy()
+    out = table.copy(deep=False)
     for facet, (codes, texts) in cells.items():
         names = {name for of, name in kept if of == facet}
         after = [_prune_text(text, names) for text in texts]

@@ -1,10 +1,9 @@
 """The settings of a division and its report: splits, providers held out, tags dropped."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from dataclasses import dataclass, field
 
 import numpy as np
-import pandas as pd
 
 from eufcc_cli.core.errors import CollectError
 from eufcc_cli.core.taxonomy.hierarchy import Hierarchy
@@ -102,12 +101,13 @@ class Report:
 
 def worst_imbalance(
     images_of: Mapping[str, np.ndarray],
-    parts: Mapping[str, pd.DataFrame],
+    rows: Mapping[str, Sized],
     kept: np.ndarray,
     tags: Sequence[tuple[str, str]],
 ) -> Imbalance | None:
-    """The tag furthest from its even share; images_of: {split: [T] int}, kept: [T] bool."""
-    sizes = [len(parts.get(name, ())) for name in STRATIFIED]
+    """The tag furthest from its even share; images_of: {split: [T] int}, rows: {split: its images}, kept: [T]
+    bool."""
+    sizes = [len(rows.get(name, ())) for name in STRATIFIED]
     if not kept.any() or not sum(sizes):
         return None
     counts = np.stack([images_of[name] for name in STRATIFIED])

@@ -7,8 +7,9 @@ import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from eufcc_cli.core.dataset.split_memory import RECORD
+from eufcc_cli.core.dataset.split_memory import RECORD, TEST_SPLITS
 from eufcc_cli.core.download.candidates import WRAPPED, candidate_urls
+from eufcc_cli.core.files import SPLITS
 from eufcc_cli.core.taxonomy.annotations import ID, IMAGE_URL, PROVIDER, factorize, texts_of
 
 
@@ -73,14 +74,8 @@ def _joined(unit: np.ndarray, numbers: np.ndarray) -> np.ndarray:
 
 
 def places_together(stays: np.ndarray, unit: np.ndarray) -> np.ndarray:
-    """The split in which each image has to stay, with all of its unit: a test split if any was in one."""
-    if not (stays != "").any():
-        return stays
-    out = stays.copy()
-    order = ("test_ood", "test_id", "val", "train")
-    of_unit = np.full(int(unit.max()) + 1, "", dtype=object)
-    for name in reversed(order):
-        of_unit[unit[stays == name]] = name
-    was_tested = (stays == "test_ood") | (stays == "test_id")
-    out[~was_tested] = of_unit[unit[~was_tested]]
-    return out
+    """Where each image has to stay, with all of its unit: in the last of SPLITS that any of them is in."""
+    of_unit = np.full(int(unit.max()) + 1, -1, dtype=stays.dtype)
+    np.maximum.at(of_unit, unit, stays)
+    tested = [SPLITS.index(name) for name in TEST_SPLITS]
+    return np.where(np.isin(stays, tested), stays, of_unit[unit])

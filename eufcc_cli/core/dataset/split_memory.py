@@ -17,7 +17,7 @@ import pandas as pd
 
 from eufcc_cli.core.dataset import provenance
 from eufcc_cli.core.errors import DataError
-from eufcc_cli.core.files import Root, write_text
+from eufcc_cli.core.files import SPLITS, Root, write_text
 from eufcc_cli.core.taxonomy.annotations import ID, PROVIDER, factorize, read_table, texts_of
 from eufcc_cli.core.taxonomy.csv_blocks import csv_blocks
 from eufcc_cli.core.taxonomy.spelling import fold
@@ -90,18 +90,19 @@ class SplitMemory:
             )
 
     def place(self, table: pd.DataFrame) -> np.ndarray:
-        """[N] object: the split in which each row has to stay, "" for one that may go to train or val."""
+        """[N] int: the number in SPLITS of the split that each row has to stay in; -1: of train or val."""
         held = set(map(fold, self.held_out))
         codes, names = factorize(table[PROVIDER])
         outer = np.array([bool(name.strip()) and fold(name) in held for name in names], dtype=bool)[codes]
-        places = np.full(len(table), "", dtype=object)
+        places = np.full(len(table), -1, dtype=np.int8)
         if not (self.tests or self.others or outer.any()):
             return places
         records = texts_of(table[RECORD] if RECORD in table else table[ID])
         for row, (image, record) in enumerate(zip(texts_of(table[ID]), records, strict=True)):
-            places[row] = self.tests.get(image) or self.test_records.get(record) or ""
-            if not places[row]:
-                places[row] = "test_ood" if outer[row] else self.others.get(image, "")
+            known = self.tests.get(image) or self.test_records.get(record)
+            known = known or ("test_ood" if outer[row] else self.others.get(image))
+            if known:
+                places[row] = SPLITS.index(known)
         return places
 
     def near(self, providers: Iterable[str]) -> list[tuple[str, str]]:
@@ -117,10 +118,9 @@ class SplitMemory:
         return found
 
     def remember(self, root: Root, parts: Mapping[str, pd.DataFrame]) -> None:
-        """Add the test images and held-out providers of a division, and write both files."""
-        for split in TEST_SPLITS:
-            if split in parts:
-                self._add_table(split, parts[split])
+        """Add the test splits of a division with their providers, and write both files."""
+        for split, part in parts.items():
+            self._add_table(split, part)
         images = sorted(self.tests)
         of_each = (images, map(self._record_of.__getitem__, images), map(self.tests.__getitem__, images))
         columns = (pd.array(list(texts), dtype="str") for texts in of_each)

@@ -12,7 +12,7 @@ import pandas as pd
 from eufcc_cli.core.dataset import provenance
 from eufcc_cli.core.dataset.division import divide
 from eufcc_cli.core.dataset.division_report import Report, Shares
-from eufcc_cli.core.dataset.split_memory import SplitMemory
+from eufcc_cli.core.dataset.split_memory import TEST_SPLITS, SplitMemory
 from eufcc_cli.core.errors import CollectError, DataError
 from eufcc_cli.core.files import SPLITS, Root, replace_file, sha256, write_text
 from eufcc_cli.core.locks import hold_lock
@@ -76,30 +76,34 @@ def write_division(
     provenance.read_provenance(root)  # an unusable record is an error before the work
     memory = SplitMemory() if anew else SplitMemory.read(root, _MINE)
     with progress.task("Dividing", None):
-        parts, report = divide(table, shares, memory, same)
+        division = divide(table, shares, memory, same)
     targets = [root.table(name) for name in SPLITS]
     lock = hold_lock(root.data / ".fetch.lock", f"{root.data}: another `eufcc fetch` is running here")
     with lock, tempfile.TemporaryDirectory(prefix=".splits.", dir=root.data) as staged:
-        new = {root.table(name): Path(staged, f"{name}.csv") for name in parts}
-        for name, part in parts.items():
-            write_table(part, Path(staged, f"{name}.csv"))
+        new = {root.table(name): Path(staged, f"{name}.csv") for name in division.rows}
+        for name, rows in division.rows.items():
+            write_table(division.table, Path(staged, f"{name}.csv"), rows)
         for target in targets:
             if target.exists() and not force and not _may_replace(root, target, new.get(target)):
                 raise CollectError(
                     f"{target}: exists, and was not written by `eufcc fetch splits` or `fetch table`",
                     hint="give `force` to replace it, or another `root`",
                 )
-        memory.remember(root, parts)  # first, so that an interruption loses no test image
+        memory.remember(
+            root, {name: division.part(name) for name in TEST_SPLITS if name in division.rows}
+        )  # first, so that an interruption loses no test image
         for target, file in new.items():
             replace_file(file, target)
     # A leftover table of an earlier division would leak images between the splits.
     gone = [target for target in targets if target not in new]
     for target in gone:
         target.unlink(missing_ok=True)
-    write_text(report_file(root), json.dumps({**of, **asdict(report)}, indent=1, ensure_ascii=False) + "\n")
+    write_text(
+        report_file(root), json.dumps({**of, **asdict(division.report)}, indent=1, ensure_ascii=False) + "\n"
+    )
     facts = _MINE | {"of": dict(of), "shares": asdict(shares)}
     provenance.record(root, dict.fromkeys(new, facts), removed=gone)
-    return report
+    return division.report
 
 
 def _may_replace(root: Root, target: Path, new: Path | None) -> bool:

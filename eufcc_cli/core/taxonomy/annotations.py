@@ -220,13 +220,18 @@ def _check_ids(path: Path, ids: "pd.Series") -> None:
         raise DataError(f"{path}: no {ID} in {places}", hint="give every row an id")
 
 
-def write_table(frame: "pd.DataFrame", path: Path) -> None:
-    """Write an annotation table, CSV or Parquet by the file's ending, whole or not at all."""
+def write_table(frame: "pd.DataFrame", path: Path, rows: np.ndarray | None = None) -> None:
+    """Write an annotation table, or some of its rows by their numbers, CSV or Parquet by the file's ending,
+    whole or not at all."""
+    every = len(frame.columns) > 1 and all(str(kind) in ("str", "string") for kind in frame.dtypes)
+    in_blocks = every and path.suffix.lower() != ".parquet"
+    if rows is not None and not in_blocks:
+        frame = frame.iloc[rows]
     with atomic_open(path) as file:
         if path.suffix.lower() == ".parquet":
             frame.to_parquet(file, index=False)
-        elif len(frame.columns) > 1 and all(str(kind) in ("str", "string") for kind in frame.dtypes):
-            file.writelines(csv_blocks(frame))
+        elif in_blocks:
+            file.writelines(csv_blocks(frame, rows))
         elif _holds_carriage_return(frame):
             # It ends a line for some readers, yet Python's writer leaves it unquoted: quote everything.
             frame.to_csv(file, index=False, lineterminator="\n", quoting=csv.QUOTE_ALL)
