@@ -130,13 +130,14 @@ def import_table(
     )
     kept.write(profile_file(root))
     _write_names(root, described)
+    named = {facet: np.asarray(texts != "") for facet, texts in described.annotations.items()}
     return Imported(
         records=len(records),
         images=len(table),
         pictures=len(find_images(root, texts_of(table[ID]))) if any_images(root) else 0,
         urls=int((table[IMAGE_URL] != "").sum()),
-        annotated=int(reduce(np.logical_or, (texts != "" for texts in described.annotations.values())).sum()),
-        facets={facet: int((texts != "").sum()) for facet, texts in described.annotations.items()},
+        annotated=int(reduce(np.logical_or, named.values()).sum()),
+        facets={facet: int(there.sum()) for facet, there in named.items()},
         unmatched=described.assignment.unmatched(),
         division=division,
         problems=problems,

@@ -62,7 +62,7 @@ class TagSets:
         """[N] bool: which have any of some tags ([tags] bool)."""
         return np.asarray(self.has @ tags.astype(np.int64) > 0)[self.of]
 
-    def part(self, rows: np.ndarray, tags: np.ndarray | slice = slice(None)) -> Self:
+    def part(self, rows: np.ndarray | slice, tags: np.ndarray | slice = slice(None)) -> Self:
         """Some rows, and some of the tags."""
         return type(self)(self.of[rows], self.has[:, tags].tocsr(), self.sizes)
 

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from eufcc_cli.core.dataset.division_report import Report, Shares
 from eufcc_cli.core.dataset.split_memory import RECORD, held_out_file, list_of_tests
 from eufcc_cli.core.dataset.splits import report_file, write_splits
 from eufcc_cli.core.dataset.stratification import hold_out, stratify
+from eufcc_cli.core.dataset.tag_sets import TagSets
 from eufcc_cli.core.errors import CollectError, DataError
 from eufcc_cli.core.files import SPLITS, Root
 from eufcc_cli.core.taxonomy.annotations import (
@@ -69,6 +71,14 @@ def collection(images: int, seed: int = 0, providers: int = 25) -> pd.DataFrame:
         shared = next((row for row in rows if row[PROVIDER] == name), rows[0])
         shared[IMAGE_URL] = "https://museum.example/shared.jpg"
     return pd.DataFrame(rows)
+
+
+def divided(
+    table: pd.DataFrame, shares: Shares, same: Sequence[np.ndarray] = ()
+) -> tuple[dict[str, pd.DataFrame], Report]:
+    """The splits of a table, and the report."""
+    division = divide(table, shares, same=same)
+    return {name: division.part(name) for name in division.rows}, division.report
 
 
 def check(table: pd.DataFrame, parts: dict[str, pd.DataFrame], report: Report) -> None:
@@ -128,7 +138,7 @@ def test_every_division_keeps_its_promises(
 ) -> None:
     table = collection(images, seed)
     try:
-        parts, report = divide(table, Shares(*shares, min_count=min_count, seed=seed))
+        parts, report = divided(table, Shares(*shares, min_count=min_count, seed=seed))
     except CollectError as error:  # what is left to learn from is too little: refused, not divided
         assert f"no tag has {min_count} images" in str(error)
         assert images * (1 - sum(shares)) < 20 * min_count
@@ -138,7 +148,7 @@ def test_every_division_keeps_its_promises(
 
 def test_the_shares_are_those_asked_for() -> None:
     table = collection(1500)
-    parts, report = divide(table, Shares(0.15, 0.1, 0.2, min_count=5))
+    parts, report = divided(table, Shares(0.15, 0.1, 0.2, min_count=5))
     check(table, parts, report)
     images = sum(map(len, parts.values()))
     for name, share in (("val", 0.15), ("test_id", 0.1), ("test_ood", 0.2)):
@@ -228,11 +238,11 @@ def test_unusable_input_is_refused(tmp_path: Path) -> None:
 
 def test_one_provider_alone_cannot_be_held_out() -> None:
     table = collection(200, providers=1)
-    parts, report = divide(table, Shares(min_count=3))
+    parts, report = divided(table, Shares(min_count=3))
     check(table, parts, report)
     assert "test_ood" not in parts
     table = collection(200, providers=1).assign(**{PROVIDER: ""})
-    parts, report = divide(table, Shares(min_count=3))
+    parts, report = divided(table, Shares(min_count=3))
     assert "test_ood" not in parts
 
 
@@ -244,7 +254,7 @@ def test_a_thumbnail_and_its_original_stay_together() -> None:
         "https://api.europeana.eu/thumbnail/v2/url.json?uri=https%3A%2F%2Fmuseum.example%2Fsame.jpg&type=IMAGE"
     )
     for seed in range(5):
-        parts, _ = divide(table, Shares(0.3, 0.3, 0.1, min_count=1, seed=seed))
+        parts, _ = divided(table, Shares(0.3, 0.3, 0.1, min_count=1, seed=seed))
         sides = {name for name, part in parts.items() if {"image_3", "image_120"} & set(part[ID])}
         assert len(sides) == 1
 
@@ -290,7 +300,8 @@ def test_stratification_is_more_even_than_the_published_algorithm_alone(seed: in
     # Rare and general tags, the rare ones below the general ones as in a hierarchy.
     leaves = rng.random((600, 40)) < rng.random(40) ** 3 * 0.3
     counts = np.column_stack([leaves, leaves[:, :20].any(axis=1), leaves[:, 20:].any(axis=1)]).astype(int)
-    ours = stratify(csr_array(counts), np.ones(600, dtype=int), shares, np.random.default_rng(seed))
+    units = TagSets.of_rows(np.arange(600), csr_array(counts), np.ones(600, dtype=int))
+    ours = stratify(units, shares, np.random.default_rng(seed))
     theirs = iterative_stratification(counts.astype(bool).tolist(), shares.tolist(), seed)
     chance = _unevenness(counts, rng.choice(3, 600, p=shares), shares)
     assert _unevenness(counts, ours, shares) < _unevenness(counts, np.array(theirs), shares) < chance
@@ -301,8 +312,27 @@ def test_units_of_several_images_count_for_all_of_them() -> None:
     counts = csr_array(np.array([[4], [1], [1], [1], [1]]))
     sizes = np.array([4, 1, 1, 1, 1])
     for seed in range(10):
-        fold = stratify(counts, sizes, [0.5, 0.5], np.random.default_rng(seed))
+        units = TagSets.of_rows(np.arange(5), counts, sizes)
+        fold = stratify(units, [0.5, 0.5], np.random.default_rng(seed))
         assert sizes[fold == 0].sum() == 4
+
+
+@given(st.integers(0, 1000))
+@settings(max_examples=30, deadline=None)
+def test_units_of_images_have_the_tags_of_all_their_images(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    images, tags = int(rng.integers(1, 30)), int(rng.integers(1, 5))
+    has = rng.integers(0, 2, (images, tags))
+    unit = np.unique(rng.integers(0, images, images), return_inverse=True)[1]
+    units = TagSets.of_rows(np.arange(images), csr_array(has), np.ones(images, dtype=int)).units(unit)
+    sums = np.array([has[unit == number].sum(axis=0) for number in range(unit.max() + 1)])
+    assert (units.has.toarray()[units.of] == sums).all()
+    assert (units.sizes[units.of] == np.bincount(unit)).all()
+    rows = np.unique(np.column_stack([sums, np.bincount(unit)]), axis=0)
+    assert len(np.unique(units.of)) == len(rows)
+    assert (units.images() == has.sum(axis=0)).all()
+    wanted = rng.integers(0, 2, tags).astype(bool)
+    assert (units.having(wanted) == (sums[:, wanted] > 0).any(axis=1)).all()
 
 
 def test_real_annotations_are_divided_evenly(shared_data: Path, tmp_path: Path) -> None:
@@ -405,12 +435,12 @@ def test_the_images_of_a_record_stay_together(tmp_path: Path) -> None:
     table = collection(300)
     table[RECORD] = [f"record {i // 3}" for i in range(len(table))]
     table[PROVIDER] = "one"
-    parts, report = divide(table, Shares(0.2, 0.2, 0, min_count=2))
+    parts, report = divided(table, Shares(0.2, 0.2, 0, min_count=2))
     check(table, parts, report)
     splits = pd.concat([part.assign(split=name) for name, part in parts.items()])
     assert (splits.groupby(RECORD)["split"].nunique() == 1).all()
     same = np.where(np.arange(300) < 30, 5, -1)
-    parts, _ = divide(table.drop(columns=RECORD), Shares(0.3, 0.3, 0, min_count=2), same=[same])
+    parts, _ = divided(table.drop(columns=RECORD), Shares(0.3, 0.3, 0, min_count=2), same=[same])
     together = {f"image_{i}" for i in range(30)}
     assert sum(bool(together & set(part[ID])) for part in parts.values()) == 1
 
