@@ -26,7 +26,7 @@ from eufcc_cli.core.dataset.split_memory import RECORD
 from eufcc_cli.core.dataset.splits import write_division
 from eufcc_cli.core.dataset.terms_file import write_terms
 from eufcc_cli.core.download.image_locations import any_images, find_images
-from eufcc_cli.core.errors import DataError
+from eufcc_cli.core.errors import DataError, first_of
 from eufcc_cli.core.files import Root, sha256
 from eufcc_cli.core.progress import SILENT, Progress
 from eufcc_cli.core.taxonomy.annotations import ID, IMAGE_URL, texts_of
@@ -37,6 +37,7 @@ from eufcc_cli.core.taxonomy.known_terms import add_names
 from eufcc_cli.core.taxonomy.names import read_names, write_names
 
 WITHOUT_PHOTO, WITHOUT_RECORD = "record without photograph", "photograph without record"
+LOST = "photograph that no longer exists"
 UNREADABLE, SAME_PICTURE, SAME_VIEW = "unreadable", "same picture", "same view in another format"
 
 
@@ -99,6 +100,12 @@ def import_table(
         described = annotate(root, export, profile, shares.min_count)
     records = described.records
     found = photographs_of(root, records, files)
+    if found.lost and not photos:
+        raise DataError(
+            f"photographs that no longer exist: {first_of([str(each.file) for each in found.lost])}",
+            hint="give the folder that they are in now as `photos`; those that are not there either are "
+            "then left out",
+        )
     checked = check_photographs(root, found.photographs, progress)
     problems = _problems(found, checked)
     table, without = _table(root, described, found.photographs, checked, only_there=bool(folders))
@@ -107,7 +114,7 @@ def import_table(
             f"{export.paths[0]}: none of its {len(records):,} records has a photograph",
             hint="is the folder that `photos` names the right one, and are its files named by the ids?",
         )
-    problems += [Problem(WITHOUT_PHOTO, record, "", "no file is named by its id") for record in without]
+    problems += _without_photographs(without, found.lost)
     same, doubles = _same_pictures(table, checked)
     problems += doubles
     of = {
@@ -115,7 +122,7 @@ def import_table(
         "sha256": [sha256(path) for path in export.paths],
     }
     division = write_division(root, table, shares, of, same=[same], force=force, anew=anew, progress=progress)
-    record_photographs(root, found.photographs, checked, copy=copy, progress=progress)
+    record_photographs(root, found, checked, copy=copy, progress=progress)
     write_terms(root.terms, described.assignment.rows)
     single = single_facets(export, profile, records)
     kept = replace(
@@ -187,6 +194,22 @@ def _problems(found: Found, checked: Checked) -> list[Problem]:
     unused = [Problem(WITHOUT_RECORD, "", str(file), "its name is no record's id") for file in found.unused]
     doubles = [Problem(SAME_VIEW, "", str(file), "left out") for file in found.doubles]
     return [*unreadable, *unused, *doubles]
+
+
+def _without_photographs(records: Sequence[str], lost: Sequence[Photograph]) -> list[Problem]:
+    """Some records that have no photograph, and photographs that are lost where there is another or a URL."""
+    was = {photograph.record: str(photograph.file) for photograph in lost}
+    gone, never = "the photograph no longer exists", "no file is named by its id"
+    without = [
+        Problem(WITHOUT_PHOTO, record, was.get(record, ""), gone if record in was else never)
+        for record in records
+    ]
+    others = set(was).difference(records)
+    return without + [
+        Problem(LOST, each.record, str(each.file), "another, or its URL, is used")
+        for each in lost
+        if each.record in others
+    ]
 
 
 def _same_pictures(table: pd.DataFrame, checked: Checked) -> tuple[np.ndarray, list[Problem]]:

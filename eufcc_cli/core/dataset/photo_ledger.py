@@ -1,12 +1,13 @@
 """A museum's photographs in the ledger: verified, and copied only on request."""
 
+import os
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from eufcc_cli.core.dataset.photos import Photograph
-from eufcc_cli.core.download.image_files import ImageFiles, Moved
+from eufcc_cli.core.dataset.photos import Found, Photograph
+from eufcc_cli.core.download.image_files import ImageFiles, Moved, is_image_name, links_out
 from eufcc_cli.core.download.ledger import OK, Entry, Ledger, LedgerReader, recorded_file
 from eufcc_cli.core.download.origins import FOUND
 from eufcc_cli.core.download.store import Rejected, Stored, Storing, describe, verify_existing
@@ -40,15 +41,27 @@ def photo_files(root: Root, folders: Sequence[Path]) -> ImageFiles:
             raise DataError(f"{folder}: no such folder", hint="give the one with the photographs as `photos`")
     files: list[Path] = []
     for folder in folders:
-        here = ImageFiles.below([folder]).files
+        here = ImageFiles.below([folder], folders).files
         if not here:
-            raise DataError(
-                f"{folder}: no image in it, or below it", hint="is it the folder of the photographs?"
-            )
+            raise _no_image(folder, folders)
         files += here
+    # A link beside the file that it leads to is not a second photograph.
+    links = {file: Path(os.path.realpath(file)) for file in files if file.is_symlink()}
+    real = {Path(os.path.realpath(file)) for file in files if file not in links}
+    files = [file for file in files if file not in links or links[file] not in real]
     own = ImageFiles.below([root.images.resolve(), (root.path / "images").resolve()]).files
     files += [file for file in own if not _is_download(root, file)]
     return ImageFiles([file for file in dict.fromkeys(files) if is_text(str(file))])
+
+
+def _no_image(folder: Path, folders: Sequence[Path]) -> DataError:
+    for link, target in links_out([folder], folders).items():
+        if is_image_name(link.name) and target.is_file():
+            return DataError(
+                f"{folder}: no image in it, only links to files elsewhere: {link.name} leads to {target}",
+                hint=f"give {target.parent} as `photos`, too",
+            )
+    return DataError(f"{folder}: no image in it, or below it", hint="is it the folder of the photographs?")
 
 
 def _is_download(root: Root, file: Path) -> bool:
@@ -99,17 +112,20 @@ def _unchanged(root: Root, entry: Entry, file: Path) -> bool:
 
 def record_photographs(
     root: Root,
-    photographs: Sequence[Photograph],
+    found: Found,
     checked: Checked,
     *,
     copy: bool = False,
     progress: Progress = SILENT,
 ) -> None:
-    """Write the photographs into the ledger; with `copy`, copy their files into data/images first."""
-    if not photographs:
+    """Write the photographs into the ledger, without those that are lost; with `copy`, copy their files into
+    data/images first."""
+    photographs = found.photographs
+    if not photographs and not found.lost:
         return
     how = Storing(root.images.resolve(), None)
     with Ledger(root.ledger) as ledger, progress.task("Recording photographs", len(photographs)) as task:
+        ledger.forget(photograph.id for photograph in found.lost)
         before = {entry.id: entry for entry in ledger.entries()}
         for photograph in photographs:
             result: Stored | Rejected | None = checked.good.get(photograph.id)
@@ -142,3 +158,12 @@ def moved_photographs(root: Root, files: ImageFiles, ids: Collection[str]) -> di
                 if now is not None:
                     found.setdefault(now, entry.id)
     return found
+
+
+def lost_photographs(root: Root, found: Collection[str]) -> dict[Path, str]:
+    """Photographs outside data/images that the ledger has and that no longer exist, {file: id}, without those
+    that were found again."""
+    with LedgerReader(root.ledger) as ledger:
+        entries = [entry for entry in ledger.entries("status = ?", (OK,)) if entry.id not in found]
+    files = {Path(entry.path): entry.id for entry in entries if entry.path}
+    return {file: image_id for file, image_id in files.items() if file.is_absolute() and not file.exists()}

@@ -36,6 +36,8 @@ class Found:
     photographs: list[Photograph] = field(default_factory=list)
     unused: list[Path] = field(default_factory=list)
     doubles: list[Path] = field(default_factory=list)
+    lost: list[Photograph] = field(default_factory=list)
+    """Those that the ledger has and that are no longer there."""
 
 
 def find_photographs(

@@ -2,13 +2,14 @@
 
 from collections import defaultdict
 from collections.abc import Container, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
 from eufcc_cli.core.dataset.annotating import Annotated
 from eufcc_cli.core.dataset.export_records import PHOTO_SEPARATORS, Records, split_cell
-from eufcc_cli.core.dataset.photo_ledger import moved_photographs
+from eufcc_cli.core.dataset.photo_ledger import lost_photographs, moved_photographs
 from eufcc_cli.core.dataset.photos import Found, Photograph, find_photographs
 from eufcc_cli.core.dataset.split_memory import RECORD
 from eufcc_cli.core.download.image_files import ImageFiles
@@ -93,7 +94,7 @@ def image_table(described: Annotated, rows: pd.DataFrame) -> pd.DataFrame:
 
 def photographs_of(root: Root, records: Records, files: ImageFiles) -> Found:
     """The records' photographs, by name; moved and renamed ones as the ledger knows them."""
-    if not files.files:
+    if not files.files and not root.ledger.is_file():
         return Found()
     named = {records.ids[number]: names for number, names in records.photo_names().items()}
     found = find_photographs(records.ids, files, named)
@@ -102,4 +103,9 @@ def photographs_of(root: Root, records: Records, files: ImageFiles) -> Found:
         moved = moved_photographs(root, ImageFiles(found.unused), without)
         found.photographs += [Photograph(image_id, image_id, file) for file, image_id in moved.items()]
         found.unused = [file for file in found.unused if file not in moved]
+    lost = lost_photographs(root, {photograph.id for photograph in found.photographs})
+    found.lost = [
+        replace(photograph, id=lost[photograph.file])
+        for photograph in find_photographs(records.ids, ImageFiles(list(lost)), named).photographs
+    ]
     return found

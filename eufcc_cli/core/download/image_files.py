@@ -160,16 +160,18 @@ def real_paths(folders: Iterable[Path]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(os.path.realpath(folder) for folder in folders))
 
 
-def links_out(folders: Iterable[Path], within: Iterable[Path]) -> int:
-    """How many links below some folders lead to no file below them or the folders in `within`."""
+def links_out(folders: Iterable[Path], within: Iterable[Path] = ()) -> dict[Path, Path]:
+    """The links below some folders that lead to no file below them or the folders in `within`, and where
+    they lead."""
     folders = list(folders)
     known = real_paths([*folders, *within])
-    return sum(
-        not _leads_below(f"{folder}/{path}", known)
+    links = (
+        f"{folder}/{path}"
         for folder in folders
         for path, entry in walk_files(str(folder), links=None)
         if entry.is_symlink()
     )
+    return {Path(link): Path(os.path.realpath(link)) for link in links if not _leads_below(link, known)}
 
 
 def _leads_below(link: str, folders: tuple[str, ...]) -> bool:

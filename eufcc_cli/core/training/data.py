@@ -86,7 +86,7 @@ def load_split(root: Root, name: str, vocabulary: Vocabulary, frame: "pd.DataFra
     there = frame[ID].isin(found.keys()).to_numpy()
     if not there.any():
         out = links_out([root.images, root.path / "images"], [root.path, *root.photos])
-        links = f"; {out:,} links there lead out of {root.path}, and are not followed" if out else ""
+        links = f"; {len(out):,} links there lead out of {root.path}, and are not followed" if out else ""
         raise DataError(
             f"{root.table(name)}: none of its {len(frame):,} images is in {root.images}{links}",
             hint=missing_hint(root, name, frame[ID].iloc[0]),

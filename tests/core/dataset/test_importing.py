@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -434,3 +435,33 @@ def test_a_stranger_cannot_name_files_elsewhere(own: Path, tmp_path: Path) -> No
     fetch(root, tmp_path / "t.csv", own / FOLDER)
     assert secret not in find_images(root, tables(root).index).values()
     assert secret not in ImageFiles.below([own / FOLDER]).files
+
+
+def test_photographs_that_no_longer_exist(own: Path, tmp_path: Path) -> None:
+    shutil.copytree(own / FOLDER, tmp_path / "photos")
+    root = Root(tmp_path / "root")
+    fetch(root, own / "export.csv", tmp_path / "photos")
+    before = {file: file.read_bytes() for file in root.path.rglob("*") if file.is_file()}
+    lost = tmp_path / "photos" / "1913.4.jpg"
+    lost.unlink()
+    with pytest.raises(DataError, match=r"no longer exist: .*1913\.4\.jpg$") as error:
+        fetch(root, own / "export.csv")
+    assert "as `photos`" in str(error.value.hint)
+    assert {file: file.read_bytes() for file in root.path.rglob("*") if file.is_file()} == before
+    done = fetch(root, own / "export.csv", tmp_path / "photos")
+    assert [(problem.record, problem.file) for problem in done.problems] == [("1913.4", str(lost))]
+    assert fetch(root, own / "export.csv").images == 59
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
+def test_links_are_followed_below_the_folders_that_are_named(own: Path, tmp_path: Path) -> None:
+    (tmp_path / "links").mkdir()
+    for file in (own / FOLDER).iterdir():
+        (tmp_path / "links" / file.name).symlink_to(file)
+    with pytest.raises(DataError, match=r"only links to files elsewhere: \S+ leads to ") as error:
+        fetch(Root(tmp_path / "root"), own / "export.csv", tmp_path / "links")
+    assert error.value.hint == f"give {(own / FOLDER).resolve()} as `photos`, too"
+    export = read_export(own / "export.csv")
+    folders = [tmp_path / "links", own / FOLDER]
+    done = import_table(Root(tmp_path / "root"), export, mapped(export), SHARES, photos=folders)
+    assert done.pictures == done.images == 60 and not done.problems
