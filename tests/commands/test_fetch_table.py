@@ -112,7 +112,7 @@ def test_what_is_wrong_is_named_with_a_hint_that_works(eufcc: Run, own: Path, tm
     refused(eufcc(*fetch, "--id", "Nr"), "no column 'Nr'")
     refused(eufcc(*fetch, "--profile", "none.toml"), "none.toml: no such file")
     refused(eufcc(*fetch, "--photos", "nowhere"), "nowhere: no such folder", "--photos")
-    refused(eufcc(*fetch, "--sheet", "x"), "no workbook")
+    refused(eufcc(*fetch, "--sheet", "x"), "not a workbook")
     refused(eufcc("fetch", "table", "none.csv", "--yes"), "none.csv: no such file")
     assert not (tmp_path / "root").exists()
 
