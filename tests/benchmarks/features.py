@@ -4,7 +4,7 @@ Plain PyTorch is the network alone: eager mode, fp32, batches of 32 tensors that
 process of its own. Ours reads, decodes and resizes photographs, and keeps what it computes. Then the same
 beside a process that keeps one core busy.
 
-    python -m tests.benchmarks.features [--images 512]
+    python -m tests.benchmarks.features [--images 256] [--data ../shared/data]
 """
 
 import argparse
@@ -27,7 +27,7 @@ from eufcc_cli.core.model.network import create_backbone
 from eufcc_cli.core.progress import SILENT
 from eufcc_cli.core.training.head_run import collect_features
 from tests.benchmarks.peer import Peer
-from tests.benchmarks.tag import EUFCC, make_pictures, make_run
+from tests.benchmarks.tag import EUFCC, make_run
 from tests.benchmarks.threads import neighbour
 
 _SIZE, _BATCH, _ROUNDS = 224, 32, 3
@@ -74,14 +74,18 @@ def from_the_shell(root: Root, picture: Path) -> float:
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    options.add_argument("--images", type=int, default=512)
+    options.add_argument("--images", type=int, default=256)
+    options.add_argument("--data", type=Path, default=Path(__file__).resolve().parents[3] / "shared" / "data")
     given = options.parse_args()
+    files = sorted((given.data / "museum" / "photos").glob("*.jpg"))[: given.images]
+    if not files:
+        print(f"no photographs in {given.data}")
+        return
     with tempfile.TemporaryDirectory() as folder:
         root = Root(Path(folder) / "root")
         make_run(root, BUNDLED, _SIZE)
-        files = sorted(make_pictures(Path(folder) / "pictures", given.images).iterdir())
-        peer = Peer(plain, given.images)
-        print(f"{BUNDLED}, {_SIZE} pixels, {cores()} cores: images a second")
+        peer = Peer(plain, len(files))
+        print(f"{BUNDLED}, {_SIZE} pixels, {len(files)} photographs, {cores()} cores: images a second")
         print(f"{'':>20} {'PyTorch':>8} {'ours':>8} {'ratio':>6}")
         for name, busy in (("alone", False), ("beside a busy one", True)):
             with neighbour(busy):
