@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from eufcc_cli.core.errors import DataError
 from eufcc_cli.core.files import Root, write_text
-from eufcc_cli.core.taxonomy.annotations import FACETS
+from eufcc_cli.core.taxonomy.annotations import FACETS, check_facets
 from eufcc_cli.core.taxonomy.spelling import near_misses
 
 SEPARATORS = (";", "|")
@@ -122,8 +122,7 @@ def _value(path: Path, name: str, value: Any) -> Any:
     if kind is list and isinstance(value, list) and all(isinstance(each, str) for each in value):
         return tuple(value)
     if kind is dict and isinstance(value, dict):
-        if unknown := next((facet for facet in value if facet not in FACETS), None):
-            raise DataError(f"{path}: facet {unknown} is not known", hint=f"one of {', '.join(FACETS)}")
+        check_facets(value, f"{path}: ")
         columns = {facet: [of] if isinstance(of, str) else of for facet, of in value.items()}
         if all(isinstance(of, list) and all(isinstance(each, str) for each in of) for of in columns.values()):
             return {facet: tuple(of) for facet, of in columns.items()}

@@ -6,7 +6,7 @@ from pathlib import Path
 from eufcc_cli.core.dataset.readers.delimited import read_delimited, write_delimited
 from eufcc_cli.core.dataset.readers.export import Dialect, text_frame
 from eufcc_cli.core.errors import DataError
-from eufcc_cli.core.taxonomy.annotations import FACETS, canonical
+from eufcc_cli.core.taxonomy.annotations import canonical, check_facets
 from eufcc_cli.core.taxonomy.assignment import TermRow
 
 COLUMNS = ("facet", "text", "count", "term", "how", "automatic")
@@ -37,10 +37,7 @@ def read_terms(path: Path) -> list[TermRow]:
         facet, text, count = facet.strip(), canonical(text), count.strip()
         if not facet or not text:
             continue
-        if facet not in FACETS:
-            raise DataError(
-                f"{export.place(number)}: unknown facet {facet!r}", hint=f"the facets are {', '.join(FACETS)}"
-            )
+        check_facets([facet], f"{export.place(number)}: ")
         row = TermRow(
             facet,
             text,

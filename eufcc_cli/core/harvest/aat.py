@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from eufcc_cli.core.errors import DataError
-from eufcc_cli.core.taxonomy.annotations import FACETS
+from eufcc_cli.core.taxonomy.annotations import check_facets
 
 AAT_URI = "http://vocab.getty.edu/aat/"
 SPARQL_URL = "http://vocab.getty.edu/sparql.json"
@@ -139,11 +139,8 @@ class Roots:
                 f"`roots` {name}: not a list of roots",
                 hint='{"facets": {"materials": [{"id": "300010900", "starts": "here"}]}}',
             ) from error
-        for facet, roots in facets.items():
-            if facet not in FACETS:
-                raise DataError(
-                    f"`roots` {name}: facet {facet} is not known", hint=f"one of {', '.join(FACETS)}"
-                )
+        check_facets(facets, f"`roots` {name}: ")
+        for roots in facets.values():
             for root, starts in roots.items():
                 if not re.fullmatch(r"\d{5,12}", str(root)):
                     raise DataError(f"`roots` {name}: {root} is not an AAT id")

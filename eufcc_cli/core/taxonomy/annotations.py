@@ -51,12 +51,15 @@ FACET_COLUMNS = tuple(map(facet_column, FACETS))
 _OPTIONAL = frozenset((*FACET_COLUMNS, DATABASE, PROVIDER))
 
 
-def check_facets(names: Iterable[str]) -> tuple[str, ...]:
-    """The facets with these names in the usual order (all for no names); DataError for unknown names."""
+def check_facets(names: Iterable[str], where: str = "") -> tuple[str, ...]:
+    """The facets with these names in the usual order (all for no names); DataError for unknown names.
+
+    `where` begins the message.
+    """
     asked = set(names)
     for name in asked:
         if name not in FACETS:
-            raise DataError(f"unknown facet {name!r}", hint=f"the facets are {', '.join(FACETS)}")
+            raise DataError(f"{where}unknown facet {name!r}", hint=f"the facets are {', '.join(FACETS)}")
     return tuple(facet for facet in FACETS if not asked or facet in asked)
 
 

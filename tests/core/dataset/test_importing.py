@@ -395,7 +395,7 @@ def test_facets_on_the_command_line() -> None:
     [
         ("id = 3", "id = 3 has the wrong type"),
         ("idd = 'x'", "idd is not known"),
-        ("[facets]\nmaterial = 'x'", "facet material is not known"),
+        ("[facets]\nmaterial = 'x'", "unknown facet 'material'"),
         ("id = ", "cannot be read"),
     ],
 )

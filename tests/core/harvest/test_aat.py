@@ -68,7 +68,7 @@ def test_the_list_of_roots_is_documented_and_speaks_of_all_facets() -> None:
         ("[]", "not a list of roots"),
         ("{", "not a list of roots"),
         ('{"facets": {"materials": ["300010900"]}}', "not a list of roots"),
-        ('{"facets": {"colours": []}}', "facet colours is not known"),
+        ('{"facets": {"colours": []}}', "unknown facet 'colours'"),
         ('{"facets": {"materials": [{"id": "metal", "starts": "here"}]}}', "metal is not an AAT id"),
         (
             '{"facets": {"materials": [{"id": "300010900", "starts": "there"}]}}',

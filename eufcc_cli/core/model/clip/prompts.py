@@ -21,7 +21,7 @@ import numpy as np
 from eufcc_cli.core.errors import DataError, first_of
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.model.methods import ClipMethod
-from eufcc_cli.core.taxonomy.annotations import FACETS
+from eufcc_cli.core.taxonomy.annotations import FACETS, check_facets
 from eufcc_cli.core.taxonomy.names import names_of_paths
 from eufcc_cli.core.taxonomy.vocabulary import FacetVocabulary, Targets, Vocabulary
 
@@ -60,12 +60,9 @@ def read_prompts(path: Path) -> dict[str, tuple[str, ...]]:
 
 
 def _checked(path: Path, content: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    check_facets(content, f"`prompts` {path}: ")
     found = {}
     for facet, value in content.items():
-        if facet not in FACETS:
-            raise DataError(
-                f"`prompts` {path}: {facet} is not a facet", hint=f"the facets are {', '.join(FACETS)}"
-            )
         prompts = tuple(value) if isinstance(value, list) else (value,)
         for prompt in prompts:
             if not isinstance(prompt, str) or PLACEHOLDER not in prompt:

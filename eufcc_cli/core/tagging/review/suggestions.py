@@ -14,7 +14,7 @@ from eufcc_cli.core.evaluation.prediction_files import parts_of
 from eufcc_cli.core.files import visible
 from eufcc_cli.core.tagging.inputs import is_url
 from eufcc_cli.core.tagging.writers.lines import PATH_SEPARATOR
-from eufcc_cli.core.taxonomy.annotations import FACETS, canonical
+from eufcc_cli.core.taxonomy.annotations import FACETS, canonical, check_facets
 
 _HINT = "give a file that `eufcc tag -o FILE.jsonl` or `eufcc evaluate RUN --suspects FILE` wrote"
 
@@ -255,7 +255,7 @@ def _add_row(
     flagged: bool = False,
 ) -> None:
     if facet not in FACETS:
-        raise DataError(f"{where}: {facet!r} is no facet", hint=f"the facets are {', '.join(FACETS)}")
+        check_facets([str(facet)], f"{where}: ")
     if not isinstance(entry, dict):
         raise DataError(f"{where}: not a suggestion: {str(entry)[:60]}", hint=_HINT)
     tag, path, score = entry.get("tag"), entry.get("path"), entry.get("score")

@@ -110,7 +110,7 @@ def test_prompts_of_a_file_replace_those_of_the_facets_it_names(tmp_path):
         ('materials = "made of bronze"', r"materials: 'made of bronze' has no \{tag\}"),
         ("materials = 3", r"3 has no \{tag\}"),
         ("materials = []", "no prompt"),
-        ('colours = "{tag}"', "colours is not a facet"),
+        ('colours = "{tag}"', "unknown facet 'colours'"),
         ("materials = ", "prompts.toml"),
         (None, "No such file"),
     ],

@@ -76,7 +76,7 @@ def test_suspects(tmp_path: Path) -> None:
         ("image,facet,tag\n", "line 1: not JSON"),
         ('{"tags": {}}', "line 1: names no image"),
         ('{"image": "a.jpg"}', "line 1: has neither tags nor an error"),
-        ('{"image": "a.jpg", "tags": {"colours": [{"tag": "x", "score": 1}]}}', "'colours' is no facet"),
+        ('{"image": "a.jpg", "tags": {"colours": [{"tag": "x", "score": 1}]}}', "unknown facet 'colours'"),
         ('{"image": "a.jpg", "tags": {"materials": [{"tag": "x", "score": 2}]}}', "score of x is 2"),
         (
             '{"image": "a.jpg", "tags": {"materials": [{"tag": "x", "path": ["y"], "score": 1}]}}',
