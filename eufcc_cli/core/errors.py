@@ -38,6 +38,10 @@ class ImageError(DataError):
     """One image cannot be used; the message is only the reason: the caller knows which image."""
 
 
+class TooManyPixelsError(ImageError):
+    """An image is too large to decode."""
+
+
 class CollectError(EufccError):
     """A server, a download or a harvest failed."""
 

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from eufcc_cli.core.download.candidates import is_icon
 from eufcc_cli.core.download.origins import FOUND, Origin, note
-from eufcc_cli.core.errors import EufccError, ImageError
+from eufcc_cli.core.errors import EufccError, ImageError, TooManyPixelsError
 from eufcc_cli.core.files import image_stem, replace_file, sha256
 from eufcc_cli.core.images.decode import ENDINGS, ImageInfo, inspect_image, open_pixels
 
@@ -95,7 +95,7 @@ def resized(body: bytes | Path, short_side: int) -> tuple[ImageInfo, bytes]:
     try:
         content = simplejpeg.encode_jpeg(pixels, JPEG_QUALITY, "RGBX", "420")
     except ValueError as error:  # longer than the 65,500 pixels that it can write
-        raise ImageError(f"too many pixels: {width} x {height} for a JPEG ({error})") from error
+        raise TooManyPixelsError(f"too many pixels: {width} x {height} for a JPEG ({error})") from error
     return ImageInfo("JPEG", width, height), content
 
 
@@ -209,7 +209,7 @@ def _is_placeholder(digest: str, how: Storing) -> bool:
 
 
 def _rejected(error: ImageError) -> Rejected:
-    return Rejected("too-large" if str(error).startswith("too many pixels") else "not-image", str(error))
+    return Rejected("too-large" if isinstance(error, TooManyPixelsError) else "not-image", str(error))
 
 
 def _discard(body: bytes | Path) -> None:

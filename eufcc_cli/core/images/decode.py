@@ -17,7 +17,7 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from eufcc_cli.core.errors import DataError, ImageError
+from eufcc_cli.core.errors import DataError, ImageError, TooManyPixelsError
 from eufcc_cli.core.images.colour import is_srgb, to_srgb
 from eufcc_cli.core.images.jpeg import is_lossless, unsupported_kind
 from eufcc_cli.core.images.png import PngImage
@@ -144,7 +144,7 @@ def open_pixels(source: Path | str | bytes, *, short_side: int | None = None) ->
     try:
         return np.frombuffer(looked_at.tobytes("raw", "RGBX"), np.uint8).reshape(height, width, 4)
     except MemoryError as error:
-        raise ImageError(f"too many pixels: {_reason(error)}") from error
+        raise TooManyPixelsError(f"too many pixels: {_reason(error)}") from error
 
 
 def inspect_image(source: Path | str | bytes) -> ImageInfo:
@@ -193,10 +193,10 @@ def _read_header(file: BinaryIO) -> ImageFile.ImageFile:
     except ImageError:
         raise
     except Exception as error:
-        raise ImageError(_broken(error, name, file, head)) from error
+        raise _broken(error, name, file, head) from error
     width, height = image.size
     if width * height > (most := max_pixels()):
-        raise ImageError(f"too many pixels: {width} x {height}, and EUFCC_MAX_PIXELS is {most:,}")
+        raise TooManyPixelsError(f"too many pixels: {width} x {height}, and EUFCC_MAX_PIXELS is {most:,}")
     return image
 
 
@@ -216,7 +216,7 @@ def _reduce(image: ImageFile.ImageFile, file: BinaryIO, short_side: int | None) 
         if image.format == "TIFF" or not is_lossless(file):  # which has no eighths
             image.draft(None, (short_side, short_side))
     except Exception as error:
-        raise ImageError(_broken(error, str(image.format), file)) from error
+        raise _broken(error, str(image.format), file) from error
 
 
 def _decode(image: ImageFile.ImageFile, file: BinaryIO) -> None:
@@ -225,7 +225,7 @@ def _decode(image: ImageFile.ImageFile, file: BinaryIO) -> None:
     except ImageError:
         raise
     except Exception as error:
-        raise ImageError(_broken(error, str(image.format), file)) from error
+        raise _broken(error, str(image.format), file) from error
 
 
 def _plain_pixels(image: ImageFile.ImageFile, file: BinaryIO) -> "np.ndarray | None":
@@ -243,7 +243,7 @@ def _plain_pixels(image: ImageFile.ImageFile, file: BinaryIO) -> "np.ndarray | N
     except OSError as error:
         raise _unreadable(error) from error
     except MemoryError as error:
-        raise ImageError(_broken(error, "JPEG", file)) from error
+        raise _broken(error, "JPEG", file) from error
     except Exception:  # for it, whatever is odd is an error; of 4:4:1 it does not even know the name
         return None
 
@@ -256,8 +256,8 @@ def _upright_srgb(image: Image.Image) -> Image.Image:
         raise ImageError(f"not an image: {_reason(error)}") from error
 
 
-def _broken(error: Exception, name: str, file: BinaryIO, head: bytes = b"") -> str:
-    """`truncated: …` where the file ends too early, else `not an image: …`."""
+def _broken(error: Exception, name: str, file: BinaryIO, head: bytes = b"") -> ImageError:
+    """The error of a damaged image: `truncated: …` if the file ends too early, else `not an image: …`."""
     reason = _reason(error)
     early = isinstance(error, EOFError) or "truncated" in reason.lower() or "not large enough" in reason
     if name == "WEBP":
@@ -266,12 +266,12 @@ def _broken(error: Exception, name: str, file: BinaryIO, head: bytes = b"") -> s
         head = file.read(8)
         early = file.seek(0, io.SEEK_END) < int.from_bytes(head[4:8], "little") + 8
     if isinstance(error, Image.DecompressionBombError | MemoryError):
-        return f"too many pixels: {reason}"
+        return TooManyPixelsError(f"too many pixels: {reason}")
     if early:
-        return f"truncated: {reason}"
+        return ImageError(f"truncated: {reason}")
     if name == "JPEG" and (kind := unsupported_kind(file)):
-        return f"unsupported JPEG: {kind}"
-    return f"not an image: broken {name}: {reason}"
+        return ImageError(f"unsupported JPEG: {kind}")
+    return ImageError(f"not an image: broken {name}: {reason}")
 
 
 def _reason(error: Exception) -> str:

@@ -136,9 +136,7 @@ def check_unreadable(split: Split, bad: dict[int, str], max_unreadable: float) -
         count = f"{len(bad)} of {len(split)} images of {split.name}"
         raise ModelError(
             f"{count} cannot be read, first {split.files[row]}: {reason}",
-            hint="raise `max_pixels` or `max_unreadable`"
-            if reason.startswith("too many pixels")
-            else "`eufcc download --verify` finds them all; or raise `max_unreadable`",
+            hint="`eufcc download --verify` finds them all; or raise `max_unreadable`, or `max_pixels`",
         )
 
 
