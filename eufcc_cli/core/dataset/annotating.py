@@ -1,4 +1,4 @@
-"""The records of an export with their annotations, and what became of their words."""
+"""The records of an export with their annotations, and the term for each of their words."""
 
 import gc
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ from eufcc_cli.core.taxonomy.terms import TermMatcher
 
 @dataclass(frozen=True)
 class Annotated:
-    """Records with their annotations: {facet: [N] str}, and what their words became."""
+    """Records with their annotations, {facet: [N] str}, and the terms for their words."""
 
     records: Records
     annotations: dict[str, ExtensionArray]
@@ -32,10 +32,11 @@ class Annotated:
 def annotate(
     root: Root, export: Export, profile: Profile, min_count: int, *, keep_own: bool = False
 ) -> Annotated:
-    """Read an export's records, and turn their texts into annotations, by data/terms.csv where a person
-    edited it. Changes nothing. DataError for what is wrong in the export.
+    """Read an export's records, and turn their texts into annotations, following the edits in data/terms.csv.
 
-    keep_own: terms of the museum's own that data/terms.csv lists stay terms, however few records of this
+    Writes nothing. Raises DataError for an invalid export.
+
+    keep_own: terms outside the vocabulary that data/terms.csv lists stay terms, even if few records of this
     export name them.
     """
     records = read_records(export, profile, root.path)

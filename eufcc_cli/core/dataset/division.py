@@ -1,4 +1,4 @@
-"""An annotation table divided into train, val, test_id and test_ood, with a report of what became of it."""
+"""Dividing an annotation table into train, val, test_id and test_ood, with a report."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -39,8 +39,8 @@ _OUTER = SPLITS.index("test_ood")
 
 
 class Division(NamedTuple):
-    """A table whose rare tags have fallen back to broader ones, the numbers of each split's rows, and a
-    report. Only splits that have images are there."""
+    """A table whose rare tags fell back to broader ones, the row numbers of each split that has images, and a
+    report."""
 
     table: pd.DataFrame
     rows: dict[str, np.ndarray]
@@ -60,13 +60,13 @@ def divide(
     """Divide an annotation table.
 
     Whole providers go to test_ood, chosen so that the tags that can be learnt remain learnable; the others
-    are stratified over their tags. Images with one address or of one record stay on one side, as do those
+    are stratified over their tags. Images of one URL or of one record stay in one split, as do those
     with one number in an array of `same` ([N] int, -1: none). A tag with fewer than `min_count` images in
     train falls back to its nearest kept ancestor everywhere; images left without a tag are left out. The
     same table and seed give the same splits.
 
-    What `memory` knows stays where it was. Where it knows images of the table, all others go to train or
-    val; where it has providers held out, no others are.
+    Images in `memory` keep their split. If it has images of the table, all others go to train or val; if it
+    has providers held out, no others are held out.
     """
     table = table.reset_index(drop=True)
     memory = memory or SplitMemory()
@@ -76,7 +76,7 @@ def divide(
     tags = [(facet, name) for facet, tree in trees.items() for name in tree]
     sets = TagSets.of_annotations(cells, trees)
     images = sets.images()
-    # A tag too rare in all can be no tag of train, whichever way the images fall.
+    # A tag that is too rare in all images cannot be learnt from train.
     possible = images >= shares.min_count
     learnable = sets.having(possible)
     if not learnable.any():
@@ -125,8 +125,8 @@ def divide(
 
 
 def _spare(total: np.ndarray, shares: Shares, ood: float) -> np.ndarray:
-    """How many images of each tag may go to test_ood, of [tags] images: all where it is too rare anyway."""
-    # What has to stay for train to get its images of a tag: one in reserve, since folds round.
+    """How many of each tag's images may go to test_ood, [tags] int: all of a tag that is too rare anyway."""
+    # The images that train needs of a tag must stay: one more than needed, since folds are rounded.
     inner = 1 - ood
     needed = math.ceil(shares.min_count * inner / (inner - shares.val - shares.test)) + 1
     return np.where(total >= needed, total - needed, total)
@@ -135,7 +135,7 @@ def _spare(total: np.ndarray, shares: Shares, ood: float) -> np.ndarray:
 def _smallest(
     providers: pd.Series, sets: TagSets, block: np.ndarray, holdable: np.ndarray, shares: Shares
 ) -> Candidate | None:
-    """The provider, or providers that share images, that would be the first to be held out."""
+    """The provider, or providers that share images, that would be held out first."""
     images = np.bincount(block, minlength=len(holdable))
     if not holdable.any():
         return None
@@ -164,7 +164,7 @@ def _tree(facet: str, codes: np.ndarray, texts: Sequence[str]) -> Hierarchy:
 def _assign_new(
     sets: TagSets, unit: np.ndarray, stays: np.ndarray, shares: Shares, rng: np.random.Generator
 ) -> np.ndarray:
-    """The number of each image's split, where those that are known stay: new ones go to train or val."""
+    """The number of each image's split: known images stay in theirs, new ones go to train or val."""
     split = stays.copy()
     fresh = np.flatnonzero(stays == _NOWHERE)
     if len(fresh):
@@ -208,7 +208,7 @@ def _assign(
 
 
 def _prune(table: pd.DataFrame, cells: Mapping[str, Cells], kept: set[tuple[str, str]]) -> pd.DataFrame:
-    """The table with only the names kept in its paths: a rare tag falls back to what stands above it."""
+    """The table with only the kept names in its paths: a rare tag falls back to its nearest kept ancestor."""
     out = table.copy(deep=False)
     for facet, (codes, texts) in cells.items():
         names = {name for of, name in kept if of == facet}
@@ -219,7 +219,7 @@ def _prune(table: pd.DataFrame, cells: Mapping[str, Cells], kept: set[tuple[str,
 
 
 def _prune_text(annotation: str, names: set[str]) -> str:
-    """An annotation without the names that are not kept; untouched where all are.
+    """An annotation without the names that are not kept; unchanged if all are kept.
 
     >>> _prune_text("metal | alloy | bronze $ paper", {"metal", "paper"})
     'metal $ paper'

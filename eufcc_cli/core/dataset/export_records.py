@@ -26,7 +26,7 @@ PHOTO_SEPARATORS = (*SEPARATORS, "\n")
 _BLANKS = (
     r"\t\n\x0b\x0c\r\x1c-\x1f\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}"
 )
-_AT_AN_END = rf"^[ {_BLANKS}]|[ {_BLANKS}]$"  # what `str.strip` takes away, in RE2's words
+_AT_AN_END = rf"^[ {_BLANKS}]|[ {_BLANKS}]$"  # what `str.strip` removes, as a pattern of RE2
 _UNEVEN = rf"^ | $|  |[{_BLANKS}]"  # what `str.split` changes
 
 
@@ -87,7 +87,7 @@ class FacetCells:
 
 @dataclass(frozen=True)
 class Records:
-    """The records of an export that has been checked: rows without any cell are left out."""
+    """The checked records of an export: empty rows are left out."""
 
     rows: np.ndarray
     """[N] int, the row of each record in the export."""
@@ -108,7 +108,7 @@ class Records:
         return texts_of(self.names)
 
     def photo_names(self) -> dict[int, list[str]]:
-        """What the photo cells name, by the number of the record, where they name anything."""
+        """The photographs that photo cells name, by the number of the record."""
         numbers = np.flatnonzero((self.photos != "").to_numpy(dtype=bool))
         cells = texts_of(self.photos.take(numbers))
         return {
@@ -122,7 +122,7 @@ def read_records(export: Export, profile: Profile, folder: Path) -> Records:
     """The records of an export, by a profile.
 
     Raises DataError for a column that is not there, a record without an id, a formula in an id, and two
-    records with one id: where the file system of `folder` forgives the letters' case, so does this.
+    records with one id (in any letter case, if the file system of `folder` ignores it).
     """
     profile.check(export.columns, export.paths[0])
     if not profile.id:
@@ -156,7 +156,7 @@ def read_records(export: Export, profile: Profile, folder: Path) -> Records:
 
 
 def _filled(frame: pd.DataFrame, column: str) -> np.ndarray:
-    """[n] int: the rows with anything but blanks in a cell; most have it in one column."""
+    """[n] int: the rows with a cell that is not blank; usually one column shows that."""
     filled = (frame[column].str.strip() != "").to_numpy(dtype=bool)
     if not filled.all():
         for name in frame:
@@ -189,7 +189,7 @@ def _trimmed(column: pd.Series) -> pd.Series:
 
 
 def _changed(column: pd.Series, where: pd.Series, change: Callable[[str], str]) -> pd.Series:
-    """A column after `change` of some of its texts."""
+    """A column with `change` applied to some of its texts."""
     rows = np.flatnonzero(where.to_numpy(dtype=bool))
     if len(rows):
         column = column.copy()

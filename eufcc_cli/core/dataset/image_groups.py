@@ -74,7 +74,7 @@ def _joined(unit: np.ndarray, numbers: np.ndarray) -> np.ndarray:
 
 
 def places_together(stays: np.ndarray, unit: np.ndarray) -> np.ndarray:
-    """Where each image has to stay, with all of its unit: in the last of SPLITS that any of them is in."""
+    """The split in which each image of a unit has to stay: the last of SPLITS that any of them was in."""
     of_unit = np.full(int(unit.max()) + 1, -1, dtype=stays.dtype)
     np.maximum.at(of_unit, unit, stays)
     tested = [SPLITS.index(name) for name in TEST_SPLITS]

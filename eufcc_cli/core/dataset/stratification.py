@@ -22,17 +22,17 @@ def stratify(units: TagSets, shares: Sequence[float], rng: np.random.Generator) 
 
     Iterative stratification (Sechidis, Tsoumakas and Vlahavas 2011, "On the stratification of multi-label
     data", algorithm 1): the tag with the fewest units left goes first, and each of its units to the fold
-    that still wants most of that tag, then most images, then by lot. It looks at one tag at a time, which
-    serves rare tags well and the general ones above them no better than chance; so units are then moved
-    while that brings all their tags together nearer to their shares. Units with the very same tags are
-    interchangeable: of those, every fold first gets its share, rounded down, without a look at each.
+    that still wants most of that tag, then most images, then at random. It considers one tag at a time,
+    which divides rare tags well, but the general tags above them no better than chance; so units are then
+    moved while that brings all tags together nearer to their shares. Units with the same tags are
+    interchangeable: every fold first gets its share of those, rounded down.
     """
     folds = range(len(shares))
     kind, sizes = units.of, units.sizes[units.of]
     order = rng.permutation(len(kind))
     lots = rng.random(len(kind))
     out = _share_out_alike(kind, shares, order)
-    # Plain lists: the loop below touches single numbers, which numpy is slow at.
+    # Plain lists: the loop below reads single numbers, which is slow in numpy.
     given = units.has.T @ _members(units, out, len(shares))
     totals = units.images()
     wanted = [(share * totals - given[:, fold]).tolist() for fold, share in enumerate(shares)]
@@ -85,8 +85,8 @@ def _places(kind: np.ndarray) -> np.ndarray:
 
 
 def _share_out_alike(kind: np.ndarray, shares: Sequence[float], order: np.ndarray) -> np.ndarray:
-    """[N] the fold of each unit, -1 for those that are left over: of the units of one kind, taken in an
-    order, each fold gets its share rounded down."""
+    """[N] the fold of each unit, -1 for the remaining ones: of the units of one kind, in an order, each fold
+    gets its share, rounded down."""
     ends = np.cumsum(
         np.floor(np.bincount(kind)[:, None] * np.asarray(shares) + _TIE).astype(np.int64), axis=1
     )
@@ -131,7 +131,7 @@ def _even_out(units: TagSets, shares: np.ndarray, fold: np.ndarray, rng: np.rand
     for _ in range(_PASSES):
         place = kind * folds + fold
         gap = (alike.T @ _members(units, fold, folds)).T - shares[:, None] * totals
-        # What each move would change by itself picks the units worth a closer look.
+        # The change by each single move selects the units for a closer look.
         pull = alike @ (weight * gap).T
         change = pull[:, None, :] - pull[:, :, None] + squares[:, None, None]
         change[:, np.arange(folds), np.arange(folds)] = 0
@@ -165,15 +165,15 @@ def hold_out(
     counts: [B, T] int, the images of block b that have tag t; sizes: [B] int; target: images wanted;
     spare: [T], how many images of a tag may go. Returns [B] bool, the blocks chosen.
 
-    Many random orders are tried, each taking what still fits; the nearest to the target wins, of equal
-    ones the one that shows more tags, then more blocks.
+    Many random orders are tried, each taking the blocks that still fit. The nearest to the target wins; of
+    equally near ones that with more tags, then with more blocks.
     """
     best, best_score = np.zeros(len(sizes), dtype=bool), (-float(target), 0, 0)
     for _ in range(_TRIES):
         chosen = np.zeros(len(sizes), dtype=bool)
         left, room = spare.astype(float), float(target)
         for block in rng.permutation(len(sizes)).tolist():
-            # Past the target by less than the gap that is left: nearer than without it.
+            # It exceeds the target by less than the remaining gap: nearer than without it.
             if sizes[block] < 2 * room and (counts[block] <= left).all():
                 chosen[block] = True
                 left = left - counts[block]

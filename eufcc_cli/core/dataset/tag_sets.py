@@ -1,4 +1,4 @@
-"""Images by the sets of tags that they have: many have the very same, and are counted together."""
+"""Images grouped by their sets of tags: many images have the same set, and are counted together."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,10 +17,10 @@ Cells = tuple[np.ndarray, list[str]]
 
 @dataclass(frozen=True)
 class TagSets:
-    """N images, or units of images that stay together, by their tags.
+    """N images, or units of images that stay together, grouped by their tags.
 
-    of: [N] int, the number of each one's set; has: [sets, tags] int, how many images of one with this set
-    have each tag; sizes: [sets] int, how many images one with this set is.
+    of: [N] int, the number of each unit's set; has: [sets, tags] int, how many images of a unit with this
+    set have each tag; sizes: [sets] int, the images of a unit with this set.
     """
 
     of: np.ndarray
@@ -45,7 +45,7 @@ class TagSets:
 
     @classmethod
     def of_rows(cls, of: np.ndarray, has: csr_array, sizes: np.ndarray) -> Self:
-        """The same where some of the sets may be equal: they become one."""
+        """The units, with equal sets joined into one."""
         numbers = np.random.default_rng(0).integers(1, 2**62, has.shape[1] + 1, dtype=np.uint64)
         keys = sizes.astype(np.uint64) * numbers[-1]
         rows = np.repeat(np.arange(len(sizes)), np.diff(has.indptr))
@@ -59,11 +59,11 @@ class TagSets:
         return self.has.T @ np.bincount(self.of[rows], minlength=len(self.sizes))
 
     def having(self, tags: np.ndarray) -> np.ndarray:
-        """[N] bool: which have any of some tags ([tags] bool)."""
+        """[N] bool: the units with any of some tags ([tags] bool)."""
         return np.asarray(self.has @ tags.astype(np.int64) > 0)[self.of]
 
     def part(self, rows: np.ndarray | slice, tags: np.ndarray | slice = slice(None)) -> Self:
-        """Some rows, and some of the tags."""
+        """Only some rows, and some tags."""
         return type(self)(self.of[rows], self.has[:, tags].tocsr(), self.sizes)
 
     def sum(self, group: np.ndarray, groups: int) -> csr_array:
@@ -87,7 +87,7 @@ class TagSets:
 
 
 def _first_of_each(numbers: np.ndarray) -> np.ndarray:
-    """[n] int: where each number from 0 on stands first."""
+    """[n] int: the first position of each number, from 0 on."""
     first = np.empty(int(numbers.max(initial=-1)) + 1, dtype=np.int64)
     first[numbers[::-1]] = np.arange(len(numbers))[::-1]
     return first
