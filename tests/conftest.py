@@ -168,6 +168,12 @@ def demo_root(drawn: Path, tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.fixture
+def by_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Networks computed by PyTorch alone: to convert one for OpenVINO takes longer than to train a small one."""
+    monkeypatch.setattr("eufcc_cli.core.model.tagging_model.open_engine", lambda *_: None)
+
+
 @pytest.fixture(scope="session")
 def trained(processor: str, drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the drawn collection with a quickly trained run `small` (multilabel, 32 pixels).
@@ -181,7 +187,7 @@ def trained(processor: str, drawn: Path, tmp_path_factory: pytest.TempPathFactor
     def make(folder: Path) -> None:
         shutil.copytree(drawn, folder)
         config = TrainConfig(
-            backbone="convnext_mini",
+            backbone="test_convnext3",
             pretrained=False,
             image_size=32,
             epochs=4,

@@ -28,7 +28,7 @@ def odd(library: Path, folder: Path, what: str, number: int = 38) -> dict[str, s
     return {"LD_PRELOAD": str(library), "ODD": what, "ODD_FOLDER": str(folder), "ODD_ERRNO": str(number)}
 
 
-TRAIN = ("--backbone", "convnext_mini", "--no-pretrained", "--epochs", 1, "--image-size", 32)
+TRAIN = ("--backbone", "test_convnext3", "--no-pretrained", "--epochs", 1, "--image-size", 32)
 
 
 @pytest.mark.parametrize("number", [37, 95])  # ENOLCK (NFS), ENOTSUP; ENOSYS (Lustre): see below

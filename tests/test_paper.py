@@ -12,7 +12,6 @@ from typer.testing import CliRunner
 
 from eufcc_cli.cli import app
 from eufcc_cli.core.errors import ModelError
-from eufcc_cli.core.model import tagging_model
 from eufcc_cli.core.training.config import TrainConfig, read_settings
 from eufcc_cli.core.training.recipes import read_recipe, recipe_names
 
@@ -64,12 +63,11 @@ _ENDINGS = 'case "$*" in *" download") exit 3;; esac\n'  # some images are gone:
 
 
 @pytest.mark.skipif(not shutil.which("bash"), reason="no bash here")
+@pytest.mark.usefixtures("by_pytorch")
 def test_the_script_makes_every_row_and_resumes(
     demo_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    # Converting eight networks for OpenVINO would take half of this test; tests of their own are about that.
-    monkeypatch.setattr(tagging_model, "open_engine", lambda *_: None)
     script = Script(tmp_path, demo_root)
     demo = ("--demo", "--epochs", "1", "--batch-size", "32", "--device", "cpu")
     commands = script(*demo)

@@ -100,7 +100,7 @@ def test_every_command_runs(tmp_path: Path, drawn: Path) -> None:
     listed.write_bytes("".join(f'"{photo}"\r\n' for photo in photos).encode())
     root = ("--root", "r")
     train = (*root, "train", "--image-size", 32)
-    scratch = (*train, "--backbone", "convnext_mini", "--no-pretrained", "--tune", "full", "--epochs", 1)
+    scratch = (*train, "--backbone", "test_convnext3", "--no-pretrained", "--tune", "full", "--epochs", 1)
     tag = (*root, "tag", "--model", "small")
     *_, piped, _, _, _ = session(
         tmp_path,

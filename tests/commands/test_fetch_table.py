@@ -140,7 +140,7 @@ def test_photographs_are_found_by_every_command(eufcc: Run, own: Path, tmp_path:
     fetch = ("--root", "root", "fetch", "table", own / "export.csv", "--photos", own / "photos", "--yes")
     assert eufcc(*fetch).returncode == 0
     (own / "photos").rename(own / "moved")
-    small = ("--backbone", "convnext_mini", "--image-size", "32", "--epochs", "1", "--no-pretrained")
+    small = ("--backbone", "test_convnext3", "--image-size", "32", "--epochs", "1", "--no-pretrained")
     refused(eufcc("--root", "root", "train", *small), "none of its", "--photos")
     trained = eufcc("--root", "root", "train", *small, "--photos", own / "moved", timeout=300)
     assert trained.returncode == 0, trained.stderr

@@ -15,7 +15,7 @@ from tests.conftest import Run
 
 pytestmark = pytest.mark.one_processor
 
-TRAIN = ("--backbone", "convnext_mini", "--no-pretrained", "--epochs", 1, "--image-size", 32)
+TRAIN = ("--backbone", "test_convnext3", "--no-pretrained", "--epochs", 1, "--image-size", 32)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 
 from tests.conftest import Run
 
-QUICK = ["--backbone", "convnext_mini", "--no-pretrained", "--image-size", 32, "--batch-size", 16]
+QUICK = ["--backbone", "test_convnext3", "--no-pretrained", "--image-size", 32, "--batch-size", 16]
 QUICK += ["--epochs", 1, "--device", "cpu"]
 
 
@@ -16,7 +16,7 @@ def test_a_run_prints_its_plan_and_the_command_that_follows_works(eufcc: Run, de
     (demo_root / "data" / "test_ood.csv").unlink()
     done = eufcc("train", *QUICK, "--name", "one", "--root", demo_root)
     assert done.returncode == 0, done.stderr
-    assert "Training one: multilabel, all of convnext_mini" in done.stderr
+    assert "Training one: multilabel, all of test_convnext3" in done.stderr
     assert "images to learn from" in done.stderr
     assert done.stdout.splitlines()[0] == "validation" or "R-Precision" in done.stdout
     proposed = next(line for line in done.stderr.splitlines() if line.startswith("Next: eufcc "))

@@ -77,12 +77,12 @@ def save_model(
     torch.manual_seed(seed)
     tags = tags or vocabulary(root)
     methods = build_methods(method, tags)
-    network = Network(create_backbone("convnext_mini"), {f: m.outputs for f, m in methods.items()})
+    network = Network(create_backbone("test_convnext3"), {f: m.outputs for f, m in methods.items()})
     for head in network.heads.values():
         torch.nn.init.normal_(head.weight)
     save_weights(root.run(name), network)
     preprocessing = Preprocessing.of_backbone(network.backbone, 32)
-    config = {"name": name, "method": method, "backbone": "convnext_mini", "method_options": {}}
+    config = {"name": name, "method": method, "backbone": "test_convnext3", "method_options": {}}
     config |= {"vocabulary": tags.to_json(), "preprocessing": preprocessing.to_json()}
     save_config(root.run(name), config)
 

@@ -168,14 +168,14 @@ def test_other_weights_views_or_precision_have_a_store_of_their_own(tmp_path: Pa
     def store_of(model, precision: torch.dtype = torch.float32) -> Path:
         return FeatureStore.of(root, model.network, model.preprocessing, precision, limit=1.0).folder
 
-    model = tagging_model("convnext_mini", 32, "center")
+    model = tagging_model("test_convnext3", 32, "center")
     folders = {
         store_of(model),
         store_of(model, torch.bfloat16),
-        store_of(tagging_model("convnext_mini", 32, "whole")),
-        store_of(tagging_model("convnext_mini", 40, "center")),
+        store_of(tagging_model("test_convnext3", 32, "whole")),
+        store_of(tagging_model("test_convnext3", 40, "center")),
     }
-    assert store_of(tagging_model("convnext_mini", 32, "center")) in folders
+    assert store_of(tagging_model("test_convnext3", 32, "center")) in folders
     with torch.no_grad():
         next(model.network.backbone.parameters()).view(-1)[0] += 1e-6
     folders.add(store_of(model))
@@ -185,7 +185,7 @@ def test_other_weights_views_or_precision_have_a_store_of_their_own(tmp_path: Pa
 def test_a_stored_image_is_not_read_by_the_network_again_and_a_changed_one_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model = tagging_model("convnext_mini", 32, "whole+mirror")
+    model = tagging_model("test_convnext3", 32, "whole+mirror")
     random = np.random.default_rng(0)
     files = [tmp_path / f"{number}.png" for number in range(6)]
     for file in files:

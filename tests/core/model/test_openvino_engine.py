@@ -51,7 +51,7 @@ def test_features_and_scores_are_those_of_pytorch(
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
 def test_features_do_not_depend_on_the_number_of_threads(precision: torch.dtype) -> None:
     """To the last bit. PyTorch's may: with three threads this network's differ by 1e-6."""
-    model = tagging_model("convnext_mini", 64, "center")
+    model = tagging_model("test_convnext3", 64, "center")
     squares = list(np.random.default_rng(0).integers(0, 255, (16, 1, 64, 64, 3), dtype=np.uint8))
     found = []
     for threads in (1, 3):
@@ -62,7 +62,7 @@ def test_features_do_not_depend_on_the_number_of_threads(precision: torch.dtype)
 
 
 def test_changed_weights_make_another_engine() -> None:
-    model = tagging_model("convnext_mini", 32, "center")
+    model = tagging_model("test_convnext3", 32, "center")
     square = [np.random.default_rng(0).integers(0, 255, (1, 32, 32, 3), dtype=np.uint8)]
     before = model.engine().features(square)
     with torch.no_grad():
@@ -76,7 +76,7 @@ def test_changed_weights_make_another_engine() -> None:
 def test_what_was_converted_is_kept_and_may_be_damaged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model = tagging_model("convnext_mini", 32, "center")
+    model = tagging_model("test_convnext3", 32, "center")
     settings = (model.network.backbone, model.preprocessing, 1, torch.float32, tmp_path)
     square = [np.full((1, 32, 32, 3), 99, np.uint8)]
     first = open_engine(*settings).features(square)
@@ -94,7 +94,7 @@ def test_where_openvino_cannot_pytorch_does(monkeypatch: pytest.MonkeyPatch) -> 
         raise RuntimeError("no such operation")
 
     monkeypatch.setattr("openvino.convert_model", unable)
-    assert tagging_model("convnext_mini", 32, "center").engine() is None
+    assert tagging_model("test_convnext3", 32, "center").engine() is None
 
 
 def test_openvino_does_not_report_its_use() -> None:

@@ -20,11 +20,12 @@ from eufcc_cli.core.training.smaller import does_not_fit, needed_memory
 from eufcc_cli.core.training.trainer import Trainer
 from eufcc_cli.core.training.training_plan import Plan
 
+pytestmark = pytest.mark.usefixtures("by_pytorch")
 COSTS = Costs(
     used=500, free=1000, fixed=100, ending=120, waiting=1, image=40, seconds=0.5, update=1.0, validation=2.0
 )  # one image more takes 40 bytes, of 900 that may be taken
 QUICK = TrainConfig(
-    backbone="convnext_mini", pretrained=False, image_size=32, epochs=1, batch_size=16, device="cpu"
+    backbone="test_convnext3", pretrained=False, image_size=32, epochs=1, batch_size=16, device="cpu"
 )
 
 

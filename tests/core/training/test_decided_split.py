@@ -23,6 +23,8 @@ from eufcc_cli.core.training.run import train_run
 from eufcc_cli.core.training.training_plan import Plan
 from tests.conftest import Run
 
+pytestmark = pytest.mark.usefixtures("by_pytorch")
+
 
 def decision(image: str, tag: str, verdict: str, **more: object) -> Decision:
     fields = {"time": "2026-11-26T10:00:00Z", "reviewer": "ann", "facet": "materials", "score": 0.8, **more}
@@ -101,7 +103,7 @@ def test_what_was_decided_is_learned(demo_root: Path, tmp_path: Path, eufcc: Run
     )
     done = eufcc(
         "--root", demo_root, "train", "--name", "decided", "--method", "multilabel", "--decisions", path,
-        "--backbone", "convnext_mini", "--no-pretrained", "--image-size", 32, "--epochs", 3,
+        "--backbone", "test_convnext3", "--no-pretrained", "--image-size", 32, "--epochs", 3,
         "--batch-size", 16, "--device", "cpu",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -142,7 +144,7 @@ def test_images_with_rejected_tags_alone(demo_root: Path, tmp_path: Path, method
         shutil.copy(split.files[0], file)
     path = write(tmp_path / "d.jsonl", [decision(str(file), tag, "rejected") for file in new])
     config = TrainConfig(
-        method=method, backbone="convnext_mini", pretrained=False, image_size=32, epochs=1, device="cpu"
+        method=method, backbone="test_convnext3", pretrained=False, image_size=32, epochs=1, device="cpu"
     )
     plans: list[Plan] = []
     trained = train_run(config, root, "r", decisions=[path], on_plan=plans.append)
@@ -160,7 +162,7 @@ def test_heads_on_features_learn_decisions_too(demo_root: Path, tmp_path: Path) 
     root = Root(demo_root)
     torch.manual_seed(0)
     weights = tmp_path / "mini.safetensors"
-    save_file(create_backbone("convnext_mini").state_dict(), weights)
+    save_file(create_backbone("test_convnext3").state_dict(), weights)
     split = load_split(root, "train", training_vocabulary(root, read_table(root.table("train"))))
     tags = split.targets["materials"]
     vocabulary = training_vocabulary(root, read_table(root.table("train"))).facets["materials"]
@@ -175,7 +177,7 @@ def test_heads_on_features_learn_decisions_too(demo_root: Path, tmp_path: Path) 
         ],
     )
     config = TrainConfig(
-        method="multilabel", tune="head", backbone="convnext_mini", weights=str(weights), image_size=32,
+        method="multilabel", tune="head", backbone="test_convnext3", weights=str(weights), image_size=32,
         device="cpu",
     )  # fmt: skip
     plans: list[Plan] = []

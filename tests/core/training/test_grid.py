@@ -10,13 +10,12 @@ from typer.testing import CliRunner
 from eufcc_cli.cli import app
 from eufcc_cli.core.errors import ModelError
 from eufcc_cli.core.files import Root
-from eufcc_cli.core.model import tagging_model
 from eufcc_cli.core.model.model_files import save_config
 from eufcc_cli.core.training.grid import planned_runs, remaining_runs
 
 PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "many-runs.md"
 QUICK = {
-    "backbone": "convnext_mini", "pretrained": False, "image_size": 32, "epochs": 1, "batch_size": 32,
+    "backbone": "test_convnext3", "pretrained": False, "image_size": 32, "epochs": 1, "batch_size": 32,
     "device": "cpu",
 }  # fmt: skip
 
@@ -66,8 +65,8 @@ def test_what_remains_of_several_runs(tmp_path: Path) -> None:
         remaining_runs(finished, root)
 
 
+@pytest.mark.usefixtures("by_pytorch")
 def test_the_page_about_many_runs_as_it_stands(demo_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tagging_model, "open_engine", lambda *_: None)  # its conversion takes seconds
     monkeypatch.chdir(demo_root)
     text = PAGE.read_text(encoding="utf-8")
     for name, content in re.findall(r'```toml title="([\w.]+)"\n(.*?)```', text, re.DOTALL):

@@ -18,8 +18,9 @@ from eufcc_cli.core.training.data import Split
 from eufcc_cli.core.training.interpolation import GRID, START, between, hold_out
 from eufcc_cli.core.training.run import train_run
 
+pytestmark = pytest.mark.usefixtures("by_pytorch")
 OWN = {
-    "method": "softmax", "backbone": "convnext_mini", "image_size": 32, "device": "cpu", "lr": 3e-3,
+    "method": "softmax", "backbone": "test_convnext3", "image_size": 32, "device": "cpu", "lr": 3e-3,
     "batch_size": 64,
 }  # fmt: skip
 
@@ -28,7 +29,7 @@ OWN = {
 def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("weights") / "mini.safetensors"
-    save_file(create_backbone("convnext_mini").state_dict(), path)
+    save_file(create_backbone("test_convnext3").state_dict(), path)
     return str(path)
 
 

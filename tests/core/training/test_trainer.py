@@ -39,10 +39,11 @@ from eufcc_cli.core.training.training_state import STATE
 from tests.conftest import Run
 from tests.two_ranks import run_two_ranks
 
+pytestmark = pytest.mark.usefixtures("by_pytorch")
 QUICK = TrainConfig(
-    backbone="convnext_mini", pretrained=False, image_size=32, epochs=3, batch_size=16, device="cpu", ema=0.9
+    backbone="test_convnext3", pretrained=False, image_size=32, epochs=3, batch_size=16, device="cpu", ema=0.9
 )
-OPTIONS = ["--backbone", "convnext_mini", "--no-pretrained"]
+OPTIONS = ["--backbone", "test_convnext3", "--no-pretrained"]
 OPTIONS += ["--image-size", "32", "--batch-size", "16", "--device", "cpu"]
 
 
@@ -435,7 +436,7 @@ def test_a_configuration_holds_any_option_and_the_line_wins(
     file = tmp_path / "options.toml"
     file.write_text(
         'name = "from-file"\nexport = "exported"\nepochs = 1\nbatch-size = 16\nimage_size = 32\n'
-        'backbone = "convnext_mini"\npretrained = false\nseed = 7\ndevice = "cpu"\n'
+        'backbone = "test_convnext3"\npretrained = false\nseed = 7\ndevice = "cpu"\n'
     )
     done = eufcc("--root", demo_root, "train", "--config", file, "--seed", 8)
     assert done.returncode == 0, done.stderr
@@ -510,7 +511,7 @@ def test_a_time_budget_ends_training_within_it(demo_root: Path, monkeypatch: pyt
 def test_options_on_the_line_win_and_a_history_is_drawn(eufcc: Run, demo_root: Path) -> None:
     recipe = demo_root / "recipe.toml"
     recipe.write_text(
-        'backbone = "convnext_mini"\npretrained = false\nimage-size = 32\nepochs = 9\nbatch-size = 16\n'
+        'backbone = "test_convnext3"\npretrained = false\nimage-size = 32\nepochs = 9\nbatch-size = 16\n'
         'device = "cpu"\n'
     )
     events = demo_root / "runs" / "multilabel" / "tensorboard" / "events.old"

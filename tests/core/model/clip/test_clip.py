@@ -30,6 +30,7 @@ from eufcc_cli.core.training.config import TrainConfig
 from eufcc_cli.core.training.run import train_run
 from tests.two_ranks import run_two_ranks
 
+pytestmark = pytest.mark.usefixtures("by_pytorch")
 TINY = {
     "embed_dim": 32,
     "vision_cfg": {
@@ -474,7 +475,7 @@ def test_options_that_no_model_takes_are_refused(clip_root, eufcc):
 
 
 def test_clip_and_convnext_vote_together(clip_root, tiny, eufcc):
-    config = TrainConfig(backbone="convnext_mini", pretrained=False, image_size=32, epochs=1, device="cpu")
+    config = TrainConfig(backbone="test_convnext3", pretrained=False, image_size=32, epochs=1, device="cpu")
     train_run(config, Root(clip_root), "ml")
     members = f"ml+clip-1-tag+clip:local-dir:{tiny}"
     done = eufcc("--root", clip_root, "evaluate", members, "--split", "test_id",
