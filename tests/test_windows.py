@@ -18,6 +18,7 @@ from eufcc_cli.core.errors import ModelError
 from eufcc_cli.core.training.config import TrainConfig
 from eufcc_cli.core.training.resumption import continues
 from tests.core.dataset import museum
+from tests.servers.europe import europe
 
 LAYER = Path(__file__).with_name("windows")
 
@@ -35,11 +36,15 @@ class Done:
 
 
 def session(
-    tmp_path: Path, *commands: tuple[object, ...], fails: bool = False, typed: Path | None = None
+    tmp_path: Path,
+    *commands: tuple[object, ...],
+    fails: bool = False,
+    typed: Path | None = None,
+    settings: dict[str, str] | None = None,
 ) -> list[Done]:
     """Run commands as on Windows, one after another in one process, in tmp_path; all must succeed or fail.
 
-    typed: what is on standard input.
+    typed: what is on standard input; settings: further environment variables.
     """
     folder = tmp_path.with_name(f"{tmp_path.name}-session")
     folder.mkdir(exist_ok=True)
@@ -51,6 +56,7 @@ def session(
         "PYTHONIOENCODING": "cp1252",
         "PYTHONWARNDEFAULTENCODING": "1",
         "HF_HUB_OFFLINE": "1",
+        **(settings or {}),
     }
     start = [sys.executable, str(LAYER / "session.py"), str(folder / "commands.json")]
     with (typed or Path(os.devnull)).open("rb") as file:
@@ -144,6 +150,20 @@ def test_a_museums_own_table(tmp_path: Path) -> None:
         ("--root", "m", "trees", "--stats"),
     )
     assert "30 records, 30 images" in made.out
+
+
+def test_what_europeana_and_the_getty_answer_is_kept(tmp_path: Path) -> None:
+    with europe(12, tmp_path.with_name("files")) as server:
+        root = ("--root", "e")
+        harvest = (*root, "fetch", "europeana", "all", "medal")
+        concepts = (*root, "fetch", "concepts")
+        session(
+            tmp_path,
+            *(harvest, (*root, "fetch", "splits", "e/data/europeana.csv", "--min-count", 1)),
+            *((*root, "trees", "--write", "labels"), concepts, concepts),
+            settings=server.environment,
+        )
+    assert (tmp_path / "e" / "labels" / "concepts-review.csv").is_file()
 
 
 @pytest.mark.parametrize("name", ["con", "AUX.1", "a:b", "a?", "a.", "a ", "nul"])
