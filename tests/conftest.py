@@ -170,7 +170,7 @@ def demo_root(drawn: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def by_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
-    """PyTorch computes everything: to convert a network for OpenVINO takes longer than to train a small one."""
+    """PyTorch computes everything: to convert a network takes longer than to train a small one."""
     monkeypatch.setattr("eufcc_cli.core.model.tagging_model.open_engine", lambda *_: None)
 
 
