@@ -125,10 +125,10 @@ class TermMatcher:
             for end, reach in enumerate(longest, start=1):
                 run = run + 1 if reach >= length else 0
                 i = end - length
-                if run < length or not all(free[i:end]):
+                if run < length or (False in free[i:end]):
                     continue
                 entry = index.get(words[i : i + length])
-                if entry is None or not self._stands_together(words, i, length, index):
+                if entry is None or (length > 1 and not self._stands_together(words, i, length, index)):
                     continue
                 paths, edited = entry.paths, entry.how == "edited"
                 if length == 1 and not edited and words[i].key in self.rules.functional:

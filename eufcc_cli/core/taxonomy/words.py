@@ -61,17 +61,18 @@ class Rules:
         return self.functional | self.colouring | self.likenesses
 
     @cached_property
-    def tokens(self) -> dict[str, tuple[str, bool, bool]]:
+    def tokens(self) -> dict[str, tuple[str, str, bool, bool]]:
         """What `token` made of the tokens that were met so far."""
         return {}
 
-    def token(self, token: str) -> tuple[str, bool, bool]:
-        """A token for comparison ("": a mark or filler), whether it ends a part, and whether it qualifies."""
+    def token(self, token: str) -> tuple[str, str, bool, bool]:
+        """A token without case, its key ("": a mark or filler), whether it ends a part, and whether it
+        qualifies."""
         key = plain(token) if token[0].isalnum() else ""
         if key in fillers():
             key = ""
         qualifies = key in self.negations or key in self.doubts or key in self.imitations
-        return key, key in self.conjunctions, qualifies
+        return token.casefold(), key, key in self.conjunctions, qualifies
 
 
 @cache
@@ -126,10 +127,10 @@ def words_of(text: str, language: Rules) -> list[Word]:
     part, comma, start, active = 0, False, 0, None  # start: of the words that a question mark doubts
     known, new = language.tokens, tuple.__new__  # a named tuple's own constructor takes twice as long
     for found in _TOKEN.finditer(text):
-        token, number = found[0], len(words)
+        token = found[0]
         if token not in known:
             known[token] = language.token(token)
-        key, conjunction, qualifier = known[token]
+        accented, key, conjunction, qualifier = known[token]
         if not key:
             if token == "?":
                 words[start:] = [word._replace(qualifier=DOUBTED) for word in words[start:]]
@@ -139,14 +140,14 @@ def words_of(text: str, language: Rules) -> list[Word]:
                 active = None
             continue
         if words and words[-1].part != part:
-            start = number
+            start = len(words)
         if conjunction:
-            start = number + 1
+            start = len(words) + 1
             if key not in language.alternatives:
                 active = None
         if qualifier:
-            active = number
-        words.append(new(Word, (*found.span(), token.casefold(), key, part, comma, active)))
+            active = len(words)
+        words.append(new(Word, (*found.span(), accented, key, part, comma, active)))
     return words
 
 
