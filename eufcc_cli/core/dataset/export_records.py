@@ -225,9 +225,14 @@ def _check_ids(export: Export, column: str, ids: pd.Series, rows: np.ndarray, fo
         if before != i:
             one, other = export.place(int(rows[before])), export.place(int(rows[i]))
             earlier = ids.iloc[before]
-            differ = "" if earlier == text else f" and {text!r}, which are one name on this file system"
+            if earlier != text:
+                raise DataError(
+                    f"two records have the id {earlier!r} and {text!r}, which are one name on this file "
+                    f"system: {one}, and {other}",
+                    hint="change one of the two, or give a `root` on a file system where case counts",
+                )
             raise DataError(
-                f"two records have the id {earlier!r}{differ}: {one}, and {other}",
+                f"two records have the id {earlier!r}: {one}, and {other}",
                 hint=f"is {column!r} the column of the ids? Each record needs its own",
             )
 
