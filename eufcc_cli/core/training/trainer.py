@@ -265,7 +265,8 @@ class Trainer:
             **validation_columns(measured),
         }
         self.at.history.append(row)
-        if overall["r_precision"] > self.at.best:
+        better = overall["r_precision"] > self.at.best - (0.0 if self.at.best_epoch else self.at.margin)
+        if better:
             self.at.best, self.at.best_epoch = overall["r_precision"], self.at.epoch + 1
             if self.accelerator.is_main_process:
                 save_weights(self.folder, self.kept)
@@ -276,8 +277,13 @@ class Trainer:
         self.at.validation_seconds = time.monotonic() - began
 
     def keep_start(self) -> None:
-        """Let the weights before the first step be the best so far: training may not make them better."""
-        self.at.best = self.validation.measure(self.plain)["overall"]["r_precision"]
+        """Let the weights before the first step be the best so far: training may make them worse.
+
+        They stay where no epoch comes within a standard error of them: heads were chosen on the same images.
+        """
+        overall = self.validation.measure(self.plain)["overall"]
+        self.at.best = best = overall["r_precision"]
+        self.at.margin = math.sqrt(best * (1 - best) / overall["pairs"])
         if self.accelerator.is_main_process:
             save_weights(self.folder, self.plain)
 

@@ -24,6 +24,8 @@ class Position:
     elapsed: float = 0.0
     best: float = -1.0
     best_epoch: int = 0
+    margin: float = 0.0
+    """By how much an epoch may be below the start and be taken all the same."""
     loss_sum: float = 0.0
     pairs: float = 0.0
     images: int = 0
