@@ -29,6 +29,7 @@ from eufcc_cli.core.taxonomy.annotations import (
     PROVIDER,
     facet_column,
     factorize,
+    joined,
     paths,
 )
 from eufcc_cli.core.taxonomy.hierarchy import Hierarchy
@@ -228,5 +229,4 @@ def _prune_text(annotation: str, names: set[str]) -> str:
     after = [kept for path in before if (kept := tuple(name for name in path if name in names))]
     if after == before:
         return annotation
-    beginnings = {path[:i] for path in after for i in range(1, len(path))}
-    return " $ ".join(" | ".join(path) for path in dict.fromkeys(after) if path not in beginnings)
+    return joined(after)

@@ -16,8 +16,8 @@ from eufcc_cli.core.dataset.profile import SEPARATORS, Profile
 from eufcc_cli.core.dataset.readers.export import Export
 from eufcc_cli.core.errors import DataError, first_of
 from eufcc_cli.core.files import ignores_case, image_stem
-from eufcc_cli.core.taxonomy.annotations import facet_column, factorize, paths, texts_of
-from eufcc_cli.core.taxonomy.assignment import Assignment, joined
+from eufcc_cli.core.taxonomy.annotations import facet_column, factorize, joined, paths, texts_of
+from eufcc_cli.core.taxonomy.assignment import Assignment
 
 _COLUMN, _URI = "\x1f", "\x1e"  # between the cells of several columns, and before the URIs of a cell
 _PUBLISHED = " $ "

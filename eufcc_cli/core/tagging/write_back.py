@@ -13,8 +13,8 @@ from eufcc_cli.core.dataset.readers.export import Dialect, text_frame, unique_na
 from eufcc_cli.core.errors import DataError
 from eufcc_cli.core.files import possible_ids
 from eufcc_cli.core.tagging.own_table import OwnTable
-from eufcc_cli.core.taxonomy.annotations import FACETS, most_specific, paths
-from eufcc_cli.core.taxonomy.assignment import PATH_SEPARATOR, TermRow
+from eufcc_cli.core.taxonomy.annotations import FACETS, PATH_SEPARATOR, most_specific, paths
+from eufcc_cli.core.taxonomy.assignment import TermRow
 from eufcc_cli.core.taxonomy.decisions import Decision, Decisions
 from eufcc_cli.core.taxonomy.known_terms import TagPath
 from eufcc_cli.core.taxonomy.spelling import fold

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+PATH_SEPARATOR, TAG_SEPARATOR = " | ", " $ "
 FACETS = ("objectTypes", "materials", "classifications", "subjects")
 ID = "idInSource"
 IMAGE_URL = "#portraitMedia.original"
@@ -104,6 +105,18 @@ def most_specific(tags: Iterable[T], path: Callable[[T], tuple[str, ...]]) -> li
     tags = list(tags)
     above = {path(tag)[:depth] for tag in tags for depth in range(1, len(path(tag)))}
     return [tag for tag in tags if path(tag) not in above]
+
+
+def joined(found: Iterable[tuple[str, ...]]) -> str:
+    """Paths as one annotation, each once, without the beginnings of other paths.
+
+    >>> joined([("metal",), ("wood",), ("metal", "bronze"), ("wood",)])
+    'wood $ metal | bronze'
+    """
+    distinct = list(dict.fromkeys(found))
+    if len(distinct) < 2:
+        return PATH_SEPARATOR.join(distinct[0]) if distinct else ""
+    return TAG_SEPARATOR.join(map(PATH_SEPARATOR.join, most_specific(distinct, path=tuple)))
 
 
 def names(annotation: str) -> set[str]:

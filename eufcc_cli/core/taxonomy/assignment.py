@@ -5,13 +5,12 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 
-from eufcc_cli.core.taxonomy.annotations import FACETS, canonical, most_specific, paths
+from eufcc_cli.core.taxonomy.annotations import FACETS, PATH_SEPARATOR, canonical, joined, paths
 from eufcc_cli.core.taxonomy.known_terms import TagPath
 from eufcc_cli.core.taxonomy.term_index import key_of
 from eufcc_cli.core.taxonomy.terms import Match, TermMatcher
 from eufcc_cli.core.taxonomy.words import Word, inflected
 
-PATH_SEPARATOR, TERM_SEPARATOR = " | ", " $ "
 MIN_COUNT = 3
 """How many records must contain a word before it becomes a new term."""
 _LONGEST_OWN = 3  # words of a new term
@@ -73,18 +72,6 @@ class Assignment:
     def unmatched(self) -> list[TermRow]:
         """The single words that became no term, most frequent first."""
         return [row for row in self.rows if row.how == "none" and " " not in row.text and row.count]
-
-
-def joined(found: Iterable[TagPath]) -> str:
-    """Paths as one annotation, each once, without the beginnings of other paths.
-
-    >>> joined([("metal",), ("wood",), ("metal", "bronze"), ("wood",)])
-    'wood $ metal | bronze'
-    """
-    distinct = list(dict.fromkeys(found))
-    if len(distinct) < 2:
-        return PATH_SEPARATOR.join(distinct[0]) if distinct else ""
-    return TERM_SEPARATOR.join(map(PATH_SEPARATOR.join, most_specific(distinct, path=tuple)))
 
 
 def assign(
