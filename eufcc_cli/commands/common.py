@@ -13,6 +13,7 @@ import typer
 from eufcc_cli import console
 from eufcc_cli.core.errors import EufccError
 from eufcc_cli.core.files import Root
+from eufcc_cli.core.machine import collect_rarely
 
 if TYPE_CHECKING:
     from eufcc_cli.core.model.clip.prompts import TextOptions
@@ -29,7 +30,7 @@ def importing() -> Iterator[None]:
     try:
         yield
     finally:
-        gc.freeze()
+        collect_rarely()
         gc.enable()
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -108,10 +108,11 @@ class OwnTableFile(File):
         file = ResultFile(self._suggestions, writer, asked, skip_existing=True)
         super().__init__(stack.enter_context(file), writer)
 
-    def write(self, result: "Result") -> None:
-        super().write(result)
-        if result.error is not None:
-            console.warn(f"{result.input.name}: {result.error}")
+    def write(self, results: "Sequence[Result]") -> None:
+        super().write(results)
+        for result in results:
+            if result.error is not None:
+                console.warn(f"{result.input.name}: {result.error}")
 
     def finish(self) -> None:
         from eufcc_cli.core.tagging.write_back import from_suggestions, write_back

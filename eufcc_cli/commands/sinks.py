@@ -1,7 +1,7 @@
 """Where `eufcc tag` puts its results: the screen, a pipe, a file, keywords of the images."""
 
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Sink:
-    """Takes results one by one."""
+    """Takes results, those of a batch together."""
 
     failed = 0
     """Images without suggestions so far."""
@@ -28,8 +28,8 @@ class Sink:
         """False for an input that has its result already; checked before its image is opened."""
         return True
 
-    def write(self, result: "Result") -> None:
-        """Take a result."""
+    def write(self, results: "Sequence[Result]") -> None:
+        """Take results."""
         raise NotImplementedError
 
     def finish(self) -> None:
@@ -42,9 +42,10 @@ class Screen(Sink):
     def __init__(self, draw: Callable[["Result"], "RenderableType"]) -> None:
         self._draw = draw
 
-    def write(self, result: "Result") -> None:
-        console.out.print(self._draw(result))
-        self.failed += result.error is not None
+    def write(self, results: "Sequence[Result]") -> None:
+        for result in results:
+            console.out.print(self._draw(result))
+            self.failed += result.error is not None
 
 
 class Pipe(Sink):
@@ -55,12 +56,13 @@ class Pipe(Sink):
         self._head = writer.head
         self._separator = ""
 
-    def write(self, result: "Result") -> None:
-        if text := self._writer.text(result):
-            console.write(self._head + self._separator + text)
-            self._head, self._separator = "", self._writer.separator
-        self.failed += result.error is not None
-        _warn(self._writer, result)
+    def write(self, results: "Sequence[Result]") -> None:
+        for result in results:
+            if text := self._writer.text(result):
+                console.write(self._head + self._separator + text)
+                self._head, self._separator = "", self._writer.separator
+            self.failed += result.error is not None
+            _warn(self._writer, result)
 
     def finish(self) -> None:
         console.write(self._head + self._writer.tail)
@@ -77,10 +79,11 @@ class File(Sink):
     def wants(self, item: "Input") -> bool:
         return not self._file.has(item)
 
-    def write(self, result: "Result") -> None:
-        self._file.write(result)
+    def write(self, results: "Sequence[Result]") -> None:
+        self._file.write(*results)
         self.failed = self._file.failed
-        _warn(self._writer, result)
+        for result in results:
+            _warn(self._writer, result)
 
 
 class Keywords(Sink):
@@ -105,7 +108,11 @@ class Keywords(Sink):
             self._fail(item, str(error))
             return False
 
-    def write(self, result: "Result") -> None:
+    def write(self, results: "Sequence[Result]") -> None:
+        for result in results:
+            self._write(result)
+
+    def _write(self, result: "Result") -> None:
         from eufcc_cli.core.tagging.writers.keywords.xmp import Terms
 
         if result.error is not None:
@@ -159,12 +166,13 @@ class Tally:
     missing: int = 0
     """Records without a photograph."""
 
-    def add(self, result: "Result") -> None:
-        found = sum(map(len, result.tags.values()))
-        self.images += 1
-        self.suggestions += found
-        self.filled += found > 0
-        self.contradicted += any(result.contradictions.values())
+    def add(self, results: "Sequence[Result]") -> None:
+        for result in results:
+            found = sum(map(len, result.tags.values()))
+            self.images += 1
+            self.suggestions += found
+            self.filled += found > 0
+            self.contradicted += any(result.contradictions.values())
 
     def sentence(self, failed: int) -> str:
         """`failed` counts those of earlier runs that the file holds, too."""

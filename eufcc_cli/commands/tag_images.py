@@ -65,7 +65,7 @@ def tag_images(
                 else:
                     bar.advance()
 
-        results = tagger.tag(
+        batches = tagger.batches(
             todo(),
             batch_size=batch_size,
             workers=workers,
@@ -75,11 +75,11 @@ def tag_images(
             # A file may be continued: an image's scores must then not depend on its batch.
             smallest_batch=1 if output is None else min(STEADY, batch_size or STEADY, total or STEADY),
         )
-        stack.callback(results.close)
-        for result in results:
-            sink.write(result)
-            done.add(result)
-            bar.advance(**({"failed": sink.failed} if sink.failed else {}))
+        stack.callback(batches.close)
+        for results in batches:
+            sink.write(results)
+            done.add(results)
+            bar.advance(len(results), **({"failed": sink.failed} if sink.failed else {}))
         sink.finish()
     if isinstance(sink, OwnTableFile):
         done.filled = sink.filled

@@ -18,7 +18,7 @@ import numpy as np
 import psutil
 
 from eufcc_cli.core.files import Root
-from eufcc_cli.core.machine import cores
+from eufcc_cli.core.machine import collect_rarely, cores
 from eufcc_cli.core.model.batching import STEADY
 from eufcc_cli.core.model.checkpoint import load_model
 from eufcc_cli.core.model.converted_model import Processor
@@ -88,9 +88,9 @@ def tagging(
         output.unlink(missing_ok=True)
         with ResultFile(output, JsonLines(tagger.name), {}) as file:
             inputs = listed([str(pictures)])
-            for result in tagger.tag(inputs, processes=processes, eager=False, smallest_batch=STEADY):
-                file.write(result)
-                count += 1
+            for results in tagger.batches(inputs, processes=processes, smallest_batch=STEADY):
+                file.write(*results)
+                count += len(results)
         return count / (time.perf_counter() - began)
 
     return run
@@ -149,6 +149,7 @@ def _print(what: str, ours: list[Round], floors: Sequence[list[Round]]) -> None:
 
 
 def main() -> None:
+    collect_rarely()  # as the command does
     head = f"{'alone':>14}{'tag':>8}  {'ratio':<22}{'CPU ms alone':>14}{'tag':>7}"
     print(f"  {'images/s, ' + str(cores()) + ' cores':<38}{head}")
     with tempfile.TemporaryDirectory() as folder:

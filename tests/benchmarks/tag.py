@@ -11,9 +11,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -76,7 +76,8 @@ def tagging(root: Root, name: str, pictures: Path, batch: int | None, device: st
     writer = JsonLines(name)
     allow_processes()
     with decoder_processes(tagger.models) as processes:
-        results = tagger.tag(listed([str(pictures)]), batch_size=batch, processes=processes, eager=False)
+        batches = tagger.batches(listed([str(pictures)]), batch_size=batch, processes=processes)
+        results = chain.from_iterable(batches)
         warm = 2 * (batch or BatchSize(tagger.models[0].device, None).most)
         for _ in range(warm):
             writer.text(next(results))
@@ -114,11 +115,16 @@ def bare(
 
 
 def decoding(size: int, files: list[Path]) -> float:
-    """Images a second of reading and resizing alone, on all cores."""
+    """Images a second of reading and resizing alone, on all cores: one thread for each, and no queue."""
     squares = Preprocessing(size)
+
+    def load(some: list[Path]) -> None:
+        for file in some:
+            squares.load(file)
+
     with ThreadPoolExecutor(cores()) as pool:
         began = time.perf_counter()
-        deque(pool.map(squares.load, files), maxlen=0)
+        list(pool.map(load, [files[thread :: cores()] for thread in range(cores())]))
         return len(files) / (time.perf_counter() - began)
 
 

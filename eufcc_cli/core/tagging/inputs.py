@@ -28,8 +28,8 @@ class Input:
     name: str
     source: Source
     """A file, or a function that gets the image and raises ImageError if it cannot."""
-    iri: str
-    """The image's IRI, for linked data."""
+    url: str = ""
+    """Its URL; empty for a file."""
     id: str | None = None
     """Its idInSource, if it comes from a table."""
     item: str | None = None
@@ -44,6 +44,11 @@ class Input:
     @property
     def path(self) -> Path | None:
         return self.source if isinstance(self.source, Path) else None
+
+    @property
+    def iri(self) -> str:
+        """The image's IRI, for linked data."""
+        return self.url or (file_iri(self.path) if self.path else "")
 
 
 def listed(
@@ -101,7 +106,7 @@ def _input(place: str, fetch: Callable[[str], Callable[[], bytes]] | None) -> In
         shown = _USER.sub("", place)
         not_fetched = partial(fail, "URLs are not fetched here")
         return Input(_printable(shown), fetch(place) if fetch else not_fetched, shown)
-    return Input(_printable(place), Path(place), file_iri(Path(place)))
+    return Input(_printable(place), Path(place))
 
 
 def fail(reason: str) -> NoReturn:

@@ -50,7 +50,7 @@ class Catalogue:
             yield Input(
                 name=image_id if path is None else str(path),
                 source=partial(fail, "not downloaded: `eufcc download` gets it") if path is None else path,
-                iri=url if is_url(url) else file_iri(path or Path(image_id)),
+                url=url if is_url(url) else file_iri(path or Path(image_id)),
                 id=image_id,
                 item=f"http://data.europeana.eu/item{record}" if record.startswith("/") else None,
                 row=row,

@@ -1,10 +1,10 @@
 """From a model's log-scores to suggestions: coherent, calibrated, as many as are asked for, with paths."""
 
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from itertools import repeat
+from functools import cached_property, partial
+from itertools import pairwise, repeat
 from typing import NamedTuple
 
 import numpy as np
@@ -40,6 +40,10 @@ class Suggestion(NamedTuple):
     def shown(self) -> tuple[str, ...]:
         """What the tags on the path are called for a reader."""
         return self.names or self.path
+
+
+_MAKE: Callable[[Iterable[object]], Suggestion] = partial(tuple.__new__, Suggestion)
+"""All fields of a suggestion -> the suggestion, in less than half the time of calling its class."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,13 +162,11 @@ class FacetChooser:
 
     def __call__(self, log_scores: np.ndarray) -> list[list[Suggestion]]:
         """Log-scores [B, n] -> the suggestions for each of B images."""
-        coherent = self._coherent(log_scores)
+        coherent = self._coherent.likely(log_scores, self._floor)
         rows, tags = self._ranked(coherent, self._allowed)
-        found: list[list[Suggestion]] = [[] for _ in coherent]
         suggestions = self._made(tags.tolist(), coherent[rows, tags], repeat(None))
-        for row, suggestion in zip(rows.tolist(), suggestions, strict=True):
-            found[row].append(suggestion)
-        return found
+        ends = np.searchsorted(rows, np.arange(len(coherent) + 1)).tolist()
+        return [suggestions[start:end] for start, end in pairwise(ends)]
 
     def scores(self, log_scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Coherent log-scores and their probabilities, of log-scores [n] or [B, n]."""
@@ -184,12 +186,12 @@ class FacetChooser:
                 scores = np.where(wanted[many], coherent[many], -np.inf)
                 last = np.partition(scores, -self._top, axis=1)[:, -self._top]
                 wanted[many] &= scores >= last[:, None]
-        rows, tags = np.nonzero(wanted)
+        places = np.flatnonzero(wanted)  # several times as fast as `nonzero`
+        rows, tags = np.divmod(places, wanted.shape[1])
         tags = tags[np.lexsort((self.vocabulary.depths[tags], -coherent[rows, tags], rows))]
         starts = np.searchsorted(rows, np.arange(len(coherent) + 1))
         if self._deepest:
-            pairs = zip(starts.tolist(), starts[1:].tolist(), strict=False)
-            kept = [self._deepest_of(tags[start:end].tolist()) for start, end in pairs]
+            kept = [self._deepest_of(tags[start:end].tolist()) for start, end in pairwise(starts.tolist())]
             lengths = [len(row) for row in kept]
             return np.repeat(np.arange(len(kept)), lengths), np.array([i for row in kept for i in row], int)
         if self._top is None:
@@ -208,10 +210,8 @@ class FacetChooser:
         # Six digits tell more than a model knows, and rank nearly all that float32 does.
         probabilities = six_digits(self._calibration.probabilities(coherent)).tolist()
         names, paths = self.vocabulary.tags, self._paths
-        return [
-            Suggestion(names[i], paths[i], probability, kind)
-            for i, probability, kind in zip(tags, probabilities, kinds, strict=False)
-        ]
+        terms = [names[i] for i in tags], [paths[i] for i in tags]
+        return list(map(_MAKE, zip(*terms, probabilities, kinds, repeat(()), repeat(()), strict=False)))
 
     @cached_property
     def _paths(self) -> list[tuple[str, ...]]:

@@ -112,24 +112,28 @@ class Tagger:
         digests = [model.digest for model in self.models]
         return digests[0] if len(digests) == 1 else sha256("+".join(digests).encode()).hexdigest()
 
-    def tag(
+    def tag(self, inputs: Iterable[Input]) -> Iterator[Result]:
+        """One result for each input, in order, each as soon as it is there."""
+        with closing(self.batches(inputs, eager=True)) as batches:
+            for results in batches:
+                yield from results
+
+    def batches(
         self,
         inputs: Iterable[Input],
         *,
         record_of: Callable[[Input], Record] | None = None,
-        batch_size: int | None = None,
-        eager: bool = True,
         **options: Any,
-    ) -> Generator[Result, None, None]:
-        """One result for each input, in order; with `record_of`, only what fills gaps in its record.
+    ) -> Generator[list[Result], None, None]:
+        """One result for each input, in order, those of a batch together.
 
+        record_of: what is catalogued of an input, whose result is only what fills gaps in that.
         The other options are those of `predict_batches`.
         """
         items = ((item, item.source) for item in inputs)
-        options |= {"batch_size": batch_size, "eager": eager}
         with closing(predict_batches(self.models, items, **options)) as batches:
             for batch in batches:
-                yield from self._results(batch, record_of)
+                yield list(self._results(batch, record_of))
 
     def _results(self, batch: Scored[Input], record_of: Callable[[Input], Record] | None) -> Iterator[Result]:
         scores = self.combined(batch.tables)

@@ -33,6 +33,9 @@ def test_coherent_scores_agree_with_loops(parents: list[int], data: st.DataObjec
     expected = [coherent_by_loops(row, parents) for row in rows]
     assert coherent(np.array(rows)).tolist() == expected
     assert coherent(np.array(rows[0])).tolist() == expected[0]
+    floor = data.draw(st.floats(-50, 0))
+    likely = coherent.likely(np.array(rows), floor)
+    assert np.maximum(likely, floor).tolist() == np.maximum(expected, floor).tolist()
 
 
 def test_a_table_is_made_coherent_as_its_rows_are() -> None:

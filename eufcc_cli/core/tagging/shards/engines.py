@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from eufcc_cli.core.errors import CollectError, EufccError, first_line
-from eufcc_cli.core.machine import allow_processes, cores
+from eufcc_cli.core.machine import allow_processes, collect_rarely, cores
 from eufcc_cli.core.tagging.shards.place import Place
 from eufcc_cli.core.tagging.shards.plan import Plan
 from eufcc_cli.core.tagging.shards.shard import Done, Job, Shards, shard_errors
@@ -144,6 +144,7 @@ class _Worker:
 
     def __init__(self, job: Job, plan: Plan) -> None:
         allow_processes()
+        collect_rarely()
         self._job, self._plan = job, plan
         self._shards: Shards | None = None
 

@@ -161,18 +161,17 @@ class Shards:
         with _fetcher(self.job) as fetch, progress.task(f"shard {number}", len(lines)) as bar:
             inputs = [open_line(line, fetch) for line in lines]
             inputs = [_noting(item, partial(waited.add, row)) for row, item in enumerate(inputs)]
-            tagged = self.tagger.tag(
+            tagged = self.tagger.batches(
                 inputs,
                 batch_size=self.job.batch_size,
                 workers=self.job.workers,
                 processes=self._processes_for(len(lines), careful=tries >= CAREFUL_AFTER),
-                eager=False,
                 smallest_batch=STEADY,
             )
             with closing(tagged):
-                for result in tagged:
-                    results.append(result)
-                    bar.advance()
+                for some in tagged:
+                    results += some
+                    bar.advance(len(some))
         part = to_part(self.plan.form, results, self.tagger.name, self.tagger.digest)
         reasons = Counter(result.error.split(":")[0] for result in results if result.error)
         problem = None

@@ -18,7 +18,7 @@ from eufcc_cli.core.tagging.writers.writer import Writer, other_format
 
 
 class ResultFile:
-    """A context manager that takes results one by one, each once.
+    """A context manager that takes results as they come, each once.
 
     JSON lines are written to the file itself; another format is written whole at the end, from the JSON lines
     in FILE.unfinished.jsonl. The options are saved in .FILE.unfinished until the work is done: the same
@@ -75,18 +75,18 @@ class ResultFile:
         self._done[key] -= 1
         return key in self._existing or self._done[key] >= 0
 
-    def write(self, result: Result) -> None:
-        """Add a result. Raises EufccError if the file cannot grow; all earlier results stay in it."""
-        line = self._writer.text(result) if self._in_place else to_json(result)
+    def write(self, *results: Result) -> None:
+        """Add results. Raises EufccError if the file cannot grow; all earlier results stay in it."""
+        lines = "".join(map(self._writer.text if self._in_place else to_json, results))
         end = self._file.tell()
         try:
-            rest = memoryview(line.encode())
+            rest = memoryview(lines.encode())
             while rest:
                 rest = rest[self._file.write(rest) :]
         except OSError as error:
             self._file.truncate(end)
             raise self._cannot_write(error) from error
-        self.failed += result.error is not None
+        self.failed += sum(result.error is not None for result in results)
 
     def _open(self) -> IO[bytes]:
         """Open the JSON lines at the position where the work continues."""

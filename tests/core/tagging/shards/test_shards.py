@@ -239,7 +239,7 @@ def test_an_image_that_ends_its_process_is_found_at_the_third_try(
     shards, place = plan_in("job", list(plan_lines([str(photos[0]), str(killer)])))
     for _ in range(2):  # the process that tags dies with the image
         with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
-            patch.setattr(shards.tagger, "tag", lambda *_, **__: 1 / 0)
+            patch.setattr(shards.tagger, "batches", lambda *_, **__: 1 / 0)
             shards.tag(0)
     monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
     monkeypatch.setattr(decoder_processes, "decode_into", deadly.decode_into)
