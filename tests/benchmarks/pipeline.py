@@ -12,12 +12,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import psutil
+import simplejpeg
 
 from eufcc_cli.core.files import Root
+from eufcc_cli.core.images import resize
 from eufcc_cli.core.machine import collect_rarely, cores
 from eufcc_cli.core.model.batching import STEADY
 from eufcc_cli.core.model.checkpoint import load_model
@@ -110,6 +114,41 @@ def network(model: Any, files: list[Path]) -> Callable[[], float]:
     return run
 
 
+def print_lock_share(size: int, files: list[Path]) -> None:
+    """How much of reading and resizing holds the interpreter's lock: so many threads can be of use.
+
+    The JPEG decoder and the resizer release it; what is left is counted as holding it, reading included.
+    """
+    load = Preprocessing(size).load
+    for file in files[:_FEW]:
+        load(file)
+    free = 0.0
+
+    def timed(call: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapper(*arguments: Any, **options: Any) -> Any:
+            nonlocal free
+            began = time.thread_time()
+            try:
+                return call(*arguments, **options)
+            finally:
+                free += time.thread_time() - began
+
+        return wrapper
+
+    resizer = resize._resizer()
+    with (
+        mock.patch.object(simplejpeg, "decode_jpeg", timed(simplejpeg.decode_jpeg)),
+        mock.patch.object(resize, "_resizer", lambda: SimpleNamespace(resize=timed(resizer.resize))),
+    ):
+        began = time.thread_time()
+        for file in files:
+            load(file)
+        whole = time.thread_time() - began
+    held = 1000 * (whole - free) / len(files)
+    each = 1000 * whole / len(files)
+    print(f"  {size} px: {held:.2f} of {each:.2f} ms with the lock: at most {each / held:.1f} threads of use")
+
+
 @dataclass(frozen=True)
 class Round:
     """One run: images a second, and the processor's milliseconds for each, those of processes included."""
@@ -158,6 +197,7 @@ def main() -> None:
         files = sorted(pictures.iterdir())
         for size in (64, 224):
             model = Free(size)
+            print_lock_share(size, files)
             alone = partial(decoding, size, files)
             with DecoderProcesses(cores(), [model.preprocessing]) as processes:
                 floor, threads, apart = in_turns(

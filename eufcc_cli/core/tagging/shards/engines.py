@@ -51,6 +51,7 @@ def run_on_ray(
         tries: dict[int, int] = {}
         idle: list[_Actor] = []
         running: dict[Any, tuple[_Actor, int, float]] = {}
+        here = ray.get_runtime_context().get_node_id()
         while waiting or running:
             while waiting and len(running) < _most(ray, needs):
                 actor = idle.pop() if idle else _Actor(worker.remote(job, plan))
@@ -58,6 +59,8 @@ def run_on_ray(
                 limit = time.monotonic() + shard_timeout + _STARTING
                 running[actor.handle.tag.remote(number)] = (actor, number, limit)
             ready, _ = ray.wait(list(running), num_returns=1, timeout=1.0)
+            if not ready:
+                _check_alive(ray, here)
             late = [ref for ref, (_, _, limit) in running.items() if time.monotonic() > limit]
             for ref in {*ready, *late}:
                 actor, number, _ = running.pop(ref)
@@ -102,6 +105,15 @@ def _most(ray: Any, needs: dict[str, Any]) -> int:
     if "num_gpus" in needs:
         return max(1, int(total.get("GPU", 0)))
     return max(1, int(total.get("CPU", 1)) // needs["num_cpus"])
+
+
+def _check_alive(ray: Any, node: str) -> None:
+    """Raise CollectError where the cluster has given up this machine; the driver would wait for minutes."""
+    if not any(one["Alive"] for one in ray.nodes() if one["NodeID"] == node):
+        raise CollectError(
+            f"{socket.gethostname()}: Ray has ended on this machine",
+            hint="check its memory and Ray's logs, start Ray again, and run the same command",
+        )
 
 
 class _Actor:
