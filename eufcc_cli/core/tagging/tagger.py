@@ -123,6 +123,7 @@ class Tagger:
         inputs: Iterable[Input],
         *,
         record_of: Callable[[Input], Record] | None = None,
+        batch_size: int | None = None,
         **options: Any,
     ) -> Generator[list[Result], None, None]:
         """One result for each input, in order, those of a batch together.
@@ -131,7 +132,7 @@ class Tagger:
         The other options are those of `predict_batches`.
         """
         items = ((item, item.source) for item in inputs)
-        with closing(predict_batches(self.models, items, **options)) as batches:
+        with closing(predict_batches(self.models, items, batch_size=batch_size, **options)) as batches:
             for batch in batches:
                 yield list(self._results(batch, record_of))
 
