@@ -125,14 +125,13 @@ def test_calibrated_probabilities_are_near_the_frequencies(
     rows = truth.any(axis=1)
     coherent = Coherence(model.vocabulary.facets["objectTypes"])(scores[rows])
     probabilities, right = calibration.facets["objectTypes"].probabilities(coherent), truth[rows]
-    gaps, weights = [], []
-    for low in np.arange(0, 1, 0.1):
-        inside = (probabilities >= low) & (probabilities < low + 0.1)
-        if inside.sum() >= 50:
-            gaps.append(abs(right[inside].mean() - probabilities[inside].mean()))
-            weights.append(inside.sum())
-    assert len(gaps) >= 3
-    assert np.average(gaps, weights=weights) < 0.08
+    possible = probabilities > 0.01
+    order = np.argsort(probabilities[possible])
+    assert len(order) >= 500
+    # In groups of equally many: how likely the likeliest tags are depends on how much the model has learnt.
+    groups = np.array_split(order, 10)
+    gaps = [right[possible][group].mean() - probabilities[possible][group].mean() for group in groups]
+    assert np.abs(gaps).mean() < 0.08
 
 
 def test_an_ensemble_scores_the_tags_its_members_expect(model: TaggingModel, trained: Path) -> None:
