@@ -25,6 +25,7 @@ from eufcc_cli.core.dataset.record_images import RECORD_NUMBER, image_rows, imag
 from eufcc_cli.core.dataset.split_memory import RECORD
 from eufcc_cli.core.dataset.splits import write_division
 from eufcc_cli.core.dataset.terms_file import write_terms
+from eufcc_cli.core.download.image_files import links_out, loose_spelling
 from eufcc_cli.core.download.image_locations import any_images, find_images
 from eufcc_cli.core.errors import DataError, first_of
 from eufcc_cli.core.files import Root, sha256
@@ -114,7 +115,7 @@ def import_table(
             f"{export.paths[0]}: none of its {len(records):,} records has a photograph",
             hint="is the folder that `photos` names the right one, and are its files named by the ids?",
         )
-    problems += _without_photographs(without, found.lost)
+    problems += _without_photographs(without, found.lost, folders)
     same, doubles = _same_pictures(table, checked)
     problems += doubles
     of = {
@@ -196,14 +197,21 @@ def _problems(found: Found, checked: Checked) -> list[Problem]:
     return [*unreadable, *unused, *doubles]
 
 
-def _without_photographs(records: Sequence[str], lost: Sequence[Photograph]) -> list[Problem]:
+def _without_photographs(
+    records: Sequence[str], lost: Sequence[Photograph], folders: Sequence[Path]
+) -> list[Problem]:
     """Some records that have no photograph, and photographs that are lost where there is another or a URL."""
     was = {photograph.record: str(photograph.file) for photograph in lost}
-    gone, never = "the photograph no longer exists", "no file is named by its id"
-    without = [
-        Problem(WITHOUT_PHOTO, record, was.get(record, ""), gone if record in was else never)
-        for record in records
-    ]
+    links = links_out(folders) if records else {}
+    linked = {loose_spelling(link.stem): (link, target) for link, target in links.items()}
+    without = []
+    for record in records:
+        file, reason = was.get(record, ""), "no file is named by its id"
+        if file:
+            reason = "the photograph no longer exists"
+        elif link := linked.get(loose_spelling(record)):
+            file, reason = str(link[0]), f"a link out of the folders: name {link[1].parent} as well"
+        without.append(Problem(WITHOUT_PHOTO, record, file, reason))
     others = set(was).difference(records)
     return without + [
         Problem(LOST, each.record, str(each.file), "another, or its URL, is used")

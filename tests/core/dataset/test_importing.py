@@ -465,3 +465,10 @@ def test_links_are_followed_below_the_folders_that_are_named(own: Path, tmp_path
     folders = [tmp_path / "links", own / FOLDER]
     done = import_table(Root(tmp_path / "root"), export, mapped(export), SHARES, photos=folders)
     assert done.pictures == done.images == 60 and not done.problems
+    for link in (tmp_path / "links").iterdir():
+        if link.name != "1913.4.jpg":
+            link.unlink()
+            shutil.copy(own / FOLDER / link.name, link)
+    (problem,) = fetch(Root(tmp_path / "other"), own / "export.csv", tmp_path / "links").problems
+    assert problem.file == str(tmp_path / "links" / "1913.4.jpg")
+    assert problem.reason == f"a link out of the folders: name {(own / FOLDER).resolve()} as well"
