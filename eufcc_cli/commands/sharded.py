@@ -1,6 +1,7 @@
 """`eufcc tag --shard-size N`, `--shard I/N`, `--engine ray` and `--status`: what outgrows one machine."""
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import chain
@@ -166,8 +167,12 @@ def _part(asked: str | None) -> tuple[int, int]:
 
 
 def _address(output: str | Path) -> str:
-    """An address as it is, a folder from the root of the file system; Path has made one slash of two."""
+    """A URL as it is, though Path has made one slash of two; a folder from the root of the file system.
+
+    >>> _address(Path("s3://bucket/tags"))
+    's3://bucket/tags'
+    """
     from eufcc_cli.core.tagging.inputs import is_url
 
-    text = str(output)
+    text = re.sub(r"^([A-Za-z][A-Za-z0-9+.-]+):/(?!/)", r"\1://", str(output))  # C:/ is none
     return text if is_url(text) else os.path.abspath(text)  # noqa: PTH100

@@ -2,7 +2,7 @@
 
 import posixpath
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,7 @@ def store_errors(address: str) -> Iterator[None]:
     """Turn whatever a store raises into an error that names the address."""
     try:
         yield
-    except (FileNotFoundError, EufccError):
+    except EufccError:
         raise
     except Exception as error:  # every store has its own
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
@@ -71,20 +71,17 @@ class Place:
 
     def read(self, name: str) -> bytes | None:
         """A file's content, None where there is none."""
-        try:
-            with store_errors(f"{self.address}/{name}"):
+        with store_errors(f"{self.address}/{name}"):
+            try:
                 content: bytes = self._system.cat_file(self._path(name))
-        except FileNotFoundError:
-            return None
-        return content
+            except FileNotFoundError:
+                return None
+            return content
 
     def delete(self, name: str) -> None:
         """Delete a file, if there is one."""
-        try:
-            with store_errors(f"{self.address}/{name}"):
-                self._system.rm_file(self._path(name))
-        except FileNotFoundError:
-            pass
+        with store_errors(f"{self.address}/{name}"), suppress(FileNotFoundError):
+            self._system.rm_file(self._path(name))
 
     def clear_unfinished(self) -> None:
         """Delete the unfinished files of killed writers; only when no process writes here."""
@@ -96,11 +93,11 @@ class Place:
     def names(self, folder: str) -> list[str]:
         """The names of the finished files in a folder, in order."""
         self._system.invalidate_cache()
-        try:
-            with store_errors(f"{self.address}/{folder}"):
+        with store_errors(f"{self.address}/{folder}"):
+            try:
                 found = self._system.ls(self._path(folder), detail=False)
-        except FileNotFoundError:
-            return []
+            except FileNotFoundError:
+                return []
         names = (posixpath.basename(str(path).rstrip("/").replace("\\", "/")) for path in found)
         return sorted(name for name in names if name and not name.startswith("."))
 

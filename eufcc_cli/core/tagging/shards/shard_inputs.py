@@ -92,21 +92,21 @@ def _stored(address: str) -> Iterator[Line]:
 def _members(address: str) -> Iterator[Line]:
     """The images in a tar, by where their bytes are; the tar is read once, over its headers."""
     system, path = file_system(address)
-    try:
-        with store_errors(address), system.open(path, "rb") as file, tarfile.open(fileobj=file) as tar:
-            for member in tar:
-                if member.isfile() and posixpath.splitext(member.name)[1].lower() in FILE_ENDINGS:
-                    name = f"{address}/{member.name}"
-                    iri = address if is_url(address) else Path(address).absolute().as_uri()
-                    yield {
-                        "image": name,
-                        "place": address,
-                        "iri": f"{iri}#{member.name}",
-                        "offset": member.offset_data,
-                        "bytes": member.size,
-                    }
-    except FileNotFoundError as error:
-        raise DataError(f"{address}: no such file", hint="give a tar that is there") from error
+    with store_errors(address):
+        if not system.exists(path):
+            raise DataError(f"{address}: no such file", hint="give a tar that is there")
+    with store_errors(address), system.open(path, "rb") as file, tarfile.open(fileobj=file) as tar:
+        for member in tar:
+            if member.isfile() and posixpath.splitext(member.name)[1].lower() in FILE_ENDINGS:
+                name = f"{address}/{member.name}"
+                iri = address if is_url(address) else Path(address).absolute().as_uri()
+                yield {
+                    "image": name,
+                    "place": address,
+                    "iri": f"{iri}#{member.name}",
+                    "offset": member.offset_data,
+                    "bytes": member.size,
+                }
 
 
 def _read_all(place: str) -> bytes:
