@@ -143,7 +143,7 @@ class TrainConfig(UsualSettings):
         "are held out of training for this.",
         metavar="auto|A",
         panel=_LEARNING,
-        default_text="the end",
+        default_text="0.5 with head-then-full, else the end",
     )
     seed: int = setting(0, "Seed of weights, order and augmentation.", minimum=0, panel=_LEARNING)
     augment: str = setting(

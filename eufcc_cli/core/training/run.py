@@ -217,7 +217,7 @@ def train_run(
                 on_plan(plan_of(config, name, given.why(), trainer, costs, split, validation, held_out))
         accelerator.wait_for_everyone()
         torch.set_num_threads(trainer.at.threads)
-        if config.tune == "head-then-full" and config.interpolate is None and not resumed:
+        if config.tune == "head-then-full" and not resumed:
             trainer.keep_start()
         position = trainer.run()
         trainer.restore_best()

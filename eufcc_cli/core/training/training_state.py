@@ -72,6 +72,10 @@ class TrainingState:
         state = load_state(self.path)
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
+        for parameter, own in self.optimizer.state.items():
+            for name, value in own.items():
+                if value.shape == parameter.shape:  # a fused step goes through both in the order of memory
+                    own[name] = torch.empty_like(parameter).copy_(value)
         if self.ema is not None:
             self.ema.load_state_dict(state["ema"])
         if self.accelerator.scaler is not None and state["scaler"]:

@@ -18,7 +18,6 @@ from eufcc_cli.core.training.data import Split
 from eufcc_cli.core.training.interpolation import GRID, START, between, hold_out
 from eufcc_cli.core.training.run import train_run
 
-pytestmark = pytest.mark.usefixtures("by_pytorch")
 OWN = {
     "method": "softmax", "backbone": "test_convnext3", "image_size": 32, "device": "cpu", "lr": 3e-3,
     "batch_size": 64,

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from accelerate import Accelerator
 from safetensors.torch import load_file
 
 from eufcc_cli.core.download.ledger import OK, Entry, Ledger
@@ -35,7 +36,7 @@ from eufcc_cli.core.training.image_cache import build_cache
 from eufcc_cli.core.training.run import train_run, training_vocabulary
 from eufcc_cli.core.training.saved_state import load_state
 from eufcc_cli.core.training.training_plan import Plan
-from eufcc_cli.core.training.training_state import STATE
+from eufcc_cli.core.training.training_state import STATE, Position, TrainingState
 from tests.conftest import Run
 from tests.two_ranks import run_two_ranks
 
@@ -217,6 +218,30 @@ def test_resuming_ends_as_if_nothing_had_happened(uninterrupted: Path, demo_root
         assert {k: v for k, v in found.items() if k != "seconds"} == {
             k: v for k, v in expected.items() if k != "seconds"
         }
+
+
+def test_adamw_continues_with_the_moments_of_each_weight(tmp_path: Path) -> None:
+    """Convolutions are laid out in memory by channels, and a fused step follows the order of memory."""
+    accelerator = Accelerator(cpu=True)
+
+    def learner() -> tuple[torch.nn.Module, TrainingState]:
+        torch.manual_seed(0)
+        network = torch.nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)
+        optimizer = torch.optim.AdamW(network.parameters(), lr=0.1, fused=True)
+        return network, TrainingState(tmp_path / STATE, network, optimizer, None, accelerator)
+
+    def step(network: torch.nn.Module, state: TrainingState) -> None:
+        network(torch.arange(75.0).reshape(1, 3, 5, 5)).square().sum().backward()
+        state.optimizer.step()
+        state.optimizer.zero_grad()
+
+    first, second = learner(), learner()
+    step(*first)
+    first[1].save(Position(), {})
+    second[1].load()
+    for one in (first, second):
+        step(*one)
+    assert torch.equal(first[0].get_parameter("weight"), second[0].get_parameter("weight"))
 
 
 def test_ctrl_c_saves_and_leaves_with_130(demo_root: Path, eufcc_command: str) -> None:
