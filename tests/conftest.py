@@ -187,7 +187,7 @@ def trained(processor: str, drawn: Path, tmp_path_factory: pytest.TempPathFactor
     def make(folder: Path) -> None:
         shutil.copytree(drawn, folder)
         config = TrainConfig(
-            backbone="test_convnext3",
+            backbone="convnext_mini",
             pretrained=False,
             image_size=32,
             epochs=4,

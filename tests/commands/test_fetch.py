@@ -253,7 +253,7 @@ def test_the_whole_way_from_a_search_to_a_measured_model(fetch: Run, tmp_path: P
     step("fetch", "splits", "data/europeana.csv", "--min-count", "5", "--val", "0.15", "--test", "0.15")
     step("download", "--allow-private-hosts", "--workers", "8", "--rate", "0")
     step("trees", "--write", "labels")
-    learn = ["--backbone", "test_convnext3", "--no-pretrained", "--image-size", "32", "--batch-size", "32"]
+    learn = ["--backbone", "convnext_mini", "--no-pretrained", "--image-size", "32", "--batch-size", "32"]
     step("train", *learn, "--epochs", "3", "--device", "cpu", "--workers", "0", "--name", "mine")
     told = step("evaluate", "mine", "--device", "cpu", "--format", "json")
     results = {each["split"]: each for each in json.loads(told)["results"]}

@@ -74,7 +74,8 @@ class TrainingState:
         self.optimizer.load_state_dict(state["optimizer"])
         for parameter, own in self.optimizer.state.items():
             for name, value in own.items():
-                if value.shape == parameter.shape:  # a fused step goes through both in the order of memory
+                # A fused step goes through a weight and its moments in the order of memory.
+                if getattr(value, "shape", None) == parameter.shape:
                     own[name] = torch.empty_like(parameter).copy_(value)
         if self.ema is not None:
             self.ema.load_state_dict(state["ema"])

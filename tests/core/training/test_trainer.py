@@ -370,6 +370,7 @@ def test_every_method_overfits_sixteen_images(drawn: Path, tmp_path: Path, metho
     for split in ("train", "val"):
         (root / "data" / f"{split}.csv").write_text("".join(lines[:17]))
     config = QUICK.changed(
+        backbone="convnext_mini",
         method=method,
         augment="none",
         epochs=60,
