@@ -35,6 +35,7 @@ class ProcessCalls:
         self._lock = threading.Lock()
         self._crashes = 0
         self._stopped = False
+        self._open: set[Future[Any]] = set()
 
     def start(
         self, function: Callable[..., Any], arguments: tuple[Any, ...]
@@ -48,7 +49,10 @@ class ProcessCalls:
                 self._count()
             if self._pool is None:
                 self._pool = _started(self.processes)
-            return self._pool, self._pool.schedule(function, arguments, timeout=_LONGEST_CALL)
+            call = self._pool.schedule(function, arguments, timeout=_LONGEST_CALL)
+            self._open.add(call)
+            call.add_done_callback(self._open.discard)
+            return self._pool, call
 
     def succeeded(self) -> None:
         """Note that a call returned."""
@@ -83,6 +87,8 @@ class ProcessCalls:
         if pool is not None:
             pool.stop()
             pool.join()
+            for call in self._open.copy():  # no process had begun it, and pebble leaves those waiting
+                call.cancel()
 
 
 def _started(processes: int) -> ProcessPool:
