@@ -27,7 +27,7 @@ demo: install ## Draw a collection, train on it, measure, and tag three images (
 	@PATH="$(CURDIR)/$(BIN):$$PATH" bash scripts/demo.sh $(DEMO)
 
 test: check ## Lint, types, documentation and all tests
-	@$(BIN)/pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 check: install ## Lint, types and documentation only
 	@$(BIN)/ruff check .

@@ -22,9 +22,9 @@ def _review(printed: Path) -> None:
         while not (url := printed.read_text(encoding="cp1252").strip()):
             time.sleep(0.02)
         for path in ("", "api/start", "thumbnail/0"):
-            assert httpx.get(url + path).status_code == 200, path
+            assert httpx.get(url + path, timeout=60).status_code == 200, path
         body, origin = {"rows": [[0, "accepted"]]}, url[: url.index("/", 8)]
-        answer = httpx.post(url + "api/decide", json=body, headers={"Origin": origin})
+        answer = httpx.post(url + "api/decide", json=body, headers={"Origin": origin}, timeout=60)
         assert answer.status_code == 200, answer.text
     finally:
         _thread.interrupt_main()
