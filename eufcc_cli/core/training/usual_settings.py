@@ -16,7 +16,7 @@ HEAD_VIEWS = "whole+center"
 AUTO, HEAD_METHOD, FULL_METHOD = "auto", "hsoftmax-levels", "multilabel"
 _FINE = (3e-4, 1e-5)  # learning rates from pretrained backbones, and from pretrained CLIP models
 _PROCESSOR = 5e-4  # of all of a pretrained network, where there is time for few images
-_HALFWAY = "0.5"  # from the fitted heads to the fine-tuned end: better than both inside, and no worse outside
+_HALFWAY = "0.5"  # from the fitted heads to the fine-tuned end; see docs/explanation/frozen-features.md
 _NEW_HEADS = 10.0  # their learning rate over that of a pretrained backbone
 
 
