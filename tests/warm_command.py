@@ -7,8 +7,10 @@ other: `python warm_command.py SOCKET ARGUMENT…`. Where there is no fork, the 
 
 import array
 import contextlib
+import gc
 import json
 import os
+import pkgutil
 import select
 import signal
 import socket
@@ -28,11 +30,14 @@ PRELOADED = (
 
 def serve(path: str) -> None:
     """Answer calls until the process that started this one ends."""
-    sys.modules["openvino_telemetry"] = None  # as eufcc does: it would start a process that reports its use
     sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # as eufcc has it
-    for module in PRELOADED:
+    import eufcc_cli.core
+
+    core = pkgutil.walk_packages(eufcc_cli.core.__path__, "eufcc_cli.core.")
+    for module in (*PRELOADED, *(one.name for one in core)):
         with contextlib.suppress(ImportError):
             __import__(module)
+    gc.freeze()  # a search for garbage in a fork would copy every page that it looks at
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(path)
     listener.listen()
