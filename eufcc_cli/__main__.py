@@ -26,7 +26,7 @@ def main() -> None:
 
 
 def _leave(codes: list[int]) -> None:
-    """End without Python's taking apart every imported module: a fifth of the time that PyTorch needs to load.
+    """End without taking apart every imported module, a fifth of the time that PyTorch needs to load.
 
     A stream that cannot be written is left to Python, which says so.
     """
