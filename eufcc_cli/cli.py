@@ -99,22 +99,20 @@ def _option_names(command: Any) -> dict[str, str]:
 
 app = typer.Typer(
     cls=_Boundary,
-    help="Collect, train and tag with EUFCC-340K: faceted, hierarchical tags for the images of "
-    "galleries, libraries, archives and museums.",
+    help="Suggest tags for images of galleries, libraries, archives and museums: collect annotated images, "
+    "train models on them, and tag new images, in the four facets and hierarchies of EUFCC-340K.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     # In a pipe, help and usage errors are plain text as well.
     rich_markup_mode="rich" if console.on_terminal() else None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.add_typer(fetch.app, name="fetch", short_help="Annotations: published, harvested, or drawn.")
-app.command("download", cls=download.Command, short_help="Images, verified, into data/images.")(
-    download.download
-)
-app.command("trees", short_help="Label trees: draw, count, check, export.")(trees.trees)
-app.command("train", cls=train.Command, short_help="A model that tags images.")(train.command)
-app.command("evaluate", short_help="The paper's table for your models.")(evaluate.evaluate)
-app.command("tag", short_help="Suggestions for images.")(tag.tag)
+app.add_typer(fetch.app, name="fetch", short_help="Fetch annotations: published, your own, or harvested.")
+app.command("download", cls=download.Command, short_help="Download and verify the images.")(download.download)
+app.command("trees", short_help="Draw, count, check and export label trees.")(trees.trees)
+app.command("train", cls=train.Command, short_help="Train a model that tags images.")(train.command)
+app.command("evaluate", short_help="Measure models on annotated images.")(evaluate.evaluate)
+app.command("tag", short_help="Suggest tags for images, and review them.")(tag.tag)
 
 
 def _version(asked: bool) -> None:
@@ -128,7 +126,9 @@ def options(
     ctx: typer.Context,
     root: Annotated[
         Path,
-        typer.Option("--root", envvar="EUFCC_ROOT", help="The collection root: holds data/, labels/, runs/."),
+        typer.Option(
+            "--root", envvar="EUFCC_ROOT", help="The collection's folder, with data/, labels/ and runs/."
+        ),
     ] = Path(),
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only results and errors.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Print every step.")] = False,
@@ -138,7 +138,7 @@ def options(
             "--user-agent",
             envvar="EUFCC_USER_AGENT",
             metavar="TEXT",
-            help="The User-Agent of all requests; many servers want a contact in it (a URL or e-mail).",
+            help="The User-Agent of all requests. Many servers require a contact in it (a URL or e-mail).",
             show_default="eufcc's own, with the project's URL",
         ),
     ] = None,
@@ -148,7 +148,7 @@ def options(
             "--max-pixels",
             envvar="EUFCC_MAX_PIXELS",
             min=1,
-            help="The largest image to decode, in pixels.",
+            help="Do not decode images with more pixels (width times height).",
             show_default="178,956,970",
         ),
     ] = None,

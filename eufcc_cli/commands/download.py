@@ -49,25 +49,26 @@ def download(
         list[str] | None,
         _what(
             metavar="SPLIT",
-            help="Download the images of this split only (repeatable).",
+            help="Download only the images of this split (repeatable).",
             show_default="all splits",
         ),
     ] = None,
-    limit: Annotated[int | None, _what(min=0, help="Fetch at most N images.")] = None,
+    limit: Annotated[int | None, _what(min=0, help="Download at most N images.")] = None,
     retry_failed: Annotated[
         Literal["temporary", "all"] | None,
-        _what(help="Retry failed images: temporary failures (also without a value), or all."),
+        _what(help="Retry images that failed: after temporary failures (also without a value), or all."),
     ] = None,
     plan: Annotated[
-        bool, _what("--plan", help="Print what would be fetched, and estimate time and size; fetch nothing.")
+        bool,
+        _what("--plan", help="Print how many images would be downloaded, in what time and size; then stop."),
     ] = False,
     verify: Annotated[
         bool,
-        _what("--verify", help="Compare the files with the ledger and correct the ledger; fetch nothing."),
+        _what("--verify", help="Compare the files with the ledger and correct the ledger; download nothing."),
     ] = False,
-    workers: Annotated[int, _requests(min=1, max=512, help="Images in progress at once.")] = 32,
-    per_host: Annotated[int, _requests(min=1, max=64, help="Requests at once to one host.")] = 8,
-    rate: Annotated[float, _requests(min=0, help="Requests a second to one host; 0: no limit.")] = 20.0,
+    workers: Annotated[int, _requests(min=1, max=512, help="Images processed in parallel.")] = 32,
+    per_host: Annotated[int, _requests(min=1, max=64, help="Parallel requests to one host.")] = 8,
+    rate: Annotated[float, _requests(min=0, help="Requests per second to one host; 0: no limit.")] = 20.0,
     retries: Annotated[int, _requests(min=0, max=20, help="Retries after a temporary failure.")] = 4,
     timeout: Annotated[
         float, _requests(min=0.1, help="Seconds without data after which a request fails.")
@@ -76,40 +77,40 @@ def download(
     allow_private_hosts: AllowPrivateHosts = False,
     size: Annotated[
         Literal["original", "400", "200"],
-        _images(help="Width of Europeana's thumbnails in pixels, or the provider's original."),
+        _images(help="Download the provider's original, or Europeana's thumbnail of this width in pixels."),
     ] = "400",
     resize: Annotated[
         int | None,
         _images(
             min=16,
             max=8192,
-            help="Store a JPEG whose short side has at most N pixels, in sRGB, without metadata.",
+            help="Store images as JPEG in sRGB, without metadata, the shorter side at most N pixels.",
             show_default="the original bytes",
         ),
     ] = None,
     max_bytes: Annotated[int, _images(min=1, help="Largest file to store.")] = 50_000_000,
     placeholder_threshold: Annotated[
-        int, _images(min=2, help="Treat a file that this many URLs send as a placeholder, not an image.")
+        int, _images(min=2, help="Treat a file that so many URLs return as a placeholder, not as an image.")
     ] = 20,
     report: Annotated[Path | None, _output(help="Write the failures to this CSV file.")] = None,
     duplicates: Annotated[
-        Path | None, _output(help="Write the images that are identical or similar to this CSV file.")
+        Path | None, _output(help="Write a list of identical and similar images to this CSV file.")
     ] = None,
     export: Annotated[
         Path | None,
         _what(
             "--export-imagefolder",
             metavar="DIR",
-            help="Copy the images that are there, with their annotations, to a folder that Hugging Face's "
-            "`datasets` loads; fetch nothing.",
+            help="Copy the downloaded images and their annotations to a folder that Hugging Face's "
+            "`datasets` loads; download nothing.",
         ),
     ] = None,
-    format: Annotated[Literal["table", "json"], _output(help="How the result is printed.")] = "table",
+    format: Annotated[Literal["table", "json"], _output(help="Format of the summary.")] = "table",
 ) -> None:
-    """Download the images of the annotation tables into data/images, verified.
+    """Download the images of the annotation tables into data/images, and verify them.
 
-    Images that are there already are checked, not fetched. Failures are recorded with their reasons; they are
-    retried with --retry-failed. After an interruption, run the same command again to resume.
+    Files that are already there are verified, not downloaded again. Failures are recorded with their
+    reasons; --retry-failed retries them. After an interruption, run the same command again to resume.
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # else numpy starts a thread for every core
     with importing():
@@ -176,7 +177,7 @@ def _export(root: "Root", target: Path, splits: list[str]) -> None:
         f"{target}: " + ", ".join(f"{count:,} images of {name}" for name, count in done.images.items())
     )
     if done.missing:
-        console.warn(f"{done.missing:,} images are not there: `eufcc download` gets them")
+        console.warn(f"{done.missing:,} images are missing: `eufcc download` downloads them")
         raise typer.Exit(SOME_FAILED)
 
 
@@ -202,8 +203,8 @@ def _print_plan(plan: "Plan", format: str) -> None:
     rows = [(host, f"{requests:,}") for host, requests in plan.requests.items()]
     console.table(["host", "requests"], rows, numeric=["requests"])
     console.line(
-        f"{plan.images:,} images to fetch from {len(rows):,} hosts: about {_duration(plan.hours)} and "
-        f"{_amount(plan.bytes)}; {plan.found:,} files are there and will be checked"
+        f"{plan.images:,} images to download from {len(rows):,} hosts: about {_duration(plan.hours)} and "
+        f"{_amount(plan.bytes)}; {plan.found:,} files are there and will be verified"
     )
     console.line(f"{plan.done:,} done, {plan.failed:,} failed before")
 
@@ -225,7 +226,7 @@ def _print_summary(result: "Summary", format: str) -> None:
         )
         if len(shown) < len(groups):
             console.note(f"… and {len(groups) - len(shown):,} more; --format json lists all")
-    done, more = f"{result.statuses.get('ok', 0):,} there ({_amount(result.bytes)} in data/images)", ""
+    done, more = f"{result.statuses.get('ok', 0):,} present ({_amount(result.bytes)} in data/images)", ""
     if result.failed:
         more = ": --report FILE lists them with their reasons, --retry-failed retries temporary ones"
     console.note(f"{result.images:,} images: {done}, {result.failed:,} failed{more}")
@@ -240,7 +241,7 @@ def _print_verification(found: "Verification", format: str) -> None:
         console.table(["found", "image", "done"], found.findings)
     console.line(f"{found.intact:,} files are as recorded; {len(found.findings):,} differences")
     if any(finding.done.startswith("removed") for finding in found.findings):
-        console.note("`eufcc download` fetches the images that were removed from the ledger")
+        console.note("`eufcc download` downloads the images that were removed from the ledger")
 
 
 def _write_duplicates(path: Path, found: Any) -> None:

@@ -49,9 +49,10 @@ class _PublishedByDefault(TyperGroup):
 
 app = typer.Typer(
     cls=_PublishedByDefault,
-    help="Fetch annotations: EUFCC-340K as it was published (`eufcc fetch`), or a collection of your own.\n\n"
-    "`eufcc fetch europeana` needs a key of Europeana's APIs: it is free at https://apis.europeana.eu/en and "
-    "belongs in the environment variable EUROPEANA_API_KEY.",
+    help="Fetch annotations: the published EUFCC-340K (`eufcc fetch`), your own table, or a harvest of "
+    "Europeana.\n\n"
+    "`eufcc fetch europeana` needs a key for Europeana's APIs, free at https://apis.europeana.eu/en, in the "
+    "environment variable EUROPEANA_API_KEY.",
     subcommand_metavar="[published|table|demo|europeana|concepts|splits] [OPTIONS]",
 )
 
@@ -62,8 +63,7 @@ def published(
     revision: Annotated[
         Literal["corrected", "original"],
         typer.Option(
-            help="corrected: without the leak between the splits; original: what the paper's "
-            "table was computed on."
+            help="corrected: without leakage between the splits; original: the splits of the paper's figures."
         ),
     ] = "corrected",
     split: Annotated[
@@ -76,16 +76,16 @@ def published(
         str | None,
         typer.Option(
             envvar="EUFCC_PUBLISHED_URL",
-            help="Fetch from a mirror, which has URL/data/train.csv, URL/labels/materials.txt …",
+            help="Fetch from a mirror with URL/data/train.csv, URL/labels/materials.txt …",
             show_default="GitHub",
         ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace tables that are not EUFCC-340K's.")] = False,
 ) -> None:
-    """The annotations and label files of EUFCC-340K (the default), verified by their git blob ids.
+    """Fetch EUFCC-340K's annotations and label files (the default), and verify their git hashes.
 
-    Correct files that are there already are not fetched again. Run the command again to resume.
-    data/provenance.json records where the files come from.
+    Correct files that are already there are not fetched again. After an interruption, run the command again
+    to resume. data/provenance.json records where the files come from.
     """
     from eufcc_cli.core.dataset.published import fetch_published
 
@@ -93,9 +93,9 @@ def published(
     fetch = partial(fetch_published, root, revision, split or SPLITS, labels=labels, base_url=url)
     files = fetch(force=force, progress=console.progress())
     for file in files:
-        console.line(f"{file.path}{'' if file.new else '  (was there)'}")
+        console.line(f"{file.path}{'' if file.new else '  (unchanged)'}")
     new = sum(file.new for file in files)
-    console.note(f"{len(files):,} files: {new:,} fetched, {len(files) - new:,} were there")
+    console.note(f"{len(files):,} files: {new:,} fetched, {len(files) - new:,} unchanged")
 
 
 app.command("table")(table)
@@ -104,15 +104,15 @@ app.command("table")(table)
 @app.command("demo")
 def demo(
     ctx: typer.Context,
-    images: Annotated[int, typer.Option(min=8, help="How many images to draw, all splits together.")] = 3200,
+    images: Annotated[int, typer.Option(min=8, help="Number of images, over all splits.")] = 3200,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same collection.")] = 0,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes that draw.", show_default="all cores")
+        int | None, typer.Option(min=1, help="Number of processes.", show_default="one per core")
     ] = None,
 ) -> None:
-    """Draw the miniature collection: annotated pictures of invented museums, without a network.
+    """Draw a small demonstration collection: annotated pictures of invented museums.
 
-    Prints the paths of three test images worth tagging.
+    Needs no network. Prints the paths of three test images, as examples for `eufcc tag`.
     """
     from eufcc_cli.core.demo import draw_collection
     from eufcc_cli.core.files import image_stem
@@ -123,13 +123,14 @@ def demo(
     tags = ", ".join(f"{facet} {count}" for facet, count in drawn.tags.items())
     already = drawn.images - drawn.drawn
     console.note(
-        f"Drew {drawn.drawn:,} images into {root.path}" + (f" ({already:,} were there)." if already else ".")
+        f"Drew {drawn.drawn:,} images into {root.path}"
+        + (f" ({already:,} were already there)." if already else ".")
     )
     console.note(f"  images  {splits}")
     console.note(f"  tags    {tags}")
     outside = f"; only in test_ood: {', '.join(drawn.held_out)}" if drawn.held_out else ""
     console.note(f"  museums {drawn.providers}, all invented{outside}")
-    console.note("Worth tagging, from test_id:")
+    console.note("Examples to tag, from test_id:")
     for image_id in drawn.showcase:
         console.line(str(root.images / f"{image_stem(image_id)}.jpg"))
 
@@ -158,9 +159,9 @@ def concepts(
 ) -> None:
     """Find the AAT concepts of the collection's tags, and their names in other languages.
 
-    A concept is accepted if exactly one concept of the facet has the tag's name, and a broader one has its
-    parent's name. The other tags are listed in labels/concepts-review.csv with their candidates: fill
-    in the column uri (or "-" for a tag without a concept) and run the command again.
+    A concept is accepted if it is the only one of the facet with the tag's name, and a broader concept has
+    the name of the tag's parent. The other tags are listed in labels/concepts-review.csv with their
+    candidates: fill in the column uri (or "-" for a tag without a concept) and run the command again.
     """
     from eufcc_cli.core.harvest.tag_concepts import fetch_concepts
     from eufcc_cli.core.taxonomy.annotations import check_facets
@@ -198,17 +199,19 @@ def splits(
     ood: OodShare = 0.1,
     min_count: Annotated[
         int,
-        typer.Option(min=1, help="Images in train that a tag needs; a rarer tag becomes its broader one."),
+        typer.Option(
+            min=1, help="Minimum number of train images of a tag; a rarer one is replaced by its parent."
+        ),
     ] = 10,
     seed: Seed = 0,
     force: ReplaceTables = False,
     anew: Anew = False,
 ) -> None:
-    """Divide a harvest into train, val, test_id and test_ood, stratified over the tags.
+    """Divide a table into train, val, test_id and test_ood, stratified by tag.
 
-    Images of the same URL are in the same split. An image of a test split stays there when the table grows
-    or is corrected: new ones go to train or val. data/splits.json lists what was divided, held out and
-    dropped; data/held_out.txt the providers held out, to edit.
+    Images with the same URL are in the same split. When the table grows or is corrected, images of a test
+    split stay there, and new ones go to train or val. data/splits.json lists the images of each split, the
+    providers held out for test_ood, and the tags dropped. Edit data/held_out.txt to hold out others.
     """
     from eufcc_cli.core.dataset.division_report import Shares
     from eufcc_cli.core.dataset.splits import report_file, write_splits

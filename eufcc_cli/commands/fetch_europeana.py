@@ -16,24 +16,22 @@ _servers = in_panel("Servers")
 
 def europeana(
     ctx: typer.Context,
-    keywords: Annotated[
-        list[str], typer.Argument(help="What to search for; each keyword is a search of its own.")
-    ],
+    keywords: Annotated[list[str], typer.Argument(help="Search terms; each is searched for separately.")],
     api_key: Annotated[
         str,
         typer.Option(
             envvar="EUROPEANA_API_KEY",
             show_default=False,
-            help="Your key, free at https://apis.europeana.eu/en. Set the environment variable instead: it "
-            "does not appear in process lists.",
+            help="Your key, free at https://apis.europeana.eu/en. Better set the environment variable: other "
+            "users can read options in the list of processes.",
         ),
     ] = "",
     theme: Annotated[
-        str | None, typer.Option(help="One theme: archaeology, art, fashion, manuscript, photography, …")
+        str | None, typer.Option(help="Only this theme: archaeology, art, fashion, manuscript …")
     ] = None,
     reusability: Annotated[
         Literal["open", "restricted", "permission", "all"],
-        typer.Option(help="Which rights: open is public domain, CC0, CC BY and CC BY-SA."),
+        typer.Option(help="Rights of the records; open: public domain, CC0, CC BY and CC BY-SA."),
     ] = "open",
     provider: Annotated[
         list[str] | None,
@@ -45,14 +43,16 @@ def europeana(
     limit: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Largest number of records; keywords take turns, page by page.", show_default="none"
+            min=1,
+            help="Maximum number of records; a page is read for each keyword in turn.",
+            show_default="none",
         ),
     ] = None,
     lang: Annotated[
         str,
         typer.Option(
-            help="Language of the tags. If a concept has no label in it: its regional variants, English, "
-            "then the others in the order of their codes."
+            help="Language of the tags. If a concept has no label in it, its label in a regional variant is "
+            "used, else in English, else in the first other language by code."
         ),
     ] = "en",
     output: Annotated[
@@ -62,23 +62,21 @@ def europeana(
     shallow: Annotated[
         bool,
         typer.Option(
-            "--shallow", help="Use search results only: faster (100 records a request), less complete."
+            "--shallow", help="Use only the search results: 100 records per request, but less complete."
         ),
     ] = False,
     match_labels: Annotated[
         bool,
         typer.Option(
-            "--match-labels", help="Map words without a URI to the one concept with exactly this label."
+            "--match-labels", help="Map a word without a URI to a concept, if only one has exactly its label."
         ),
     ] = False,
     roots: AatRoots = None,
     unmapped: Annotated[
         Path | None,
-        typer.Option(help="Write the concepts that became no tag, with the reason, to this CSV file."),
+        typer.Option(help="Write the concepts that are no tag, with the reason, to this CSV file."),
     ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace another harvest's table of the same name.")
-    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace the table of another harvest.")] = False,
     record_url: Annotated[
         str, _servers(envvar="EUFCC_RECORD_URL", help="Europeana's Search and Record APIs.")
     ] = "https://api.europeana.eu/record/v2",
@@ -88,10 +86,11 @@ def europeana(
         str, _servers(envvar="EUFCC_THUMBNAIL_URL", help="Europeana's thumbnails.")
     ] = "https://api.europeana.eu/thumbnail/v2/url.json",
 ) -> None:
-    """Harvest annotated images from Europeana, described by concepts of the AAT, into a table.
+    """Harvest records with images and AAT concepts from Europeana into an annotation table.
 
-    Run the same command again to resume. OUTPUT.attribution.md, beside the table, lists the providers and
-    licences to credit; keep it with the data. Then divide the table with `eufcc fetch splits`.
+    After an interruption, run the same command again to resume. OUTPUT.attribution.md, beside the table,
+    lists the providers and licences to credit; keep it with the data. Then divide the table with
+    `eufcc fetch splits`.
     """
     from eufcc_cli.core.harvest.europeana import Search
     from eufcc_cli.core.harvest.harvesting import Servers, harvest

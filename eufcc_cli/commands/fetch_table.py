@@ -46,16 +46,16 @@ def table(
         list[str],
         typer.Argument(
             metavar="EXPORT…",
-            help="What a collection system exports: CSV, TSV, .xlsx, .ods, .jsonl, LIDO or EDM in XML; "
-            "ZIP files of EDM, as in Europeana's weekly dumps; or the URL of an IIIF manifest or collection.",
+            help="The export: CSV, TSV, .xlsx, .ods, .jsonl, LIDO or EDM in XML; ZIP files of EDM "
+            "(Europeana's weekly dumps); or the URL of a IIIF manifest or collection.",
         ),
     ],
     photos: Annotated[
         list[Path] | None,
         _photos(
             metavar="DIR",
-            help="A folder with the photographs, in it or anywhere below it (repeatable). They "
-            "are not moved.",
+            help="A folder with photographs, subfolders included (repeatable). The files stay where they "
+            "are.",
             show_default="that of the last import",
         ),
     ] = None,
@@ -65,16 +65,16 @@ def table(
         str | None,
         _columns(
             metavar="COLUMN",
-            help="The column with the photographs' file names or URLs; if it is empty, a file "
-            "named by the id is used.",
+            help="The column with the file name or URL of the photograph. Where it is empty, the file named "
+            "after the id is used.",
         ),
     ] = None,
     provider: Annotated[
         list[str] | None,
         _columns(
             metavar="COLUMN",
-            help="The column with the institution. With ZIP files: only this institution's "
-            "records (repeatable).",
+            help="The column with the institution. For ZIP files: the institution whose records to import "
+            "(repeatable).",
         ),
     ] = None,
     title: Annotated[str | None, _columns(metavar="COLUMN", help="The column with the titles.")] = None,
@@ -82,44 +82,45 @@ def table(
         list[str] | None,
         _columns(
             metavar="FACET=COLUMN[,COLUMN]",
-            help="The columns with the terms of a facet, such as materials=Medium (repeatable). The facets "
-            "are objectTypes, materials, classifications and subjects.",
+            help="The columns with the terms of a facet, such as materials=Medium (repeatable). Facets: "
+            "objectTypes, materials, classifications, subjects.",
         ),
     ] = None,
     separator: Annotated[
         list[str] | None,
         _columns(
             metavar="TEXT",
-            help="The text between several terms in one cell (repeatable).",
+            help="The text that separates the terms in a cell (repeatable).",
             show_default="; and |",
         ),
     ] = None,
     single: Annotated[
-        list[str] | None, _columns(metavar="FACET", help="A facet with one value per record (repeatable).")
+        list[str] | None,
+        _columns(metavar="FACET", help="A facet with at most one term per record (repeatable)."),
     ] = None,
     lang: Annotated[
         str | None,
         _columns(metavar="CODE", help="The language of the terms, such as de.", show_default="detected"),
     ] = None,
     sheet: Annotated[
-        str | None, _columns(metavar="NAME", help="The sheet of a workbook that has several.")
+        str | None, _columns(metavar="NAME", help="The sheet to read, if a workbook has several.")
     ] = None,
     profile: Annotated[
         Path | None,
         _columns(
             metavar="FILE",
-            help="A file with all of these; options on the command line override it.",
+            help="A file with these settings; options on the command line override it.",
             show_default="data/profile.toml, which this command writes",
         ),
     ] = None,
     reusability: Annotated[
         Literal["open", "restricted", "permission", "all"],
-        _dumps(help="Which rights: open is public domain, CC0, CC BY and CC BY-SA."),
+        _dumps(help="Rights of the records; open: public domain, CC0, CC BY and CC BY-SA."),
     ] = "open",
     theme: Annotated[
         str | None,
         _dumps(
-            help="Only one theme (archaeology, art, fashion …), recognised by words in types, "
+            help="Import only this theme (archaeology, art, fashion …), recognised by words in types, "
             "subjects and titles."
         ),
     ] = None,
@@ -128,7 +129,7 @@ def table(
         _dumps(
             envvar="EUROPEANA_API_KEY",
             show_default=False,
-            help="A key of Europeana's APIs, to ask about concepts that the dumps do not link to AAT.",
+            help="A key for Europeana's APIs, to find AAT concepts that the dumps do not name.",
         ),
     ] = "",
     entity_url: EntityUrl = ENTITY_URL,
@@ -139,8 +140,8 @@ def table(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Write a CSV list of records without photographs, photographs without records, "
-            "and unreadable files.",
+            help="Write records without photographs, photographs without records, and unreadable files to "
+            "this CSV file.",
         ),
     ] = None,
     val: ValShare = 0.1,
@@ -151,19 +152,19 @@ def table(
         _splits(
             min=1,
             show_default="that of the last import, else 3",
-            help="Records that a term of your own needs, and images in train that any term needs; a rarer "
-            "term becomes its broader one.",
+            help="Minimum number of records of a term that the vocabulary lacks, and of train images of any "
+            "term; a rarer one is replaced by its broader term.",
         ),
     ] = None,
     seed: Seed = 0,
     force: ReplaceTables = False,
     anew: Anew = False,
 ) -> None:
-    """Make a collection of a museum's own export and photographs.
+    """Make a collection from a museum's own export and photographs.
 
-    Free text becomes terms; data/terms.csv lists the term that each word became: edit its column `term` in a
-    spreadsheet, and run the command again. A new export needs no options: data/profile.toml holds them, and
-    an image that was in a test split stays there.
+    Free text is mapped to terms. data/terms.csv lists each word with its term: correct the column `term` in a
+    spreadsheet, and run the command again. A new export needs no options, since they are saved in
+    data/profile.toml; test images stay in their split.
     """
     from eufcc_cli.core.dataset.columns import ROLES, complete
     from eufcc_cli.core.dataset.division_report import Shares
@@ -184,7 +185,7 @@ def table(
     kinds = {kind_of(path) for path in exports}
     if "zip" in kinds:
         if len(kinds) > 1:
-            raise EufccError("ZIP files and other exports at once", hint="import them one after the other")
+            raise EufccError("ZIP files together with other exports", hint="import them one after the other")
         wanted = DumpFilter(tuple(provider or ()), reusability, theme)
         servers = Servers(entity=entity_url.rstrip("/"), sparql=sparql_url.rstrip("/"))
         fetch_dumps(root, exports, wanted, shares, lang or "en", api_key, servers, force=force, anew=anew)
@@ -243,7 +244,7 @@ def _accepted(guesses: "list[Guess]", export: "Export", mapping: "Profile", yes:
             return True
         raise EufccError("no columns were chosen", hint="name them: `id`, `facet=materials=COLUMN` …")
     if mapping.id and mapping.facets:
-        console.note("Not used without `yes`: only the columns that you named count.")
+        console.note("Without `yes` only the columns that you named are used.")
         return False
     raise EufccError(
         "the columns were guessed and not confirmed",

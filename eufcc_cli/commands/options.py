@@ -33,7 +33,7 @@ Model = Annotated[
 Device = Annotated[str, _machine(help="auto, cpu, cuda, cuda:1, mps.")]
 Precision = Annotated[str, _machine(help="auto, fp32, bf16, fp16.")]
 Decoders = Annotated[
-    int | None, _machine("--workers", min=1, help="Images decoded at once.", show_default="one per core")
+    int | None, _machine("--workers", min=1, help="Images decoded in parallel.", show_default="one per core")
 ]
 Threads = Annotated[
     int | None,
@@ -73,7 +73,7 @@ Language = Annotated[
     typer.Option(
         metavar="CODE",
         callback=_language,
-        help="Show tags by their names in this language: en, es, fr, de, ca, or one of labels/names.csv.",
+        help="Show the names of tags in this language: en, es, fr, de, ca, or one in labels/names.csv.",
         show_default="the tags themselves",
         rich_help_panel="Output",
     ),
@@ -82,13 +82,17 @@ ReplaceTables = Annotated[
     bool, typer.Option("--force", help="Replace tables that this command did not write.")
 ]
 _splits, _servers = in_panel("Splits"), in_panel("Servers")
-ValShare = Annotated[float, _splits("--val", help="Share of the images for val.")]
-TestShare = Annotated[float, _splits("--test", help="Share for test_id, of the same providers as train.")]
-OodShare = Annotated[float, _splits("--ood", help="Share for test_ood, of providers held out whole.")]
-Seed = Annotated[int, _splits("--seed", min=0, help="The same table and seed give the same splits.")]
-Anew = Annotated[
-    bool, _splits("--anew", help="Ignore earlier splits: images of the test splits may move to training.")
+ValShare = Annotated[float, _splits("--val", help="Share of images for val.")]
+TestShare = Annotated[
+    float, _splits("--test", help="Share of images for test_id: providers that are in train too.")
 ]
+OodShare = Annotated[
+    float, _splits("--ood", help="Share of images for test_ood: providers that are not in train.")
+]
+Seed = Annotated[
+    int, _splits("--seed", min=0, help="Random seed: the same table and seed give the same splits.")
+]
+Anew = Annotated[bool, _splits("--anew", help="Ignore earlier splits: test images may move to train.")]
 EntityUrl = Annotated[str, _servers(envvar="EUFCC_ENTITY_URL", help="Europeana's Entity API.")]
 SparqlUrl = Annotated[str, _servers(envvar="EUFCC_SPARQL_URL", help="AAT's SPARQL endpoint.")]
 ENTITY_URL = "https://api.europeana.eu/entity"
@@ -96,7 +100,7 @@ SPARQL_URL = "http://vocab.getty.edu/sparql.json"
 AatRoots = Annotated[
     Path | None,
     typer.Option(
-        help="The AAT concepts at which each facet's paths begin, as JSON.", show_default="eufcc's own list"
+        help="A JSON file with the top AAT concepts of each facet.", show_default="eufcc's own list"
     ),
 ]
 Weights = Annotated[
@@ -123,7 +127,7 @@ Phrase = Annotated[
     str | None,
     _clip(
         "--text",
-        help="The words for a tag: name, path, or parent (its name and its parent's).",
+        help="The words for a tag: its name, its path, or parent (its name and its parent's).",
         show_default="that of the training",
     ),
 ]
@@ -188,7 +192,7 @@ ShardSize = Annotated[
 Engine = Annotated[EngineName, _shards(help="Where shards are processed: in this process, or by Ray.")]
 RayAddress = Annotated[
     str | None,
-    _shards(metavar="ADDRESS", help="A Ray cluster: auto, or HOST:PORT.", show_default="this machine alone"),
+    _shards(metavar="ADDRESS", help="A Ray cluster: auto, or HOST:PORT.", show_default="this machine only"),
 ]
 Shard = Annotated[
     str | None,

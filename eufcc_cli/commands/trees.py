@@ -35,51 +35,52 @@ def trees(
     write: Annotated[Path | None, _what(help="Write a label file per facet into this folder.")] = None,
     find: Annotated[
         str | None,
-        _what(help="Print where the tag of this name is, in any language; case and accents do not matter."),
+        _what(help="Print the paths of the tag with this name, in any language, case or accents."),
     ] = None,
     lint: Annotated[
         bool,
         _what(
-            "--lint", help="Print what may be wrong: names under several parents, near-duplicates, leakage …"
+            "--lint", help="Print possible errors: names under several parents, near-duplicates, leakage …"
         ),
     ] = False,
     flag_terms: FlagTerms = None,
     stats: Annotated[
-        bool, _what("--stats", help="Print images, providers, coverage, tags per image and per depth.")
+        bool, _what("--stats", help="Print the number of images, providers, and tags per image and depth.")
     ] = False,
     plot: Annotated[Path | None, _what(help="Draw the statistics into a .png, .svg or .pdf file.")] = None,
     counts: Annotated[
         bool,
         typer.Option(
             "--counts",
-            help="Add the images of each tag and the tags below it, and their share of the annotated images.",
+            help="Show how many images have each tag or a narrower one, and their share of the annotated "
+            "images.",
         ),
     ] = False,
     facet: Annotated[
         list[str] | None,
-        typer.Option(metavar="FACET", help="Only this facet; repeatable.", show_default="all"),
+        typer.Option(metavar="FACET", help="Only this facet (repeatable).", show_default="all"),
     ] = None,
-    min_count: Annotated[
-        int, typer.Option(min=0, help="Leave out tags that fewer images are annotated with.")
-    ] = 0,
+    min_count: Annotated[int, typer.Option(min=0, help="Leave out tags of fewer images.")] = 0,
     depth: Annotated[
         int | None, typer.Option(min=1, help="Draw this many levels.", show_default="all")
     ] = None,
     labels: Annotated[
-        bool, typer.Option("--labels", help="Draw label files, FILES or the root's, instead of tables.")
+        bool, typer.Option("--labels", help="Read label files (FILES, or the root's) instead of tables.")
     ] = False,
-    format: Annotated[Literal["text", "json", "dot", "skos"], typer.Option(help="How to print.")] = "text",
+    format: Annotated[Literal["text", "json", "dot", "skos"], typer.Option(help="Output format.")] = "text",
     strict: Annotated[
         bool,
-        typer.Option("--strict", help="Stop at errors in the tables; with --lint: exit code 3 for findings."),
+        typer.Option(
+            "--strict", help="Stop at errors in the tables; with --lint: exit code 3 if there are findings."
+        ),
     ] = False,
     language: Language = None,
     tag_language: Annotated[str | None, _skos(help="The language of the tags themselves.")] = None,
-    base_iri: Annotated[str, _skos(help="What every concept's IRI begins with.")] = "urn:eufcc:",
+    base_iri: Annotated[str, _skos(help="The beginning of each concept's IRI.")] = "urn:eufcc:",
 ) -> None:
     """Draw, count, check and export the label trees of annotation tables.
 
-    A tag with several parents is drawn under the first one that the tables name; --lint lists the others.
+    A tag with several parents is drawn under the first one in the tables; --lint lists the others.
     """
     draw = print_ or counts or depth is not None
     draw = draw or not (write or plot or lint or stats or find is not None)

@@ -267,7 +267,7 @@ def test_a_plan_fetches_nothing(eufcc: Run, server: Misbehaving, root: Root) -> 
     assert told["requests"] == {f"127.0.0.{n}:{server.port}": 15 for n in (1, 2)}
     assert told["hours"] == pytest.approx(15 / 5 / 3600)
     assert told["bytes"] > 0
-    assert "30 images to fetch from 2 hosts" in eufcc("--root", root.path, "download", "--plan").stdout
+    assert "30 images to download from 2 hosts" in eufcc("--root", root.path, "download", "--plan").stdout
     assert server.log()["times"] == {}
     assert files(root) == []
 

@@ -122,7 +122,7 @@ def test_the_real_files_served_locally_are_fetched_and_verified(
         github.forget()
         again = fetch(*command)
         assert again.returncode == 0
-        assert again.stdout.count("(was there)") == 5
+        assert again.stdout.count("(unchanged)") == 5
         assert github.count() == 0
         train = fetch("--root", root, "fetch", "--split", "train", "--url", f"{github.base}/files/ok")
         assert (train.returncode, train.stdout) == (1, "")
