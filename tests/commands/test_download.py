@@ -238,7 +238,7 @@ def test_failures_are_reported_and_taken_up_again(eufcc: Run, server: Misbehavin
 
     ended = eufcc(*base, "--report", "failures.csv", cwd=root.path)
     assert ended.returncode == 3
-    assert "3 images: 1 there" in ended.stderr and "2 failed: --report" in ended.stderr
+    assert "3 images: 1 present" in ended.stderr and "2 failed: --report" in ended.stderr
     with (root.path / "failures.csv").open(newline="") as file:
         told = {row["id"]: row for row in csv.DictReader(file)}
     assert {i: (row["status"], row["http"], row["reason"]) for i, row in told.items()} == {
