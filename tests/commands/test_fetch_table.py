@@ -65,7 +65,7 @@ def test_columns_that_are_named_need_no_yes(eufcc: Run, own: Path) -> None:
         "--id", "Inventar-Nr.", "--facet", "materials=Material", "--facet", "objectTypes=Objektart",
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
-    assert "only the columns that you named count" in result.stderr
+    assert "only the columns that you named are used" in result.stderr
     profile = (Path(own).parent / "root" / "data" / "profile.toml").read_text()
     assert 'id = "Inventar-Nr."' in profile and "provider" not in profile
 
