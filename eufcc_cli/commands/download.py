@@ -240,7 +240,7 @@ def _print_verification(found: "Verification", format: str) -> None:
     if found.findings:
         console.table(["found", "image", "done"], found.findings)
     console.line(f"{found.intact:,} files are as recorded; {len(found.findings):,} differences")
-    if any(finding.done.startswith("removed") for finding in found.findings):
+    if found.removed:
         console.note("`eufcc download` downloads the images that were removed from the ledger")
 
 

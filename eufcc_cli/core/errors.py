@@ -3,11 +3,11 @@
 ::
 
     EufccError
-    ├── DataError        annotation tables, label files, predictions: what a file says
+    ├── DataError        invalid annotation tables, label files, predictions
     │   └── ImageError   one image that cannot be used
-    ├── CollectError     servers, downloads, harvests: what the network says
-    └── ModelError       weights, configurations, training: what learns
-        └── HubError     what only the Hugging Face hub has, which cannot be reached
+    ├── CollectError     servers, downloads, harvests
+    └── ModelError       weights, configurations, training
+        └── HubError     a model or weights on the Hugging Face hub, which cannot be reached
 
 Anything else that is raised is a bug and keeps its traceback.
 """
@@ -51,11 +51,11 @@ class ModelError(EufccError):
 
 
 class HubError(ModelError):
-    """A model, or weights, that only the Hugging Face hub has, which cannot be reached."""
+    """A model or weights must be downloaded from the Hugging Face hub, which cannot be reached."""
 
 
 def first_line(error: BaseException) -> str:
-    """What a library's error says, on one line; the error's kind where it says nothing.
+    """The first line of a library's error message, or the error's type if the message is empty.
 
     >>> first_line(ValueError("no\\nsuch thing")), first_line(KeyError())
     ('no', 'KeyError')

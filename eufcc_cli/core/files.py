@@ -23,14 +23,14 @@ SPLITS = ("train", "val", "test_id", "test_ood")
 
 @contextlib.contextmanager
 def atomic_open(path: Path, mode: str = "wb", **kwargs: Any) -> Iterator[IO[Any]]:
-    """Open a file that takes its place only when it is whole: temporary file beside it, fsync, rename.
+    """Open a file that is written completely or not at all: temporary file beside it, fsync, rename.
 
-    Whatever interrupts the block leaves the old file as it was and no temporary file behind. Text is
-    UTF-8 with the newlines that are written. Raises EufccError where the folder cannot be written.
+    If the block is interrupted, the old file is unchanged and the temporary file is removed. Text is UTF-8,
+    newlines are not translated. Raises EufccError if the folder cannot be written.
     """
     if "b" not in mode:
         kwargs = {"encoding": "utf-8", "newline": "", **kwargs}
-    # Made by open(), it is as readable as the user's umask says: many file systems have no chmod.
+    # open() sets the permissions by the user's umask: many file systems have no chmod.
     with atomic_path(path) as temporary, temporary.open(mode.replace("w", "x"), **kwargs) as file:
         yield file
         file.flush()
@@ -39,7 +39,7 @@ def atomic_open(path: Path, mode: str = "wb", **kwargs: Any) -> Iterator[IO[Any]
 
 @contextlib.contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """As atomic_open, for writers that want a name: that of the temporary file, which is not there yet."""
+    """As atomic_open, for writers that need a path: that of the temporary file, which does not exist yet."""
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -67,11 +67,11 @@ def sync(file: IO[Any]) -> None:
 
 _NOT_SUPPORTED = frozenset((errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM))
 _IN_USE = frozenset((5, 32, 33, 1224))  # Windows: access denied, sharing or lock violation, mapped
-_PATIENCE = 3.0  # seconds; a virus scanner or an indexer lets go sooner
+_PATIENCE = 3.0  # seconds; a virus scanner or an indexer closes the file sooner
 
 
 def replace_file(source: Path, target: Path) -> None:
-    """Rename a file over another. Windows refuses that while anyone has it open: then try for a while."""
+    """Rename a file over another. On Windows this fails while a program has it open: then retry."""
     last = time.monotonic() + _PATIENCE
     while True:
         try:
@@ -92,7 +92,7 @@ def _write_hint(error: OSError) -> str | None:
 
 
 def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
-    r"""Rows as CSV with a header; what a row does not have is empty, what is no column is left out.
+    r"""Rows as CSV with a header; missing values are empty, other keys are left out.
 
     >>> csv_text(["tag", "images"], [{"tag": "bronze", "images": 3, "facet": "materials"}, {"tag": "a, b"}])
     'tag,images\nbronze,3\n"a, b",\n'
@@ -105,13 +105,13 @@ def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file whole or not at all."""
+    """Write a text file completely or not at all."""
     with atomic_open(path, "w") as file:
         file.write(text)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a binary file whole or not at all."""
+    """Write a binary file completely or not at all."""
     with atomic_open(path) as file:
         file.write(content)
 
@@ -126,7 +126,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def visible(text: str) -> str:
-    r"""Untrusted text for a terminal: control characters, which could command it, as \xNN.
+    r"""Untrusted text for a terminal: control characters as \xNN.
 
     >>> visible("a\x1b[2J.jpg")
     'a\\x1b[2J.jpg'
@@ -144,11 +144,11 @@ _LONGEST_ID = 2000
 
 
 def image_stem(image_id: str) -> PurePosixPath:
-    """Where an image is kept below data/images, without its ending: safe, sharded, reversible.
+    """The path of an image below data/images, without its ending: safe, sharded, reversible.
 
-    Whatever an untrusted id holds (`../`, a slash, NUL, capitals that clash on some file systems, the
-    name of a Windows device) is percent-encoded; two digits of its SHA-256 spread the images over 256
-    folders. Raises DataError for an empty or absurdly long id.
+    Everything unsafe in an id (`../`, a slash, NUL, capitals that clash on some file systems, the name of a
+    Windows device) is percent-encoded; two digits of its SHA-256 spread the images over 256 folders. Raises
+    DataError for an empty or very long id.
 
     >>> image_stem("art_025809").as_posix()
     'f6/art_025809'
@@ -162,7 +162,7 @@ def image_stem(image_id: str) -> PurePosixPath:
     '../Etc'
     """
     if not image_id:
-        raise DataError("an image without an id has no place")
+        raise DataError("an image has no id")
     raw = image_id.encode("utf-8", "surrogatepass")
     name = "".join(chr(byte) if byte in _PLAIN else f"%{byte:02X}" for byte in raw)
     if len(name) > _LONGEST_ID:
@@ -173,7 +173,7 @@ def image_stem(image_id: str) -> PurePosixPath:
 
 
 def is_file_name(name: str) -> bool:
-    """True for what every system takes as the name of a file or folder.
+    """True for a valid name of a file or folder on every system.
 
     >>> [is_file_name(name) for name in ("my run", "a/b", "a:b", "con", "Aux.1", "a.", "..")]
     [True, False, False, False, False, False, False]
@@ -183,7 +183,7 @@ def is_file_name(name: str) -> bool:
 
 
 def image_id_of(path: PurePosixPath) -> str:
-    """The id whose image is kept at this path below data/images (with or without its ending)."""
+    """The id of the image at this path below data/images (with or without its ending)."""
     try:
         return unquote("".join(path.with_suffix("").parts[1:]), errors="surrogatepass")
     except UnicodeDecodeError:  # no name that `image_stem` makes
@@ -191,7 +191,7 @@ def image_id_of(path: PurePosixPath) -> str:
 
 
 def possible_ids(image: str) -> Iterator[str]:
-    """The ids that an image's name may mean: its file name without its ending, plain or percent-encoded.
+    """The possible ids of an image's file: its name without its ending, plain or percent-encoded.
 
     >>> list(possible_ids("data/images/de/%2E%2E%2F%45tc.jpg"))[1]
     '../Etc'
@@ -205,7 +205,7 @@ def possible_ids(image: str) -> Iterator[str]:
 
 
 def ignores_case(folder: Path) -> bool:
-    """True where `A.jpg` and `a.jpg` are one file: tested in a folder, or its nearest one that exists."""
+    """True if `A.jpg` and `a.jpg` are the same file in a folder (or its nearest existing parent)."""
     for place in (folder.absolute(), *folder.absolute().parents):
         other = place.with_name(place.name.swapcase())
         if place.name and other.name != place.name and place.exists():
@@ -214,7 +214,7 @@ def ignores_case(folder: Path) -> bool:
 
 
 def is_text(path: str) -> bool:
-    """True for a path that is UTF-8, as all are that eufcc makes."""
+    """True for a path that is valid UTF-8, as are all paths that eufcc makes."""
     try:
         path.encode()
     except UnicodeEncodeError:
@@ -232,9 +232,9 @@ class Root:
     """
 
     path: Path
-    """Text will do, too."""
+    """Can be given as text."""
     photos: tuple[Path, ...] = ()
-    """Folders of photographs that stay where they are."""
+    """Folders of photographs outside the root."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "path", Path(self.path))
@@ -270,7 +270,7 @@ class Root:
 
     @property
     def terms(self) -> Path:
-        """What the words of a museum's export became."""
+        """The terms of the words in a museum's export."""
         return self.data / "terms.csv"
 
     @property
@@ -285,5 +285,5 @@ class Root:
         return self.runs / name
 
     def splits(self) -> list[str]:
-        """The splits whose tables are there, in the order train, val, test_id, test_ood."""
+        """The splits that have a table, in the order train, val, test_id, test_ood."""
         return [split for split in SPLITS if self.table(split).is_file()]

@@ -1,4 +1,4 @@
-"""One process at a time, where two would write into one another."""
+"""File locks between processes that would write the same files."""
 
 import errno
 import logging
@@ -19,9 +19,9 @@ _NO_LOCKS = frozenset((errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSU
 def hold_lock(lock: Path, busy: str, *, wait: bool = False) -> Iterator[None]:
     """Hold a lock file, made with its folder.
 
-    Where another process holds it: CollectError `busy`, or with `wait` a warning `busy`, and its turn after.
-    On a file system without locks a second file beside it, which is there while the lock is held, does
-    the same. Raises CollectError where the folder cannot be written.
+    If another process holds it: CollectError `busy`, or with `wait` a warning `busy`, then wait for it. On a
+    file system without locks, a second file beside it exists while the lock is held. Raises CollectError if
+    the folder cannot be written.
     """
     try:
         lock.parent.mkdir(parents=True, exist_ok=True)
@@ -58,17 +58,17 @@ def _acquire(lock: Path, timeout: float) -> BaseFileLock:
     except OSError as error:
         if error.errno not in _NO_LOCKS:
             raise
-        held = SoftFileLock(_soft(lock), timeout)  # of the process of a dead one it is taken over
+        held = SoftFileLock(_soft(lock), timeout)  # that of a process that has ended is replaced
         held.acquire()
     return held
 
 
 def _soft(lock: Path) -> Path:
-    """Another name than the lock's, which stays behind wherever locks work."""
+    """Not the name of the lock file, which is never deleted where locks work."""
     return lock.with_name(f"{lock.name}.held")
 
 
 def _or_delete(taken: str, lock: Path) -> str:
-    """What to do where it is unknown whether the process that holds a soft lock still runs."""
+    """A hint where it is unknown whether the process that holds a soft lock still runs."""
     soft = _soft(lock)
-    return f"; if nothing runs, on no other machine either, delete {soft}" if taken == str(soft) else ""
+    return f"; if it does not run, on another machine either, delete {soft}" if taken == str(soft) else ""

@@ -1,8 +1,7 @@
-"""The machine's processors, memory and devices: asked for only here, so that tests can describe others.
+"""The machine's processors, memory and devices. Only this module reads them, so that tests can describe others.
 
-The environment variable EUFCC_MACHINE describes another machine than the one that is there, for this
-process and those it starts: `EUFCC_MACHINE=bf16=true,cores=2,memory=8e9`. It changes what eufcc assumes, and
-nothing else.
+The environment variable EUFCC_MACHINE describes another machine, for this process and those it starts:
+`EUFCC_MACHINE=bf16=true,cores=2,memory=8e9`. It only changes what eufcc assumes.
 """
 
 import ctypes
@@ -27,7 +26,7 @@ VARIABLE = "EUFCC_MACHINE"
 
 @dataclass(frozen=True)
 class Machine:
-    """A description of a machine; what is None is found out.
+    """A description of a machine; None means: as detected.
 
     >>> Machine.described("bf16=true,cores=2").cores
     2
@@ -75,7 +74,7 @@ _starts_processes = False
 
 
 def allow_processes() -> None:
-    """Let this program start processes: a script that does not expect it would run again in each of them."""
+    """Let this program start processes. A script without `if __name__ == "__main__"` would run in each."""
     global _starts_processes
     _starts_processes = True
 
@@ -86,9 +85,10 @@ def may_start_processes() -> bool:
 
 
 def collect_rarely() -> None:
-    """Have Python look for circular garbage less often, and not among what is there by now.
+    """Run Python's garbage collection less often, and not on the objects that exist now.
 
-    Results of images are many small objects and no circles: it took 40 microseconds an image, of 600.
+    The results of images are many small objects without cycles: collection took 40 of 600 microseconds per
+    image.
     """
     gc.freeze()
     gc.set_threshold(50_000)
@@ -98,29 +98,29 @@ _asked: int | None = None
 
 
 def use_threads(number: int | None) -> None:
-    """Have all that computes in this process from now on use so many threads; None: as `threads` finds.
+    """Compute with this number of threads from now on; None: as `threads` determines.
 
-    PyTorch by itself takes one for each of the host's cores, of which a container may use but few.
+    By default PyTorch uses one per core of the host, of which a container may use only a few.
     """
     global _asked
     _asked = number
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(threads())
     else:
-        os.environ["OMP_NUM_THREADS"] = str(threads())  # what torch reads where it is imported later
+        os.environ["OMP_NUM_THREADS"] = str(threads())  # torch reads it when it is imported later
 
 
 def free_cores() -> int:
-    """How many of its cores other programs leave to this process, measured for a moment; one at least.
+    """The cores that other programs do not use, measured for a moment; at least one.
 
-    A described machine does nothing else.
+    On a described machine all cores are free.
     """
     if os.environ.get(VARIABLE):
         return cores()
     import psutil
 
     def busy() -> tuple[float, float]:
-        """Seconds that all cores worked, and that this process did."""
+        """Seconds of processor time of all cores, and of this process."""
         times, own = psutil.cpu_times(), process.cpu_times()
         waiting = times.idle + getattr(times, "iowait", 0.0) + getattr(times, "guest", 0.0)
         return sum(times) - waiting - getattr(times, "guest_nice", 0.0), own.user + own.system
@@ -134,11 +134,11 @@ def free_cores() -> int:
 
 
 def threads(given: int | None = None, worth: int | None = None, *, free: bool = False) -> int:
-    """Threads to compute with: as many as given, or OMP_NUM_THREADS, or one per real core.
+    """The number of threads to compute with: as given, or OMP_NUM_THREADS, or one per physical core.
 
-    Of those per core not more than the work is `worth`, and with `free` not more than other programs leave:
-    threads that have to wait for each other are slower beside another program than one alone, see
-    `wait_idly`. With other threads, PyTorch's results differ in their last bits.
+    One per core is limited by `worth`, the number that is useful for the work, and with `free` by the cores
+    that other programs leave: if threads wait for each other on a busy machine, they are slower than one
+    thread, see `wait_idly`. With another number of threads, PyTorch's results differ in their last bits.
     """
     if (number := given or _asked) is not None:
         return number
@@ -156,9 +156,9 @@ def threads(given: int | None = None, worth: int | None = None, *, free: bool = 
 def wait_idly() -> None:
     """Make waiting threads release their core; call it before torch is imported.
 
-    By default they keep it for some milliseconds after every layer of a network. Where another program wants
-    that core, the thread they wait for does not get it either: small networks then take ten times as long.
-    Settings of the environment take precedence.
+    By default they occupy it for some milliseconds after every layer of a network. On a busy machine, the
+    thread they wait for then gets no core either, and small networks take ten times as long. Settings of the
+    environment take precedence.
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # GNU's runtime, in torch for Linux
@@ -166,10 +166,10 @@ def wait_idly() -> None:
 
 
 def free_memory() -> int:
-    """Bytes of memory that this process can still take.
+    """Bytes of memory that this process can still allocate.
 
-    What the system has available without swapping (other programs have theirs already), and not more than
-    what the limits of the process's control groups (containers, batch systems) leave.
+    What the system has available without swapping, within the limits of the process's control groups
+    (containers, batch systems).
     """
     if (described := _described().memory) is not None:
         return int(described)
@@ -181,7 +181,7 @@ def free_memory() -> int:
 
 
 def used_memory() -> int:
-    """Bytes of memory that this process has now."""
+    """Bytes of memory that this process uses now."""
     import psutil
 
     return int(psutil.Process().memory_info().rss)
@@ -209,7 +209,7 @@ def processor_has(flag: str) -> bool:
 
 
 def may_have_gpu() -> bool:
-    """Whether PyTorch might find a GPU here; False only where there certainly is none. Imports nothing."""
+    """Whether PyTorch might find a GPU; False only if there certainly is none. Does not import PyTorch."""
     described = _described()
     if described.cuda is not None or described.mps is not None:
         return bool(described.cuda or described.mps)
@@ -236,7 +236,7 @@ def has_mps() -> bool:
 
 
 def select_device(name: str = "auto") -> "torch.device":
-    """The device of that name; auto: the GPU if there is one. Raises ModelError where it is not there."""
+    """The device of this name; auto: the GPU if there is one. Raises ModelError if it does not exist."""
     import torch
 
     if name == "auto":
@@ -254,7 +254,7 @@ def select_device(name: str = "auto") -> "torch.device":
 def select_precision(name: str, device: "torch.device", *, inference: bool = False) -> "torch.dtype":
     """The type of the network's arithmetic; auto: bf16 on a GPU that has it, else float32.
 
-    For inference, auto is bf16 on a processor with matrix units for it, too.
+    For inference, auto is also bf16 on a processor with matrix units for it.
     """
     import torch
 
@@ -271,7 +271,7 @@ def select_precision(name: str, device: "torch.device", *, inference: bool = Fal
 
 
 def precision_name(precision: "torch.dtype") -> str:
-    """What `--precision` calls a type of arithmetic: fp32, bf16 or fp16."""
+    """The name of a type of arithmetic in `precision`: fp32, bf16 or fp16."""
     return {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}[str(precision).removeprefix("torch.")]
 
 
@@ -279,7 +279,7 @@ _KEPT = 256 << 20  # bytes
 
 
 def give_memory_back() -> None:
-    """Return the free memory that the C library holds to the system; call it after large work."""
+    """Return the C library's free memory to the system; call it after large computations."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
     if trim is not None:
         trim(0)
@@ -287,13 +287,13 @@ def give_memory_back() -> None:
 
 @cache
 def keep_freed_memory() -> None:
-    """Have the C library keep what tensors free for the next ones, as GPUs do.
+    """Have the C library reuse the memory of freed tensors, as on GPUs.
 
-    By itself glibc gives large blocks back to the system at once; to get them back, page by page, takes a
-    third of the time of training convnext_mini at 64 pixels (4.3 s for 6.8 s, tests.benchmarks.allocation)
-    and a tenth of convnext_atto's at 224, whose peak is 8 % higher for it. One arena serves all threads,
-    since those of threads cannot hold large blocks. It holds for the whole process, which keeps at most 256
-    MB at the end of its heap; what lies free between blocks in use, `give_memory_back` returns.
+    By default glibc returns large blocks to the system immediately. Getting them back, page by page, takes a
+    third of the time of training convnext_mini at 64 pixels (4.3 s instead of 6.8 s,
+    tests.benchmarks.allocation) and a tenth of convnext_atto's at 224, whose peak is 8 % higher. All threads
+    use one arena, since those of threads cannot hold large blocks. This applies to the whole process, which
+    keeps at most 256 MB at the end of its heap; `give_memory_back` returns free memory between used blocks.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is None:  # another C library than glibc

@@ -192,7 +192,7 @@ def test_the_key_is_in_no_file_and_no_message(fetch: Run, tmp_path: Path) -> Non
             ["bad theme"],
             "error: Europeana rejects the search for bad theme: Europeana answered 400: Bad Request",
         ),
-        (["day limit"], "error: Europeana: the limit of requests is used up"),
+        (["day limit"], "error: Europeana: the limit of requests is reached"),
         (["medal", "--roots", "none.json"], "error: --roots none.json: no such file\n"),
         (["medal", "--record-url", "ftp://a"], "error: Europeana cannot be reached: only http and https"),
     ],

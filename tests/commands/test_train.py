@@ -68,5 +68,5 @@ def test_commands_in_hints_are_for_the_root_that_was_given(eufcc: Run, demo_root
     assert done.returncode == 1
     error, hint = done.stderr.splitlines()
     assert "none of its" in error
-    assert "image files there have other names (photo of demo-" in hint
+    assert "image files with other names (photo of demo-" in hint
     assert f"`eufcc --root '{spaced}' download --split train`" in hint

@@ -1,4 +1,4 @@
-"""Which of the wanted images are done, which files are not recorded yet, and which are still to fetch."""
+"""The wanted images that are done, those with unrecorded files, and those to download."""
 
 import logging
 from collections.abc import Collection, Sequence
@@ -31,9 +31,9 @@ class Found(NamedTuple):
 
 @dataclass(frozen=True)
 class Backlog:
-    """`pending` are the rows to fetch, `found` the files that may make fetching some of them (or of the
-    failed ones) unnecessary; `done` and `failed` count the images that need nothing more. `lost` are rows
-    whose files are not there as recorded, `partial` the files that a killed run left unfinished."""
+    """`pending` are the rows to download, `found` existing files that may be some of these images (or of the
+    failed ones); `done` and `failed` count the images that are finished. `lost` are rows whose files are
+    missing or have another size, `partial` the incomplete files of a killed run."""
 
     pending: pd.DataFrame
     found: list[Found]
@@ -73,7 +73,7 @@ def find_backlog(
         elif is_regular(file):
             done.add(image_id)
         elif not urls.get(image_id):
-            failed.add(image_id)  # a photograph that was moved: no download brings it back
+            failed.add(image_id)  # a photograph that was moved, which cannot be downloaded
     ids = wanted["id"].tolist()
     is_done, is_failed = _among(ids, done), _among(ids, failed)
     not_there = {i: url for i, url in zip(ids, wanted["url"].tolist(), strict=True) if i not in done}
@@ -92,7 +92,7 @@ def find_backlog(
 
 
 def _among(ids: Sequence[str], some: set[str]) -> np.ndarray:
-    # pandas' isin makes an array of the set first, which takes ten times longer.
+    # pandas' isin converts the set to an array first: ten times slower.
     return np.fromiter(map(some.__contains__, ids), bool, len(ids))
 
 
@@ -111,7 +111,7 @@ def _sizes(folder: str) -> tuple[dict[str, int], list[Path]]:
 async def record_found(
     found: Sequence[Found], workers: Workers, how: Storing, ledger: Ledger, progress: Progress
 ) -> tuple[set[str], dict[str, Path]]:
-    """Verify files that are there already, and record the valid ones: they need no download.
+    """Verify existing files, and record the valid ones, which need no download.
 
     Returns the ids that were recorded, and the invalid files below data/images by their ids.
     """
@@ -142,6 +142,6 @@ async def record_found(
 
 
 def entry_of(stored: Stored, origin: Origin) -> Entry:
-    """The ledger's row of a file that was there already."""
+    """The ledger's row of an existing file."""
     entry = Entry(origin.id, OK, origin.url, origin.candidate, source_sha256=origin.source_sha256)
     return replace(entry, **vars(stored))

@@ -1,4 +1,4 @@
-"""The URLs to try for one image, one after the other, and the icons that stand for missing pictures."""
+"""The candidate URLs of an image, in order, and the placeholder icons of missing pictures."""
 
 import hashlib
 import re
@@ -20,10 +20,10 @@ class Candidate(NamedTuple):
 
 
 def candidate_urls(url: str, size: str = "400") -> list[Candidate]:
-    """What to try for an image's URL. A Europeana thumbnail has several candidates, any other URL is its own.
+    """The candidates for an image's URL: several for a Europeana thumbnail, else the URL itself.
 
-    Sizes 400 and 200: v3 answers 404 where v2 sends an icon, so it comes first. `original`: the
-    provider's own file, then the thumbnail.
+    Sizes 400 and 200: v3 returns 404 where v2 returns an icon, so it comes first. `original`: the provider's
+    file, then the thumbnail.
 
     >>> for candidate in candidate_urls("https://api.europeana.eu/thumbnail/v2/url.json?uri=https%3A%2F%2Fa.org%2F1&type=IMAGE"):
     ...     print(*candidate)
@@ -64,7 +64,7 @@ _OTHER_ICONS = ("6b51e5cd", "71de9d34", "b06d7fd3", "61aee462")  # sound, text, 
 
 
 def is_icon(sha256: str, candidate: str) -> bool:
-    """True for the icons that Europeana's v2 sends, with status 200, where it has no picture."""
+    """True for the icons that Europeana's v2 returns, with status 200, if it has no picture."""
     return sha256 == _ICON or (candidate == "v2" and sha256.startswith(_OTHER_ICONS))
 
 

@@ -1,4 +1,4 @@
-"""Images that are identical or similar, across ids and splits: between training and test that is leakage.
+"""Identical and similar images, across ids and splits; between training and test they are leakage.
 
 Two images are similar if their perceptual hashes (pHash, 64 bits of the picture's low frequencies) differ
 in at most three bits and their colours, averaged over a 4 x 4 grid, in at most six of 255 levels.
@@ -32,9 +32,9 @@ def find_duplicates(
     """The wanted images that have a duplicate, group by group, with their annotations.
 
     `wanted` has a row per id and split: an image in two splits is a duplicate of itself. Columns: group,
-    kind (`identical` bytes or `similar` to the eye), leakage (`yes` where the group lies on both sides of
-    training and test), id, split, provider, path, sha256, width, height, and the facets. Groups with
-    leakage come first. The fingerprints are kept in the ledger, computed once.
+    kind (`identical` bytes or `similar`), leakage (`yes` if the group has both training and test images), id,
+    split, provider, path, sha256, width, height, and the facets. Groups with leakage come first. Fingerprints
+    are computed once and saved in the ledger.
     """
     asyncio.run(_add_fingerprints(root, ledger, progress))
     columns = ["id", "path", "sha256", "width", "height", "fingerprint"]

@@ -1,7 +1,7 @@
-"""From URL to verified file, for hundreds of thousands of images, politely.
+"""From URLs to verified files, for hundreds of thousands of images.
 
-One event loop sends the requests, each host's in their order; worker processes verify, resize and write; the
-ledger records every image's status. An image may have several candidate URLs, each tried several times.
+One event loop sends the requests, in order for each host; worker processes verify, resize and write; the
+ledger records the status of every image. An image can have several candidate URLs, each tried several times.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ from eufcc_cli.core.worker_processes import CrashError
 
 log = logging.getLogger("eufcc")
 
-_SAME_BODY = "many URLs sent the same body"
+_SAME_BODY = "many URLs returned the same file"
 
 
 @dataclass(frozen=True)
@@ -42,14 +42,14 @@ class Options:
     """How images are fetched and stored."""
 
     workers: int = 32
-    """Images in progress at once, over all hosts."""
+    """Images processed in parallel, over all hosts."""
     size: str = "400"
     """400 or 200 (Europeana's thumbnails), or original."""
     resize: int | None = None
-    """Short side in pixels to store; None keeps the bytes as they came."""
+    """Shorter side of stored images in pixels; None stores the original bytes."""
     max_bytes: int = 50_000_000
     placeholder_threshold: int = 20
-    """A body that comes for this many different URLs is a placeholder."""
+    """A body that this many different URLs return is a placeholder."""
     decoders: int = field(default_factory=cores)
     """Processes that verify and write."""
     politeness: Politeness = field(default_factory=Politeness)
@@ -63,9 +63,10 @@ def download_images(
     options: Options | None = None,
     progress: Progress = SILENT,
 ) -> None:
-    """Record the files that were found, fetch the pending images (columns id and url), record each one.
+    """Record the files that were found, then download and record the pending images (columns id and url).
 
-    Raises EufccError where no image can be stored (a full disk, say); the failure of one is in the ledger.
+    Raises EufccError if no image can be stored (on a full disk, for example); the failure of a single image
+    is recorded in the ledger.
     """
     try:
         asyncio.run(_Download(root, ledger, options or Options()).run(pending, found, progress))
@@ -104,12 +105,12 @@ class _Download:
             origins.clear(self._folder / INCOMING)
         finally:
             self._ledger.commit()
-            # Not there, or not empty where something was ended: the next run clears it.
+            # It may be missing, or not empty after an interruption: the next run clears it.
             with suppress(OSError):
                 (self._folder / INCOMING).rmdir()
 
     def _known_placeholders(self, pending: Set[str]) -> set[str]:
-        """Those of the ledger; of bodies whose images are retried, those that exceed the threshold now."""
+        """The ledger's, except those whose images are retried and that are now below the threshold."""
         retried = {
             entry.source_sha256
             for entry in self._ledger.entries("status = ?", (PLACEHOLDER,))
@@ -137,13 +138,13 @@ class _Download:
                 self._group.create_task(self._begin(rows))
 
     async def _begin(self, rows: list[int]) -> None:
-        """Begin with a host's images, one after the other."""
+        """Start a host's images, one after the other."""
         for row in rows:
             candidates = candidate_urls(self._urls[row], self._options.size)
             await self._start(Job(row, self._ids[row], candidates))
 
     async def _start(self, job: Job, delay: float = 0.0) -> None:
-        """Send a job's next request after the delay, when its host has a turn and a worker is free."""
+        """Send a job's next request after the delay, when its host and a worker are free."""
         await asyncio.sleep(delay)
         try:
             host = await self._turn(job)
@@ -159,7 +160,7 @@ class _Download:
         if job.url is None:
             candidate = job.candidates[job.candidate].url
             if not candidate:
-                raise FetchError("missing", "the table has no URL for it")
+                raise FetchError("missing", "the table has no URL for this image")
             try:
                 image_stem(job.id)
             except DataError as error:
@@ -270,10 +271,10 @@ class _Download:
                     self._reject_placeholder(digest)
 
     def _reject_placeholder(self, digest: str) -> None:
-        """A body that many URLs sent is a placeholder: remove its images, try their other candidates."""
+        """A body that many URLs return is a placeholder: remove its images, try their other candidates."""
         self._placeholders.add(digest)
         kept = list(self._ledger.entries("source_sha256 = ? AND status = ?", (digest, OK)))
-        log.warning("%d URLs (%s, for example) sent the same file: a placeholder", len(kept), kept[0].url)
+        log.warning("%d URLs (such as %s) returned the same file: a placeholder", len(kept), kept[0].url)
         for entry in kept:
             if entry.candidate != FOUND:  # only fetched files are removed
                 (self._folder / str(entry.path)).unlink(missing_ok=True)

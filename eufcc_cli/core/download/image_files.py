@@ -16,7 +16,7 @@ from eufcc_cli.core.images.decode import FILE_ENDINGS
 
 
 class Moved(NamedTuple):
-    """Name, size and digest of a photograph that is no longer where it was."""
+    """Name, size and digest of a photograph that was moved."""
 
     name: str
     bytes: int | None
@@ -24,12 +24,12 @@ class Moved(NamedTuple):
 
 
 def spelling(text: str) -> str:
-    """A file's or record's name as file systems that ignore letter case compare it."""
+    """A name in the form in which file systems without letter case compare it."""
     return unicodedata.normalize("NFC", text).casefold()
 
 
 def loose_spelling(text: str) -> str:
-    """A name without the punctuation that photographers change.
+    """A name without differences in punctuation.
 
     >>> loose_spelling("1913.5 / a") == loose_spelling("1913-5_A") == "1913-5-a"
     True
@@ -38,7 +38,7 @@ def loose_spelling(text: str) -> str:
 
 
 class ImageFiles:
-    """The image files of some folders, by name, without hidden files, and links that lead out of them."""
+    """The image files of some folders, by name; without hidden files, and links that lead out of them."""
 
     def __init__(self, files: list[Path]) -> None:
         self.files = files
@@ -71,7 +71,7 @@ class ImageFiles:
         return self._stems.get(spelling(name), [])
 
     def named(self, ids: Iterable[str]) -> dict[str, Path]:
-        """One file for each id that is its stem; ignoring punctuation where only one id matches."""
+        """A file for each id whose stem it is; without punctuation, if only one id matches."""
         wanted = list(ids)
         if not self.files:
             return {}
@@ -85,7 +85,7 @@ class ImageFiles:
         return found
 
     def moved(self, photograph: Moved) -> Path | None:
-        """Where a photograph is now: a file of its name and size; else of its bytes, under any name."""
+        """The new path of a photograph: a file of the same name and size, else of the same content."""
         same_size = self._sizes.get(photograph.bytes or -1, [])
         alike = [file for file in same_size if spelling(file.name) == spelling(photograph.name)]
         if len(alike) == 1:
@@ -111,7 +111,7 @@ _SYSTEM_NAMES = frozenset((
 
 
 def is_system_name(name: str) -> bool:
-    """True for what a folder holds beside its owner's files: what is hidden, thumbnails, deleted files.
+    """True for files that a system adds to a folder: hidden files, thumbnails, deleted files.
 
     >>> [is_system_name(name) for name in ("@eaDir", "$RECYCLE.BIN", "._a.jpg", ".thumbnails", "a.jpg")]
     [True, True, True, True, False]
@@ -123,12 +123,12 @@ def is_system_name(name: str) -> bool:
 
 
 def is_image_name(path: str) -> bool:
-    """True for a path that an image may be expected at: not hidden, with an image's ending."""
+    """True for the path of an image file: not hidden, with an image's ending."""
     return not any(map(is_system_name, path.split("/"))) and path[path.rfind(".") :].lower() in FILE_ENDINGS
 
 
 def is_regular(file: Path) -> bool:
-    """True for a file that is there and no link."""
+    """True for an existing file that is not a link."""
     try:
         return stat.S_ISREG(file.lstat().st_mode)
     except (OSError, ValueError):
@@ -136,7 +136,7 @@ def is_regular(file: Path) -> bool:
 
 
 def scan_images(folder: Path, within: Iterable[Path] = ()) -> dict[str, Path]:
-    """The images below data/images, by the places that `image_stem` gives them.
+    """The images below data/images, by the ids of their paths (`image_stem`).
 
     Links are followed to files below it, or below a folder in `within`.
     """
@@ -156,13 +156,13 @@ def scan_flat_images(folder: Path) -> dict[str, Path]:
 
 
 def real_paths(folders: Iterable[Path]) -> tuple[str, ...]:
-    """Where folders really are, for `walk_files`."""
+    """The real paths of folders, for `walk_files`."""
     return tuple(dict.fromkeys(os.path.realpath(folder) for folder in folders))
 
 
 def links_out(folders: Iterable[Path], within: Iterable[Path] = ()) -> dict[Path, Path]:
-    """The links below some folders that lead to no file below them or the folders in `within`, and where
-    they lead."""
+    """The links below some folders that lead to no file below them or below the folders in `within`, with
+    their targets."""
     folders = list(folders)
     known = real_paths([*folders, *within])
     links = (
@@ -185,8 +185,8 @@ def walk_files(
 ) -> Iterator[tuple[str, os.DirEntry[str]]]:
     """The regular files below a folder, by their relative paths.
 
-    Of the links those to files below one of the folders `links` (real paths) are listed; all, for None. An
-    entry can be asked for its size until the next one is taken.
+    Links are listed if they lead to files below one of the folders `links` (real paths), all if it is None.
+    The size of an entry can be read until the next one is taken.
     """
     with suppress(FileNotFoundError, NotADirectoryError), _scanned(f"{folder}/{below}") as entries:
         for entry in entries:
@@ -204,7 +204,7 @@ def walk_files(
 
 @contextmanager
 def _scanned(folder: str) -> Iterator[Iterator[os.DirEntry[str]]]:
-    """`os.scandir`, on an open folder where that can be: sizes come faster than by paths."""
+    """`os.scandir`, on an open folder if possible: sizes are read faster than by paths."""
     with ExitStack() as stack:
         where: str | int = folder
         if os.scandir in os.supports_fd:

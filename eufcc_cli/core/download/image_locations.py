@@ -1,4 +1,4 @@
-"""Where the images of a root are: as the ledger records them, or in folders, by their names."""
+"""The image files of a root: from the ledger, or in folders by their names."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -16,11 +16,11 @@ from eufcc_cli.core.files import Root
 
 
 def find_images(root: Root, ids: Iterable[str] | None = None) -> dict[str, Path]:
-    """The image file of every id (or of these ids, where there is one).
+    """The image files of all ids, or of those of these ids that have one.
 
     An id is searched in the ledger; then, unless its download failed, as a file whose stem is the id below
-    data/images, images/ and the root's photo folders. A photograph that is no longer where the ledger has it
-    is searched in those folders by its name and size, or its digest.
+    data/images, images/ and the root's photo folders. A photograph that was moved is searched in the photo
+    folders by its name and size, or its digest.
     """
     recorded, moved, failed = _recorded(root)
     if ids is None:
@@ -37,18 +37,18 @@ def find_images(root: Root, ids: Iterable[str] | None = None) -> dict[str, Path]
 
 
 def any_images(root: Root) -> bool:
-    """False where `find_images` can find nothing: there is no ledger, and no file in the folders."""
+    """False if `find_images` can find nothing: no ledger, and no file in the folders."""
     folders = map(str, (root.images, root.path / "images", *root.photos))
     return root.ledger.is_file() or any(True for folder in folders for _ in walk_files(folder, links=None))
 
 
 def missing_hint(root: Root, split: str, an_id: str) -> str:
-    """What helps where none of a split's images is found."""
+    """The hint for a split none of whose images is found."""
     there = ImageFiles.below([root.images, root.path / "images", *root.photos]).files
     if not there:
-        return f"run `eufcc download --split {split}` first, or name the folder that they are in: `photos`"
-    other = f"{len(there):,} image files there have other names ({there[0].name})"
-    return f"{other}: name each like its id ({an_id}), or run `eufcc download --split {split}`"
+        return f"run `eufcc download --split {split}` first, or name their folder with `photos`"
+    other = f"there are {len(there):,} image files with other names ({there[0].name})"
+    return f"{other}: name each after its id ({an_id}), or run `eufcc download --split {split}`"
 
 
 def _by_names(
@@ -72,7 +72,7 @@ def _by_names(
 
 
 def _recorded(root: Root) -> tuple[dict[str, Path], dict[str, Moved], set[str]]:
-    """The ledger's images that are there, those that are no longer where they were, and failures."""
+    """The ledger's images with a file, those that were moved, and failures."""
     found: dict[str, Path] = {}
     moved: dict[str, Moved] = {}
     failed: set[str] = set()

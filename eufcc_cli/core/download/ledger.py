@@ -1,4 +1,4 @@
-"""The status of every image: one row per id in data/images/images.sqlite; and where the files are."""
+"""The ledger, data/images/images.sqlite: one row per id with the image's status and file."""
 
 import os
 import re
@@ -44,7 +44,7 @@ def stays_inside(path: str) -> bool:
 def recorded_file(images: Path, path: str) -> Path | None:
     """The file of a recorded path: below data/images, or a photograph elsewhere by its absolute path.
 
-    A ledger may come from a stranger's copy: an absolute path must have an image's ending, and no `..`.
+    A ledger is untrusted: an absolute path must have an image's ending, and no `..`.
     """
     if stays_inside(path):
         return Path(f"{images}/{path}")
@@ -58,8 +58,8 @@ def recorded_file(images: Path, path: str) -> Path | None:
 class Entry:
     """One image's row of the ledger.
 
-    `path` is relative to data/images, or absolute for a photograph that stays elsewhere; `sha256` is that of
-    the file, `source_sha256` of the bytes as they came; `fingerprint` is that of `duplicates`.
+    `path` is relative to data/images, or absolute for a photograph elsewhere; `sha256` is that of the file,
+    `source_sha256` that of the original bytes; `fingerprint` is used by `duplicates`.
     """
 
     id: str
@@ -86,7 +86,7 @@ _values = attrgetter(*_COLUMNS)
 
 
 class LedgerReader:
-    """Reads a ledger; without a file, an empty one. Changes nothing on the disk, and waits for no lock."""
+    """Reads a ledger (an empty one if there is no file). Writes nothing, and waits for no lock."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -100,8 +100,8 @@ class LedgerReader:
             connection = sqlite3.connect(":memory:")
             connection.executescript(_SCHEMA)
             return connection
-        # SQLite writes files beside a WAL database even to read it, and fails in a read-only folder, unless
-        # the database is declared immutable: it is, while no process writes and no kill left a log.
+        # Even to read a WAL database, SQLite writes files beside it, and fails in a read-only folder, unless
+        # the database is declared immutable: it is, if no process is writing and there is no log.
         written = self.path.with_name(f"{self.path.name}-wal").exists() and os.access(
             self.path.parent, os.W_OK
         )
@@ -115,7 +115,7 @@ class LedgerReader:
         self.close()
 
     def rows(self, query: str, values: Sequence[object] = ()) -> Iterator[Any]:
-        """The rows that a query finds."""
+        """The rows of a query."""
         try:
             yield from self._connection.execute(query, values)
         except sqlite3.Error as error:
@@ -126,22 +126,22 @@ class LedgerReader:
         return self.rows(f"SELECT {', '.join(columns)} FROM images ORDER BY id")
 
     def entries(self, where: str = "1", values: Sequence[object] = ()) -> Iterator[Entry]:
-        """The rows for which an SQL condition holds, in the order of their ids."""
+        """The rows that satisfy an SQL condition, in the order of their ids."""
         query = f"SELECT {', '.join(_COLUMNS)} FROM images WHERE {where} ORDER BY id"
         return (Entry(*row) for row in self.rows(query, values))
 
     def mean_bytes(self) -> float | None:
-        """The mean size of the images that are there; None where there are none."""
+        """The mean size of the stored images; None if there are none."""
         [(mean,)] = self.rows("SELECT AVG(bytes) FROM images WHERE status = ?", (OK,))
         return None if mean is None else float(mean)
 
     def placeholders(self) -> set[str]:
-        """The digests of bodies that are placeholders and that no stored image has."""
+        """The digests of placeholders, except those of stored images."""
         of = "SELECT source_sha256 FROM images WHERE source_sha256 IS NOT NULL AND status = ?"
         return {digest for (digest,) in self.rows(f"{of} EXCEPT {of}", (PLACEHOLDER, OK))}
 
     def sent_for_many(self, digest: str, urls: int) -> bool:
-        """True where one body came for at least that many different URLs."""
+        """True if at least so many different URLs returned the same body."""
         query = (
             "SELECT COUNT(*) FROM (SELECT DISTINCT url FROM images WHERE source_sha256 = ? "
             "AND status IN (?, ?) AND url IS NOT NULL LIMIT ?)"
@@ -154,10 +154,10 @@ class LedgerReader:
 
 
 class Ledger(LedgerReader):
-    """The one writer of data/images/images.sqlite; others may read meanwhile.
+    """The only writer of data/images/images.sqlite; others can read at the same time.
 
-    Rows are buffered until `commit`. A killed process loses the rows of files that are already in their
-    places: the next run finds the files and records them.
+    Rows are buffered until `commit`. If a process is killed, the next run finds the files whose rows were
+    lost, and records them.
     """
 
     def __init__(self, path: Path) -> None:
@@ -180,7 +180,7 @@ class Ledger(LedgerReader):
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.executescript(_SCHEMA)
         except sqlite3.OperationalError:
-            # A file system without locks or shared mappings; this process holds a lock of its own.
+            # A file system without locks or shared mappings; this process holds its own lock.
             vfs = "win32-none" if os.name == "nt" else "unix-none"
             connection = sqlite3.connect(f"{self.path.absolute().as_uri()}?vfs={vfs}", uri=True)
             connection.execute("PRAGMA locking_mode = EXCLUSIVE")  # else no WAL database can be opened
@@ -191,13 +191,13 @@ class Ledger(LedgerReader):
         return connection
 
     def rows(self, query: str, values: Sequence[object] = ()) -> Iterator[Any]:
-        """The rows that a query finds, buffered ones included."""
+        """The rows of a query, buffered ones included."""
         if self._waiting:
             self.commit()
         return super().rows(query, values)
 
     def record(self, entry: Entry) -> None:
-        """Write or replace the row of an id; it lasts after `commit`."""
+        """Buffer the row of an id, new or replaced, until `commit`."""
         self._waiting.append(entry)
 
     def record_fingerprint(self, image_id: str, fingerprint: str) -> None:
@@ -233,10 +233,10 @@ class Ledger(LedgerReader):
         try:
             with self._connection:
                 yield
-        except sqlite3.OperationalError as error:  # a full disk, say
+        except sqlite3.OperationalError as error:  # such as a full disk
             raise CollectError(
                 f"{self.path}: cannot write: {error}",
-                hint="fix that and run the same command again to resume",
+                hint="correct this and run the same command again to resume",
             ) from error
         except sqlite3.Error as error:
             raise _unusable(self.path, error) from error
@@ -252,5 +252,5 @@ class Ledger(LedgerReader):
 def _unusable(path: Path, error: sqlite3.Error) -> CollectError:
     return CollectError(
         f"{path}: not a usable ledger: {error}",
-        hint="move it away and run `eufcc download`: it records the images that are there",
+        hint="move it away and run `eufcc download`, which records the existing images",
     )

@@ -1,4 +1,4 @@
-"""Where files came from, noted before they are moved into place: what the ledger loses if it is killed."""
+"""The origins of files, noted before they are stored, in case the process is killed before the ledger is written."""
 
 import json
 import os
@@ -8,13 +8,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
-FOUND = "found"  # the candidate of a file that was there already
+FOUND = "found"  # the candidate of a file that was not downloaded
 _ENDING = ".origins"
 
 
 @dataclass(frozen=True)
 class Origin:
-    """An image's id, the candidate and URL that sent its body, and the body's SHA-256."""
+    """An image's id, the candidate and URL of its body, and the body's SHA-256."""
 
     id: str
     candidate: str
@@ -23,7 +23,7 @@ class Origin:
 
 
 def note(folder: Path, origin: Origin) -> None:
-    """Keep an origin in the folder's file of this process; raises OSError where it cannot be written."""
+    """Append an origin to this process's file in the folder; raises OSError if it cannot be written."""
     _file(folder, os.getpid()).write(json.dumps(list(vars(origin).values())).encode() + b"\n")
 
 
@@ -34,7 +34,7 @@ def _file(folder: Path, process: int) -> BinaryIO:
 
 
 def read(folder: Path) -> dict[str, Origin]:
-    """The latest origin of every id that is noted in a folder."""
+    """The latest noted origin of every id."""
     return {
         origin.id: origin
         for path in sorted(_files(folder), key=lambda path: path.stat().st_mtime)
@@ -46,12 +46,12 @@ def _lines(path: Path) -> Iterator[Origin]:
     for line in path.read_bytes().splitlines():
         try:
             yield Origin(*json.loads(line))
-        except (ValueError, TypeError):  # torn
+        except (ValueError, TypeError):  # incomplete
             continue
 
 
 def clear(folder: Path) -> None:
-    """Remove the notes, when the ledger holds them."""
+    """Remove the notes after the ledger is written."""
     for path in _files(folder):
         path.unlink(missing_ok=True)
 

@@ -1,4 +1,4 @@
-"""Images by their URLs, fetched ahead of their use through the downloader's safe client."""
+"""Images from URLs, fetched before they are needed, with the same safe client as downloads."""
 
 import asyncio
 import hashlib
@@ -26,7 +26,7 @@ _AHEAD = 16  # pictures fetched and not used yet
 
 
 class Fetcher:
-    """Fetches images into memory, a few at once, while others are tagged; a context manager."""
+    """Fetches images into memory, a few in parallel, while others are tagged; a context manager."""
 
     def __init__(self, politeness: Politeness) -> None:
         self._politeness = politeness
@@ -53,7 +53,7 @@ class Fetcher:
         return Picture(self, recipe)
 
     def begin(self, recipe: Recipe) -> "Future[bytes]":
-        """Fetch a picture as soon as there is room; `used` makes room again."""
+        """Fetch a picture as soon as there is room, which `used` releases."""
 
         async def get() -> bytes:
             await self._room.acquire()
@@ -62,13 +62,13 @@ class Fetcher:
         return self.start(get())
 
     def start(self, work: Coroutine[Any, Any, T]) -> "Future[T]":
-        """Do some work beside the pictures that are fetched; documents, say, for which no room is needed."""
+        """Run a coroutine that needs no room, such as fetching a document."""
         if not self._thread.is_alive():
             self._thread.start()
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     def document(self, url: str) -> Callable[[], bytes]:
-        """Begin to fetch a JSON document; what this returns waits for it, and raises FetchError."""
+        """Start to fetch a JSON document; the returned function waits for it, and raises FetchError."""
         return self.start(self.get_document(url)).result
 
     async def get_document(self, url: str) -> bytes:
@@ -94,7 +94,7 @@ class Fetcher:
         content = await self._ask(url)
         candidate = "v2" if "/thumbnail/v2/" in url else "url"
         if is_icon(hashlib.sha256(content).hexdigest(), candidate):
-            raise FetchError("placeholder", "the server has no image, it sent an icon")
+            raise FetchError("placeholder", "the server has no image and returned an icon")
         return content
 
     async def _close(self) -> None:
@@ -107,9 +107,9 @@ class Fetcher:
 
 
 class Picture:
-    """A picture of the web: `begin` has it fetched, calling it waits for the bytes.
+    """A picture on the web: `begin` starts to fetch it, a call waits for its bytes.
 
-    Raises ImageError with the reason where there are none.
+    Raises ImageError with the reason if it cannot be fetched.
     """
 
     def __init__(self, fetcher: Fetcher, recipe: Recipe) -> None:

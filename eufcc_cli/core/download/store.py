@@ -18,7 +18,7 @@ from eufcc_cli.core.images.decode import ENDINGS, ImageInfo, inspect_image, open
 T = TypeVar("T")
 
 JPEG_QUALITY = 90
-INCOMING = ".incoming"  # below data/images: files on their way
+INCOMING = ".incoming"  # below data/images: temporary files
 
 
 @dataclass(frozen=True)
@@ -35,13 +35,13 @@ class Stored:
 
 @dataclass(frozen=True)
 class Rejected:
-    """A body that is no image to keep: `not-image`, `too-large` or `placeholder`."""
+    """A body that is not a usable image: `not-image`, `too-large` or `placeholder`."""
 
     status: str
     reason: str
 
 
-CRASHED = Rejected("not-image", "its decoder crashes, or takes too long")
+CRASHED = Rejected("not-image", "it crashes the decoder, or takes too long")
 NO_PICTURE = Rejected("placeholder", "a placeholder, not a picture")
 
 
@@ -52,13 +52,13 @@ class Storing:
     folder: Path
     resize: int | None
     placeholders: list[str] = field(default_factory=list)
-    """Digests of files that are not used. Bodies are compared by the engine."""
+    """Digests of files to reject. The engine compares bodies."""
 
 
 def store(body: bytes | Path, origin: Origin, how: Storing) -> Stored | Rejected:
-    """Verify a body (bytes, or a temporary file, which is moved), and put it in the image's place.
+    """Verify a body (bytes, or a temporary file, which is moved), and store it as the image's file.
 
-    Raises EufccError where the file cannot be written.
+    Raises EufccError if the file cannot be written.
     """
     digest = str(origin.source_sha256)
     try:
@@ -82,7 +82,7 @@ def store(body: bytes | Path, origin: Origin, how: Storing) -> Stored | Rejected
 
 def resized(body: bytes | Path, short_side: int) -> tuple[ImageInfo, bytes]:
     """A JPEG of the image, its short side at most `short_side` pixels, in sRGB, without metadata."""
-    import simplejpeg  # these are slow to load, for processes that may never resize
+    import simplejpeg  # slow to load, and many processes never resize
 
     from eufcc_cli.core.images.resize import resize
 
@@ -94,7 +94,7 @@ def resized(body: bytes | Path, short_side: int) -> tuple[ImageInfo, bytes]:
         pixels = resize(pixels, (width, height))
     try:
         content = simplejpeg.encode_jpeg(pixels, JPEG_QUALITY, "RGBX", "420")
-    except ValueError as error:  # longer than the 65,500 pixels that it can write
+    except ValueError as error:  # a side is longer than 65,500 pixels
         raise TooManyPixelsError(f"too many pixels: {width} x {height} for a JPEG ({error})") from error
     return ImageInfo("JPEG", width, height), content
 
@@ -107,15 +107,15 @@ def place(
     keep: bool = False,
     origin: Origin | None = None,
 ) -> int:
-    """Put an image in its place below a folder by renaming, whole or not at all.
+    """Store an image at a path below a folder by renaming, completely or not at all.
 
-    A Path is moved there, or with `keep` linked (copied, where links cannot be). Its origin is noted
-    first, so that a run which is killed before the ledger is written can resume. Returns the bytes.
+    A file is moved there, or with `keep` linked (copied, if links are not possible). Its origin is noted
+    first, so that a run that is killed before it writes the ledger can resume. Returns the size in bytes.
 
-    There is no fsync, which would cost more than the download: after a power failure the ledger's sizes show
-    which files are incomplete.
+    There is no fsync, which would take longer than the download: after a power failure the ledger's sizes
+    show which files are incomplete.
     """
-    # Written in one folder, then moved: a new file in one of hundreds of folders costs ext4 ten times more.
+    # Written in one folder, then moved: creating a file in one of hundreds of folders is ten times slower (ext4).
     incoming, target = folder / INCOMING, folder / path
     temporary = incoming / f".{os.getpid()}.part"
     try:
@@ -135,13 +135,13 @@ def place(
             temporary.unlink(missing_ok=True)
         raise EufccError(
             f"{target}: cannot write: {error.strerror or error}",
-            hint="fix that and run the same command again to resume",
+            hint="correct this and run the same command again to resume",
         ) from error
     return size
 
 
 def _in_folder(folder: Path, act: Callable[[], T]) -> T:
-    """Do something in a folder; make it first where it is missing, which is rare."""
+    """Call `act`; if the folder is missing, which is rare, make it and call again."""
     try:
         return act()
     except FileNotFoundError:
@@ -158,7 +158,7 @@ def _link_or_copy(file: Path, to: Path) -> None:
 
 
 def describe(file: Path, how: Storing) -> Stored | Rejected:
-    """Verify a file and leave it where it is; the path of one outside data/images is absolute."""
+    """Verify a file without moving it; its path is absolute if it is outside data/images."""
     try:
         info = inspect_image(file)
         digest, size = sha256(file), file.stat().st_size
@@ -174,7 +174,7 @@ def describe(file: Path, how: Storing) -> Stored | Rejected:
 
 
 def verify_existing(image: tuple[str, Path], how: Storing) -> Stored | Rejected:
-    """Verify an image's file that is already there and use it as it is; link or copy it from elsewhere."""
+    """Verify an existing file of an image and use it unchanged; link or copy it if it is elsewhere."""
     image_id, file = image
     found = describe(file, how)
     if isinstance(found, Rejected) or file.is_relative_to(how.folder):
@@ -187,10 +187,7 @@ def verify_existing(image: tuple[str, Path], how: Storing) -> Stored | Rejected:
 
 
 def check(recorded: tuple[str, Path, str], how: Storing) -> Stored | Rejected | None:
-    """What a file (id, path, recorded SHA-256) is now: None for one that is missing.
-
-    Only a file that changed is decoded.
-    """
+    """Check a recorded file (id, path, SHA-256); None if it is missing. Only a changed file is decoded."""
     _, file, digest = recorded
     try:
         now = sha256(file)
@@ -204,7 +201,7 @@ def check(recorded: tuple[str, Path, str], how: Storing) -> Stored | Rejected | 
 
 
 def _is_placeholder(digest: str, how: Storing) -> bool:
-    # The candidate that a file came from is unknown: it may be the one that sends icons.
+    # The file's candidate is unknown: it may be the one that returns icons.
     return digest in how.placeholders or is_icon(digest, "v2")
 
 

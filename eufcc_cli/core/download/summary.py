@@ -1,4 +1,4 @@
-"""The images to download, what that would cost, and the result by status, host and provider."""
+"""The images to download, an estimate of the download, and the result by status, host and provider."""
 
 import re
 from collections.abc import Sequence
@@ -24,9 +24,9 @@ _BYTES_AN_IMAGE = {"200": 15_000, "400": 40_000, "original": 1_500_000}
 
 
 def read_wanted(root: Root, splits: Sequence[str] = ()) -> pd.DataFrame:
-    """The images of these splits (default: all that are there), each once a split: id, url, provider, split.
+    """The images of these splits (default: all with a table), once per split: id, url, provider, split.
 
-    Raises DataError where a table is missing.
+    Raises DataError if a table is missing.
     """
     names = list(dict.fromkeys(splits)) or root.splits()
     if not names:
@@ -54,7 +54,7 @@ def known_ids(root: Root) -> set[str]:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is left to do: images, requests per host, estimated hours and bytes."""
+    """The remaining download: images, requests per host, estimated hours and bytes."""
 
     images: int
     found: int
@@ -68,8 +68,8 @@ class Plan:
 def plan(backlog: Backlog, limit: int | None, mean_bytes: float | None, options: Options) -> Plan:
     """Estimate a download of at most `limit` images: a request per image to its first candidate's host.
 
-    The slowest host determines the time, or the number of workers where these are few. `mean_bytes` is the
-    mean size of the images so far, None where there are none yet.
+    The slowest host, or a small number of workers, determines the time. `mean_bytes` is the mean size of the
+    images so far, None if there are none yet.
     """
     found = {file.id for file in backlog.found}
     pending = backlog.pending[:limit]
@@ -98,7 +98,7 @@ class Summary:
 
     @property
     def failed(self) -> int:
-        """Images that were tried and are not there."""
+        """Images whose download failed."""
         return self.images - self.statuses.get(OK, 0) - self.statuses.get(NOT_TRIED, 0)
 
     def to_json(self) -> dict[str, Any]:
@@ -119,7 +119,7 @@ def summarise(wanted: pd.DataFrame, ledger: Ledger) -> Summary:
     rows = pd.DataFrame(ledger.select(*columns), columns=columns).rename(columns={"url": "requested"})
     joined = wanted.merge(rows, on="id", how="left")
     joined["status"] = joined["status"].fillna(NOT_TRIED)
-    # The host of the last request: the table's URL may name another than the one that sent the picture.
+    # The host of the last request, which may differ from that of the table's URL.
     joined["host"] = [host_of(url) or NO_HOST for url in joined["requested"].fillna(joined["url"])]
     statuses = {str(status): int(count) for status, count in joined["status"].value_counts().items()}
     size = joined.loc[joined["status"] == OK, "bytes"].sum()
@@ -139,7 +139,7 @@ FAILURE_COLUMNS = ("id", "split", "provider", "url", "status", "http", "reason",
 
 
 def failures(wanted: pd.DataFrame, ledger: Ledger) -> list[dict[str, object]]:
-    """The wanted images that were tried and are not there, with the reason, in the tables' order."""
+    """The wanted images whose download failed, with the reason, in the tables' order."""
     position = {image_id: at for at, image_id in enumerate(wanted["id"])}
     failed = [entry for entry in ledger.entries("status <> ?", (OK,)) if entry.id in position]
     failed.sort(key=lambda entry: position[entry.id])

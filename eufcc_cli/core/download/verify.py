@@ -1,4 +1,4 @@
-"""Compare the files with the ledger: which are missing, changed or not recorded; correct the ledger."""
+"""Compare the files with the ledger (missing, changed, not recorded), and correct the ledger."""
 
 import asyncio
 from collections.abc import Collection, Set
@@ -27,7 +27,7 @@ from eufcc_cli.core.progress import SILENT, Progress, Task
 
 
 class Finding(NamedTuple):
-    """One difference between files and ledger, and what was done about it."""
+    """One difference between files and ledger, and the correction."""
 
     kind: str
     image: str
@@ -36,10 +36,12 @@ class Finding(NamedTuple):
 
 @dataclass
 class Verification:
-    """The outcome: files that are as recorded, and what is not."""
+    """The outcome: the number of files that are as recorded, and the differences."""
 
     intact: int = 0
     findings: list[Finding] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
+    """The ids whose rows were removed from the ledger."""
 
 
 def verify_images(
@@ -47,9 +49,9 @@ def verify_images(
 ) -> Verification:
     """Compare every file's SHA-256 with the ledger, and the files with its rows; correct the ledger.
 
-    A row whose file is missing, or no image, is removed, so that the next download fetches it; a file that
-    changed but is an image is recorded as it is now. A file without a row is recorded if its id is `known`,
-    else it is left and reported.
+    A row whose file is missing, or is not an image, is removed, so that the next download fetches it; a file
+    that is another image now is recorded again. A file without a row is recorded if its id is `known`, else
+    it is only reported.
     """
     return asyncio.run(_Check(root, ledger).run(known, progress))
 
@@ -79,12 +81,12 @@ class _Check:
             if file := recorded_file(self._images, str(entry.path)):
                 inside.append((entry.id, file, str(entry.sha256)))
             else:
-                self._note("missing", entry.id, "removed from the ledger: its path is outside data/images")
+                self._remove("missing", entry.id, "its path is outside data/images")
         async for (image_id, _, _), result in workers.each(check, inside, self._how, crashed=CRASHED):
             self._record_check(entries[image_id], result)
             self._ledger.commit_if_due()
             task.advance()
-        self._ledger.forget(each.image for each in self._outcome.findings if each.done.startswith("removed"))
+        self._ledger.forget(self._outcome.removed)
 
     def _record_check(self, entry: Entry, result: Stored | Rejected | None) -> None:
         """Record what the check of one file found; None for a missing file."""
@@ -92,14 +94,14 @@ class _Check:
             done = f"still in the ledger: it was {entry.path}; name its folder with `photos`"
             self._note("missing", entry.id, done)
         elif result is None:
-            self._note("missing", entry.id, "removed from the ledger")
+            self._remove("missing", entry.id)
         elif isinstance(result, Rejected):
             kind = PLACEHOLDER if result.status == PLACEHOLDER else "changed"
-            self._note(kind, entry.id, f"removed from the ledger: {result.reason}")
+            self._remove(kind, entry.id, result.reason)
         elif result.sha256 == entry.sha256:
             self._outcome.intact += 1
         else:
-            self._note("changed", entry.id, "recorded as it is now")
+            self._note("changed", entry.id, "recorded again")
             self._ledger.record(replace(entry, fingerprint=None, **vars(result)))
 
     async def _check_new_files(
@@ -113,13 +115,17 @@ class _Check:
             if image_id in wanted and is_text(path):
                 ours.append((image_id, self._images / path))
             else:
-                self._note("new file", path, "ignored: no table names an image that would be there")
+                self._note("new file", path, "ignored: no image of a table has this path")
         async for (image_id, file), result in workers.each(verify_existing, ours, self._how, crashed=CRASHED):
             if isinstance(result, Stored):
                 origin = noted.get(image_id, Origin(image_id, origins.FOUND, None, None))
                 self._ledger.record(entry_of(result, origin))
             done = "recorded" if isinstance(result, Stored) else f"ignored: {result.reason}"
             self._note("new file", file.relative_to(self._images).as_posix(), done)
+
+    def _remove(self, kind: str, image_id: str, reason: str | None = None) -> None:
+        self._outcome.removed.append(image_id)
+        self._note(kind, image_id, "removed from the ledger" + (f": {reason}" if reason else ""))
 
     def _note(self, kind: str, image: str, done: str) -> None:
         self._outcome.findings.append(Finding(kind, image, done))

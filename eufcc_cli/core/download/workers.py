@@ -12,7 +12,7 @@ Item = TypeVar("Item")
 Crashed = TypeVar("Crashed")
 
 _BATCH = 16
-_AHEAD = 4  # calls for each process: the next is there when one is done
+_AHEAD = 4  # calls for each process, so that none waits for the next
 
 
 class Workers:
@@ -29,10 +29,7 @@ class Workers:
         await asyncio.to_thread(self._calls.stop)
 
     async def run(self, function: Callable[..., T], *arguments: Any) -> T:
-        """Call a function of a module in a process.
-
-        Raises what it raises, or CrashError if it ends the process.
-        """
+        """Call a function of a module in a process. Raises its error, or CrashError if the process ends."""
         async with self._free:
             while True:
                 pool, call = self._calls.start(function, arguments)
@@ -47,9 +44,9 @@ class Workers:
     async def each(
         self, function: Callable[..., T], items: Sequence[Item], *arguments: Any, crashed: Crashed
     ) -> AsyncIterator[tuple[Item, T | Crashed]]:
-        """Call a function of a module for every item; yields pairs of item and result as they come.
+        """Call a function of a module for every item; yields pairs of item and result in order of completion.
 
-        `crashed` stands for the result of an item that ends its process.
+        `crashed` is the result of an item whose process ends.
         """
         batches = (items[start : start + _BATCH] for start in range(0, len(items), _BATCH))
         running: set[asyncio.Task[list[tuple[Item, T | Crashed]]]] = set()

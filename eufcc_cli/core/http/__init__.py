@@ -1,1 +1,1 @@
-"""A polite and safe HTTP client."""
+"""The HTTP client: limits per host, checked IP addresses, JSON APIs."""

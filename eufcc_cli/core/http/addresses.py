@@ -1,4 +1,4 @@
-"""Which IP addresses untrusted URLs may lead to, checked on the address that is really connected to."""
+"""The IP addresses that untrusted URLs may lead to, checked on the address of the connection."""
 
 import asyncio
 import contextlib
@@ -37,16 +37,16 @@ def is_public(address: str) -> bool:
 
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
-_UNICAST = ipaddress.ip_network("2000::/3")  # all that IANA assigns for the open internet (RFC 4291)
-# What some versions of Python take for public: protocol assignments, 6to4 relays, documentation.
+_UNICAST = ipaddress.ip_network("2000::/3")  # global unicast (RFC 4291)
+# Some versions of Python treat these as public: protocol assignments, 6to4 relays, documentation.
 _SPECIAL = [ipaddress.ip_network(name) for name in ("192.0.0.0/24", "192.88.99.0/24", "3fff::/20")]
 
 
 class CheckedBackend(httpcore.AsyncNetworkBackend):
-    """Resolves a name, checks each address, and connects to the very address it checked.
+    """Resolves a name, checks each address, and connects to the checked address.
 
-    So a name cannot pass the check with one address and be connected to at another (DNS rebinding), and
-    redirects are checked as well.
+    A name therefore cannot pass the check with one address and be connected to at another (DNS rebinding).
+    Redirects are checked as well.
     """
 
     def __init__(self, allowed: Callable[[str], bool] | None) -> None:
@@ -64,7 +64,7 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
         addresses = await self._resolve(host, port, timeout)
         usable = [address for address in addresses if self._allowed is None or self._allowed(address)]
         if not usable:
-            raise BlockedAddressError(f"{host} is at a private address ({addresses[0]})")
+            raise BlockedAddressError(f"{host} has a private IP address ({addresses[0]})")
         for address in usable[:-1]:
             with contextlib.suppress(httpcore.ConnectError, httpcore.ConnectTimeout):
                 return await self._connect(address, port, timeout)
@@ -89,7 +89,7 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
 
 
 class _Stream(httpcore.AsyncNetworkStream):
-    """A connection that notices whether a response arrived before its request was sent."""
+    """A connection that detects a response that arrived before its request was sent."""
 
     def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
         self._stream = stream
@@ -116,7 +116,7 @@ class _Stream(httpcore.AsyncNetworkStream):
 
 
 def has_stray_answer(response: httpcore.Response) -> bool:
-    """True for a response that arrived before its request was sent, and so belongs to none."""
+    """True for a response that arrived before its request was sent, and belongs to no request."""
     stream = response.extensions["network_stream"]
     http1 = response.extensions["http_version"] != b"HTTP/2"
     return http1 and isinstance(stream, _Stream) and stream.has_stray_answer

@@ -1,4 +1,4 @@
-"""The body of a response as it arrives: in memory while it is small, in a temporary file when it is not."""
+"""The body of a response: in memory while it is small, then in a temporary file."""
 
 import hashlib
 import uuid
@@ -11,10 +11,10 @@ IN_MEMORY = 1 << 20
 
 
 class Spool:
-    """Takes a body in pieces; as a context manager it leaves no temporary file behind.
+    """Receives a body in pieces; as a context manager it removes its temporary file.
 
-    The file is in `folder`, with a name by which a later run recognises it as partial; the user of `content`
-    may move it away.
+    The file is in `folder`; a later run recognises it as partial by its name. The user of `content` may move
+    it.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -25,7 +25,7 @@ class Spool:
         self.size = 0
 
     def write(self, piece: bytes) -> None:
-        """Take a piece. Raises EufccError where the temporary file cannot be written."""
+        """Add a piece. Raises EufccError if the temporary file cannot be written."""
         self.size += len(piece)
         self._hash.update(piece)
         if self._file is None and self.size <= IN_MEMORY:
@@ -34,7 +34,7 @@ class Spool:
         try:
             if self._file is None:
                 self._folder.mkdir(parents=True, exist_ok=True)
-                # As readable as the user's umask says, since it is moved into its place.
+                # With the permissions of the user's umask, since it becomes the image's file.
                 self._file = (self._folder / f".{uuid.uuid4().hex}.part").open("xb")
                 self._file.writelines(self._pieces)
                 self._pieces.clear()
@@ -42,7 +42,7 @@ class Spool:
         except OSError as error:
             raise EufccError(
                 f"{self._folder}: cannot write: {error.strerror or error}",
-                hint="fix that and run the same command again to resume",
+                hint="correct this and run the same command again to resume",
             ) from error
 
     def sha256(self) -> str:

@@ -1,4 +1,4 @@
-"""A polite and safe HTTP client on httpcore: limits per host, bounded retries, no private IP addresses.
+"""An HTTP client on httpcore with limits per host, bounded retries, and no private IP addresses.
 
 `Host.turn` waits until a request may be sent, `Client.attempt` sends one. `Client.get` combines both with
 retries and redirects::
@@ -35,11 +35,11 @@ from eufcc_cli.core.http.politeness import FetchError, Host, Politeness, rate_li
 log = logging.getLogger("eufcc")
 
 USER_AGENT = f"eufcc/{__version__} (+https://github.com/cesc47/EUFCC-340K; cultural heritage images)"
-"""Many hosts, Wikimedia's among them, require a contact."""
+"""Many hosts require a contact, Wikimedia's for example."""
 MAX_REDIRECTS = 8
 _GZIP = b"\x1f\x8b"
 _LONGEST_BACKOFF = 60.0
-_ERROR_BYTES = 64 << 10  # of an error page that are read: its message, and the connection stays usable
+_ERROR_BYTES = 64 << 10  # read from an error page: its message, and the connection can be reused
 _TEMPORARY_STATUS = {408, 425, 429}
 
 
@@ -73,10 +73,10 @@ class Answer:
 
 
 class Client:
-    """Sends requests as politely as configured; an async context manager.
+    """Sends requests within the limits of each host; an async context manager.
 
-    It has no cookies, reads no netrc, ignores the name and password of a URL and follows one redirect at a
-    time, so that no secret reaches another host.
+    It has no cookies, reads no netrc, ignores name and password in a URL, and follows one redirect at a time,
+    so that no secret reaches another host.
     """
 
     def __init__(
@@ -116,7 +116,7 @@ class Client:
         to: BinaryIO | None = None,
         max_bytes: int = 1 << 30,
     ) -> Answer:
-        """Send requests until there is a final response (200 or 404, say), following redirects.
+        """Send requests until there is a final response (such as 200 or 404), following redirects.
 
         The body of a 2xx response goes into the file `to`, if one is given (emptied first). `headers` are
         sent to the origin of `url` only. Raises FetchError if there is no final response.
@@ -221,7 +221,7 @@ def user_agent() -> str:
     agent = os.environ.get("EUFCC_USER_AGENT", "").strip() or USER_AGENT
     if not (agent.isascii() and agent.isprintable()):
         raise CollectError(
-            f"user_agent: {agent!r} is no line of ASCII text",
+            f"`user_agent` {agent!r}: not a line of ASCII text",
             hint='give a name and a contact, such as "Our Museum (it@museum.example)"',
         )
     return agent

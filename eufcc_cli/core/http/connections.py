@@ -1,7 +1,7 @@
-"""Connections whose addresses are checked, kept for the next request to the same origin.
+"""Connections with checked addresses, reused for the next request to the same origin.
 
-httpcore's pool compares its connections with each other at every request, twice: with 256 idle ones, as when
-images come from many hosts, that takes 4 ms of the processor for each image, three times the rest of it.
+httpcore's pool compares its connections with each other twice per request: with 256 idle ones, as when images
+are on many hosts, this takes 4 ms of processor time per image, three times as much as everything else.
 """
 
 from collections import OrderedDict

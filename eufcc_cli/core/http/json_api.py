@@ -1,4 +1,4 @@
-"""JSON APIs through the polite client: the key is sent in a header, and removed from every response."""
+"""JSON APIs: the key is sent in a header, and removed from every response."""
 
 import asyncio
 import json
@@ -13,8 +13,8 @@ from eufcc_cli.core.http.politeness import FetchError, Politeness
 
 T = TypeVar("T")
 
-# One user's harvest: a few requests at once, and waits as long as an hourly rate limit. The base URLs are the
-# user's own choice, so that a local server is allowed.
+# For one user's harvest: a few parallel requests, and waits of up to an hour. The user chooses the base URLs,
+# so local servers are allowed.
 POLITENESS = Politeness(per_host=4, rate=0, retries=5, max_wait=4000, allow_private_hosts=True)
 _MOST_BYTES = 64 << 20
 _UNREADABLE_ANSWERS = 4
@@ -34,8 +34,7 @@ class Api:
     """One JSON API, called `name` in messages.
 
     The key is sent in the header X-Api-Key (not to redirects to another origin). It is removed from every
-    response, since servers echo it; and so is what no text file can hold: control characters become spaces,
-    lone surrogates U+FFFD.
+    response, since servers echo it. Control characters become spaces, and lone surrogates U+FFFD.
     """
 
     def __init__(self, client: Client, name: str, key: str | None = None) -> None:
@@ -66,7 +65,7 @@ class Api:
         reason = self._hide(str(error))
         hint = "run it again later to resume"
         if error.http == 429:
-            return CollectError(f"{self._name}: the limit of requests is used up ({reason})", hint)
+            return CollectError(f"{self._name}: the limit of requests is reached ({reason})", hint)
         return CollectError(
             f"{self._name} cannot be reached: {reason}", hint if error.retryable else "check the URL"
         )

@@ -16,24 +16,24 @@ log = logging.getLogger("eufcc")
 
 @dataclass(frozen=True)
 class Politeness:
-    """How a client behaves; times in seconds."""
+    """The limits that a client keeps; times in seconds."""
 
     per_host: int = 8
-    """Requests at once to one host."""
+    """Parallel requests to one host."""
     rate: float = 20.0
-    """Requests a second to one host; 0 for no limit."""
+    """Requests per second to one host; 0: no limit."""
     retries: int = 4
-    """Further tries after a temporary failure."""
+    """Retries after a temporary failure."""
     timeout: float = 20.0
-    """Longest silence of a server."""
+    """Longest time without data."""
     total_timeout: float = 120.0
     """Longest time for one request."""
     backoff: float = 1.0
     """Mean wait before the first retry; it doubles with each."""
     max_wait: float = 3600.0
-    """Longest wait that is granted to a server; a host that asks for more is skipped in this run."""
+    """Longest wait that a server may request; a host that requests more is skipped in this run."""
     trip: int = 10
-    """URLs of one host that fail in a row until it is paused."""
+    """Successive failures of a host's URLs after which it is paused."""
     pause: float = 10.0
     """First pause of a host that keeps failing; it doubles each time."""
     pauses: int = 4
@@ -42,7 +42,7 @@ class Politeness:
 
 
 class FetchError(CollectError):
-    """A request without a response, or with one that asks to retry later.
+    """A request without a response, or with one that requests a later retry.
 
     `status` is that of the ledger (`timeout`, `server-error`, `blocked`, `too-large`), `http` the response's
     code if there was one, `retryable` whether a retry may help, `stale` that an idle connection was closed
@@ -88,7 +88,7 @@ class Host:
             self.release()
 
     async def acquire(self) -> None:
-        """Take a slot, which `release` frees; nothing is held where this raises."""
+        """Take a slot, which `release` frees. Holds none if it raises."""
         await self._slots.acquire()
         try:
             now = asyncio.get_running_loop().time
@@ -109,7 +109,7 @@ class Host:
         """A response arrived: reset the failures, and keep to the rate limit that its headers state."""
         self._failed_in_a_row = self._pauses = 0
         if (wait := rate_limit_wait(headers)) is not None:
-            self.wait(wait, FetchError("server-error", f"{self.name}: its rate limit is used up"))
+            self.wait(wait, FetchError("server-error", f"{self.name}: its rate limit is reached"))
 
     def failed(self, began: float, error: FetchError) -> None:
         """A URL failed at its first attempt, in a request begun at this time of the event loop."""
@@ -130,15 +130,15 @@ class Host:
         """Pause for the time that the host requests; if that is too long, skip the host, with an error."""
         if seconds > self.politeness.max_wait:
             self.give_up(
-                FetchError(error.status, f"{error}; it asks to wait {seconds:.0f} s", http=error.http)
+                FetchError(error.status, f"{error}; it requests a pause of {seconds:.0f} s", http=error.http)
             )
             return
         if seconds > 10:
-            log.warning("%s asks to wait %.0f s", self.name, seconds)
+            log.warning("%s requests a pause of %.0f s", self.name, seconds)
         self._pause(seconds)
 
     def give_up(self, error: FetchError) -> None:
-        """Send no more requests to this host: all that wait for a turn get this error."""
+        """Send no more requests to this host: all waiting ones get this error."""
         if self.unreachable is None:
             log.warning("%s is skipped from now on: %s", self.name, error)
             reason = f"{self.name} was skipped: {error}"

@@ -115,7 +115,10 @@ def test_every_kind_of_trouble_ends_with_its_status(server: Misbehaving, root: R
         assert (entry.status, entry.http, entry.attempts) == (status, http, attempts), entry
         assert reason is None or reason in str(entry.reason), entry
     assert {entries[f"closing/{n}"].status for n in range(30)} == {"ok"}
-    assert (entries["none"].status, entries["none"].reason) == ("missing", "the table has no URL for it")
+    assert (entries["none"].status, entries["none"].reason) == (
+        "missing",
+        "the table has no URL for this image",
+    )
     for image_id in ("ftp", "text", "no name", "no port", "port 0", "x" * 2500):
         assert entries[image_id].status == "blocked", entries[image_id]
     assert entries["nobody"].status in TEMPORARY

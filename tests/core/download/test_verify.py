@@ -42,7 +42,7 @@ def test_an_audit_finds_and_mends(root: Root) -> None:
         assert outcome.intact == 1
         findings = {(kind, image.rpartition("/")[2]): done for kind, image, done in outcome.findings}
         assert {what: done.partition(":")[0] for what, done in findings.items()} == {
-            ("changed", "edited"): "recorded as it is now",
+            ("changed", "edited"): "recorded again",
             ("changed", "torn"): "removed from the ledger",
             ("missing", "gone"): "removed from the ledger",
             ("missing", "outside"): "removed from the ledger",

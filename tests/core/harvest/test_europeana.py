@@ -216,7 +216,7 @@ def test_a_used_up_limit_is_heeded_before_it_is_refused(
 def test_a_limit_that_lasts_too_long_ends_the_harvest_with_a_sentence(
     collect: Callable[..., Harvest],
 ) -> None:
-    with pytest.raises(CollectError, match="the limit of requests is used up") as caught:
+    with pytest.raises(CollectError, match="the limit of requests is reached") as caught:
         collect("day limit")
     assert "again later to resume" in (caught.value.hint or "")
 

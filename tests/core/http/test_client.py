@@ -92,9 +92,9 @@ def test_a_private_address_is_refused_on_the_connection(server: Misbehaving) -> 
 
     get(server.url("ok/h"))
     for url in (server.url("ok/h", 2), server.url("to-host/2/ok/h")):
-        with pytest.raises(FetchError, match=r"127\.0\.0\.2 is at a private address"):
+        with pytest.raises(FetchError, match=r"127\.0\.0\.2 has a private IP address"):
             get(url)
-    with pytest.raises(FetchError, match="is at a private address") as error:
+    with pytest.raises(FetchError, match="has a private IP address") as error:
         ask(lambda client: client.get(f"http://localhost:{server.port}/ok/h"), allowed=is_public)
     assert error.value.status == "blocked"
     assert list(server.log()["times"]) == ["/ok/h", "/to-host/2/ok/h"]
