@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import typer
 
 from eufcc_cli import console
+from eufcc_cli.core.allocation import collect_rarely
 from eufcc_cli.core.errors import EufccError
 from eufcc_cli.core.files import Root
-from eufcc_cli.core.machine import collect_rarely
 
 if TYPE_CHECKING:
     from eufcc_cli.core.model.clip.prompts import TextOptions

@@ -1,11 +1,9 @@
-"""The machine's processors, memory and devices. Only this module reads them, so that tests can describe others.
+"""The machine's processors, memory and GPUs. Only this module reads them, so that tests can describe others.
 
 The environment variable EUFCC_MACHINE describes another machine, for this process and those it starts:
 `EUFCC_MACHINE=bf16=true,cores=2,memory=8e9`. It only changes what eufcc assumes.
 """
 
-import ctypes
-import gc
 import json
 import os
 import sys
@@ -16,10 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from eufcc_cli.core.control_groups import cpu_limit, memory_left
-from eufcc_cli.core.errors import EufccError, ModelError
+from eufcc_cli.core.errors import EufccError
 
 if TYPE_CHECKING:
-    import torch
+    pass
 
 VARIABLE = "EUFCC_MACHINE"
 
@@ -82,16 +80,6 @@ def allow_processes() -> None:
 def may_start_processes() -> bool:
     """Whether this program may start processes: commands may."""
     return _starts_processes
-
-
-def collect_rarely() -> None:
-    """Run Python's garbage collection less often, and not on the objects that exist now.
-
-    The results of images are many small objects without cycles: collection took 40 of 600 microseconds per
-    image.
-    """
-    gc.freeze()
-    gc.set_threshold(50_000)
 
 
 _asked: int | None = None
@@ -233,72 +221,3 @@ def has_mps() -> bool:
     import torch
 
     return torch.backends.mps.is_available()
-
-
-def select_device(name: str = "auto") -> "torch.device":
-    """The device of this name; auto: the GPU if there is one. Raises ModelError if it does not exist."""
-    import torch
-
-    if name == "auto":
-        return torch.device("cuda" if cuda_devices() else "mps" if has_mps() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise ModelError(f"`device` {name}: no such device", hint="choose auto, cpu, cuda or mps") from error
-    there = {"cpu": 1, "cuda": cuda_devices(), "mps": int(has_mps())}.get(device.type, 0)
-    if (device.index or 0) >= there:
-        raise ModelError(f"`device` {name}: not on this machine", hint="choose `device=auto` or `device=cpu`")
-    return device
-
-
-def select_precision(name: str, device: "torch.device", *, inference: bool = False) -> "torch.dtype":
-    """The type of the network's arithmetic; auto: bf16 on a GPU that has it, else float32.
-
-    For inference, auto is also bf16 on a processor with matrix units for it.
-    """
-    import torch
-
-    if name == "auto":
-        has_bf16 = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-        has_bf16 = has_bf16 or (inference and device.type == "cpu" and has_bf16_matrices())
-        return torch.bfloat16 if has_bf16 else torch.float32
-    if name == "fp16" and device.type == "cpu":
-        raise ModelError("`precision` fp16: not on the CPU", hint="choose fp32 or bf16")
-    types = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-    if name not in types:
-        raise ModelError(f"`precision` {name}: no such choice", hint=f"choose auto, {', '.join(types)}")
-    return types[name]
-
-
-def precision_name(precision: "torch.dtype") -> str:
-    """The name of a type of arithmetic in `precision`: fp32, bf16 or fp16."""
-    return {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}[str(precision).removeprefix("torch.")]
-
-
-_KEPT = 256 << 20  # bytes
-
-
-def give_memory_back() -> None:
-    """Return the C library's free memory to the system; call it after large computations."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
-    if trim is not None:
-        trim(0)
-
-
-@cache
-def keep_freed_memory() -> None:
-    """Have the C library reuse the memory of freed tensors, as on GPUs.
-
-    By default glibc returns large blocks to the system immediately. Getting them back, page by page, takes a
-    third of the time of training convnext_mini at 64 pixels (4.3 s instead of 6.8 s,
-    tests.benchmarks.allocation) and a tenth of convnext_atto's at 224, whose peak is 8 % higher. All threads
-    use one arena, since those of threads cannot hold large blocks. This applies to the whole process, which
-    keeps at most 256 MB at the end of its heap; `give_memory_back` returns free memory between used blocks.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if mallopt is None:  # another C library than glibc
-        return
-    m_trim_threshold, m_mmap_max, m_arena_max = -1, -4, -8  # malloc.h
-    mallopt(m_mmap_max, 0)
-    mallopt(m_trim_threshold, _KEPT)
-    mallopt(m_arena_max, 1)

@@ -16,8 +16,9 @@ import timm
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from eufcc_cli.core.devices import select_precision
 from eufcc_cli.core.files import Root
-from eufcc_cli.core.machine import cores, select_precision
+from eufcc_cli.core.machine import cores
 from eufcc_cli.core.model.decoding.decoder_processes import TOGETHER, DecoderProcesses
 from eufcc_cli.core.model.decoding.read_images import Order
 from eufcc_cli.core.model.preprocessing import Preprocessing

@@ -32,8 +32,9 @@ from eufcc_cli.core.settings import settings_of
 from eufcc_cli.core.taxonomy.annotations import FACETS, facet_column, read_table
 from eufcc_cli.core.taxonomy.vocabulary import Vocabulary, training_vocabulary
 from eufcc_cli.core.training.data import Split, load_split
-from eufcc_cli.core.training.head import Part, fit_heads, measure_heads
+from eufcc_cli.core.training.head import fit_heads
 from eufcc_cli.core.training.head_run import collect_features
+from eufcc_cli.core.training.head_scores import Part, measure_heads
 from eufcc_cli.core.training.usual_settings import HEAD_VIEWS
 from tests.museum_root import museum_root
 

@@ -20,9 +20,10 @@ import numpy as np
 import psutil
 import simplejpeg
 
+from eufcc_cli.core.allocation import collect_rarely
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.images import resize
-from eufcc_cli.core.machine import collect_rarely, cores
+from eufcc_cli.core.machine import cores
 from eufcc_cli.core.model.batching import STEADY
 from eufcc_cli.core.model.checkpoint import load_model
 from eufcc_cli.core.model.converted_model import Processor

@@ -21,8 +21,9 @@ import timm
 import torch
 from PIL import Image
 
+from eufcc_cli.core.devices import select_precision
 from eufcc_cli.core.files import Root
-from eufcc_cli.core.machine import allow_processes, cores, select_precision
+from eufcc_cli.core.machine import allow_processes, cores
 from eufcc_cli.core.model.batching import BatchSize
 from eufcc_cli.core.model.checkpoint import load_model, save_weights
 from eufcc_cli.core.model.decoding.decoder_processes import decoder_processes

@@ -11,14 +11,14 @@ import psutil
 import pytest
 import torch
 
-from eufcc_cli.core import control_groups, machine
+from eufcc_cli.core import control_groups, devices, machine
+from eufcc_cli.core.devices import select_precision
 from eufcc_cli.core.errors import EufccError, ModelError
-from eufcc_cli.core.machine import select_precision
 
 _FAULTS = """
 import resource, sys, threading
 import torch
-from eufcc_cli.core.machine import keep_freed_memory
+from eufcc_cli.core.allocation import keep_freed_memory
 
 def compute():
     for number in range(30):
@@ -52,11 +52,11 @@ def test_a_description_decides_over_the_machine(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr(machine, "processor_has", lambda flag: not amx)
     _expect_bf16(amx)
     assert (machine.cores(), machine.free_memory()) == (3, 5_000_000_000)
-    assert machine.select_device().type == "cuda"
-    assert machine.select_device("cuda:1").index == 1
+    assert devices.select_device().type == "cuda"
+    assert devices.select_device("cuda:1").index == 1
     for absent in ("cuda:2", "mps", "banana"):
         with pytest.raises(ModelError, match=f"`device` {absent}"):
-            machine.select_device(absent)
+            devices.select_device(absent)
 
 
 @pytest.mark.parametrize("text", ["cores", "cores=two", "wings=2", "cores=2=3"])
@@ -223,7 +223,8 @@ def test_freed_memory_is_kept_for_the_next_tensor() -> None:
 
 
 _HIGH = """
-from eufcc_cli.core.machine import give_memory_back, keep_freed_memory, used_memory
+from eufcc_cli.core.allocation import give_memory_back, keep_freed_memory
+from eufcc_cli.core.machine import used_memory
 keep_freed_memory()
 blocks, pins = [], []
 for _ in range(60):

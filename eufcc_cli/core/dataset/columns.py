@@ -12,7 +12,7 @@ import pandas as pd
 
 from eufcc_cli.core.dataset.profile import Profile
 from eufcc_cli.core.dataset.readers.export import Export
-from eufcc_cli.core.images.decode import FILE_ENDINGS
+from eufcc_cli.core.images.formats import FILE_ENDINGS
 from eufcc_cli.core.taxonomy.spelling import fold
 
 ROLES = ("id", "photo", "provider", "title")

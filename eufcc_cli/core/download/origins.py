@@ -1,4 +1,4 @@
-"""The origins of files, noted before they are stored, in case the process is killed before the ledger is written."""
+"""The origins of files, noted before they are stored: a killed process may not have written the ledger."""
 
 import json
 import os

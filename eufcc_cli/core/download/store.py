@@ -13,7 +13,8 @@ from eufcc_cli.core.download.candidates import is_icon
 from eufcc_cli.core.download.origins import FOUND, Origin, note
 from eufcc_cli.core.errors import EufccError, ImageError, TooManyPixelsError
 from eufcc_cli.core.files import image_stem, replace_file, sha256
-from eufcc_cli.core.images.decode import ENDINGS, ImageInfo, inspect_image, open_pixels
+from eufcc_cli.core.images.decode import ImageInfo, inspect_image, open_pixels
+from eufcc_cli.core.images.formats import ENDINGS
 
 T = TypeVar("T")
 
@@ -115,7 +116,7 @@ def place(
     There is no fsync, which would take longer than the download: after a power failure the ledger's sizes
     show which files are incomplete.
     """
-    # Written in one folder, then moved: creating a file in one of hundreds of folders is ten times slower (ext4).
+    # Written in one folder, then moved: on ext4, new files in hundreds of folders are ten times slower.
     incoming, target = folder / INCOMING, folder / path
     temporary = incoming / f".{os.getpid()}.part"
     try:

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
+from eufcc_cli.core.devices import precision_name
 from eufcc_cli.core.errors import ModelError
 from eufcc_cli.core.evaluation import processes
 from eufcc_cli.core.evaluation.ensembles import Ensemble
 from eufcc_cli.core.evaluation.eval_split import Scores, Source, TestSplit
 from eufcc_cli.core.evaluation.scoring import ModelScorer
 from eufcc_cli.core.files import Root, write_text
-from eufcc_cli.core.machine import precision_name
 from eufcc_cli.core.metrics.calibration import Calibration, Coherence, fit_calibration
 from eufcc_cli.core.model.model_files import read_config, save_config
 from eufcc_cli.core.model.zero_shot import calibration_file

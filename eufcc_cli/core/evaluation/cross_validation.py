@@ -14,8 +14,9 @@ from eufcc_cli.core.progress import SILENT, Progress
 from eufcc_cli.core.taxonomy.annotations import ID
 from eufcc_cli.core.taxonomy.vocabulary import Targets
 from eufcc_cli.core.training.data import load_split
-from eufcc_cli.core.training.head import Part, fit_heads, score_heads
+from eufcc_cli.core.training.head import fit_heads
 from eufcc_cli.core.training.head_run import collect_features
+from eufcc_cli.core.training.head_scores import Part, score_heads
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,9 +11,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
+from eufcc_cli.core.devices import select_device, select_precision
 from eufcc_cli.core.errors import EufccError, ModelError
 from eufcc_cli.core.files import Root
-from eufcc_cli.core.machine import select_device, select_precision
 from eufcc_cli.core.model.clip.clip_network import ClipNetwork
 from eufcc_cli.core.model.clip.prompts import TextOptions, Wording
 from eufcc_cli.core.model.clip.towers import build_clip, clip_tokenizer

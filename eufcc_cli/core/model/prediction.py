@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import numpy as np
 
-from eufcc_cli.core.machine import give_memory_back, keep_freed_memory
+from eufcc_cli.core.allocation import give_memory_back, keep_freed_memory
 from eufcc_cli.core.model.batching import BatchSize
 from eufcc_cli.core.model.decoding.decoder_processes import DecoderProcesses
 from eufcc_cli.core.model.decoding.image_queue import ImageQueue, Item

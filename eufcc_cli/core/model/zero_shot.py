@@ -8,8 +8,8 @@ from typing import cast
 
 import torch
 
+from eufcc_cli.core.devices import select_device, select_precision
 from eufcc_cli.core.files import Root
-from eufcc_cli.core.machine import select_device, select_precision
 from eufcc_cli.core.model.clip.clip_network import ClipNetwork
 from eufcc_cli.core.model.clip.prompts import TextOptions, Wording, english_names
 from eufcc_cli.core.model.clip.towers import clip_preprocessing, clip_tokenizer, create_clip

@@ -19,10 +19,9 @@ from torch import Tensor
 
 from eufcc_cli.core.errors import ModelError
 from eufcc_cli.core.machine import free_memory
-from eufcc_cli.core.metrics.ranking import RankMeans, rank_metrics
 from eufcc_cli.core.model.features import FeatureTable
 from eufcc_cli.core.model.methods import Method, Multilabel
-from eufcc_cli.core.taxonomy.vocabulary import Targets
+from eufcc_cli.core.training.head_scores import Part, measure_heads
 from eufcc_cli.core.training.history_file import validation_columns
 
 STRENGTHS = (1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4)
@@ -35,15 +34,6 @@ _BATCH = 4096  # images of a step of AdamW, for more than that
 _FIRST, _NEXT = (128, 1.0), (48, 0.5)  # such steps, or that share of a pass over all images if it is more
 _SHUFFLED = 16  # batches that are read together, in the order of the disk, and then mixed
 _RATE = 3e-3
-_ROWS = 2048  # validation images that are scored at once
-
-
-@dataclass(frozen=True)
-class Part:
-    """A split's features and targets, row by row."""
-
-    features: FeatureTable
-    targets: Mapping[str, Targets]
 
 
 @dataclass
@@ -103,57 +93,6 @@ def fit_heads(
         raise ModelError("no strength of the regularisation gives finite scores")
     best.history = history
     return best
-
-
-def score_heads(
-    heads: Mapping[str, tuple[Tensor, Tensor]], features: FeatureTable, methods: Mapping[str, Method]
-) -> Iterator[tuple[np.ndarray, dict[str, Tensor]]]:
-    """Rows, and their log-scores {facet: float32 [rows, tags]}: the mean over the views."""
-    for rows, logits in _logits(heads, features):
-        yield rows, {facet: _log_scores(methods[facet], table) for facet, table in logits.items()}
-
-
-def _logits(
-    heads: Mapping[str, tuple[Tensor, Tensor]], features: FeatureTable
-) -> Iterator[tuple[np.ndarray, dict[str, Tensor]]]:
-    """Rows, and what the heads make of them: {facet: float32 [rows, views, outputs]}."""
-    for rows in features.blocks(_ROWS):
-        x = torch.from_numpy(features.take(rows))
-        with torch.inference_mode():
-            yield rows, {facet: x @ weight.T + bias for facet, (weight, bias) in heads.items()}
-
-
-@torch.inference_mode()
-def _log_scores(method: Method, logits: Tensor) -> Tensor:
-    return method.log_scores(logits.flatten(0, 1)).unflatten(0, logits.shape[:2]).mean(1)
-
-
-@torch.inference_mode()
-def _losses(method: Method, logits: Tensor, truth: Tensor) -> Tensor:
-    """The loss of each row, [rows]: the mean over its views."""
-    views = logits.shape[1]
-    losses = method.loss(logits.flatten(0, 1), truth.repeat_interleave(views, dim=0))
-    return losses.unflatten(0, (len(logits), views)).mean(1)
-
-
-def measure_heads(
-    heads: Mapping[str, tuple[Tensor, Tensor]],
-    part: Part,
-    methods: Mapping[str, Method],
-    *,
-    with_loss: bool = False,
-) -> dict[str, Any]:
-    """The rank metrics of heads on a split, and their loss."""
-    means = RankMeans()
-    for rows, logits in _logits(heads, part.features):
-        for facet, table in logits.items():
-            truth = torch.from_numpy(part.targets[facet].dense(rows))
-            annotated = truth.any(1)
-            if annotated.any():
-                table, truth = table[annotated], truth[annotated]
-                loss = {"loss": _losses(methods[facet], table, truth)} if with_loss else {}
-                means.update(facet, loss | dict(rank_metrics(_log_scores(methods[facet], table), truth)))
-    return means.compute()
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from eufcc_cli.core.devices import precision_name
 from eufcc_cli.core.errors import ModelError
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.locks import hold_lock
-from eufcc_cli.core.machine import precision_name
 from eufcc_cli.core.metrics.belief import Belief, beliefs_of
 from eufcc_cli.core.metrics.calibration import Calibration, fit_calibration
 from eufcc_cli.core.model.features import FeatureStore, image_digests
@@ -22,7 +22,8 @@ from eufcc_cli.core.model.tagging_model import TaggingModel
 from eufcc_cli.core.progress import Progress
 from eufcc_cli.core.training.config import TrainConfig
 from eufcc_cli.core.training.data import Split, check_unreadable
-from eufcc_cli.core.training.head import FittedHeads, Part, fit_heads, measure_heads, score_heads
+from eufcc_cli.core.training.head import FittedHeads, fit_heads
+from eufcc_cli.core.training.head_scores import Part, measure_heads, score_heads
 
 
 @dataclass(frozen=True)

@@ -17,16 +17,12 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import broadcast_object_list
 
+from eufcc_cli.core.allocation import give_memory_back
+from eufcc_cli.core.devices import precision_name, select_device, select_precision
 from eufcc_cli.core.errors import DataError, HubError, ModelError
 from eufcc_cli.core.files import Root, write_text
 from eufcc_cli.core.locks import hold_lock
-from eufcc_cli.core.machine import (
-    give_memory_back,
-    precision_name,
-    select_device,
-    select_precision,
-    threads,
-)
+from eufcc_cli.core.machine import threads
 from eufcc_cli.core.metrics.belief import Belief
 from eufcc_cli.core.model.checkpoint import save_weights
 from eufcc_cli.core.model.hub import without_network

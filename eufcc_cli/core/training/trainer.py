@@ -15,9 +15,9 @@ from accelerate import Accelerator
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
+from eufcc_cli.core.allocation import keep_freed_memory
 from eufcc_cli.core.errors import ModelError
 from eufcc_cli.core.files import write_text
-from eufcc_cli.core.machine import keep_freed_memory
 from eufcc_cli.core.model.checkpoint import load_weights, save_weights
 from eufcc_cli.core.model.tagging_model import TaggingModel
 from eufcc_cli.core.progress import SILENT, Progress

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from eufcc_cli.core.machine import cores, precision_name, used_memory
+from eufcc_cli.core.devices import precision_name
+from eufcc_cli.core.machine import cores, used_memory
 from eufcc_cli.core.model.network import Network, count_parameters
 from eufcc_cli.core.model.tagging_model import TaggingModel
 from eufcc_cli.core.training.config import TrainConfig

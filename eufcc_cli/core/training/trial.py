@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from eufcc_cli.core.machine import free_memory, select_device, threads, used_memory
+from eufcc_cli.core.devices import select_device
+from eufcc_cli.core.machine import free_memory, threads, used_memory
 from eufcc_cli.core.model.memory import CANNOT_IMAGINE, LIBRARIES, Peak, engine_memory
 from eufcc_cli.core.model.memory_rule import SHARE
 from eufcc_cli.core.model.network import Network

@@ -11,7 +11,7 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 from torch import Tensor, nn
 
-from eufcc_cli.core.machine import precision_name
+from eufcc_cli.core.devices import precision_name
 from eufcc_cli.core.metrics.belief import Belief, beliefs_of
 from eufcc_cli.core.metrics.calibration import Calibration, fit_calibration
 from eufcc_cli.core.metrics.ranking import RankMeans, rank_metrics

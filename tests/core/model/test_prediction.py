@@ -13,9 +13,9 @@ import pytest
 import torch
 from PIL import Image
 
+from eufcc_cli.core.devices import select_precision
 from eufcc_cli.core.errors import ImageError, ModelError
 from eufcc_cli.core.files import Root
-from eufcc_cli.core.machine import select_precision
 from eufcc_cli.core.model.batching import STEADY
 from eufcc_cli.core.model.checkpoint import load_model, save_weights
 from eufcc_cli.core.model.inference_memory import inference_memory

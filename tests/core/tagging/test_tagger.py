@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from eufcc_cli.core.demo import draw_collection
+from eufcc_cli.core.devices import precision_name
 from eufcc_cli.core.files import Root
-from eufcc_cli.core.machine import precision_name
 from eufcc_cli.core.metrics.calibration import Coherence, fit_calibration
 from eufcc_cli.core.model.checkpoint import load_model
 from eufcc_cli.core.model.prediction import predict

@@ -26,7 +26,8 @@ from eufcc_cli.core.taxonomy.vocabulary import FacetVocabulary, Targets
 from eufcc_cli.core.training import head
 from eufcc_cli.core.training.config import TrainConfig
 from eufcc_cli.core.training.data import load_split
-from eufcc_cli.core.training.head import Part, fit_heads, measure_heads, score_heads
+from eufcc_cli.core.training.head import fit_heads
+from eufcc_cli.core.training.head_scores import Part, measure_heads, score_heads
 from eufcc_cli.core.training.run import train_run
 
 VISION_METHODS = [name for name, method in METHODS.items() if not method.reads_texts]

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+from eufcc_cli.core.allocation import collect_rarely
 from eufcc_cli.core.errors import CollectError, EufccError, first_line
-from eufcc_cli.core.machine import allow_processes, collect_rarely, cores
+from eufcc_cli.core.machine import allow_processes, cores
 from eufcc_cli.core.tagging.shards.place import Place
 from eufcc_cli.core.tagging.shards.plan import Plan
 from eufcc_cli.core.tagging.shards.shard import Done, Job, Shards, shard_errors
