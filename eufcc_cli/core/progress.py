@@ -9,14 +9,14 @@ class Task(Protocol):
     """One piece of work under way."""
 
     def advance(self, steps: int = 1, **fields: object) -> None:
-        """Report steps done, and what is worth showing beside the bar (`loss=0.31`, `failed=2`)."""
+        """Report finished steps, and fields to show beside the bar (`loss=0.31`, `failed=2`)."""
 
 
 class Progress(Protocol):
     """Something that shows work under way."""
 
     def task(self, description: str, total: int | None, unit: str = "images") -> AbstractContextManager[Task]:
-        """Begin a piece of work of `total` steps (None where that is unknown)."""
+        """Begin a piece of work of `total` steps (None if unknown)."""
 
 
 class _Silent:

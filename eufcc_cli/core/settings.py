@@ -1,4 +1,4 @@
-"""Settings as the fields of a dataclass: type, default, help and bounds stand once, in the field.
+"""Settings as the fields of a dataclass, with type, default, help and bounds.
 
 A field made by `setting` is checked by `check_settings`, and `commands/options.py` makes it an option of a
 command. Messages name a setting in backquotes, `` `batch_size` ``; the command line shows that as
@@ -15,7 +15,7 @@ from eufcc_cli.core.errors import ModelError, did_you_mean
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """What is known of a setting beside its name, type and default."""
+    """A setting's help, bounds and choices, beside its name, type and default."""
 
     help: str
     panel: str | None = None
@@ -26,22 +26,22 @@ class Setting:
     below: float | None = None
     maximum: float | None = None
     methods: tuple[str, ...] = ()
-    """The methods that the setting belongs to; none if it belongs to all."""
+    """The methods that the setting belongs to; empty: all."""
     vision_only: bool = False
-    """Whether CLIP methods do not take it."""
+    """Whether CLIP methods do not have it."""
     default_text: str | None = None
-    """The default in words, where it depends on other settings."""
+    """The default in words, if it depends on other settings."""
     metavar: str | None = None
 
     def problem(self, value: Any) -> str | None:
-        """What is wrong with a value of the right type, None if nothing is."""
+        """The problem with a value of the right type, None if there is none."""
         if value is None or isinstance(value, bool):
             return None
         if self.choices:
             return None if value in self.choices else "no such choice"
         if isinstance(value, str):
             return None
-        # Written so that NaN, of which every comparison is false, never passes.
+        # Written so that NaN, for which every comparison is false, never passes.
         holds = (
             (self.above is None or value > self.above)
             and (self.minimum is None or value >= self.minimum)
@@ -102,7 +102,7 @@ def settings_of(config: Any) -> dict[str, Declared]:
 
 
 def _type(config: type, field: "dataclasses.Field[Any]") -> Any:
-    """The field's type, also where `from __future__ import annotations` has made it a text."""
+    """The field's type, also if `from __future__ import annotations` has made it a string."""
     if not isinstance(field.type, str):
         return field.type
     owner = next(base for base in config.__mro__ if field.name in vars(base).get("__annotations__", {}))
@@ -111,7 +111,7 @@ def _type(config: type, field: "dataclasses.Field[Any]") -> Any:
 
 
 def check_settings(config: Any) -> None:
-    """Raise ModelError for the first setting of a dataclass whose value cannot work."""
+    """Raise ModelError for the first setting of a dataclass with an invalid value."""
     for name, declared in settings_of(config).items():
         value, about = getattr(config, name), declared.about
         if problem := about.problem(value):

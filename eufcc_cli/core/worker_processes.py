@@ -1,4 +1,4 @@
-"""Processes for work on untrusted files: a call that crashes or never ends is lost, and no other one."""
+"""Processes for untrusted files: a call that crashes or does not end fails, and no other call."""
 
 import os
 import signal
@@ -16,10 +16,10 @@ from pebble import ProcessExpired, ProcessPool
 from eufcc_cli.core.errors import CollectError
 
 LOST = (ProcessExpired, TimeoutError, BrokenProcessPool, RuntimeError)
-"""What a call may raise whose process, or pool, has ended: for `ProcessCalls.judge`."""
+"""What a call may raise if its process, or the pool, has ended: for `ProcessCalls.judge`."""
 _LONGEST_CALL = 120.0  # seconds, after which its process is ended
 _MOST_CRASHES = 10  # in a row: then the files are not the cause
-_NICENESS = 5  # the process that feeds them keeps them waiting where it has no free core
+_NICENESS = 5  # so that the process that feeds them gets a core first
 
 
 class CrashError(Exception):
@@ -27,7 +27,7 @@ class CrashError(Exception):
 
 
 class ProcessCalls:
-    """Processes that call functions of modules; started at the first call, and again where they all end."""
+    """Processes that call functions of modules; started at the first call, and again if all have ended."""
 
     def __init__(self, processes: int) -> None:
         self.processes = processes
@@ -40,7 +40,7 @@ class ProcessCalls:
     def start(
         self, function: Callable[..., Any], arguments: tuple[Any, ...]
     ) -> "tuple[ProcessPool, Future[Any]]":
-        """Start a call. Where its future raises one of LOST, `judge` decides what follows."""
+        """Start a call. If its future raises one of LOST, call `judge`."""
         with self._lock:
             if self._stopped:
                 raise RuntimeError("the processes were stopped")
@@ -59,10 +59,9 @@ class ProcessCalls:
         self._crashes = 0
 
     def judge(self, pool: ProcessPool, error: BaseException) -> None:
-        """Return where the call may be tried again, since nothing is known against it.
+        """Return if the call can be retried, because it did not end its process.
 
-        Raises CrashError where it ended its process, CollectError where every call does, or the error itself
-        where the call raised it.
+        Raises CrashError if it did, CollectError if every call does, or the error that the call raised.
         """
         if isinstance(error, ProcessExpired | TimeoutError):
             self._count(error)
@@ -75,19 +74,19 @@ class ProcessCalls:
         self._crashes += 1
         if self._crashes >= _MOST_CRASHES:
             raise CollectError(
-                "the processes that decode images end unexpectedly, for every image",
+                "the processes that decode images end unexpectedly, with every image",
                 hint="memory may be short: try fewer `workers` and a smaller `max_pixels`",
             ) from error
 
     def stop(self) -> None:
-        """End the processes; what they were doing is lost."""
+        """End the processes and their calls."""
         with self._lock:
             self._stopped = True
             pool, self._pool = self._pool, None
         if pool is not None:
             pool.stop()
             pool.join()
-            for call in self._open.copy():  # no process had begun it, and pebble leaves those waiting
+            for call in self._open.copy():  # pebble does not end calls that no process had begun
                 call.cancel()
 
 
@@ -102,7 +101,7 @@ def _started(processes: int) -> ProcessPool:
 
 @contextmanager
 def _without_interrupts() -> Iterator[None]:
-    """Processes started in here never get Ctrl-C, not even before they can ignore it."""
+    """Processes started here never receive Ctrl-C, not even before they can ignore it."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return

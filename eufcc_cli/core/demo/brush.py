@@ -1,7 +1,7 @@
-"""Shapes in an object's own coordinates, and the pen that lays them down in lit materials.
+"""Shapes in an object's own coordinates, and the pen that draws them in lit materials.
 
-An object lives around (0, 0), x to the right, y downwards, about one unit high or wide. Shapes are
-arrays of points [n, 2]; the pen turns, scales and moves them to pixels.
+An object is centred at (0, 0), x to the right, y downwards, about one unit high or wide. Shapes are
+arrays of points [n, 2]; the pen rotates, scales and moves them to pixels.
 """
 
 import functools
@@ -16,9 +16,9 @@ from PIL import Image, ImageDraw
 from eufcc_cli.core.demo.materials import Material, Pixels, material
 
 SIZE = 128
-"""Pixels of a drawn picture's side; half of it is what JPEG decodes to for a network of 64."""
+"""Pixels of a drawn picture's side; a JPEG of it can be decoded at half of this, for a network of 64."""
 
-_FINE = 3  # masks are drawn this much finer and averaged: smooth edges
+_FINE = 3  # masks are drawn at this scale and averaged, for smooth edges
 
 Points = npt.NDArray[np.float64]
 
@@ -40,7 +40,7 @@ def _circle(sides: int) -> Points:
 
 
 def oval(x: float, y: float, rx: float, ry: float | None = None, sides: int = 40) -> Points:
-    """An ellipse, or a regular polygon where `sides` is small."""
+    """An ellipse, or a regular polygon if `sides` is small."""
     return _circle(sides) * (rx, rx if ry is None else ry) + (x, y)
 
 
@@ -138,7 +138,7 @@ class Pen:
         shade: float = 1.0,
         across: bool = False,
     ) -> None:
-        """A part of the object in the material of `slot`, rounded as if blown up by `puff` units."""
+        """A part of the object in the material of `slot`, with a relief of `puff` units."""
         found = self._mask(shapes, cut)
         if found is None:
             return
@@ -220,7 +220,7 @@ class Pen:
         return -(slope[0] * self._light[0] + slope[1] * self._light[1]), slope
 
     def _over(self, mask: Pixels, rows: slice, columns: slice, colour: Pixels) -> None:
-        """Lay `colour` over what is there where `mask` is 1."""
+        """Draw `colour` over the layer where `mask` is 1."""
         rgb, alpha = self.rgb[:, rows, columns], self.alpha[rows, columns]
         rgb += (colour - rgb) * mask
         alpha += (1 - alpha) * mask

@@ -59,7 +59,7 @@ def _place(
 
 
 def _lowered(layer: Pixels, by: int) -> Pixels:
-    """A layer moved down by some rows (up where negative), with nothing where it was."""
+    """A layer moved down by some rows (up if negative)."""
     moved = np.zeros_like(layer)
     if by >= 0:
         moved[..., by:, :] = layer[..., : SIZE - by, :]

@@ -1,4 +1,4 @@
-"""Draw the miniature collection into a root: annotation tables, label files, images."""
+"""Draw the demonstration collection into a root: annotation tables, label files, images."""
 
 import asyncio
 import itertools
@@ -20,14 +20,14 @@ from eufcc_cli.core.taxonomy.annotations import DATABASE, FACETS, ID, IMAGE_URL,
 from eufcc_cli.core.taxonomy.hierarchy import build_trees
 
 FEWEST = 8  # every split gets an image
-_FEW = 100  # images that are drawn sooner than processes are started
+_FEW = 100  # images that are drawn faster than processes are started
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What the collection holds: images in all and by split, tags by facet, providers; `drawn` is how many
-    images this call drew, `showcase` the ids of three test_id images worth showing, the first with several
-    objects where there is one."""
+    """The contents of the collection: images in total and by split, tags by facet, providers; `drawn` is the
+    number of images that this call drew, `showcase` the ids of three test_id images as examples, the first
+    with several objects if there is one."""
 
     images: int
     drawn: int
@@ -41,11 +41,11 @@ class Summary:
 def draw_collection(
     root: Root, images: int = 3200, seed: int = 0, workers: int | None = None, progress: Progress = SILENT
 ) -> Summary:
-    """Draw the collection of this seed, on all cores or `workers` of them; what is drawn already stays.
+    """Draw the collection of this seed, on all cores or `workers` of them; existing images are kept.
 
-    On one machine the same seed gives the same bytes, whatever the number of workers. The tables are
-    written last, so an interrupted drawing has none and is continued by the same call. Raises CollectError,
-    before anything is touched, where the root holds other data or `images` is below 8.
+    On one machine the same seed gives the same bytes, with any number of workers. The tables are written
+    last, so that the same call resumes an interrupted drawing. Raises CollectError, before it writes
+    anything, if the root holds other data or `images` is below 8.
     """
     if images < FEWEST:
         raise CollectError(f"{images} images are too few", hint=f"draw at least {FEWEST}: one for each split")
@@ -95,7 +95,7 @@ def _row(p: Plan) -> dict[str, str]:
 
 
 def _own_images(root: Root, files: dict[Path, str], places: dict[Path, int], plans: list[Plan]) -> set[Path]:
-    """The images drawn already; raises CollectError for whatever else the root holds."""
+    """The images that are already drawn; raises CollectError for any other data in the root."""
 
     def foreign(path: Path) -> CollectError:
         return CollectError(
@@ -110,7 +110,7 @@ def _own_images(root: Root, files: dict[Path, str], places: dict[Path, int], pla
             raise foreign(path)
     there = set()
     for path in itertools.chain(root.images.rglob("*"), (root.path / "images").rglob("*")):
-        # The ledger and its lock come with the images; hidden files are writes that a power cut ended.
+        # The ledger and its lock belong to the images; hidden files are left by interrupted writes.
         if path.is_dir() or path.name.startswith((".", f"{root.ledger.stem}.")):
             continue
         if path not in places or _signature(plans[places[path]]).encode() not in path.read_bytes()[:256]:
@@ -120,7 +120,7 @@ def _own_images(root: Root, files: dict[Path, str], places: dict[Path, int], pla
 
 
 def _signature(p: Plan) -> str:
-    """What every drawn JPEG carries as its comment."""
+    """The comment in every drawn JPEG."""
     return f"drawn by eufcc {__version__}: {p.id}"
 
 
@@ -139,14 +139,14 @@ async def _draw_in_processes(root: Root, seed: int, numbers: list[int], workers:
         async for number, drawn in pool.each(draw, numbers, root, seed, crashed=None):
             if drawn is None:
                 raise CollectError(
-                    f"the process that draws image {number} was ended from outside",
+                    f"the process that draws image {number} was killed",
                     hint="memory may be short: run it again with fewer `workers` to resume",
                 )
             task.advance()
 
 
 def draw(number: int, root: Root, seed: int) -> int:
-    """Draw an image; its number."""
+    """Draw an image and return its number."""
     p = plan(seed, number)
     write_bytes(root.images / f"{image_stem(p.id)}.jpg", jpeg(p, _signature(p)))
     return number

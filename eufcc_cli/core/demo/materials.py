@@ -1,4 +1,4 @@
-"""What drawn objects are made of: a colour texture, and how the surface answers to light."""
+"""The materials of drawn objects: a colour texture, and how the surface reflects light."""
 
 import functools
 from collections.abc import Callable
@@ -20,7 +20,7 @@ Colour = tuple[float, float, float]
 class Material:
     """Textures [crops, 3, side, side] in 0..255; `ramp` (factor) and `gleam` (added) by 256 steps of light.
 
-    `clear` above 0 is the opacity of a see-through material where one looks straight at it.
+    `clear` above 0 is the opacity of a transparent material seen at a right angle.
     """
 
     textures: Pixels
@@ -29,7 +29,7 @@ class Material:
     clear: float = 0.0
 
     def texture(self, rng: Random) -> Pixels:
-        """One of the crops, turned over at random."""
+        """One of the crops, mirrored at random."""
         crop = self.textures[rng.randrange(len(self.textures))]
         return crop[:, :: rng.choice((1, -1)), :: rng.choice((1, -1))]
 

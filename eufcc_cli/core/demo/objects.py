@@ -1,4 +1,4 @@
-"""The kinds of things the demo collection holds: how each is drawn, made, and called (collection.toml)."""
+"""The kinds of objects in the demonstration collection: drawing, materials and names (collection.toml)."""
 
 import tomllib
 from collections.abc import Callable
@@ -13,11 +13,11 @@ Path = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of object: its paths in objectTypes, its discipline, and what each slot may be made of.
+    """One kind of object: its paths in objectTypes, its discipline, and the possible materials of each slot.
 
     Only the materials of the first `listed` slots are annotated: the others are too small to recognise.
-    A kind with `scenes` is a picture; its annotated materials are `medium`, whatever frames it. What
-    `hangs` is shown on the wall where there is one.
+    A kind with `scenes` is a picture; its annotated materials are `medium`, without the frame. A kind that
+    `hangs` is shown on the wall if there is one.
     """
 
     paths: tuple[Path, ...]
@@ -31,7 +31,7 @@ class Kind:
 
 
 def path(text: str) -> Path:
-    """The names of a path written as annotations write it.
+    """The names of a path in the format of annotations.
 
     >>> path("metal | copper alloy | bronze")
     ('metal', 'copper alloy', 'bronze')

@@ -1,4 +1,4 @@
-"""What is on each picture and how its provider annotates it: functions of seed and number only."""
+"""What each picture shows and how its provider annotates it, as functions of seed and number only."""
 
 from dataclasses import dataclass
 from random import Random
@@ -14,7 +14,7 @@ _CYCLE = ("train", "train", "test_id", "train", "train", "test_ood", "train", "v
 
 @dataclass(frozen=True)
 class Thing:
-    """One object: its kind, what its slots are made of, and the scene of a picture."""
+    """One object: its kind, the materials of its slots, and the scene of a picture."""
 
     kind: str
     made_of: tuple[str, ...]
@@ -29,7 +29,7 @@ class Thing:
 
 @dataclass(frozen=True)
 class Plan:
-    """One image: where it belongs, what it shows, and its annotation paths by facet."""
+    """One image: its id, split and provider, what it shows, and its annotation paths by facet."""
 
     id: str
     split: str
@@ -51,7 +51,7 @@ def image_id(seed: int, number: int) -> str:
 
 
 def plan(seed: int, number: int) -> Plan:
-    """The plan of image `number`, which depends on no other image and not on how many there are."""
+    """The plan of image `number`, which does not depend on the other images."""
     name = image_id(seed, number)
     rng = Random(f"{name}/plan")
     split = _CYCLE[number % len(_CYCLE)]
@@ -69,7 +69,7 @@ def _thing(rng: Random, kind: str) -> Thing:
 
 
 def _annotate(rng: Random, provider: Provider, things: list[Thing]) -> dict[str, tuple[Path, ...]]:
-    """The paths of each facet that the provider fills in, cut where it stops describing."""
+    """The paths of each facet that the provider annotates, down to the level where it stops."""
     materials = [
         name
         for thing in things

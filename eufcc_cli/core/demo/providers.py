@@ -1,4 +1,4 @@
-"""The museums of the miniature collection: how each photographs, and how each annotates (collection.toml)."""
+"""The museums of the demonstration collection: how each photographs and annotates (collection.toml)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from eufcc_cli.core.demo.objects import CONTENT
 
 
 class Parent(StrEnum):
-    """Which parents a provider gives a name that has two."""
+    """The parents that a provider annotates for a name with two."""
 
     FIRST = "first"
     SECOND = "second"
@@ -19,7 +19,7 @@ class Parent(StrEnum):
 
 
 class Place(StrEnum):
-    """Where a provider's backdrop lets objects be."""
+    """Where a provider's backdrop places objects."""
 
     ROOM = "a wall to hang things on, a ground to stand them on"
     STAND = "a ground only"
@@ -30,8 +30,8 @@ class Place(StrEnum):
 class Provider:
     """One provider. Lengths are shares of the picture's side, angles degrees, shares probabilities.
 
-    `stops` are the inner tags at which it stops describing; `hurried` is how often it stops one level
-    early anywhere; `favours` multiplies the weight of the kinds it collects most.
+    `stops` are the inner tags at which its annotations end; `hurried` is the share of other annotations that
+    end one level early; `favours` multiplies the weight of the kinds that it collects most.
     """
 
     name: str

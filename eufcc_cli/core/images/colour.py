@@ -1,4 +1,4 @@
-"""Pixels of any mode as 8-bit RGB in sRGB: palettes, alpha, depth, print colours and profiles."""
+"""Conversion of any mode to 8-bit RGB in sRGB: palettes, alpha, depth, print colours, profiles."""
 
 import functools
 import io
@@ -12,7 +12,7 @@ _STEPS = (0, 8, 16, 32, 64, 96, 128, 160, 192, 224, 240, 255)
 _PROBE = Image.frombytes(
     "RGB", (len(_STEPS) ** 2, len(_STEPS)), bytes(itertools.chain(*itertools.product(_STEPS, repeat=3)))
 )
-"""Colours from all over the cube, the greys included."""
+"""Colours in all parts of the RGB cube, greys included."""
 
 log = logging.getLogger("eufcc")
 
@@ -32,7 +32,7 @@ def to_srgb(image: Image.Image) -> Image.Image:
 
 @functools.lru_cache(maxsize=16)
 def _gamma_table(gamma: float) -> list[int]:
-    """For a PNG's gAMA the levels in sRGB; as they are for 1 / 2.2, which programs write without looking."""
+    """sRGB levels for a PNG's gAMA; unchanged for 1 / 2.2, which programs write whatever the image is."""
     if abs(gamma * 2.2 - 1) < 0.05:
         return list(range(256))
     light = [float((level / 255) ** (1 / gamma)) for level in range(256)]
@@ -40,7 +40,7 @@ def _gamma_table(gamma: float) -> list[int]:
 
 
 def is_srgb(image: Image.Image) -> bool:
-    """True where RGB, or the same grey in all three channels, is all that there is to an image's colours."""
+    """True for RGB or grey images that need no colour conversion."""
     return image.mode in ("L", "RGB") and _transform(image, image.mode) is None
 
 
@@ -50,7 +50,7 @@ def _transform(image: Image.Image, mode: str) -> ImageCms.ImageCmsTransform | No
 
 
 def _flat(image: Image.Image) -> Image.Image:
-    """Without palette, alpha and depth: in mode L, RGB, CMYK or LAB."""
+    """The image without palette, alpha and depth: in mode L, RGB, CMYK or LAB."""
     if image.mode.startswith("I"):
         return _eight_bits(image)
     if image.has_transparency_data:
@@ -65,8 +65,8 @@ def _flat(image: Image.Image) -> Image.Image:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """A PNG's grey of 16 bits, brought to 0…255; the grey that it calls transparent is white."""
-    import numpy as np  # few images need it, and every worker of a download would wait for it
+    """A PNG's 16-bit grey in 0…255; its transparent grey becomes white."""
+    import numpy as np  # slow to load in every worker of a download, and rarely needed
 
     values = np.asarray(image).astype(np.uint32)
     levels = ((values * 255 + 32767) // 65535).astype(np.uint8)
@@ -76,10 +76,7 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 
 @functools.lru_cache(maxsize=256)
 def _srgb_transform(icc: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """From an embedded profile to sRGB; None where that changes nothing, or the profile is not usable.
-
-    A profile is judged by what it does to colours, not by its name.
-    """
+    """The transform from an embedded profile to sRGB; None if it changes no colour, or is not usable."""
     try:
         profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
         transform = ImageCms.buildTransform(profile, ImageCms.createProfile("sRGB"), mode, "RGB")

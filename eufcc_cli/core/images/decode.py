@@ -1,4 +1,4 @@
-"""Untrusted image files, read safely: format and size are checked before decoding, colours converted."""
+"""Safe decoding of untrusted image files: format and size are checked first, colours are converted."""
 
 import io
 import os
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     import numpy as np
 
 MAX_PIXELS = 178_956_970
-"""Where Pillow itself stops: a 512 MB image of three channels."""
+"""Pillow's own limit: a 512 MB image of three channels."""
 
-# Each image's header is measured against max_pixels() instead.
+# The header of each image is compared with max_pixels() instead.
 Image.MAX_IMAGE_PIXELS = None
-# Odd metadata, which Pillow warns of, does not matter.
+# Warnings about invalid metadata, which is ignored.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 _READERS: dict[str, type[ImageFile.ImageFile]] = {
@@ -42,7 +42,7 @@ _READERS: dict[str, type[ImageFile.ImageFile]] = {
     "BMP": BmpImagePlugin.BmpImageFile,
 }
 _HEAD = 1024
-_IN_MEMORY = 16 << 20  # bytes of a file that is read at once
+_IN_MEMORY = 16 << 20  # bytes up to which a file is read completely
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +55,11 @@ class ImageInfo:
 
 
 def max_pixels() -> int:
-    """Pixels of the largest image that is decoded: EUFCC_MAX_PIXELS, which worker processes inherit."""
+    """The largest number of pixels of an image: EUFCC_MAX_PIXELS, which worker processes inherit."""
     try:
         return int(os.environ.get("EUFCC_MAX_PIXELS") or MAX_PIXELS)
     except ValueError:
-        raise DataError("max_pixels: EUFCC_MAX_PIXELS is no whole number") from None
+        raise DataError("EUFCC_MAX_PIXELS is not a whole number") from None
 
 
 def open_image(source: Path | str | bytes, *, short_side: int | None = None) -> Image.Image:
@@ -67,9 +67,9 @@ def open_image(source: Path | str | bytes, *, short_side: int | None = None) -> 
 
     The first frame or page; EXIF orientation applied; an embedded ICC profile converted to sRGB; CMYK,
     16-bit and palette images converted; transparent parts shown over white. With `short_side`, a JPEG is
-    decoded at the smallest eighth that keeps the short side at least that long (it is not resized).
+    decoded at the smallest multiple of an eighth whose shorter side is that long (it is not resized).
 
-    Raises ImageError with only the reason: `cannot read: …`, `not an image: …`, `truncated: …`,
+    Raises ImageError with the reason only: `cannot read: …`, `not an image: …`, `truncated: …`,
     `too many pixels: …`.
     """
     with _opened(source) as file:
@@ -80,13 +80,12 @@ def open_image(source: Path | str | bytes, *, short_side: int | None = None) -> 
 
 
 def open_pixels(source: Path | str | bytes, *, short_side: int | None = None) -> "np.ndarray":
-    """What `open_image` reads, as an array: uint8 [height, width, 4], RGB and an unused byte.
+    """As `open_image`, but an array: uint8 [height, width, 4], RGB and an unused byte.
 
     A JPEG whose colours and orientation need no change is decoded by simplejpeg, without Pillow's copies:
-    0.95 ms instead of 1.4, with resizing.
-    Raises ImageError as `open_image` does.
+    0.95 ms instead of 1.4, with resizing. Raises ImageError as `open_image` does.
     """
-    import numpy as np  # slow to load for those who need no pixels
+    import numpy as np  # slow to load, and not needed for other functions
 
     with _opened(source) as file:
         image = _read_header(file)
@@ -95,16 +94,16 @@ def open_pixels(source: Path | str | bytes, *, short_side: int | None = None) ->
         if pixels is not None:
             return pixels
         _decode(image, file)
-    looked_at = _upright_srgb(image)
-    width, height = looked_at.size
+    upright = _upright_srgb(image)
+    width, height = upright.size
     try:
-        return np.frombuffer(looked_at.tobytes("raw", "RGBX"), np.uint8).reshape(height, width, 4)
+        return np.frombuffer(upright.tobytes("raw", "RGBX"), np.uint8).reshape(height, width, 4)
     except MemoryError as error:
         raise TooManyPixelsError(f"too many pixels: {_reason(error)}") from error
 
 
 def inspect_image(source: Path | str | bytes) -> ImageInfo:
-    """Decode an image as cheaply as its format allows, to know that it is whole, and how large.
+    """Decode an image to check that it is complete, and return its size.
 
     A JPEG is decoded at an eighth of its size, which reads all of its data. Raises ImageError as
     `open_image` does.
@@ -126,7 +125,7 @@ def _opened(source: Path | str | bytes) -> AbstractContextManager[BinaryIO]:
         file = Path(source).open("rb")  # noqa: SIM115  (the caller closes it)
         if file.seekable() and os.fstat(file.fileno()).st_size > _IN_MEMORY:
             return file
-        with file:  # a pipe, or a file whose parts would cost more than all of it
+        with file:  # a pipe, or a file so small that it is faster to read all of it
             return io.BytesIO(file.read())
     except (OSError, ValueError) as error:
         raise _unreadable(error) from error
@@ -144,7 +143,7 @@ def _read_header(file: BinaryIO) -> ImageFile.ImageFile:
         raise _unreadable(error) from error
     name = sniff(head)
     try:
-        # Decoders raise whatever hostile bytes lead them to, IndexError and struct.error included.
+        # On invalid data, decoders raise any kind of error, IndexError and struct.error included.
         image = _reader(name)(file)
     except ImageError:
         raise
@@ -158,18 +157,18 @@ def _read_header(file: BinaryIO) -> ImageFile.ImageFile:
 
 def _reader(name: str) -> type[ImageFile.ImageFile]:
     if name == "TIFF":
-        from eufcc_cli.core.images.tiff import TiffImage  # slow to load, and few images are
+        from eufcc_cli.core.images.tiff import TiffImage  # slow to load, and rarely needed
 
         return TiffImage
     return _READERS[name]
 
 
 def _reduce(image: ImageFile.ImageFile, file: BinaryIO, short_side: int | None) -> None:
-    """Let a JPEG be decoded at the smallest eighth, a pyramid at the smallest level, with so long a side."""
+    """Choose the smallest scale of a JPEG, or level of a pyramid, with a shorter side of this length."""
     try:
         if short_side is None or image.format not in ("JPEG", "TIFF"):
             return
-        if image.format == "TIFF" or not is_lossless(file):  # which has no eighths
+        if image.format == "TIFF" or not is_lossless(file):  # which cannot be scaled
             image.draft(None, (short_side, short_side))
     except Exception as error:
         raise _broken(error, str(image.format), file) from error
@@ -185,7 +184,7 @@ def _decode(image: ImageFile.ImageFile, file: BinaryIO) -> None:
 
 
 def _plain_pixels(image: ImageFile.ImageFile, file: BinaryIO) -> "np.ndarray | None":
-    """A JPEG's pixels where decoding is all there is to do; None where Pillow has to do or to judge it."""
+    """The pixels of a JPEG that needs no conversion; None if Pillow must decode or reject it."""
     if image.format != "JPEG" or not is_srgb(image) or _orientation(image) != 1:
         return None
     import simplejpeg
@@ -200,7 +199,7 @@ def _plain_pixels(image: ImageFile.ImageFile, file: BinaryIO) -> "np.ndarray | N
         raise _unreadable(error) from error
     except MemoryError as error:
         raise _broken(error, "JPEG", file) from error
-    except Exception:  # for it, whatever is odd is an error; of 4:4:1 it does not even know the name
+    except Exception:  # it rejects unusual files, such as 4:4:1 subsampling, which Pillow may read
         return None
 
 
@@ -217,7 +216,7 @@ def _broken(error: Exception, name: str, file: BinaryIO, head: bytes = b"") -> I
     reason = _reason(error)
     early = isinstance(error, EOFError) or "truncated" in reason.lower() or "not large enough" in reason
     if name == "WEBP":
-        # libwebp does not say why it fails; the container has the length that the file should have.
+        # libwebp gives no reason; the container holds the length of the file.
         file.seek(0)
         head = file.read(8)
         early = file.seek(0, io.SEEK_END) < int.from_bytes(head[4:8], "little") + 8
@@ -241,7 +240,7 @@ def _orientation(image: Image.Image) -> int:
         return 1
     try:
         return int(image.getexif().get(0x0112, 1))
-    except Exception:  # an image with broken EXIF is still usable
+    except Exception:  # an image with invalid EXIF is still usable
         return 1
 
 

@@ -7,7 +7,7 @@ ENDINGS = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "GIF": ".gif", "TIFF"
 _UNSUPPORTED = ".avif .heic .heif .j2k .jp2 .jpx .jxl"
 
 FILE_ENDINGS = frozenset(f".jpg .jpeg .jpe .jfif .png .webp .gif .tif .tiff .bmp .dib {_UNSUPPORTED}".split())
-"""Endings of image files, with those whose format is not supported: opening them gives an error."""
+"""Endings of image files, those of unsupported formats included: opening these is an error."""
 
 _MAGIC = {
     b"\xff\xd8\xff": "JPEG",
@@ -19,7 +19,7 @@ _MAGIC = {
 
 
 def sniff(head: bytes) -> str:
-    """The format of a file that begins with these bytes; raises ImageError saying what it is instead.
+    """The format of a file that begins with these bytes; ImageError, naming its kind, if it is not an image.
 
     >>> sniff(b"GIF89a...")
     'GIF'

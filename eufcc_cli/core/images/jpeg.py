@@ -1,4 +1,4 @@
-"""What the header of a JPEG's frame says of it (ITU-T T.81, table B.1)."""
+"""The kind of a JPEG, from the header of its frame (ITU-T T.81, table B.1)."""
 
 import io
 from typing import BinaryIO
@@ -6,16 +6,16 @@ from typing import BinaryIO
 _LOSSLESS = frozenset((0xC3, 0xC7, 0xCB, 0xCF))
 _HIERARCHICAL = frozenset((0xC5, 0xC6, 0xCD, 0xCE))
 _LS = 0xF7
-_NO_FRAMES = frozenset((0xC4, 0xC8, 0xCC))  # tables, and what is reserved
+_NO_FRAMES = frozenset((0xC4, 0xC8, 0xCC))  # tables, and a reserved marker
 
 
 def is_lossless(file: BinaryIO) -> bool:
-    """Whether it is coded without a transform: it cannot be decoded at a smaller size."""
+    """Whether the JPEG is lossless: it cannot be decoded at a smaller size."""
     return _frame(file)[0] in _LOSSLESS
 
 
 def unsupported_kind(file: BinaryIO) -> str | None:
-    """The kind of a JPEG that no decoder here reads, though nothing is wrong with it."""
+    """The kind of a valid JPEG that cannot be decoded here."""
     marker, bits = _frame(file)
     if marker in _HIERARCHICAL:
         return "hierarchical"
@@ -23,7 +23,7 @@ def unsupported_kind(file: BinaryIO) -> str | None:
 
 
 def _frame(file: BinaryIO) -> tuple[int, int]:
-    """The marker that begins the frame, and the bits of a sample; (0, 0) where there is none."""
+    """The marker of the frame, and the bits per sample; (0, 0) if there is none."""
     file.seek(2)
     while len(head := file.read(4)) == 4 and head[0] == 0xFF:
         if head[1] == _LS or (0xC0 <= head[1] <= 0xCF and head[1] not in _NO_FRAMES):

@@ -1,4 +1,4 @@
-"""PNG by Pillow, where what surrounds the pixels does not matter: damaged or huge texts, odd chunks."""
+"""PNG by Pillow, also with damaged or very large texts and other chunks that decoding does not need."""
 
 import io
 import struct
@@ -11,8 +11,8 @@ from PIL import PngImagePlugin
 from eufcc_cli.core.errors import ImageError
 
 _NEEDED = frozenset((b"tRNS", b"gAMA", b"cHRM", b"sRGB", b"iCCP", b"eXIf"))
-"""Ancillary chunks that decide how a picture looks."""
-_TEXT = 1 << 16  # bytes: a text within it may say how the picture is turned
+"""Ancillary chunks that change the picture."""
+_TEXT = 1 << 16  # bytes: a shorter text may hold the orientation
 _HIGH_RANGE = {16: "PQ", 18: "HLG"}  # transfer functions of ITU-T H.273
 
 
@@ -24,14 +24,14 @@ class PngImage(PngImagePlugin.PngImageFile):
         _check_range(file)
         try:
             super()._open()
-        except Exception:  # of a text or another chunk that no decoder needs: read without them
+        except Exception:  # in a text or another chunk that decoding does not need: read without them
             file.seek(0)
             self.fp = io.BytesIO(_without_extras(file.read()))
             super()._open()
         self._widen_transparent_grey()
 
     def _widen_transparent_grey(self) -> None:
-        """Of 2 or 4 bits Pillow widens the greys to 8 bits, but not the one that is transparent."""
+        """Scale the transparent grey of 2 or 4 bits to 8, as Pillow does with the other greys."""
         grey = self.info.get("transparency")
         bits = {"L;2": 2, "L;4": 4}.get(str(self.tile[0].args)) if self.tile else None
         if bits and isinstance(grey, int):
@@ -39,7 +39,7 @@ class PngImage(PngImagePlugin.PngImageFile):
 
 
 def _check_range(file: BinaryIO) -> None:
-    """Raise ImageError for levels of a high dynamic range, which would be shown far too dark and pale."""
+    """Raise ImageError for a high dynamic range, which would be shown too dark and pale."""
     for kind, length in _chunks(file):
         if kind == b"cICP" and length == 4 and (name := _HIGH_RANGE.get(file.read(4)[1])):
             raise ImageError(f"unsupported PNG: high dynamic range ({name})")
@@ -47,7 +47,7 @@ def _check_range(file: BinaryIO) -> None:
 
 
 def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
-    """Name and length of every chunk before the pixels; the file then stands at its content."""
+    """Name and length of every chunk before the pixels; the file is then at its content."""
     file.seek(at := 8)
     while len(head := file.read(8)) == 8:
         length, kind = struct.unpack(">I4s", head)
@@ -58,7 +58,7 @@ def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
 
 
 def _without_extras(content: bytes) -> bytes:
-    """A PNG with only what decides how it looks: the critical chunks, some others, and short texts."""
+    """A PNG with only the chunks that change the picture: the critical ones, some others, short texts."""
     kept, at = [content[:8]], 8
     while at + 12 <= len(content):
         length, kind = struct.unpack(">I4s", content[at : at + 8])

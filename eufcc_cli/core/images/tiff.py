@@ -1,7 +1,7 @@
-"""TIFF in all its layouts, by tifffile and imagecodecs: pixels of 8 bits in a mode of Pillow's.
+"""TIFF in all its layouts, by tifffile and imagecodecs, as 8-bit pixels in one of Pillow's modes.
 
-Pillow reads a few dozen of the thousands of combinations that TIFF allows, and some of those wrongly. What
-is not surely decoded here is an error that names the kind.
+Pillow reads a few dozen of the thousands of combinations that TIFF allows, and some of them wrongly. A file
+that cannot be decoded reliably is an error that names the reason.
 """
 
 import logging
@@ -15,7 +15,7 @@ from tifffile import COMPRESSION, PHOTOMETRIC, TiffPage
 
 from eufcc_cli.core.errors import ImageError
 
-logging.getLogger("tifffile").setLevel(logging.CRITICAL + 1)  # odd metadata does not matter
+logging.getLogger("tifffile").setLevel(logging.CRITICAL + 1)  # invalid metadata is ignored
 
 _MODES = {
     PHOTOMETRIC.MINISWHITE: ("L", 1),
@@ -27,7 +27,7 @@ _MODES = {
     PHOTOMETRIC.CIELAB: ("LAB", 3),
     PHOTOMETRIC.ICCLAB: ("LAB", 3),
 }
-"""How samples are to be understood: Pillow's mode, and how many of them are colours."""
+"""The meaning of samples: Pillow's mode, and how many of them are colours."""
 _COMPRESSIONS = frozenset(
     (1, 2, 3, 4, 5, 7, 8, 32773, 32946, 33005, 34712, 34887, 34925, 34927, 34934, 50000, 50001, 50002)
 )
@@ -55,7 +55,7 @@ class TiffImage(ImageFile.ImageFile):
             self.info["icc_profile"] = bytes(profile.value)
 
     def draft(self, mode: str | None, size: tuple[int, int] | None) -> None:
-        """Take the smallest level of a pyramid whose sides are at least that long."""
+        """Use the smallest level of a pyramid whose sides are at least that long."""
         for page in self._smaller:
             if size and min(page.imagewidth, page.imagelength) >= min(size):
                 self._page, self._size = page, (page.imagewidth, page.imagelength)
@@ -91,7 +91,7 @@ def _smaller(tiff: tifffile.TiffFile, full: TiffPage) -> list[TiffPage]:
 
 
 def _check(page: TiffPage) -> None:
-    """Raise ImageError for a page that is not surely decoded, and for data that is not all there."""
+    """Raise ImageError for a page that cannot be decoded reliably, or whose data is incomplete."""
     if problem := _unsupported(page):
         raise ImageError(f"unsupported TIFF: {problem}")
     if page.samplesperpixel * max(1, page.bitspersample // 8) > _MOST_BYTES:
@@ -101,7 +101,7 @@ def _check(page: TiffPage) -> None:
     missing = math.prod(page.chunked) - len(parts)
     missing += sum(count <= 0 or offset <= 0 or offset + count > size for offset, count in parts)
     if missing > 0:
-        raise ImageError(f"truncated: {missing} of {math.prod(page.chunked)} strips or tiles are not there")
+        raise ImageError(f"truncated: {missing} of {math.prod(page.chunked)} strips or tiles are missing")
     if page.is_tiled and page.tilewidth * page.tilelength > max(1 << 24, page.imagewidth * page.imagelength):
         raise ImageError("unsupported TIFF: tiles larger than the picture")
 
@@ -154,7 +154,7 @@ def _number(page: TiffPage, code: int, default: int) -> int:
 def _decoded(page: TiffPage) -> Image.Image:
     values = page.asarray(maxworkers=1)
     separate, _, height, width, _ = page.shaped
-    # [samples, 1, height, width, 1] or [1, 1, height, width, samples], as samples are kept
+    # [samples, 1, height, width, 1] or [1, 1, height, width, samples], by the file's layout
     values = values.reshape(page.shaped)
     values = np.moveaxis(values[:, 0, :, :, 0], 0, -1) if separate > 1 else values[0, 0]
     mode, colours = _MODES[PHOTOMETRIC(page.photometric)]
@@ -175,15 +175,15 @@ def _decoded(page: TiffPage) -> Image.Image:
         levels = _over_white(levels, _eight_bits(rest, page.bitspersample), mode, alpha[0] == 1)
     pixels = np.ascontiguousarray(levels[..., 0] if mode == "L" else levels)
     if mode == "LAB":
-        pixels[..., 1:] ^= 128  # Pillow takes signed numbers, and keeps them so
+        pixels[..., 1:] ^= 128  # Pillow uses signed numbers
     return Image.frombytes(mode, (width, height), pixels.tobytes())
 
 
 def _eight_bits(values: np.ndarray, bits: int) -> np.ndarray:
     """Samples as 0…255: integers by their bits, negative ones as 0.
 
-    Of floats, and integers of more than 16 bits, the least usual range that holds them all. ImageError
-    where no value is finite.
+    Floats, and integers of more than 16 bits, by the smallest usual range that holds them all. ImageError if
+    no value is finite.
     """
     kind = values.dtype.kind
     if kind == "b":
@@ -207,7 +207,7 @@ def _eight_bits(values: np.ndarray, bits: int) -> np.ndarray:
 
 def _through_palette(values: np.ndarray, page: TiffPage) -> np.ndarray:
     colours = np.asarray(page.colormap).astype(np.uint32)  # [3, 2 ** bits], of 16 bits
-    if colours.max(initial=0) < 256:  # by writers that took them for 8 bits
+    if colours.max(initial=0) < 256:  # some programs write 8 bits
         colours = colours * 257
     table = (colours >> 8).astype(np.uint8).T  # some multiply by 256, others by 257
     if values.max(initial=0) >= len(table):
@@ -216,7 +216,7 @@ def _through_palette(values: np.ndarray, page: TiffPage) -> np.ndarray:
 
 
 def _lab(values: np.ndarray, page: TiffPage) -> np.ndarray:
-    """L*a*b* as Pillow keeps it: L* of 0…100 as 0…255, a* and b* with 128 added."""
+    """L*a*b* as in Pillow: L* of 0…100 as 0…255, a* and b* with 128 added."""
     if page.bitspersample == 16:
         if page.photometric == PHOTOMETRIC.CIELAB:
             lightness = _eight_bits(values[..., :1].view(np.uint16), 16)
@@ -256,7 +256,7 @@ def _fractions(page: TiffPage, code: int, default: tuple[float, ...]) -> tuple[f
 
 
 def _over_white(levels: np.ndarray, alpha: np.ndarray, mode: str, premultiplied: bool) -> np.ndarray:
-    """What is seen where the picture lies on white paper."""
+    """The picture over white."""
     white = np.array(_WHITE[mode], np.uint16)
     shown = levels.astype(np.uint16) * (255 if premultiplied else alpha.astype(np.uint16))
     behind = white * (255 - alpha.astype(np.uint16))

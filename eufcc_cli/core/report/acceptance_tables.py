@@ -14,9 +14,9 @@ from eufcc_cli.core.report.plots import STYLE, figure_legend, marked, svg
 
 NOTES = (
     "accepted: share of the decided suggestions that people accepted",
-    "probability: the model's mean probability of them; reliable where it is close to accepted",
+    "probability: the model's mean probability for them; reliable if it is close to accepted",
     "ECE: expected calibration error, the mean distance between the two over ten bins",
-    "added: tags that people added although they were not suggested",
+    "added: tags that people added, which were not suggested",
 )
 _SHOWN = 8  # digits of a model's digest, where a name stands for several models
 
@@ -78,7 +78,7 @@ def reliability_plot(found: Sequence[Acceptance]) -> str:
     with rc_context(STYLE):
         figure = Figure(figsize=(5.5, 5.2), layout="constrained")
         axes = figure.subplots()
-        axes.plot([0, 1], [0, 1], color="#888888", linestyle=":", label="what the probability promises")
+        axes.plot([0, 1], [0, 1], color="#888888", linestyle=":", label="perfectly calibrated")
         for i, one in enumerate(one for one in found if one.facet is None and one.bins):
             rates = [part.rate for part in one.bins]
             errors = [

@@ -1,4 +1,4 @@
-"""A comparison for other programs and for papers: JSON, CSV, Markdown; LaTeX see latex.py."""
+"""A comparison as JSON, CSV and Markdown."""
 
 import json
 import math
@@ -17,15 +17,15 @@ from eufcc_cli.core.report.tables import figures_of, other_metrics, ranking_metr
 from eufcc_cli.core.training.model_provenance import code_revision
 
 SCHEMA_VERSION = 1
-"""The version of the JSON of `to_json`: it rises when a field changes its meaning or is removed."""
+"""The version of the JSON of `to_json`: increased when a field is removed or changes its meaning."""
 
 
 def to_json(comparison: Comparison, *, paper: bool = False) -> str:
     """`{"results": [{"model", "method", "split", "images", …, "overall", "macro", "facets"}], …}`.
 
-    Means over seeds stand in `"seed_groups"`. With intervals `"intervals": {scope: {metric: [low, high]}}`
-    in every result, and `"differences"`; with `paper` the published figures. What is undefined is null.
-    docs/reference/schemas/evaluation.schema.json describes all of it.
+    Means over seeds are in `"seed_groups"`. With intervals, `"intervals": {scope: {metric: [low, high]}}` in
+    every result, and `"differences"`; with `paper` the published figures. Undefined figures are null. The
+    schema is docs/reference/schemas/evaluation.schema.json.
     """
     splits = {result.split.name: result.split.table for result in comparison.results}
     content: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""How a training went: a plot of its history."""
+"""A plot of a training's history."""
 
 from pathlib import Path
 

@@ -31,11 +31,11 @@ def render_page(
     folder: Path = Path(),
     language: str | None = None,
 ) -> str:
-    """The page: no network, no script, everything from the data escaped. Needs `details`.
+    """The page, without network and scripts, all data escaped. Needs `details`.
 
-    doubtful: annotations that are probably wrong, and the file that lists them, to which their samples link
-    from the page's `folder`.
-    language: tags are shown by their names in it, if they have one.
+    doubtful: the file that lists annotations that are probably wrong, and these; samples link to it, relative
+    to the page's `folder`.
+    language: the language of the names of tags.
     """
     by_image: dict[str, list[Suspect]] = {}
     for one in doubtful[1].found if doubtful else ():
@@ -58,14 +58,14 @@ def render_page(
         appendix=tables.other_table(comparison) if technical else None,
         technical=tables.legend(technical),
         plots={
-            "R-Precision of each facet: where it is low, suggestions need more of a curator's time.": (
+            "R-Precision of each facet: where it is low, suggestions need more review.": (
                 plots.facets_plot(grouped)
             ),
-            "How many of the right tags were found, by their depth in the hierarchy: broad tags (1) to "
+            "Share of the right tags that were found, by depth in the hierarchy, from broad tags (1) to "
             "specific ones.": plots.depths_plot(grouped),
             **{
-                f"R-Precision of {model} for each provider's images: a low one shows images or habits of "
-                "description that the training did not cover.": plots.providers_plot(
+                f"R-Precision of {model} for each provider: where it is low, images or annotations differ "
+                "from those in training.": plots.providers_plot(
                     [result for result in comparison.results if result.model == model]
                 )
                 for model in models
@@ -80,7 +80,7 @@ def render_page(
 
 
 def template(name: str) -> Template:
-    """A page's template: it escapes everything, and knows the version of eufcc."""
+    """The template of a page: it escapes everything, and has the version of eufcc."""
     environment = Environment(
         loader=PackageLoader("eufcc_cli.core.report"),
         autoescape=True,
@@ -94,7 +94,7 @@ def template(name: str) -> Template:
 
 
 def _names(comparison: Comparison, language: str | None) -> samples.Shown:
-    """What tags are called in a language, by the names of the root and the glossary."""
+    """The names of tags in a language, from the root and the glossary."""
     if language is None:
         return lambda facet, tag: tag
     paths: dict[str, dict[tuple[str, ...], None]] = {}
@@ -118,7 +118,7 @@ def _samples(comparison: Comparison, split: str, seed: int, shown: samples.Shown
 
 
 def _picture(path: Path | None) -> str | None:
-    """A small JPEG as a data URI; None where the image is not there or cannot be read."""
+    """A small JPEG as a data URI; None if the image is missing or cannot be read."""
     if path is None:
         return None
     try:
@@ -132,5 +132,5 @@ def _picture(path: Path | None) -> str | None:
 
 
 def _svg_uri(svg: str) -> str:
-    """An SVG as a data URI: as an image it can neither run nor load anything."""
+    """An SVG as a data URI: as an image it can neither run scripts nor load files."""
     return f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"

@@ -12,8 +12,8 @@ from eufcc_cli.core.report.tables import figures_of, ranking_metrics, revision_n
 def to_latex(comparison: Comparison, *, per_facet: bool = False, paper: bool = False) -> str:
     """A booktabs table as in the paper, the splits side by side, the best figures bold; then differences.
 
-    With `paper` the published rows follow below, all figures have as many digits as these, and notes say
-    which revisions of the splits both sides belong to. Needs \\usepackage{booktabs}.
+    With `paper`, the published rows follow, figures are rounded as in the paper, and notes name the revision
+    of the splits on both sides. Needs \\usepackage{booktabs}.
     """
     metrics, splits = ranking_metrics(comparison), comparison.splits
     rows: dict[tuple[str, str], dict[str, Result]] = {}
@@ -71,7 +71,7 @@ def _head(names: int, width: int, splits: Sequence[str]) -> list[str]:
 
 
 def _differences(comparison: Comparison, metrics: Sequence[str]) -> list[str]:
-    """The paired differences as a table of their own, with a column block for each split."""
+    """The paired differences as a separate table, with a block of columns for each split."""
     splits = comparison.splits
     found = {(each.model, each.against, each.split): each for each in comparison.differences}
     lines = [*_head(1, len(metrics), splits)]

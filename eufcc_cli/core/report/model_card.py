@@ -18,7 +18,7 @@ _FIGURES = {"r_precision": "R-Precision", "acc@1": "Acc@1", "acc@10": "Acc@10", 
 def export_model(run: Path, target: Path) -> None:
     """Copy a finished run to a folder in the hub's layout, with a model card.
 
-    Raises ModelError where the run is not finished.
+    Raises ModelError if the run is not finished.
     """
     config = read_config(run)
     if not config.get("finished") or not (run / WEIGHTS).is_file():
@@ -30,7 +30,7 @@ def export_model(run: Path, target: Path) -> None:
 
 
 def _metadata(config: dict[str, Any]) -> "ModelCardData":
-    """What the hub reads: the kind of model, and its figures on the validation split."""
+    """The metadata that the hub reads: the task, and the figures on the validation split."""
     from huggingface_hub import EvalResult, ModelCardData
 
     overall = config["validation"]["overall"]

@@ -1,4 +1,4 @@
-"""Plots of a comparison as SVG: readable without colour, the same bytes for the same figures."""
+"""Plots of a comparison as SVG: readable without colours, and the same bytes for the same figures."""
 
 import io
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ _HATCHES = ("", "//", "..", "xx", "\\\\", "++", "--", "oo")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 LINES = ("-", "--", "-.", ":")
 STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none",  # text stays text: the browser has the fonts for every script
+    "svg.fonttype": "none",  # text remains text: browsers have fonts for every script
     "svg.hashsalt": "eufcc",
     "text.parse_math": False,  # a provider may be called $5 & Co.
     "font.size": 10,
@@ -30,7 +30,7 @@ _MOST_PROVIDERS = 25
 
 
 def facets_plot(comparison: Comparison) -> str:
-    """R-Precision of every model in every facet, a panel per split, with intervals where there are any."""
+    """R-Precision of every model in every facet, one panel per split, with intervals if there are any."""
     splits = comparison.splits
     with rc_context(STYLE):
         figure = Figure(figsize=(7.5, 2.9 * len(splits)), layout="constrained")
@@ -67,7 +67,7 @@ def _bars(axes: Axes, result: Result, facets: Sequence[str], i: int, width: floa
 
 
 def depths_plot(comparison: Comparison) -> str:
-    """The share of the right tags that were found, by their depth, a panel per split."""
+    """The share of the right tags that were found, by depth, one panel per split."""
     splits = comparison.splits
     with rc_context(STYLE):
         figure = Figure(figsize=(7.5, 2.9), layout="constrained")
@@ -107,7 +107,7 @@ def providers_plot(results: Sequence[Result]) -> str:
 
 
 def marked(number: int) -> dict[str, Any]:
-    """Marker and colour of the model of that number."""
+    """Marker and colour of a model, by its number."""
     return {"marker": MARKERS[number % len(MARKERS)], "color": COLOURS[number % len(COLOURS)]}
 
 

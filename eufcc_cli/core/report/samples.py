@@ -1,4 +1,4 @@
-"""Sample images: where a model was worst and best, and some at random, with its suggestions."""
+"""Sample images with a model's suggestions: the worst, the best, and random ones."""
 
 import random
 from collections.abc import Callable, Iterator
@@ -13,7 +13,7 @@ from eufcc_cli.core.taxonomy.vocabulary import FacetVocabulary
 
 CORRECT, CONSISTENT, WRONG = "correct", "consistent", "wrong"
 Shown = Callable[[str, str], str]
-"""What to call a tag, by its facet and itself."""
+"""The name of a tag, by facet and tag."""
 _FEWEST = 5  # predictions shown per facet; more where an image has more true tags
 
 
@@ -21,7 +21,7 @@ _FEWEST = 5  # predictions shown per facet; more where an image has more true ta
 class Suggested:
     """One predicted tag: `verdict` is correct, consistent (near a true tag in the tree) or wrong.
 
-    `name` and `path` are for readers.
+    `name` and `path` are to be shown.
     """
 
     tag: str
@@ -33,7 +33,7 @@ class Suggested:
 
 @dataclass(frozen=True)
 class SampleFacet:
-    """What is true of an image in a facet, and what was predicted, best first."""
+    """The true tags of an image in a facet, and the predicted ones, best first."""
 
     facet: str
     true: list[str]
@@ -51,9 +51,9 @@ class Sample:
 
 
 def verdict(tag: int, true: set[int], tags: FacetVocabulary) -> str:
-    """Whether a tag is true, or an ancestor, descendant or sibling of a true one, or plainly wrong.
+    """Whether a tag is true, an ancestor, descendant or sibling of a true tag, or wrong.
 
-    Tags at the top have no siblings: they share nothing but the facet.
+    Tags at the top level do not count as siblings.
 
     >>> tags = FacetVocabulary(("metal", "bronze", "silver", "wood"), (-1, 0, 0, -1))
     >>> [verdict(tag, {1}, tags) for tag in range(4)]
@@ -76,8 +76,7 @@ def _by_tag(facet: str, tag: str) -> str:
 def choose(result: Result, each: int = 6, seed: int = 0, shown: Shown = _by_tag) -> dict[str, list[Sample]]:
     """Samples under `worst`, `best` and `random`, no image twice. Needs a result with `details`.
 
-    An image is as good as its mean R-Precision over the facets; among equals, the mean rank of its true
-    tags makes it worse, and many true tags make it the better example.
+    Images are ordered by mean R-Precision over the facets, then by the mean rank of their true tags.
     """
     rows = np.concatenate([facet.rows for facet in result.facets.values()])
     found = np.concatenate([facet.values["r_precision"] for facet in result.facets.values()])
@@ -124,7 +123,7 @@ def _predicted(
     assert facet.best is not None and facet.best_scores is not None, "measured without details"
     known, count = set(true), max(_FEWEST, len(true))
     best = zip(facet.best[pair, :count].tolist(), facet.best_scores[pair, :count].tolist(), strict=True)
-    # Probabilities are coherent along the tree, scores are not: tags of the ranking may change places.
+    # Probabilities are coherent along the tree, scores are not: the order may differ from the ranking.
     for number, score in sorted(best, key=lambda found: -found[1]):
         tag, path = facet.tags.tags[number], " › ".join(map(called, facet.tags.path(number)))
         yield Suggested(tag, called(tag), path, exp(score), verdict(number, known, facet.tags))

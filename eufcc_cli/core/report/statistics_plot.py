@@ -1,4 +1,4 @@
-"""The published statistics figure, tags per image and images per tag, and the most frequent tags."""
+"""The statistics figure of the dataset's paper (tags per image, images per tag), and frequent tags."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +18,7 @@ _LONGEST_NAME = 28
 
 
 def check_plot_file(path: Path) -> None:
-    """EufccError where the file's ending names no format that plots are written in."""
+    """Raise EufccError for a file ending that is not a format of plots."""
     if path.suffix.lower() not in _FORMATS:
         raise EufccError(
             f"{path}: plots are written as {', '.join(ending[1:].upper() for ending in _FORMATS)}",
@@ -56,7 +56,7 @@ def plot_statistics(statistics: Statistics, path: Path) -> None:
             heights = [numbers.tags_per_image.get(tags, 0) for tags in range(1, widest + 1)]
             edges = [tags + 0.5 for tags in range(widest + 1)]
             name = f"{facet} ({statistics.coverage(facet):.0%} of images)"
-            # Down to half an image, so that a single one is seen on a logarithmic axis.
+            # From half an image, so that a single one is visible on a logarithmic axis.
             left.stairs(heights, edges, baseline=0.5, label=name, **style_of)
         if numbers.images_per_tag:
             ranks = range(1, len(numbers.images_per_tag) + 1)

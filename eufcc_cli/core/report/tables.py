@@ -1,4 +1,4 @@
-"""A comparison as tables of text: what the terminal, Markdown, LaTeX and HTML all show."""
+"""A comparison as tables of text, for the terminal, Markdown, LaTeX and HTML."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -14,8 +14,8 @@ from eufcc_cli.core.report.cells import MEANINGS, MISSING, Table, best_cells, la
 def comparison_tables(
     comparison: Comparison, *, per_facet: bool = False, all_metrics: bool = False
 ) -> list[Table]:
-    """One table per split: the models, their figures with intervals, and what was counted; then the figures
-    that facets have as a whole, and differences.
+    """One table per split with models, figures, intervals and counts; then the figures of whole facets, and
+    differences.
     """
     tables = [_split_table(comparison, split, per_facet) for split in comparison.splits]
     if all_metrics:
@@ -26,7 +26,7 @@ def comparison_tables(
 
 
 def scopes(result: Result, per_facet: bool) -> list[str]:
-    """What a result has figures for: overall, then macro and each facet."""
+    """The scopes of a result's figures: overall, then macro and each facet."""
     return [OVERALL, *([MACRO, *result.facets] if per_facet else [])]
 
 
@@ -36,18 +36,18 @@ def figures_of(result: Result, scope: str) -> Mapping[str, Any]:
 
 
 def ranking_metrics(comparison: Comparison) -> list[str]:
-    """The metrics that are means over pairs: they have intervals, and an overall figure."""
+    """The metrics that are means over pairs, with intervals and an overall figure."""
     return list(next(iter(comparison.results[0].facets.values())).values)
 
 
 def other_metrics(comparison: Comparison) -> list[str]:
-    """The metrics that a facet has as a whole."""
+    """The metrics of a whole facet."""
     names = (name for result in comparison.results for f in result.facets.values() for name in f.figures)
     return list(dict.fromkeys(names))
 
 
 def legend(metrics: Sequence[str]) -> list[str]:
-    """What some metrics mean, a line each."""
+    """The meaning of some metrics, one line each."""
     lines = []
     for keys, meaning in MEANINGS.items():
         names = [label(metric) for metric in metrics if metric in keys or metric[:4] in keys]
@@ -57,7 +57,7 @@ def legend(metrics: Sequence[str]) -> list[str]:
 
 
 def judgements(comparison: Comparison) -> list[str]:
-    """How reliable each model is on each split, in words: a line each, and one for each facet."""
+    """How reliable each model is on each split, in words: one line overall, and one for each facet."""
     lines = []
     for result in comparison.results:
         beliefs = comparison.beliefs(result)
@@ -111,14 +111,14 @@ def other_table(comparison: Comparison) -> Table:
 
 
 def spread(result: Result, scope: str, metric: str) -> str:
-    """What stands behind a figure: its standard deviation over seeds and its interval, if there are any."""
+    """What follows a figure: its standard deviation over seeds and its interval, if there are any."""
     deviation, found = result.deviations.get((scope, metric)), result.intervals.get((scope, metric))
     text = "" if deviation is None else f" ± {number(metric, deviation)}"
     return text + (f" [{number(metric, found[0])}, {number(metric, found[1])}]" if found else "")
 
 
 def _notes(comparison: Comparison, results: Sequence[Result]) -> list[str]:
-    """What was counted, one line for all models that agree."""
+    """The counts of images and tags, one line for all models with the same counts."""
     lines: dict[str, list[str]] = {}
     for result in results:
         lines.setdefault(counted(result), []).append(result.model)
@@ -135,12 +135,12 @@ def _notes(comparison: Comparison, results: Sequence[Result]) -> list[str]:
             f"[low, high]: {level} intervals, {bootstrap.draws:,} resamples of {clusters:,} {bootstrap.by}s"
         )
         if bootstrap.by == "provider" and clusters < 10:
-            notes.append(f"intervals from only {clusters} providers are rough")
+            notes.append(f"intervals from only {clusters} providers are imprecise")
     return notes
 
 
 def seed_notes(results: Iterable[Result]) -> list[str]:
-    """Which rows are means over seeds, a line each."""
+    """The rows that are means over seeds, one line each."""
     return [
         f"{result.model}: mean ± standard deviation over {len(result.seeds)} seeds "
         f"({', '.join(map(str, result.seeds))})"
@@ -150,7 +150,7 @@ def seed_notes(results: Iterable[Result]) -> list[str]:
 
 
 def counted(result: Result) -> str:
-    """One line: the images that took part, and everything that did not."""
+    """One line: the images that were scored, and those that were not."""
     total = len(result.split)
     parts = [f"{result.images:,} of {total:,} images, {result.figures[OVERALL]['pairs']:,} pairs"]
     parts.append(f"{len(result.missing):,} images missing")
@@ -181,7 +181,7 @@ def _difference_table(comparison: Comparison) -> Table:
     ]
     columns = ["Split", "Difference", *map(label, metrics)]
     return Table(
-        "paired differences", columns, rows, numeric=columns[2:], notes=["*: the interval does not hold 0"]
+        "paired differences", columns, rows, numeric=columns[2:], notes=["*: the interval does not contain 0"]
     )
 
 
@@ -191,7 +191,7 @@ def _signed(metric: str, value: float) -> str:
 
 
 def paper_table(comparison: Comparison, split: str) -> Table | None:
-    """The published rows beside ours, matched by method; None for a split that the paper does not have."""
+    """The published rows and ours, matched by method; None for a split that the paper does not have."""
     if not any(split in row for row in PUBLISHED.values()):
         return None
     results = comparison.of_split(split)
@@ -219,12 +219,12 @@ def _beside(result: Result | None, published: Mapping[str, float]) -> Iterable[s
 
 
 def revision_notes(comparison: Comparison) -> list[str]:
-    """Which revision of the splits each side's figures belong to."""
+    """The revision of the splits that the figures of each side belong to."""
     whose = {
-        "original": "this root holds the original revision too: the figures compare",
-        "corrected": "this root holds the corrected revision, without the leak from train into the tests: "
+        "original": "this root has the original revision too: the figures are comparable",
+        "corrected": "this root has the corrected revision, without leakage from train into the test splits: "
         "expect lower figures on test_id",
-        "unknown": "this root's training table is no published revision: the figures do not compare",
+        "unknown": "this root's training table is no published revision: the figures are not comparable",
     }[comparison.revision]
     return ["paper: figures of the original revision of the splits (EUFCC-340K, 2025)", whose]
 
@@ -258,8 +258,8 @@ def groups_tables(comparison: Comparison) -> list[Table]:
                 rows,
                 numeric=columns[1:],
                 notes=[
-                    "R-Prec of a group: the share of its right tags among the first of their images, "
-                    "as many as each image has right ones"
+                    "R-Prec of a group: the share of its true tags that are among the first R suggestions "
+                    "of their images, where R is the number of an image's true tags"
                 ],
             )
         )

@@ -86,7 +86,11 @@ def test_the_paper_has_eleven_rows_beside_ours_by_method(comparison):
 
 @pytest.mark.parametrize(
     ("revision", "note"),
-    [("original", "the figures compare"), ("corrected", "without the leak"), (None, "no published revision")],
+    [
+        ("original", "the figures are comparable"),
+        ("corrected", "without leakage"),
+        (None, "no published revision"),
+    ],
 )
 def test_the_revision_of_the_splits_is_told(comparison, collection, monkeypatch, revision, note):
     if revision:

@@ -109,7 +109,7 @@ def test_an_image_that_ends_its_process_is_one_error(
     sources: list[Source] = [*files[:70], killer, *files[70:]]
     expected = scores(list(files), None)
     assert scores(sources, processes) == [*expected[:70], "it crashes the decoder", *expected[70:]]
-    with pytest.raises(CollectError, match="for every image"):
+    with pytest.raises(CollectError, match="with every image"):
         scores([killer] * 40, processes)
     assert scores(list(files), processes) == expected
 
