@@ -1,4 +1,4 @@
-"""Heads learnt from annotations of which half of the tags were deleted: which loss bears that best.
+"""Heads learned from annotations of which half of the tags were deleted: which loss bears that best.
 
 Every annotated path loses a random number of its levels, from none to all, so that half of the tags go:
 facets become empty, paths stop early, in train and in val. Tests keep all their tags. The losses that were
@@ -113,7 +113,7 @@ def features_of(root: Root, words: Vocabulary) -> dict[str, tuple[Split, Any]]:
 def one(
     row: str, words: Vocabulary, parts: dict[str, tuple[Split, Any]], change: Callable[[Any], Any]
 ) -> list[float]:
-    """R-Precision on each test split of heads learnt from what `change` leaves of the annotations."""
+    """R-Precision on each test split of heads learned from what `change` leaves of the annotations."""
     name, *options = row.split()
     settings = {option.removeprefix("--").replace("-", "_"): True for option in options}
     data = {}

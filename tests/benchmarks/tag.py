@@ -43,7 +43,7 @@ EUFCC = str(Path(sys.executable).with_name("eufcc"))
 
 
 def make_run(root: Root, backbone: str, size: int, method: str = "multilabel") -> str:
-    """A model with random weights: how fast it is does not depend on what it has learnt."""
+    """A model with random weights: how fast it is does not depend on what it has learned."""
     words = vocabulary()
     torch.manual_seed(0)
     outputs = {facet: made.outputs for facet, made in build_methods(method, words).items()}

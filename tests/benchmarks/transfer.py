@@ -1,6 +1,6 @@
-"""What is learnt in equal time: a plain timm loop, ours from scratch, heads, and fine-tuning, as one table.
+"""What is learned in equal time: a plain timm loop, ours from scratch, heads, and fine-tuning, as one table.
 
-R-Precision overall (mean over pairs) and the mean over tags, on the museums that were learnt from and on
+R-Precision overall (mean over pairs) and the mean over tags, on the museums that were learned from and on
 another one (`museum`: Cleveland and Chicago), or on held-out photographs (`clothing`); mean over the seeds.
 
     python -m tests.benchmarks.transfer [--quick] [--seconds 240] [--seeds 3] [--results FILE]

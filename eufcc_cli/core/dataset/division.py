@@ -60,7 +60,7 @@ def divide(
 ) -> Division:
     """Divide an annotation table.
 
-    Whole providers go to test_ood, chosen so that the tags that can be learnt remain learnable; the others
+    Whole providers go to test_ood, chosen so that the tags that can be learned remain learnable; the others
     are stratified over their tags. Images of one URL or of one record stay in one split, as do those
     with one number in an array of `same` ([N] int, -1: none). A tag with fewer than `min_count` images in
     train falls back to its nearest kept ancestor everywhere; images left without a tag are left out. The
@@ -77,7 +77,7 @@ def divide(
     tags = [(facet, name) for facet, tree in trees.items() for name in tree]
     sets = TagSets.of_annotations(cells, trees)
     images = sets.images()
-    # A tag that is too rare in all images cannot be learnt from train.
+    # A tag that is too rare in all images cannot be learned from train.
     possible = images >= shares.min_count
     learnable = sets.having(possible)
     if not learnable.any():

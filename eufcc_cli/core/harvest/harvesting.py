@@ -122,7 +122,7 @@ def harvest(
     """Harvest Europeana into an annotation table.
 
     At most `limit` records are kept, in the order found (keywords take turns, page by page). Everything
-    learnt is saved beside the output (OUTPUT.harvest.sqlite) and in data/concepts.sqlite, so that the same
+    learned is saved beside the output (OUTPUT.harvest.sqlite) and in data/concepts.sqlite, so that the same
     call continues where it was interrupted, and another language or another list of roots costs no request.
     """
     placing = aat.Roots.read(roots)

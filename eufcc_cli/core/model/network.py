@@ -62,12 +62,12 @@ class Network(nn.Module):
     def train(self, mode: bool = True) -> "Network":
         """Into the mode of training, except batch norm that is frozen: its statistics stay as they are.
 
-        With `keeps_statistics` those of all batch norm do, though its weights are learnt.
+        With `keeps_statistics` those of all batch norm do, though its weights are learned.
         """
         super().train(mode)
         for module in self.modules():
-            learnt = [parameter.requires_grad for parameter in module.parameters(recurse=False)]
-            frozen = self.keeps_statistics or (learnt and not any(learnt))
+            learned = [parameter.requires_grad for parameter in module.parameters(recurse=False)]
+            frozen = self.keeps_statistics or (learned and not any(learned))
             if isinstance(module, nn.modules.batchnorm._BatchNorm) and frozen:
                 module.eval()
         return self
@@ -224,5 +224,5 @@ def _no_backbone(name: str, error: Exception) -> ModelError:
 
 
 def count_parameters(network: nn.Module) -> int:
-    """How many numbers are learnt."""
+    """How many numbers are learned."""
     return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)

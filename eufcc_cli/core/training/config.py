@@ -229,8 +229,8 @@ class TrainConfig(UsualSettings):
                 raise ModelError(f"`{name}`: heads on features take neither", hint)
         if self.tune in ("head", "head-then-full") and self.from_scratch:
             raise ModelError(
-                f"`tune` {self.tune}: a backbone that has learnt nothing sees nothing",
-                hint="give `tune=full`, or a backbone with weights",
+                f"`tune` {self.tune}: needs pretrained weights",
+                hint="give `tune=full`, or leave out `pretrained=False`",
             )
         self._check_interpolation(method.reads_texts)
 

@@ -212,8 +212,8 @@ class _Stream:
 
     def __init__(self, facets: Mapping[str, _Facet], features: FeatureTable, seed: int) -> None:
         self.facets, self.features, self.seed = facets, features, seed
-        learnt = [tensor for part in facets.values() for tensor in (part.weight, part.bias)]
-        self.optimizer = torch.optim.AdamW(learnt, lr=_RATE, weight_decay=0.0) if learnt else None
+        learned = [tensor for part in facets.values() for tensor in (part.weight, part.bias)]
+        self.optimizer = torch.optim.AdamW(learned, lr=_RATE, weight_decay=0.0) if learned else None
         self.teaching = {facet: np.zeros(len(features), bool) for facet in facets}
         for facet, part in facets.items():
             self.teaching[facet][part.rows] = True

@@ -1,4 +1,4 @@
-"""Heads learned on the features of a frozen backbone: from the feature store to a trained model."""
+"""Training with `tune=head`: heads fitted to the features of a frozen backbone."""
 
 import time
 from collections.abc import Callable
@@ -9,13 +9,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from eufcc_cli.core.devices import precision_name
+from eufcc_cli.core.devices import precision_name, select_device
 from eufcc_cli.core.errors import ModelError
-from eufcc_cli.core.files import Root
+from eufcc_cli.core.files import Root, write_text
 from eufcc_cli.core.locks import hold_lock
+from eufcc_cli.core.machine import threads
 from eufcc_cli.core.metrics.belief import Belief, beliefs_of
 from eufcc_cli.core.metrics.calibration import Calibration, fit_calibration
+from eufcc_cli.core.model.checkpoint import save_weights
 from eufcc_cli.core.model.features import FeatureStore, image_digests
+from eufcc_cli.core.model.model_files import save_config
 from eufcc_cli.core.model.network import Network
 from eufcc_cli.core.model.prediction import predict
 from eufcc_cli.core.model.tagging_model import TaggingModel
@@ -24,10 +27,16 @@ from eufcc_cli.core.training.config import TrainConfig
 from eufcc_cli.core.training.data import Split, check_unreadable
 from eufcc_cli.core.training.head import FittedHeads, fit_heads
 from eufcc_cli.core.training.head_scores import Part, measure_heads, score_heads
+from eufcc_cli.core.training.history_file import HISTORY, history_csv
+from eufcc_cli.core.training.model_provenance import Computation, provenance
+from eufcc_cli.core.training.new_model import priors_of
+from eufcc_cli.core.training.resumption import clear
+from eufcc_cli.core.training.training_plan import Plan, plan_of_heads
+from eufcc_cli.core.training.training_state import Position
 
 
 @dataclass(frozen=True)
-class LearntHeads:
+class LearnedHeads:
     """Heads that were fitted and put into the model's network, and the data they were chosen on."""
 
     fitted: FittedHeads
@@ -45,7 +54,7 @@ def learn_heads(
     priors: dict[str, torch.Tensor],
     progress: Progress,
     on_epoch: Callable[[dict[str, float]], None] | None = None,
-) -> LearntHeads:
+) -> LearnedHeads:
     """Fit a model's heads to a split's features, and put them into its network.
 
     Raises ModelError where more images than `max_unreadable` cannot be read.
@@ -85,7 +94,7 @@ def learn_heads(
                 head.get_parameter("bias").copy_(bias)
     for method in model.methods.values():
         method.to(model.device)
-    return LearntHeads(fitted, parts[1], time.monotonic() - began, unreadable)
+    return LearnedHeads(fitted, parts[1], time.monotonic() - began, unreadable)
 
 
 def collect_features(
@@ -121,10 +130,10 @@ def collect_features(
 
 
 def measure(
-    learnt: LearntHeads, model: TaggingModel, counts: dict[str, np.ndarray]
+    learned: LearnedHeads, model: TaggingModel, counts: dict[str, np.ndarray]
 ) -> tuple[dict[str, Any], Calibration, list[Belief]]:
     """The rank metrics on the validation split, the calibration fitted to it, and how reliable tags are."""
-    part, methods = learnt.validation, {facet: method.to("cpu") for facet, method in model.methods.items()}
+    part, methods = learned.validation, {facet: method.to("cpu") for facet, method in model.methods.items()}
     network = model.network
     assert isinstance(network, Network)
     heads = {
@@ -141,3 +150,45 @@ def measure(
     for method in model.methods.values():
         method.to(model.device)
     return figures, calibration, beliefs
+
+
+def train_heads(
+    model: TaggingModel,
+    given: TrainConfig,
+    config: TrainConfig,
+    root: Root,
+    folder: Path,
+    split: Split,
+    validation: Split,
+    counts: dict[str, np.ndarray],
+    progress: Progress,
+    on_plan: Callable[[Plan], None] | None,
+    on_epoch: Callable[[dict[str, float]], None] | None,
+    command: str | None,
+) -> tuple[Position, dict[str, Any], dict[str, str], list[Belief]]:
+    """Train and save a model of `tune=head`, whose backbone stays as it is.
+
+    Returns what `Trained` holds: position, figures on the validation split, unreadable images, beliefs.
+    """
+    device, precision = select_device(config.device), precision_name(model.precision)
+    model.network.to(device).to(memory_format=torch.channels_last)
+    with hold_lock(folder / ".lock", f"{folder} is being trained"):
+        clear(folder)
+        how = Computation.on(device, precision=precision, threads=threads(config.threads))
+        record = provenance(given, model.name, model, root, (split, validation), how, command)
+        save_config(folder, {**record, "finished": False})
+        if on_plan is not None:
+            on_plan(plan_of_heads(model, config, given.why(), split, validation, device))
+        priors = priors_of(model, split, counts)
+        learned = learn_heads(model, config, root, split, validation, priors, progress, on_epoch)
+        validated, calibration, beliefs = measure(learned, model, counts)
+        save_weights(folder, model.network)
+        history = learned.fitted.history
+        write_text(folder / HISTORY, history_csv(history))
+        best = max(history, key=lambda row: row["r_precision"])
+        results = {"strength": learned.fitted.strength, "validation": validated}
+        results["calibration"] = calibration.to_json()
+        save_config(folder, {**record, **results, "finished": True})
+    reached = {"best": best["r_precision"], "best_epoch": best["epoch"]}
+    position = Position(epoch=len(history), history=history, **reached)
+    return position, validated, learned.unreadable, beliefs

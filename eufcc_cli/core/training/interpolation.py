@@ -2,7 +2,7 @@
 
 theta(a) = (1 - a) theta_start + a theta_end (Wortsman et al., CVPR 2022, equation 1), all weights alike,
 statistics of batch norm included. The start is a CLIP model as it was published, or the pretrained backbone
-with heads fitted to its features. Only collections that were not learnt from can show which `a` is best for
+with heads fitted to its features. Only collections that were not learned from can show which `a` is best for
 such collections: for `auto` some of the training images' providers are held out.
 """
 
@@ -17,9 +17,9 @@ from eufcc_cli.core.errors import DataError
 from eufcc_cli.core.taxonomy.annotations import PROVIDER
 from eufcc_cli.core.training.data import Split
 from eufcc_cli.core.training.saved_state import load_state, save_state
+from eufcc_cli.core.training.training_state import START
 from eufcc_cli.core.training.validation import Validation
 
-START = "start.safetensors"
 AUTO = "auto"
 GRID = tuple(step / 10 for step in range(11))
 _HELD_OUT, _AT_MOST = 0.1, 1 / 3  # the share of images held out: enough, and too much
@@ -29,7 +29,7 @@ Weights = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Training images of some providers that are not learnt from."""
+    """Training images of some providers that are not learned from."""
 
     providers: tuple[str, ...]
     split: Split

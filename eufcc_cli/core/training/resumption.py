@@ -1,13 +1,15 @@
-"""The settings of a run: those given, checked against an existing run."""
+"""Whether a training resumes an existing run, and how an old run is cleared."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 from eufcc_cli.core.errors import ModelError
 from eufcc_cli.core.files import is_file_name
-from eufcc_cli.core.model.model_files import CONFIG, read_config
+from eufcc_cli.core.model.model_files import CONFIG, WEIGHTS, read_config
 from eufcc_cli.core.training.config import TrainConfig
-from eufcc_cli.core.training.training_state import STATE
+from eufcc_cli.core.training.history_file import HISTORY
+from eufcc_cli.core.training.training_state import START, STATE
 
 _LENGTH = ("epochs", "time_budget", "patience")
 _MACHINE = ("device", "threads", "workers", "cache", "save_every", "max_unreadable")
@@ -59,3 +61,11 @@ def first_difference(config: TrainConfig, folder: Path) -> tuple[str, object, ob
     asked, began = config.resolved().to_mapping(), replace(saved, **changed).resolved().to_mapping()
     differing = (key for key, value in asked.items() if value != began.get(key))
     return next(((key, asked[key], began.get(key)) for key in differing), None)
+
+
+def clear(folder: Path) -> None:
+    """Remove what an earlier training left in a run's folder."""
+    for old in (STATE, START, WEIGHTS, HISTORY, "history.png"):
+        (folder / old).unlink(missing_ok=True)
+    for old in ("tensorboard", "wandb"):
+        shutil.rmtree(folder / old, ignore_errors=True)

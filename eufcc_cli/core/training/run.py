@@ -2,11 +2,9 @@
 
 import contextlib
 import os
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +16,19 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import broadcast_object_list
 
 from eufcc_cli.core.allocation import give_memory_back
-from eufcc_cli.core.devices import precision_name, select_device, select_precision
+from eufcc_cli.core.devices import select_device, select_precision
 from eufcc_cli.core.errors import DataError, HubError, ModelError
-from eufcc_cli.core.files import Root, write_text
+from eufcc_cli.core.files import Root
 from eufcc_cli.core.locks import hold_lock
 from eufcc_cli.core.machine import threads
 from eufcc_cli.core.metrics.belief import Belief
 from eufcc_cli.core.model.checkpoint import save_weights
 from eufcc_cli.core.model.hub import without_network
 from eufcc_cli.core.model.methods import METHODS
-from eufcc_cli.core.model.model_files import WEIGHTS, save_config
+from eufcc_cli.core.model.model_files import save_config
 from eufcc_cli.core.model.network import (
     Network,
 )
-from eufcc_cli.core.model.tagging_model import TaggingModel
 from eufcc_cli.core.progress import SILENT, Progress
 from eufcc_cli.core.taxonomy.annotations import read_table
 from eufcc_cli.core.taxonomy.decisions import read_decisions
@@ -39,15 +36,12 @@ from eufcc_cli.core.taxonomy.vocabulary import training_vocabulary
 from eufcc_cli.core.training.clip_trainer import ClipTrainer, new_clip_model
 from eufcc_cli.core.training.config import TrainConfig
 from eufcc_cli.core.training.costs import threads_worth
-from eufcc_cli.core.training.data import Split, load_split
+from eufcc_cli.core.training.data import load_split
 from eufcc_cli.core.training.decided_split import LearnedDecisions, learn_decisions
-from eufcc_cli.core.training.head_run import learn_heads
-from eufcc_cli.core.training.head_run import measure as measure_heads_of
-from eufcc_cli.core.training.history_file import HISTORY, history_csv
+from eufcc_cli.core.training.head_run import learn_heads, train_heads
 from eufcc_cli.core.training.interpolation import (
     AUTO,
     GRID,
-    START,
     Interpolation,
     hold_out,
     interpolate,
@@ -55,11 +49,11 @@ from eufcc_cli.core.training.interpolation import (
 )
 from eufcc_cli.core.training.model_provenance import Computation, provenance, weights_digest
 from eufcc_cli.core.training.new_model import new_vision_model, priors_of, start_from_priors
-from eufcc_cli.core.training.resumption import continues
+from eufcc_cli.core.training.resumption import clear, continues
 from eufcc_cli.core.training.sources import open_images
 from eufcc_cli.core.training.trainer import Trainer
-from eufcc_cli.core.training.training_plan import Plan, plan_of, plan_of_heads
-from eufcc_cli.core.training.training_state import STATE, Position
+from eufcc_cli.core.training.training_plan import Plan, plan_of
+from eufcc_cli.core.training.training_state import START, STATE, Position
 from eufcc_cli.core.training.trial import check_memory, measure_costs
 
 
@@ -128,7 +122,7 @@ def train_run(
     for part in (split, validation):
         if not part.tagged.any():
             raise DataError(
-                f"{root.table(part.name)}: none of its images that are there has a tag to be learnt",
+                f"{root.table(part.name)}: none of its images that are there has a tag to be learned",
                 hint="training and validation need tags that the label files, or train.csv, know",
             )
     counts = {facet: np.bincount(t.indices, minlength=t.size) for facet, t in split.targets.items()}
@@ -149,8 +143,9 @@ def train_run(
     # The default of `evaluate` and `tag` here: figures and calibration are of the same scores.
     model.precision = select_precision("auto", device, inference=True)
     if config.tune == "head":
-        learn = partial(_learn_heads_alone, model, given, config, root, folder, split, validation, counts)
-        return learn(progress, on_plan, on_epoch, command)
+        reporting = progress, on_plan, on_epoch, command
+        found = train_heads(model, given, config, root, folder, split, validation, counts, *reporting)
+        return Trained(folder, *found)
     packing = time.monotonic()
     with accelerator.main_process_first():  # one process builds the cache, the others find it
         loader, validation_loader, *further = (
@@ -198,7 +193,7 @@ def train_run(
         trainer.at.threads = config.threads or trainer.at.threads or min(most_threads, worth)
         if main:
             if not resumed:
-                _clear(folder)
+                clear(folder)
                 if config.interpolate is not None:
                     keep_start(folder, trainer.plain)
             how = Computation.on(
@@ -244,45 +239,6 @@ def train_run(
     return Trained(folder, position, validated, unreadable, beliefs, interpolation)
 
 
-def _learn_heads_alone(
-    model: TaggingModel,
-    given: TrainConfig,
-    config: TrainConfig,
-    root: Root,
-    folder: Path,
-    split: Split,
-    validation: Split,
-    counts: dict[str, np.ndarray],
-    progress: Progress,
-    on_plan: Callable[[Plan], None] | None,
-    on_epoch: Callable[[dict[str, float]], None] | None,
-    command: str | None,
-) -> Trained:
-    """`tune=head`: the result is a model like any other, whose backbone was not trained."""
-    device, precision = select_device(config.device), precision_name(model.precision)
-    model.network.to(device).to(memory_format=torch.channels_last)
-    with hold_lock(folder / ".lock", f"{folder} is being trained"):
-        _clear(folder)
-        how = Computation.on(device, precision=precision, threads=threads(config.threads))
-        record = provenance(given, model.name, model, root, (split, validation), how, command)
-        save_config(folder, {**record, "finished": False})
-        if on_plan is not None:
-            on_plan(plan_of_heads(model, config, given.why(), split, validation, device))
-        priors = priors_of(model, split, counts)
-        learnt = learn_heads(model, config, root, split, validation, priors, progress, on_epoch)
-        validated, calibration, beliefs = measure_heads_of(learnt, model, counts)
-        save_weights(folder, model.network)
-        history = learnt.fitted.history
-        write_text(folder / HISTORY, history_csv(history))
-        best = max(history, key=lambda row: row["r_precision"])
-        results = {"strength": learnt.fitted.strength, "validation": validated}
-        results["calibration"] = calibration.to_json()
-        save_config(folder, {**record, **results, "finished": True})
-    reached = {"best": best["r_precision"], "best_epoch": best["epoch"]}
-    position = Position(epoch=len(history), history=history, **reached)
-    return Trained(folder, position, validated, learnt.unreadable, beliefs)
-
-
 def _tables(root: Root) -> tuple[pd.DataFrame, pd.DataFrame]:
     for split in ("train", "val"):
         if not root.table(split).is_file():
@@ -303,10 +259,3 @@ def _accelerator(config: TrainConfig, device: torch.device) -> Accelerator:
         AcceleratorState._reset_state(reset_partial_state=True)  # of a training before this one
     mixed = {torch.bfloat16: "bf16", torch.float16: "fp16"}.get(precision, "no")
     return Accelerator(cpu=device.type == "cpu", mixed_precision=mixed)
-
-
-def _clear(folder: Path) -> None:
-    for old in (STATE, START, WEIGHTS, HISTORY, "history.png"):
-        (folder / old).unlink(missing_ok=True)
-    for old in ("tensorboard", "wandb"):
-        shutil.rmtree(folder / old, ignore_errors=True)

@@ -31,13 +31,13 @@ def needed_memory(network: nn.Module, looks: nn.Module, size: int, mode: FakeTen
 
     looks: the part of the network that sees images.
     """
-    learnt = sum(value.nbytes for value in network.parameters() if value.requires_grad)
+    learned = sum(value.nbytes for value in network.parameters() if value.requires_grad)
     image = torch.zeros(1).expand(1, 3, size, size)
     try:
         layers = imagined(looks, image, backward=True, mode=mode)  # its gradients are among them
     except CANNOT_IMAGINE:
-        layers = learnt
-    return layers + 2 * learnt + LIBRARIES
+        layers = learned
+    return layers + 2 * learned + LIBRARIES
 
 
 def does_not_fit(config: TrainConfig, needed: int, free: int) -> ModelError:

@@ -44,7 +44,7 @@ class Trainer:
 
     The batches of an epoch, and the variations of their images, are functions of seed, epoch and step
     alone; each process takes its share of every batch, and losses are divided by the pairs of the whole
-    batch. So neither the number of processes nor an interruption changes what is learnt.
+    batch. So neither the number of processes nor an interruption changes what is learned.
     """
 
     def __init__(

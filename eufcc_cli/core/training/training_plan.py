@@ -32,7 +32,7 @@ class Plan:
     facets: dict[str, tuple[int, int]]
     """For each facet its tags, and the training images annotated in it."""
     unknown: int
-    """Names in the training annotations that the vocabulary does not have: they are not learnt."""
+    """Names in the training annotations that the vocabulary does not have: they are not learned."""
     parameters: int
     device: str
     precision: str

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from eufcc_cli.core.training.saved_state import load_state, save_state
 
 STATE = "state.safetensors"
+START = "start.safetensors"  # the weights that an interpolation starts from
 
 
 @dataclass

@@ -361,7 +361,7 @@ def test_a_table_that_grows_tenfold_moves_no_test_image(
     root = Root(tmp_path_factory.mktemp("root"))
     source, everything = root.path / "harvest.csv", collection(1000, seed)
     tested: dict[str, str] = {}
-    learnt: set[str] = set()
+    learned: set[str] = set()
     for rows, of_seed in ((100, seed), (400, seed + 1), (1000, seed + 2)):
         # The same images in another order, some of them described anew.
         table = everything.iloc[:rows].sample(frac=1, random_state=of_seed)
@@ -372,11 +372,11 @@ def test_a_table_that_grows_tenfold_moves_no_test_image(
         report = write_splits(root, source, Shares(*shares, min_count=2, seed=of_seed))
         where = _where(root)
         assert {image: split for image, split in where.items() if image in tested} == tested
-        assert all(where[image] in ("train", "val") for image in learnt)
+        assert all(where[image] in ("train", "val") for image in learned)
         frames = {name: read_table(root.table(name)) for name in root.splits()}
         check(table, frames, report)
         if rows > 100:
-            new = set(where) - set(tested) - learnt
+            new = set(where) - set(tested) - learned
             held = set(report.held_out)
             providers = dict(zip(everything[ID], everything[PROVIDER], strict=True))
             shared_with_tests = {
@@ -387,7 +387,7 @@ def test_a_table_that_grows_tenfold_moves_no_test_image(
                 addresses[image] for image, split in where.items() if image in tested
             } | {"https://museum.example/shared.jpg"}
         tested = {image: split for image, split in where.items() if split.startswith("test")}
-        learnt = set(where) - set(tested)
+        learned = set(where) - set(tested)
 
 
 def test_a_test_image_stays_one_though_it_was_away(tmp_path: Path) -> None:

@@ -193,10 +193,10 @@ def test_four_facets_with_many_tags_down_to_four_levels(plans):
     assert sum(map(len, counts.values())) >= 60
     depths = {len(path) for p in plans for facet in FACETS for path in p.annotations.get(facet, ())}
     assert depths == {1, 2, 3, 4}
-    learnt = {facet: tag_counts([p for p in plans if p.split == "train"], facet) for facet in FACETS}
+    learned = {facet: tag_counts([p for p in plans if p.split == "train"], facet) for facet in FACETS}
     for facet in FACETS:
-        assert set(learnt[facet]) == set(counts[facet])
-    assert min(learnt["objectTypes"].values()) >= 15 and min(learnt["materials"].values()) >= 10
+        assert set(learned[facet]) == set(counts[facet])
+    assert min(learned["objectTypes"].values()) >= 15 and min(learned["materials"].values()) >= 10
 
 
 def test_facets_are_left_out_as_in_the_real_data(plans):

@@ -229,7 +229,7 @@ def test_asymmetric_loss_is_that_of_timm(options):
 def test_sixteen_images_are_learnt_by_heart(name, options):
     rng = np.random.default_rng(0)
     # Three top-level tags, a binary tree below each. Without a stop output (and at depths that nothing
-    # trains), what lies below the end of an annotation is not learnt: those variants see leaves.
+    # trains), what lies below the end of an annotation is not learned: those variants see leaves.
     parents = [-1] * 3 + [i // 2 for i in range(18)]
     method = build(name, options, parents, rng.integers(1, 9, len(parents)))
     inner_ends = name != "hsoftmax-levels" and options.get("stop", False)

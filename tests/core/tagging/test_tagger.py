@@ -128,7 +128,7 @@ def test_calibrated_probabilities_are_near_the_frequencies(
     possible = probabilities > 0.01
     order = np.argsort(probabilities[possible])
     assert len(order) >= 500
-    # In groups of equally many: how likely the likeliest tags are depends on how much the model has learnt.
+    # In groups of equally many: how likely the likeliest tags are depends on how much the model has learned.
     groups = np.array_split(order, 10)
     gaps = [right[possible][group].mean() - probabilities[possible][group].mean() for group in groups]
     assert np.abs(gaps).mean() < 0.08

@@ -133,7 +133,7 @@ def test_what_does_not_fit_into_memory_is_learnt_batch_by_batch(
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A backbone that sees something, though it never learnt anything."""
+    """A backbone that sees something, though it never learned anything."""
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("weights") / "mini.safetensors"
     save_file(create_backbone("convnext_mini").state_dict(), path)

@@ -15,8 +15,9 @@ from eufcc_cli.core.taxonomy.annotations import PROVIDER, read_table
 from eufcc_cli.core.training import interpolation
 from eufcc_cli.core.training.config import TrainConfig
 from eufcc_cli.core.training.data import Split
-from eufcc_cli.core.training.interpolation import GRID, START, between, hold_out
+from eufcc_cli.core.training.interpolation import GRID, between, hold_out
 from eufcc_cli.core.training.run import train_run
+from eufcc_cli.core.training.training_state import START
 
 OWN = {
     "method": "softmax", "backbone": "test_convnext3", "image_size": 32, "device": "cpu", "lr": 3e-3,

@@ -70,7 +70,7 @@ class ClipNetwork(nn.Module):
 
     @property
     def scale(self) -> Tensor:
-        """The learnt factor of the cosines, the inverse of a temperature."""
+        """The learned factor of the cosines, the inverse of a temperature."""
         logit_scale: Tensor = self.clip.logit_scale  # type: ignore[assignment]
         return logit_scale.exp()
 

@@ -19,7 +19,7 @@ class HSoftmaxNodes(Hierarchical):
 
     With `stop`, each group below the top has one more output, "none of these", true where the annotation
     ends at the parent: an only child then scores below its parent, and annotations that end at inner tags
-    are learnt. The stop outputs come after the tags', in the order of the inner tags.
+    are learned. The stop outputs come after the tags', in the order of the inner tags.
     """
 
     paper: ClassVar = "H-Softmax (nodes)"

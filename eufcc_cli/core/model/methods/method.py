@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class Method(ABC):
     """One method on the head of one facet: its settings, and the index tensors that `prepare` makes.
 
-    The tensors come from the vocabulary, so that a saved model does not hold them. Nothing in them is learnt.
+    The tensors come from the vocabulary, so that a saved model does not hold them. None is learned.
     """
 
     name: ClassVar[str] = ""
@@ -44,7 +44,7 @@ class Method(ABC):
         to score. Raises ModelError for a setting that the method does not have, or a value it cannot use.
         """
         if not vocabulary.tags:
-            raise ModelError(f"{cls.name}: a facet without tags cannot be learnt")
+            raise ModelError(f"{cls.name}: a facet without tags cannot be learned")
         method = cls.with_settings(settings)
         method.prepare(vocabulary, tag_counts)
         return method
