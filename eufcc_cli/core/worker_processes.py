@@ -14,6 +14,7 @@ from typing import Any
 from pebble import ProcessExpired, ProcessPool
 
 from eufcc_cli.core.errors import CollectError
+from eufcc_cli.core.machine import collect_rarely
 
 LOST = (ProcessExpired, TimeoutError, BrokenProcessPool, RuntimeError)
 """What a call may raise if its process, or the pool, has ended: for `ProcessCalls.judge`."""
@@ -121,3 +122,4 @@ def _prepare() -> None:
     os.environ["OPENBLAS_NUM_THREADS"] = "1"  # else every process starts a thread for every core
     if hasattr(os, "nice"):
         os.nice(_NICENESS)
+    collect_rarely()

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from eufcc_cli.core.model.converted_model import ConvertedModel, Processor
     from eufcc_cli.core.model.tagging_model import TaggingModel
 
-TOGETHER = 8
+TOGETHER = 16
 """Images of one call: a call costs about as much as a tenth of decoding one of them."""
 _ENOUGH_THREADS = 4
 _FEW = 200  # images that are decoded before so many processes have started
