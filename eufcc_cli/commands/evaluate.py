@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -65,10 +66,11 @@ def evaluate(
         _what(metavar="SPLIT", help="Splits to score, data/NAME.csv.", show_default="test_id and test_ood"),
     ] = None,
     predictions: Annotated[
-        list[Path] | None,
+        list[str] | None,
         _what(
             metavar="FILE",
-            help="Score any system's predictions: `tag --format jsonl` lines, or saved Parquet.",
+            help="Score any system's predictions: `tag --format jsonl` lines, saved Parquet, or a folder of "
+            "`tag --shard-size`, which may be in a store (s3://…).",
         ),
     ] = None,
     photos: Photos = None,
@@ -213,7 +215,7 @@ def evaluate(
     sources = open_sources(
         root,
         runs or [],
-        predictions or [],
+        [_here(ctx, name) for name in predictions or []],
         load,
         ensemble=ensemble,
         batch_size=batch_size,
@@ -253,6 +255,15 @@ def evaluate(
     note_result(comparison)
     if comparison.incomplete or left_out:
         raise typer.Exit(SOME_FAILED)
+
+
+def _here(ctx: typer.Context, predictions: str) -> Path:
+    """Predictions on this machine: those in an object store are copied for as long as the command runs."""
+    from eufcc_cli.core.tagging.shards.place import copied, is_store
+
+    if not is_store(predictions):
+        return Path(predictions)
+    return copied(predictions, Path(ctx.with_resource(TemporaryDirectory(prefix="eufcc-"))))
 
 
 def _bootstrap(

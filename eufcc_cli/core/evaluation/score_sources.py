@@ -9,7 +9,7 @@ from pathlib import Path
 from eufcc_cli.core.errors import EufccError, HubError
 from eufcc_cli.core.evaluation.ensembles import Ensemble
 from eufcc_cli.core.evaluation.eval_split import Source, TestSplit
-from eufcc_cli.core.evaluation.prediction_files import read_predictions
+from eufcc_cli.core.evaluation.prediction_files import parts_of, read_predictions
 from eufcc_cli.core.evaluation.predictions import Predictions
 from eufcc_cli.core.evaluation.scoring import ModelScorer
 from eufcc_cli.core.files import Root, sha256
@@ -107,8 +107,10 @@ def digest_of(source: Source) -> str:
     if isinstance(source, ModelScorer):
         return source.model.digest
     if isinstance(source, Predictions):
-        return sha256(source.path)
-    if isinstance(source, Ensemble):
+        if source.path.is_file():
+            return sha256(source.path)
+        content = "\n".join(map(sha256, parts_of(source.path)))
+    elif isinstance(source, Ensemble):
         content = json.dumps([source.weights, *(digest_of(member) for member in source.members)])
     else:
         content = source.name

@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from eufcc_cli.core.errors import CollectError, EufccError
+from eufcc_cli.core.errors import CollectError, DataError, EufccError
 from eufcc_cli.core.files import write_bytes
 from eufcc_cli.core.tagging.inputs import is_url
 
@@ -50,6 +50,29 @@ def store_errors(address: str) -> Iterator[None]:
         raise CollectError(
             f"{address}: {reason}", hint="check its name, permissions and free space, then run it again"
         ) from error
+
+
+def copied(address: str, folder: Path) -> Path:
+    """A copy in a folder of what `evaluate` reads from a store: a file, or the results of a job in shards.
+
+    Raises EufccError where there is neither.
+    """
+    system, path = file_system(address)
+    target = folder / posixpath.basename(path)
+    with store_errors(address):
+        if system.isfile(path):
+            system.get_file(path, str(target))
+            return target
+    place = Place(address)
+    names = [name for name in place.names("") if name.startswith(("part-", "_plan."))]
+    if not names:
+        raise DataError(
+            f"{address}: no predictions there", hint="give a file, or what `tag --shard-size` wrote"
+        )
+    target.mkdir(exist_ok=True)
+    for name in names:
+        (target / name).write_bytes(place.read(name) or b"")
+    return target
 
 
 class Place:

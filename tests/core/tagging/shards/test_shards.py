@@ -287,7 +287,18 @@ def test_the_command(trained: Path, photos: list[Path], tmp_path: Path) -> None:
     code, _, err = run(*photos, *options, "--threshold", 0.5)
     assert (code, "holds another plan: options.threshold is null there, and 0.5 now" in err) == (1, True)
     table = trained / "data" / "val.csv"
-    assert run("--table", table, *options[:-1], tmp_path / "val")[0] == 0
+    val = tmp_path / "val"
+    assert run("--table", table, *options[:-1], val)[0] == 0
+    fsspec.filesystem("memory").put(f"{val}/", "/jobs/val", recursive=True)
+
+    def evaluated(predictions: object) -> tuple[int, str]:
+        arguments = ("--predictions", str(predictions), "--split", "val", "--format", "json")
+        done = CliRunner().invoke(app, ["--root", str(trained), "evaluate", *arguments])
+        return done.exit_code, done.output
+
+    code, printed = evaluated(val)
+    assert (code, evaluated("memory://jobs/val")) == (0, (code, printed)), printed
+    assert evaluated("memory://jobs/none")[0] == 1
     for wrong in (
         ("--shard", "1/2"),
         ("--shard-size", 4),
