@@ -13,8 +13,8 @@ from typing import Any
 
 from pebble import ProcessExpired, ProcessPool
 
-from eufcc_cli.core.errors import CollectError
 from eufcc_cli.core.allocation import collect_rarely
+from eufcc_cli.core.errors import CollectError
 
 LOST = (ProcessExpired, TimeoutError, BrokenProcessPool, RuntimeError)
 """What a call may raise if its process, or the pool, has ended: for `ProcessCalls.judge`."""
