@@ -166,8 +166,7 @@ def train_run(
     else:
         start_from_priors(model, priors)
     if isinstance(model.network, Network):
-        # Heads that were fitted to the features know the published statistics, not those of a small batch.
-        model.network.keeps_statistics = config.tune == "head-then-full"
+        model.network.keeps_statistics = config.keeps_statistics
     trainer = (ClipTrainer if clip else Trainer)(
         model,
         config,

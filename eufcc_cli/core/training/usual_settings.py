@@ -17,6 +17,7 @@ AUTO, HEAD_METHOD, FULL_METHOD = "auto", "hsoftmax-levels", "multilabel"
 _FINE = (3e-4, 1e-5)  # learning rates from pretrained backbones, and from pretrained CLIP models
 _PROCESSOR = 5e-4  # of all of a pretrained network, where there is time for few images
 _HALFWAY = "0.5"  # from the fitted heads to the fine-tuned end; see docs/explanation/frozen-features.md
+_FEW_IMAGES = 32  # in a batch: their mean and variance are no better than the published ones
 _NEW_HEADS = 10.0  # their learning rate over that of a pretrained backbone
 
 
@@ -64,6 +65,12 @@ class UsualSettings:
     @property
     def from_scratch(self) -> bool:
         return not self.pretrained and self.weights is None
+
+    @property
+    def keeps_statistics(self) -> bool:
+        """Whether batch norm keeps its published statistics: fitted heads need them."""
+        few = self.batch_size is not None and self.batch_size < _FEW_IMAGES
+        return self.tune == "head-then-full" or (few and not self.from_scratch)
 
     def resolved(self) -> Self:
         """The same settings with every default that depends on another setting filled in."""

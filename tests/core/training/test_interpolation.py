@@ -163,3 +163,13 @@ def test_batch_norm_moves_where_it_is_learnt_and_stays_where_it_is_frozen() -> N
     network.eval().train()
     assert not any(norm.training for norm in frozen.modules() if isinstance(norm, torch.nn.BatchNorm2d))
     assert np.all([norm.training for name, norm in network.named_modules() if name.endswith("layer2.0.bn1")])
+
+
+def test_batch_norm_keeps_the_published_statistics_in_small_batches_and_after_fitted_heads() -> None:
+    def keeps(**settings: object) -> bool:
+        return TrainConfig(device="cpu", tune="full", **settings).resolved().keeps_statistics  # type: ignore[arg-type]
+
+    assert keeps()
+    assert not keeps(batch_size=64)
+    assert not keeps(batch_size=16, pretrained=False)
+    assert TrainConfig(tune="head-then-full", batch_size=64).resolved().keeps_statistics
