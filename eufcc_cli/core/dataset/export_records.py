@@ -26,8 +26,7 @@ PHOTO_SEPARATORS = (*SEPARATORS, "\n")
 _BLANKS = (
     r"\t\n\x0b\x0c\r\x1c-\x1f\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}"
 )
-_AT_AN_END = rf"^[ {_BLANKS}]|[ {_BLANKS}]$"  # what `str.strip` removes, as a pattern of RE2
-_UNEVEN = rf"^ | $|  |[{_BLANKS}]"  # what `str.split` changes
+_UNEVEN = rf"^ | $|  |[{_BLANKS}]"  # what `str.split` changes, as a pattern of RE2
 
 
 class Piece(NamedTuple):
@@ -139,7 +138,7 @@ def read_records(export: Export, profile: Profile, folder: Path) -> Records:
     rows = _filled(frame, profile.id)
     if len(rows) < len(frame):
         frame = frame.iloc[rows].reset_index(drop=True)
-    ids = _trimmed(frame[profile.id])
+    ids = frame[profile.id].str.strip()
     _check_ids(export, profile.id, ids, rows, folder)
     separators = profile.separators or ((export.separator,) if export.separator else SEPARATORS)
     return Records(
@@ -147,7 +146,7 @@ def read_records(export: Export, profile: Profile, folder: Path) -> Records:
         ids,
         _column(frame, profile.provider),
         _column(frame, profile.title),
-        _trimmed(frame[profile.photo]) if profile.photo else _column(frame, ""),
+        frame[profile.photo].str.strip() if profile.photo else _column(frame, ""),
         {
             facet: _facet_cells(facet, frame, columns, export, separators)
             for facet, columns in profile.facets.items()
@@ -182,10 +181,6 @@ def _column(frame: pd.DataFrame, column: str) -> pd.Series:
         return pd.Series("", index=frame.index, dtype="str")
     texts = frame[column]
     return _changed(texts, texts.str.contains(_UNEVEN, regex=True), lambda text: " ".join(text.split()))
-
-
-def _trimmed(column: pd.Series) -> pd.Series:
-    return _changed(column, column.str.contains(_AT_AN_END, regex=True), str.strip)
 
 
 def _changed(column: pd.Series, where: pd.Series, change: Callable[[str], str]) -> pd.Series:

@@ -11,6 +11,7 @@ from eufcc_cli.core.dataset.split_memory import RECORD, TEST_SPLITS
 from eufcc_cli.core.download.candidates import WRAPPED, candidate_urls
 from eufcc_cli.core.files import SPLITS
 from eufcc_cli.core.taxonomy.annotations import ID, IMAGE_URL, PROVIDER, factorize, texts_of
+from eufcc_cli.core.taxonomy.text_columns import containing
 
 
 def group_images(
@@ -23,7 +24,7 @@ def group_images(
     provider may be any.
     """
     urls = table[IMAGE_URL].astype("str").fillna("")
-    wrapped = np.flatnonzero(urls.str.contains(WRAPPED, regex=False).to_numpy(dtype=bool))
+    wrapped = np.flatnonzero(containing(urls, [WRAPPED]))
     if len(wrapped):
         # A thumbnail's URL counts as that of its original picture.
         urls = urls.copy()

@@ -15,12 +15,12 @@ from eufcc_cli.core.dataset.split_memory import RECORD
 from eufcc_cli.core.download.image_files import ImageFiles
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.taxonomy.annotations import ID, IMAGE_URL, PROVIDER, facet_column
+from eufcc_cli.core.taxonomy.text_columns import containing
 
 TITLE = "title"
 RECORD_NUMBER = "number"
 """The column with the record of an image."""
 _SCHEMES = ("http://", "https://")
-_SEPARATED = f"[{''.join(PHOTO_SEPARATORS)}]"
 
 
 def image_rows(records: Records, photographs: Sequence[Photograph], there: Container[str]) -> pd.DataFrame:
@@ -33,7 +33,7 @@ def image_rows(records: Records, photographs: Sequence[Photograph], there: Conta
     for photograph in photographs:
         of_record[photograph.record].append(photograph)
     is_url = records.photos.str.startswith(_SCHEMES).to_numpy(dtype=bool)
-    several = np.flatnonzero(records.photos.str.contains(_SEPARATED, regex=True).to_numpy(dtype=bool))
+    several = np.flatnonzero(containing(records.photos, PHOTO_SEPARATORS))
     own = [number for number, record in enumerate(records.ids) if record in of_record] if of_record else []
     numbers, ids, urls = [], [], []
     for number in sorted({*several.tolist(), *own}):

@@ -102,9 +102,9 @@ def most_specific(tags: Iterable[T], path: Callable[[T], tuple[str, ...]]) -> li
     >>> most_specific([("metal",), ("paper",), ("metal", "bronze")], path=tuple)
     [('paper',), ('metal', 'bronze')]
     """
-    tags = list(tags)
-    above = {path(tag)[:depth] for tag in tags for depth in range(1, len(path(tag)))}
-    return [tag for tag in tags if path(tag) not in above]
+    with_paths = [(path(tag), tag) for tag in tags]
+    above = {of[:depth] for of, _ in with_paths for depth in range(1, len(of))}
+    return [tag for of, tag in with_paths if of not in above]
 
 
 def joined(found: Iterable[tuple[str, ...]]) -> str:

@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
+from typing import NamedTuple
 
 from eufcc_cli.core.taxonomy.annotations import FACETS, PATH_SEPARATOR, canonical, joined, paths
 from eufcc_cli.core.taxonomy.known_terms import TagPath
@@ -20,8 +21,7 @@ Texts = Mapping[str, Mapping[str, int]]
 """{facet: {text of a cell, or of one item of a cell that holds several: records with it}}."""
 
 
-@dataclass(frozen=True)
-class TermRow:
+class TermRow(NamedTuple):
     """A row of data/terms.csv: a text or word, the records that hold it, and what it became.
 
     term: paths as the published format writes them (`metal | bronze $ wood`), or "". automatic: what term
@@ -179,14 +179,13 @@ def _forms(keys: tuple[str, ...], language: str | None) -> Iterator[tuple[str, .
 
 def _windows(words: list[Word], known: Container[str]) -> Iterator[str]:
     """The keys of all short word sequences in a text that no word negates or doubts."""
-    for i in range(len(words)):
-        for j in range(i + 1, min(i + _LONGEST_OWN, len(words)) + 1):
-            stretch = words[i:j]
-            if stretch[-1].key not in known:
+    for i, first in enumerate(words):
+        keys = []
+        for word in words[i : i + _LONGEST_OWN]:
+            if word.key not in known or word.part != first.part or word.qualifier is not None:
                 break
-            if stretch[-1].part != stretch[0].part or stretch[-1].qualifier is not None:
-                break
-            yield key_of([word.key for word in stretch])
+            keys.append(word.key)
+            yield key_of(keys)
 
 
 def _rows(

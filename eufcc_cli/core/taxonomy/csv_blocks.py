@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from eufcc_cli.core.taxonomy.text_columns import containing, whole
+
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
 _ROWS = 1 << 15  # of a block
-_SPECIAL = (b",", b'"', b"\r", b"\n")
-_IS_SPECIAL = np.isin(np.arange(256), list(b"".join(_SPECIAL)))
+_SPECIAL = (",", '"', "\r", "\n")
 
 
 def csv_blocks(frame: "pd.DataFrame", rows: np.ndarray | None = None) -> Iterator[memoryview]:
@@ -25,22 +26,13 @@ def csv_blocks(frame: "pd.DataFrame", rows: np.ndarray | None = None) -> Iterato
     import pyarrow as pa
 
     yield _lines([pa.array([str(name)], pa.large_string()) for name in frame])
-    columns = [_whole(pa.array(frame[name].array)) for name in frame]
+    columns = [whole(pa.array(frame[name].array)) for name in frame]
     for start in range(0, len(frame if rows is None else rows), _ROWS):
         if rows is None:
             yield _lines([column[start : start + _ROWS] for column in columns])
         else:
             block = pa.array(rows[start : start + _ROWS])
             yield _lines([column.take(block) for column in columns])
-
-
-def _whole(column: "pa.Array | pa.ChunkedArray") -> "pa.Array":
-    """A column in one piece, which rows are taken from much faster."""
-    import pyarrow as pa
-
-    if isinstance(column, pa.Array):
-        return column
-    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 def _lines(columns: "list[pa.Array]") -> memoryview:
@@ -61,16 +53,9 @@ def _quoted(column: "pa.Array") -> "pa.Array":
     import pyarrow.compute as pc
 
     text = column.cast(pa.large_string()).fill_null("")
-    _, offsets, letters = text.buffers()
-    ends = np.frombuffer(offsets, dtype=np.int64)[text.offset : text.offset + len(text) + 1]
-    if letters is None or ends[0] == ends[-1]:
+    special = containing(text, _SPECIAL)
+    if not special.any():
         return text
-    written = letters[ends[0] : ends[-1]].to_pybytes()
-    if not any(mark in written for mark in _SPECIAL):
-        return text
-    marks = np.flatnonzero(_IS_SPECIAL[np.frombuffer(written, dtype=np.uint8)])
-    special = np.zeros(len(text), dtype=bool)
-    special[np.searchsorted(ends, marks + ends[0], side="right") - 1] = True
     mask, mark, nothing = pa.array(special), *(pa.scalar(each, pa.large_string()) for each in ('"', ""))
     inside = pc.replace_substring(text.filter(mask), '"', '""')
     return pc.replace_with_mask(text, mask, pc.binary_join_element_wise(mark, inside, mark, nothing))

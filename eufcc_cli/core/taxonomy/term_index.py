@@ -54,7 +54,7 @@ class TermIndex:
         other = TermIndex()
         other.entries, other.whole, other.edits = self.entries.copy(), self.whole.copy(), self.edits.copy()
         other.words = self.words.copy()
-        other._accented = {key: known.copy() for key, known in self._accented.items()}
+        other._accented = self._accented.copy()
         return other
 
     def add(self, words: Sequence[str], entry: TermEntry, *, whole_only: bool = False) -> None:
@@ -66,7 +66,9 @@ class TermIndex:
         (self.whole if whole_only else self.entries).setdefault(key, entry)
         if not whole_only:
             accented = key if keys == tuple(words) else key_of(words)
-            self._accented.setdefault(key, {}).setdefault(accented, entry)
+            known = self._accented.get(key, {})
+            if accented not in known:
+                self._accented[key] = {**known, accented: entry}  # a copy shares the old one
             self._add_words(keys)
 
     def edit(self, words: Sequence[str], entry: TermEntry) -> None:

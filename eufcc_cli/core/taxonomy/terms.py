@@ -1,7 +1,7 @@
 """Finding known terms in a museum's free text: longest first, in all languages."""
 
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from eufcc_cli.core.files import Root
@@ -119,24 +119,20 @@ class TermMatcher:
         """Match parts of a text, longest first."""
         taken: dict[int, tuple[int, tuple[TagPath, ...], How]] = {}
         free = [True] * len(words)
-        longest = [index.words.get(word.key, 0) for word in words]
-        for length in range(min(max(longest), len(words)), 0, -1):
-            run = 0  # words up to here that stand in terms of this length
-            for end, reach in enumerate(longest, start=1):
-                run = run + 1 if reach >= length else 0
-                i = end - length
-                if run < length or (False in free[i:end]):
-                    continue
-                entry = index.get(words[i : i + length])
-                if entry is None or (length > 1 and not self._stands_together(words, i, length, index)):
-                    continue
-                paths, edited = entry.paths, entry.how == "edited"
-                if length == 1 and not edited and words[i].key in self.rules.functional:
-                    continue
-                free[i : i + length] = [False] * length
-                if not edited and self._qualified(words, i, length, index):
-                    paths = ()
-                taken[i] = (length, paths, "word" if entry.how == "exact" else entry.how)
+        for negative, i in sorted(_stretches([index.words.get(word.key, 0) for word in words])):
+            length = -negative
+            if False in free[i : i + length]:
+                continue
+            entry = index.get(words[i : i + length])
+            if entry is None or (length > 1 and not self._stands_together(words, i, length, index)):
+                continue
+            paths, edited = entry.paths, entry.how == "edited"
+            if length == 1 and not edited and words[i].key in self.rules.functional:
+                continue
+            free[i : i + length] = [False] * length
+            if not edited and self._qualified(words, i, length, index):
+                paths = ()
+            taken[i] = (length, paths, "word" if entry.how == "exact" else entry.how)
         found = []
         for i, word in enumerate(words):
             if i in taken:
@@ -194,6 +190,19 @@ class TermMatcher:
             else:
                 self._indexes[facet] = build_index(self.terms[facet], self.language, self.rules)
         return self._indexes[facet]
+
+
+def _stretches(longest: list[int]) -> Iterator[tuple[int, int]]:
+    """The stretches of words that may be terms, as (-length, start); longest: words of the longest term that
+    has each word."""
+    for i, reach in enumerate(longest):
+        length = 1
+        while reach >= length:
+            yield -length, i
+            if i + length == len(longest):
+                break
+            reach = min(reach, longest[i + length])
+            length += 1
 
 
 def _matches(text: str, paths: tuple[TagPath, ...], how: How) -> list[Match]:
