@@ -66,10 +66,8 @@ def write_decisions(options: Mapping[str, Any], root: Root) -> None:
     additions, elsewhere = from_decisions(table, decisions)
     if elsewhere:
         images = list(dict.fromkeys(decision.id or decision.image for decision in elsewhere))
-        console.warn(
-            f"{options['table']} has no record of the images of {len(elsewhere):,} decisions: "
-            f"{first_of(images)}"
-        )
+        what = "1 decision" if len(elsewhere) == 1 else f"{len(elsewhere):,} decisions"
+        console.warn(f"{options['table']} has no record for {what}: {first_of(images)}")
     _note(
         write_back(
             table, additions, options["output"], merge=options["merge"], only_empty=options["only_empty"]

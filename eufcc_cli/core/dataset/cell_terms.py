@@ -41,12 +41,14 @@ def _counted(column: pd.Series) -> Mapping[str, int]:
 def joint_of(cells: Iterable[str], separators: Sequence[str]) -> str:
     """What separates two terms in the cells of a column: the separator with its spaces.
 
-    >>> joint_of(["gold; silver", "gold; wood; paper", "a|b"], (";", "|"))
+    >>> joint_of(["gold; silver", "gold; wood; paper", "a|b", "wood ;"], (";", "|"))
+    '; '
+    >>> joint_of(["wood ;"], (";", "|"))
     '; '
     >>> joint_of(["gold"], ("$",))
     ' $ '
     """
-    pattern = re.compile(rf"[^\S\n]*(?:{'|'.join(map(re.escape, separators))})\s*")
+    pattern = re.compile(rf"[^\S\n]*(?:{'|'.join(map(re.escape, separators))})\s*(?=\S)")
     found = Counter(joint for cell in cells for joint in pattern.findall(cell.strip()))
     if found:
         return found.most_common(1)[0][0]

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from pathlib import Path
@@ -18,6 +18,7 @@ from eufcc_cli.core.errors import DataError, first_of
 from eufcc_cli.core.files import ignores_case, image_stem
 from eufcc_cli.core.taxonomy.annotations import facet_column, factorize, joined, paths, texts_of
 from eufcc_cli.core.taxonomy.assignment import Assignment
+from eufcc_cli.core.taxonomy.text_columns import changed
 
 _COLUMN, _URI = "\x1f", "\x1e"  # between the cells of several columns, and before the URIs of a cell
 _PUBLISHED = " $ "
@@ -180,16 +181,7 @@ def _column(frame: pd.DataFrame, column: str) -> pd.Series:
     if not column:
         return pd.Series("", index=frame.index, dtype="str")
     texts = frame[column]
-    return _changed(texts, texts.str.contains(_UNEVEN, regex=True), lambda text: " ".join(text.split()))
-
-
-def _changed(column: pd.Series, where: pd.Series, change: Callable[[str], str]) -> pd.Series:
-    """A column with `change` applied to some of its texts."""
-    rows = np.flatnonzero(where.to_numpy(dtype=bool))
-    if len(rows):
-        column = column.copy()
-        column.iloc[rows] = [change(text) for text in texts_of(column.iloc[rows])]
-    return column
+    return changed(texts, texts.str.contains(_UNEVEN, regex=True), lambda text: " ".join(text.split()))
 
 
 def _check_ids(export: Export, column: str, ids: pd.Series, rows: np.ndarray, folder: Path) -> None:
@@ -211,7 +203,7 @@ def _check_ids(export: Export, column: str, ids: pd.Series, rows: np.ndarray, fo
         )
     for text in texts_of(ids[ids.str.len() > _LONG]):
         image_stem(text)  # raises DataError where it is too long to name a file
-    if _changed(ids, ~ids.str.isascii(), str.casefold).str.lower().is_unique:
+    if changed(ids, ~ids.str.isascii(), str.casefold).str.lower().is_unique:
         return
     ignored = ignores_case(folder)
     first: dict[str, int] = {}

@@ -95,7 +95,10 @@ class TermMatcher:
         index = self._index(facet)
         if not words:
             return []
-        entry = index.get(words) or index.whole.get(key_of([word.key for word in words]))
+        longest = [index.words.get(word.key, 0) for word in words]
+        entry = None
+        if len(words) == 1 or 0 not in longest:
+            entry = index.get(words) or index.whole.get(key_of([word.key for word in words]))
         if entry and (
             entry.how == "edited"
             or (
@@ -104,7 +107,7 @@ class TermMatcher:
             )
         ):
             return _matches(text, entry.paths, entry.how)
-        return self._inside(text, words, index)
+        return self._inside(text, words, index, longest)
 
     def lookup(self, facet: str, name: str) -> TagPath | None:
         """The path of the term with this name, in any language; None if there is none."""
@@ -115,11 +118,11 @@ class TermMatcher:
                 return entry.paths[0]
         return None
 
-    def _inside(self, text: str, words: list[Word], index: TermIndex) -> list[Match]:
-        """Match parts of a text, longest first."""
+    def _inside(self, text: str, words: list[Word], index: TermIndex, longest: list[int]) -> list[Match]:
+        """Match parts of a text, longest first; longest: the words of the longest term with each word."""
         taken: dict[int, tuple[int, tuple[TagPath, ...], How]] = {}
         free = [True] * len(words)
-        for negative, i in sorted(_stretches([index.words.get(word.key, 0) for word in words])):
+        for negative, i in sorted(_stretches(longest)):
             length = -negative
             if False in free[i : i + length]:
                 continue

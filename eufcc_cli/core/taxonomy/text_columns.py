@@ -1,6 +1,6 @@
-"""Searching columns of text, without a Python object for each cell."""
+"""Columns of text, searched and changed, without a Python object for each cell."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,6 +36,15 @@ def containing(column: "pd.Series | pa.Array", marks: Iterable[str]) -> np.ndarr
         else:  # perhaps only across the end of a text
             found |= pc.match_substring(texts, mark).to_numpy(zero_copy_only=False)
     return found
+
+
+def changed(column: "pd.Series", where: "pd.Series", change: Callable[[str], str]) -> "pd.Series":
+    """A column with `change` applied to some of its texts."""
+    rows = np.flatnonzero(where.to_numpy(dtype=bool))
+    if len(rows):
+        column = column.copy()
+        column.iloc[rows] = [change(text) for text in column.iloc[rows].to_numpy(dtype=object)]
+    return column
 
 
 def whole(column: "pa.Array | pa.ChunkedArray") -> "pa.Array":

@@ -124,23 +124,25 @@ def words_of(text: str, language: Rules) -> list[Word]:
     [('bronze', 0, None), ('not', 1, 1), ('wood', 1, 1), ('gold', 2, -1)]
     """
     words: list[Word] = []
-    part, comma, start, active = 0, False, 0, None  # start: of the words that a question mark doubts
+    part, last, comma, start, active = 0, -1, False, 0, None
+    # last: the part of the last word; start: of the words that a question mark doubts
     known, new = language.tokens, tuple.__new__  # a named tuple's own constructor takes twice as long
     for found in _TOKEN.finditer(text):
         token = found[0]
-        if token not in known:
-            known[token] = language.token(token)
-        accented, key, conjunction, qualifier = known[token]
+        of = known.get(token)
+        if of is None:
+            of = known[token] = language.token(token)
+        accented, key, conjunction, qualifier = of
         if not key:
             if token == "?":
                 words[start:] = [word._replace(qualifier=DOUBTED) for word in words[start:]]
             elif token not in _JOINS and not token.isalnum():
-                if words and words[-1].part == part:
+                if last == part:
                     part, comma = part + 1, token == ","
                 active = None
             continue
-        if words and words[-1].part != part:
-            start = len(words)
+        if last != part:
+            last, start = part, len(words)
         if conjunction:
             start = len(words) + 1
             if key not in language.alternatives:

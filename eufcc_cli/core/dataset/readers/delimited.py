@@ -6,7 +6,6 @@ import io
 import re
 from collections.abc import Iterator
 from contextlib import suppress
-from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 
@@ -16,12 +15,16 @@ import pandas as pd
 from eufcc_cli.core.dataset.readers.export import Dialect, Export, unique_names
 from eufcc_cli.core.errors import DataError, first_line
 from eufcc_cli.core.files import atomic_open
+from eufcc_cli.core.taxonomy.annotations import texts_of
+from eufcc_cli.core.taxonomy.text_columns import changed, containing
 
 _SEPARATORS = (",", ";", "\t", "|")
 _SAMPLE = 1 << 18  # characters, in which the separator is detected
 _CHUNK = 1 << 20
+_ROWS = 1 << 15  # written at once
 _SEP_LINE = re.compile(r'"?sep=(.)"?\r?\n?', re.IGNORECASE)
 # A cell that a spreadsheet takes for a formula; a signed number is none. The quotes make escaping reversible.
+_MAY_BE_FORMULA = r"['=@\t\r+-]"
 _FORMULA = re.compile(r"'*(?:[=@\t\r]|[+-](?!\d+(?:[.,]\d+)?$))")
 
 
@@ -99,23 +102,20 @@ def unescape_formula(cell: str) -> str:
 
 
 def _lines(frame: pd.DataFrame, header: tuple[str, ...], dialect: Dialect) -> Iterator[str]:
-    needs_quotes = re.compile(f'["\r\n{re.escape(dialect.separator)}]|^\\s|\\s$')
-    only_one = len(header) == 1
+    special = (dialect.separator, '"', "\r", "\n")
 
-    def quoted(cell: str) -> str:
-        if dialect.quote_all or needs_quotes.search(cell) or (only_one and not cell):
-            return '"' + cell.replace('"', '""') + '"'
-        return cell
+    def quoted(cells: pd.Series) -> pd.Series:
+        odd = (cells.str.strip() != cells) | containing(cells, special) | dialect.quote_all
+        if len(header) == 1:
+            odd |= cells == ""
+        return changed(cells, odd, lambda cell: '"' + cell.replace('"', '""') + '"')
 
-    @lru_cache(maxsize=1 << 16)
-    def field(cell: str) -> str:
-        return quoted(escape_formula(cell))
-
-    yield dialect.separator.join(map(quoted, header)) + dialect.newline
-    columns = [frame[name].to_numpy(dtype=object) for name in frame]
-    rows = (dialect.separator.join(map(field, row)) for row in zip(*columns, strict=True))
-    while block := list(islice(rows, 10_000)):
-        yield dialect.newline.join(block) + dialect.newline
+    yield dialect.separator.join(quoted(pd.Series(header, dtype="str"))) + dialect.newline
+    for start in range(0, len(frame), _ROWS):
+        columns = [frame[name].iloc[start : start + _ROWS].astype("str") for name in frame]
+        escaped = [changed(cells, cells.str.match(_MAY_BE_FORMULA), escape_formula) for cells in columns]
+        rows = zip(*(texts_of(quoted(cells)) for cells in escaped), strict=True)
+        yield dialect.newline.join(map(dialect.separator.join, rows)) + dialect.newline
 
 
 def _encoding(path: Path) -> tuple[str, bool]:
