@@ -4,7 +4,6 @@ from collections import Counter, defaultdict
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import NamedTuple
 
 from eufcc_cli.core.taxonomy.annotations import FACETS, PATH_SEPARATOR, canonical, joined, paths
 from eufcc_cli.core.taxonomy.known_terms import TagPath
@@ -21,7 +20,8 @@ Texts = Mapping[str, Mapping[str, int]]
 """{facet: {text of a cell, or of one item of a cell that holds several: records with it}}."""
 
 
-class TermRow(NamedTuple):
+@dataclass(frozen=True)
+class TermRow:
     """A row of data/terms.csv: a text or word, the records that hold it, and what it became.
 
     term: paths as the published format writes them (`metal | bronze $ wood`), or "". automatic: what term

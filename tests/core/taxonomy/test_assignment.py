@@ -1,5 +1,7 @@
 """What texts of facet columns become: known terms, terms of their own, and a person's decisions."""
 
+from dataclasses import replace
+
 import pytest
 
 from eufcc_cli.core.taxonomy.assignment import Assignment, TermRow, assign, decided
@@ -86,7 +88,7 @@ def test_a_person_decides(matcher: TermMatcher) -> None:
         "Holz": "GOLD; wood",  # other terms, by their names
         "text": "bronze",  # a word that named nothing
     }
-    rows = [row._replace(term=changed.get(row.text, row.term)) for row in first.rows]
+    rows = [replace(row, term=changed.get(row.text, row.term)) for row in first.rows]
     rows.append(TermRow("materials", "glazed steatite", 0, "glazed stone", "", ""))  # typed by hand
     second = run(TermMatcher({"materials": TERMS}, "en"), rows)
     annotations = second.annotations["materials"]
@@ -109,9 +111,9 @@ def test_a_person_decides(matcher: TermMatcher) -> None:
 
 def test_a_decision_is_taken_back(matcher: TermMatcher) -> None:
     first = run(matcher)
-    edited = [row._replace(term="") if row.text == "gold" else row for row in first.rows]
+    edited = [replace(row, term="") if row.text == "gold" else row for row in first.rows]
     second = run(TermMatcher({"materials": TERMS}, "en"), edited)
-    back = [row._replace(term=row.automatic) for row in second.rows]
+    back = [replace(row, term=row.automatic) for row in second.rows]
     assert run(TermMatcher({"materials": TERMS}, "en"), back) == first
 
 
