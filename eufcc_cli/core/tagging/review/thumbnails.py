@@ -1,10 +1,10 @@
-"""Pictures of the images under review for the browser: made on request, and cached."""
+"""Pictures of the images under review for the browser, made on request; the browser keeps them."""
 
 import hashlib
 import io
 import os
 import threading
-from collections import OrderedDict
+from contextlib import suppress
 from html import escape
 from pathlib import Path
 
@@ -16,53 +16,25 @@ from eufcc_cli.core.images.decode import open_image
 
 SMALL, THUMBNAIL, LARGE = 256, 512, 1600
 """Pixels of the longer side, at most."""
-_MEMORY = 256 << 20
-"""Bytes of pictures that are held in memory."""
 
 
 class Pictures:
-    """Makes JPEG pictures of image files, a few at a time; safe to use from several threads.
+    """Makes JPEG pictures of image files, a few in parallel, and saves small ones in a folder."""
 
-    folder: where pictures are kept between reviews; None keeps them in memory only.
-    """
-
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._held: OrderedDict[str, bytes] = OrderedDict()
-        self._bytes = 0
-        self._lock = threading.Lock()
-        self._at_once = threading.Semaphore(os.cpu_count() or 1)  # decoding a scan takes much memory
+        self._parallel = threading.Semaphore(os.cpu_count() or 1)  # decoding a scan takes much memory
 
     def get(self, path: Path, side: int) -> bytes:
         """The image as JPEG, its longer side at most that long; raises ImageError with the reason."""
-        key = _key(path, side)
-        with self._lock:
-            if key in self._held:
-                self._held.move_to_end(key)
-                return self._held[key]
-        with self._at_once:
-            content = self._stored(key) or self._make(path, side, key)
-        with self._lock:
-            if key not in self._held:
-                self._held[key] = content
-                self._bytes += len(content)
-            while self._bytes > _MEMORY:
-                self._bytes -= len(self._held.popitem(last=False)[1])
-        return content
-
-    def _stored(self, key: str) -> bytes | None:
-        try:
-            return (self._folder / f"{key}.jpg").read_bytes() if self._folder else None
-        except OSError:
-            return None
-
-    def _make(self, path: Path, side: int, key: str) -> bytes:
-        content = encode(path, side)
-        if self._folder and side <= THUMBNAIL:
-            try:
-                write_bytes(self._folder / f"{key}.jpg", content)
-            except EufccError:  # a full or closed disk: they are made again next time
-                self._folder = None
+        saved = self._folder / f"{_key(path, side)}.jpg"
+        with suppress(OSError):
+            return saved.read_bytes()
+        with self._parallel:
+            content = encode(path, side)
+        if side <= THUMBNAIL:
+            with suppress(EufccError):  # a full or read-only disk: it is made again next time
+                write_bytes(saved, content)
         return content
 
 
