@@ -124,11 +124,11 @@ class ModelLoader:
         if self._read_texts and not any(_reads_texts(method) for method in self.methods):
             raise EufccError(
                 f"--prompts, --text, --names, --add-tag: {', '.join(self.methods)} reads no texts",
-                hint="give a run of `eufcc train --method clip-1-tag`, say, or clip:ViT-B-32/openai",
+                hint="give a CLIP model: a run of `eufcc train --method clip-1-tag`, or clip:ViT-B-32/openai",
             )
         if self.weights:
             from eufcc_cli.core.model.zero_shot import ZERO_SHOT
 
             if ZERO_SHOT in self.methods:
                 return
-            raise EufccError("--weights: only clip:NAME takes any", hint="give clip:ViT-B-32, say")
+            raise EufccError("--weights: only clip:NAME takes any", hint="give a model such as clip:ViT-B-32")

@@ -173,7 +173,7 @@ def take_votes(options: dict[str, Any], root: Root) -> None:
     new = [one for one in votes.decisions if one.key not in known or known[one.key].verdict != one.verdict]
     DecisionsFile(path).append(new)
     console.note(
-        f"{path}: {len(new):,} decisions added, {len(votes.decisions) - len(new):,} were there; "
+        f"{path}: {len(new):,} decisions added, {len(votes.decisions) - len(new):,} were already there; "
         f"{votes.undecided:,} annotations without a majority"
     )
     for found, reason in (

@@ -143,7 +143,7 @@ def evaluate(
     ] = None,
     format_: Annotated[
         Literal["table", "json", "csv", "markdown", "latex"],
-        _out("--format", help="What is written to standard output."),
+        _out("--format", help="Format of the results on standard output."),
     ] = "table",
     html: Annotated[Path | None, _out(help="Write a page with tables, plots and sample images.")] = None,
     language: Language = None,
@@ -309,7 +309,7 @@ def _test_splits(root: Root) -> list[str]:
     there = [name for name in root.splits() if name.startswith("test")]
     if not there:
         raise EufccError(
-            f"{root.data}: neither test_id.csv nor test_ood.csv is there",
+            f"{root.data}: there is neither test_id.csv nor test_ood.csv",
             hint="run `eufcc fetch` first, or name a --split",
         )
     return there

@@ -74,7 +74,9 @@ def europeana(
     roots: AatRoots = None,
     unmapped: Annotated[
         Path | None,
-        typer.Option(help="Write the concepts that are no tag, with the reason, to this CSV file."),
+        typer.Option(
+            help="Write the concepts that were not mapped to tags, with the reason, to this CSV file."
+        ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the table of another harvest.")] = False,
     record_url: Annotated[

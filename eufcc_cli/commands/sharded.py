@@ -36,7 +36,7 @@ def check_sharded_usage(options: dict[str, Any]) -> None:
         if alone:
             problem = f"--{alone[0].replace('_', '-')} goes with --shard-size N"
     elif options["output"] is None:
-        problem = "--shard-size needs --output FOLDER, or an address like s3://bucket/folder"
+        problem = "--shard-size needs --output FOLDER, or a URL like s3://bucket/folder"
     elif options["shard"] and options["engine"] is not EngineName.LOCAL:
         problem = "--shard is for job arrays, which have no engine: leave --engine out"
     elif options["ray_address"] and options["engine"] is not EngineName.RAY:
@@ -114,7 +114,7 @@ def tag_sharded(
         place.clear_unfinished()
     sentence = f"{len(numbers) - undone:,} shards done with {images:,} images"
     sentence += f"; {failed:,} images could not be tagged" if failed else ""
-    sentence += f"; {undone:,} shards have to be tried again: run it again" if undone else ""
+    sentence += f"; {undone:,} shards failed: run it again to retry" if undone else ""
     console.note(sentence)
     if failed or undone:
         raise typer.Exit(SOME_FAILED)

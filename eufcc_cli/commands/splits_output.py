@@ -43,7 +43,7 @@ def show_splits(report: "Report") -> None:
     if report.shares.ood and not outer and least and least.share >= 2 * report.shares.ood:
         console.note(
             f"No test_ood: the provider with the fewest images, {least.provider}, has {least.share:.0%} of "
-            f"them, where {report.shares.ood:.0%} are asked for"
+            f"them, where --ood asks for {report.shares.ood:.0%}"
             + (
                 f". To hold it out: --ood {least.share:g} --anew"
                 if least.possible

@@ -58,4 +58,4 @@ def show_import(done: "Imported", root: Root, report: Path | None) -> None:
     if done.pictures or done.urls:
         propose(root.path, "train" if done.pictures else "download")
     else:
-        console.note("No image is there: give the folder of the photographs, `photos=DIR`, with this command")
+        console.note("No photograph was found: run this command again with their folder, `photos=DIR`")

@@ -182,7 +182,7 @@ def test_a_run_without_its_files_or_a_split_without_images_is_refused(made, tmp_
     (root / "data" / "test_id.csv").unlink()
     (root / "data" / "test_ood.csv").unlink()
     done = inside(root, "ml")
-    assert "neither test_id.csv nor test_ood.csv is there" in done.stderr
+    assert "there is neither test_id.csv nor test_ood.csv" in done.stderr
 
 
 def test_logit_adjustment_moves_scores_and_is_shown_by_frequency(made):

@@ -127,7 +127,10 @@ class SplitMemory:
         frame = pd.DataFrame(dict(zip(_COLUMNS, columns, strict=True)))
         write_text(list_of_tests(root), b"".join(csv_blocks(frame)).decode())
         if self.held_out:
-            lines = ["# Providers kept for test_ood: no model learns from their images.", *self.held_out]
+            lines = [
+                "# Providers held out for test_ood: their images are not used for training.",
+                *self.held_out,
+            ]
             write_text(held_out_file(root), "\n".join(lines) + "\n")
 
 

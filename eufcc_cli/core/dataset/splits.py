@@ -52,7 +52,7 @@ def write_splits(
     for column in (IMAGE_URL, PROVIDER):
         if column not in table:
             raise DataError(
-                f"{source}: column {column} is missing", hint="providers and addresses divide the images"
+                f"{source}: column {column} is missing", hint="providers and URLs divide the images"
             )
     of = {"source": source.name, "sha256": sha256(source)}
     return write_division(root, table, shares, of, force=force, anew=anew, progress=progress)

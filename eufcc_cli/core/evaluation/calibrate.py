@@ -64,7 +64,7 @@ def _place(source: Source, root: Root) -> Path:
         if len(members) == len(source.members):
             return ensemble_file([member.model.digest for member in members], root)
     raise ModelError(
-        f"`calibrate`: {source.name} has no folder to keep a calibration in",
+        f"`calibrate`: {source.name} has no folder in which to save a calibration",
         hint="name runs, model folders, or ensembles of them with equal weights",
     )
 

@@ -59,7 +59,7 @@ class Predictions:
             if image_id is None:
                 left_out.append(line)
             elif found[image_id] is not line:
-                twice = f"line {found[image_id].number}: {image_id} stands already in line {line.number}"
+                twice = f"line {found[image_id].number}: {image_id} is already in line {line.number}"
                 raise DataError(f"{self.path}: {twice}", hint="keep one line per image")
         for split in splits:
             if not self.covers(split):

@@ -40,7 +40,7 @@ class Search:
 
     def __post_init__(self) -> None:
         if not self.keywords or not all(keyword.strip() for keyword in self.keywords):
-            raise CollectError("a keyword is empty", hint='say what to search for: "medal", "textile"')
+            raise CollectError("a keyword is empty", hint='name what to search for: "medal", "textile"')
         if self.reusability not in REUSABILITIES:
             raise CollectError(
                 f"`reusability` {self.reusability} is not known", hint=f"one of {', '.join(REUSABILITIES)}"

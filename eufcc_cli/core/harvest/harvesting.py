@@ -127,7 +127,7 @@ def harvest(
     """
     placing = aat.Roots.read(roots)
     if not re.fullmatch(r"[A-Za-z]{2,3}(-[A-Za-z0-9]+)*", language):
-        raise CollectError(f"`lang` {language} is no language code", hint="en, ca, de, zh-hant, …")
+        raise CollectError(f"`lang` {language} is not a language code", hint="en, ca, de, zh-hant, …")
     provenance.read_provenance(root)  # raises before any request if it cannot be extended
     if not key.strip():
         raise CollectError(
@@ -136,7 +136,7 @@ def harvest(
         )
     store = output.with_name(f"{output.stem}.harvest.sqlite")
     if output.exists() and not store.exists() and not force:
-        raise CollectError(f"{output}: exists, and is no harvest", hint="another `output`, or `force`")
+        raise CollectError(f"{output}: exists, and is not a harvest", hint="another `output`, or `force`")
     with Records(store, search, anew=force) as records, Concepts(root.data / "concepts.sqlite") as concepts:
         try:
             asyncio.run(_ask(search, key, limit, shallow, servers, records, concepts, progress))

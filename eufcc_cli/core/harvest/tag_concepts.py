@@ -198,7 +198,7 @@ def read_review(path: Path) -> list[dict[str, str]]:
                 row = {column: (line.get(column) or "").strip() for column in _COLUMNS}
                 if row["uri"] not in ("", NO_CONCEPT) and not row["uri"].startswith(("http://", "https://")):
                     raise DataError(
-                        f"{path}: line {reader.line_num}: {row['uri']!r} is no URI",
+                        f"{path}: line {reader.line_num}: {row['uri']!r} is not a URI",
                         hint=f"write {AAT_URI}…, or {NO_CONCEPT} for a tag without a concept",
                     )
                 rows.append(row)

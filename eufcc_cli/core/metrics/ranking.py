@@ -76,7 +76,7 @@ def check_no_nan(scores: Tensor) -> None:
     if (row := nan_row(scores)) is not None:
         raise ModelError(
             f"scores of image {row} (counted from 0 in its batch) are not numbers (NaN)",
-            hint="the weights or predictions are broken; a smaller `lr` keeps training finite",
+            hint="the weights or predictions are damaged; in training, give a smaller `lr`",
         )
 
 

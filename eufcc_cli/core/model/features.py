@@ -135,7 +135,7 @@ class FeatureStore:
         Raises ModelError for features that are no numbers.
         """
         if not np.isfinite(features).all():
-            raise ModelError("the backbone computes features that are no numbers", hint="choose fp32")
+            raise ModelError("the backbone computes features that are not finite", hint="choose fp32")
         with self._lock:
             self._fresh[image] = rounded(features)
             waited = time.monotonic() - self._written
@@ -257,6 +257,6 @@ def _existing(folder: Path) -> Path:
 
 
 _README = (
-    "What a frozen backbone saw in each image: written by eufcc so that it is computed only once.\n"
+    "The features of each image from a frozen backbone, saved by eufcc so that they are computed only once.\n"
     "You may delete this folder at any time.\n"
 )

@@ -65,7 +65,7 @@ def find_model(spec: str, root: Root) -> Path:
     if spec.endswith(".safetensors") and os.path.isfile(spec):  # noqa: PTH113
         if Path(spec).name != WEIGHTS:
             raise ModelError(
-                f"{spec}: a model's weights are called {WEIGHTS}", hint="keep config.json beside it"
+                f"{spec}: a model's weights are called {WEIGHTS}", hint="put its config.json beside it"
             )
         return Path(spec).parent
     runs = trained_runs(root)

@@ -224,7 +224,7 @@ def revision_notes(comparison: Comparison) -> list[str]:
         "original": "this root has the original revision too: the figures are comparable",
         "corrected": "this root has the corrected revision, without leakage from train into the test splits: "
         "expect lower figures on test_id",
-        "unknown": "this root's training table is no published revision: the figures are not comparable",
+        "unknown": "this root's training table is not a published revision: the figures are not comparable",
     }[comparison.revision]
     return ["paper: figures of the original revision of the splits (EUFCC-340K, 2025)", whose]
 

@@ -65,7 +65,7 @@ class OwnTable:
             if not known.id or not known.facets:
                 raise DataError(
                     f"{path}: which columns hold the {'facets' if known.id else 'ids'} is not known",
-                    hint=f"`eufcc fetch table {shlex.quote(str(path))}` asks for them once, and keeps them "
+                    hint=f"`eufcc fetch table {shlex.quote(str(path))}` asks for them once, and saves them "
                     "in data/profile.toml",
                 )
         least = known.min_count or MIN_COUNT

@@ -177,7 +177,7 @@ def _wanted(path: Path, header: list[str], columns: Sequence[str] | None) -> lis
             f"{path}: the columns are separated by {separator!r}", hint="save the table with commas, in UTF-8"
         )
     if twice := next((name for name in header if header.count(name) > 1), None):
-        raise DataError(f"{path}: column {twice!r} stands there twice", hint=FORMAT_HINT)
+        raise DataError(f"{path}: column {twice!r} occurs twice", hint=FORMAT_HINT)
     must = [ID, *(column for column in columns or () if column not in _OPTIONAL)]
     if missing := next((column for column in must if column not in header), None):
         raise source.missing_column(path, header, missing, FORMAT_HINT)

@@ -33,7 +33,7 @@ def read_uris(path: Path) -> dict[str, dict[str, str]]:
                 uri = (row["uri"] or "").strip()
                 if not uri.startswith(("http://", "https://")):
                     raise DataError(
-                        f"{path}: line {reader.line_num}: {uri!r} is no URI",
+                        f"{path}: line {reader.line_num}: {uri!r} is not a URI",
                         hint="http://vocab.getty.edu/aat/…",
                     )
                 uris.setdefault(row["facet"], {})[row["tag"]] = as_iri(uri)

@@ -111,7 +111,7 @@ class Hierarchy:
         if above.depth >= MAX_DEPTH:
             raise DataError(
                 f"{self.facet}: {name!r} lies deeper than {MAX_DEPTH} levels",
-                hint="look for a separator `|` too many in the annotations",
+                hint="remove separators `|` that are too many",
             )
         tag = self._tags[name] = Tag(name, above)
         return tag
@@ -224,7 +224,7 @@ class Hierarchy:
             elif depth > len(branch):
                 problem = f"{name!r} has no parent"
             elif name in tree:
-                problem = f"{name!r} already stands at {' | '.join(tree.path(name))}"
+                problem = f"{name!r} is already at {' | '.join(tree.path(name))}"
             else:
                 problem = ""
             if problem:

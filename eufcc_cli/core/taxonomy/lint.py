@@ -23,7 +23,7 @@ from eufcc_cli.core.taxonomy.table_checks import repeats, validate
 KINDS = {
     "missing-id": "rows without an id",
     "duplicate-id": "ids that occur twice in a table",
-    "shared-id": "ids that stand in two tables: leakage between splits",
+    "shared-id": "ids in two tables: leakage between splits",
     "shared-url": "image URLs in two tables or under two ids: leakage",
     "same-picture": "one picture under several records: leakage, or a mistake",
     "bad-url": "image URLs that are not http(s)",
@@ -34,9 +34,9 @@ KINDS = {
     "stray-space": "annotations with stray spaces",
     "slash": "a / that looks like a separator",
     "list": "tags that look like lists of terms (`;`, `,`, `>`)",
-    "facet-name": "columns that look like a facet, and are not named as one: they are not read",
+    "facet-name": "columns that seem to hold a facet but do not have its name: they are not read",
     "ambiguous": "tags under several parents (the first one counts)",
-    "cycle": "tags that stand above and below each other",
+    "cycle": "tags that are above and below each other",
     "repeated": "paths that name a tag twice",
     "near-duplicate": "names that differ in case, accents, spaces or plural",
     "two-facets": "tags that occur in two facets",
@@ -159,7 +159,7 @@ def _ambiguous(tree: Hierarchy) -> Iterator[Finding]:
         below = set(tree.descendants(name)) if len(parents) > 1 else ()
         for parent in parents:
             if parent in below:
-                message = f"{name} stands above {parent} and, in other annotations, below it"
+                message = f"{name} is above {parent} and, in other annotations, below it"
                 yield Finding("cycle", message, tree.facet, (name, str(parent)))
 
 

@@ -94,7 +94,7 @@ def explain(path: Path, reason: str) -> DataError:
     except csv.Error as error:
         return DataError(
             f"{path}: the row below that of line {last} cannot be read: {error}",
-            hint="look there for a quote that does not end",
+            hint="find the quote that is not closed there",
         )
     if ragged:
         return DataError(

@@ -246,7 +246,7 @@ def _checked(facet: str, entry: Mapping[str, Any]) -> FacetVocabulary:
     if any(visible(tag) != tag for tag in tags):
         raise ValueError(f"a tag of {facet} holds control characters")
     if not all(type(parent) is int and -1 <= parent < i for i, parent in enumerate(parents)):
-        raise ValueError(f"the parents of {facet} do not all stand before their children")
+        raise ValueError(f"the parents of {facet} do not all come before their children")
     return FacetVocabulary(tags, parents)
 
 

@@ -62,7 +62,7 @@ class TrainConfig(UsualSettings):
     pretrained: bool = setting(True, "Start from the backbone's published weights.")
     weights: str | None = setting(None, "Backbone weights from this safetensors file.", metavar="FILE")
     image_size: int | None = setting(
-        None, "Side of the square the network sees, in pixels.", above=0, default_text="the backbone's"
+        None, "Side of the network's square input, in pixels.", above=0, default_text="the backbone's"
     )
     epochs: int | None = setting(
         None, "Passes over the training images.", above=0, default_text="20 without `time_budget`"
@@ -160,7 +160,7 @@ class TrainConfig(UsualSettings):
     )
     views: str | None = setting(
         None,
-        "What the network sees of an image: center (its middle; closer with whole), whole (all of it, on a "
+        "The network's input from an image: center (its middle; closer with whole), whole (all of it, on a "
         "grey square), mirror (their mirror images). Scores are averaged; the backbone learns the first.",
         choices=VIEWS,
         panel=_IMAGES,

@@ -57,7 +57,8 @@ def _name(template: str, config: TrainConfig, differing: Sequence[str]) -> str:
     def value(found: re.Match[str]) -> str:
         if found[1] not in known:
             raise ModelError(
-                f"`name` {template}: {found[0]} is no setting of {config.method}", hint="{seed}, for example"
+                f"`name` {template}: {found[0]} is not a setting of {config.method}",
+                hint="{seed}, for example",
             )
         return _in_a_name(known[found[1]])
 
@@ -87,7 +88,7 @@ def remaining_runs(runs: Sequence[Planned], root: Root) -> list[tuple[Planned, b
                 hint="`overwrite` trains it again, `name` makes another",
             )
         if folder.exists() and not there:
-            raise ModelError(f"{folder} exists, and is no run", hint="`name` makes another")
+            raise ModelError(f"{folder} exists, and is not a run", hint="`name` makes another")
         if not there or not is_finished(folder):
             remaining.append((run, there and is_begun(folder)))
     return remaining

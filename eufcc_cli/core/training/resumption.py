@@ -39,7 +39,7 @@ def continues(config: TrainConfig, folder: Path, name: str, resume: bool, overwr
     if not folder.exists() or overwrite or not (resume or is_begun(folder)):
         return False
     if is_finished(folder) or not (folder / CONFIG).is_file():
-        what = "is finished" if is_finished(folder) else "exists, and is no run"
+        what = "is finished" if is_finished(folder) else "exists, and is not a run"
         raise ModelError(f"{folder} {what}", hint="`overwrite` trains it again, `name` makes another")
     if differs := first_difference(config, folder):
         setting, asked, began = differs

@@ -241,7 +241,7 @@ class Trainer:
         self.at.pairs += pairs
 
     def _diverged(self, what: str, rate: float) -> ModelError:
-        kept = "; the best model so far is kept" if self.at.best_epoch else ""
+        kept = "; the best model so far is saved" if self.at.best_epoch else ""
         return ModelError(
             f"{what} at step {self.at.step} (learning rate {rate:.3g})",
             hint=f"lower `lr` or raise `warmup`{kept}",
@@ -254,7 +254,7 @@ class Trainer:
         try:
             measured = self.validation.measure(self.kept)
         except ModelError as error:  # the last step's loss was computed before its weights were changed
-            raise self._diverged("the scores are no longer numbers", self._rate) from error
+            raise self._diverged("the scores are no longer finite", self._rate) from error
         overall = measured["overall"]
         row: dict[str, float] = {
             "epoch": self.at.epoch + 1,
@@ -354,7 +354,7 @@ class Trainer:
             if self.accelerator.is_main_process:
                 where = f"stopped at epoch {self.at.epoch + 1}, step {self.at.step}"
                 if self._has_state:
-                    log.warning("%s, which is saved: the same command continues", where)
+                    log.warning("%s, which is saved: run the same command again to resume", where)
                 else:
-                    log.warning("%s, before there was anything worth saving", where)
+                    log.warning("%s, before anything was saved", where)
             raise KeyboardInterrupt

@@ -87,7 +87,7 @@ GOOD = line("test_id.1.jpg", materials={"wood": 0.5})
         ([GOOD, "", '{"tags": {}}'], "line 3 names no image"),
         ([GOOD, "[1, 2]"], "line 2 names no image"),
         ([GOOD, '{"image": "test_id.2"}'], "line 2 has neither tags nor an error"),
-        ([GOOD, line("x/test_id.1.png", materials={})], r"line 2: test_id\.1 stands already in line 1"),
+        ([GOOD, line("x/test_id.1.png", materials={})], r"line 2: test_id\.1 is already in line 1"),
         ([line("test_id.1", materials={"unobtainium": 0.5})], "line 1: materials: the tag unobtainium"),
         ([line("test_id.1", colours={"red": 0.5})], "line 1: no label file for the facet colours"),
         ([line("test_id.1", materials={"wood": math.nan})], "line 1: materials: the score of wood is nan"),

@@ -401,7 +401,7 @@ def test_a_search_that_was_refused_or_found_nothing_gives_way(collect: Callable[
 
 def test_a_table_of_the_users_own_is_not_overwritten(collect: Callable[..., Harvest], tmp_path: Path) -> None:
     (tmp_path / "mine.csv").write_text("mine")
-    with pytest.raises(CollectError, match="is no harvest"):
+    with pytest.raises(CollectError, match="is not a harvest"):
         collect("medal", output="mine.csv")
     assert (tmp_path / "mine.csv").read_text() == "mine"
 
@@ -419,7 +419,7 @@ def test_bad_input_costs_no_request(collect: Callable[..., Harvest], server: Eur
         collect("medal", " ")
     with pytest.raises(CollectError, match="`reusability` free is not known"):
         collect("medal", reusability="free")
-    with pytest.raises(CollectError, match="`lang` english! is no language code"):
+    with pytest.raises(CollectError, match="`lang` english! is not a language code"):
         collect("medal", language="english!")
     with pytest.raises(DataError, match="`roots`"):
         collect("medal", roots=tmp_path / "none.json")

@@ -159,7 +159,7 @@ def test_uris_of_the_root_stay(root: Root, server: Europe) -> None:
 def test_a_line_that_is_no_uri_is_named(root: Root, server: Europe, uri: str) -> None:
     find(root, server)
     fill_in(root, "argentum", uri)
-    with pytest.raises(DataError, match=r"concepts-review.csv: line \d+: '.*' is no URI"):
+    with pytest.raises(DataError, match=r"concepts-review.csv: line \d+: '.*' is not a URI"):
         find(root, server)
 
 

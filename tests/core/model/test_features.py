@@ -44,7 +44,7 @@ def test_features_too_large_for_half_precision_are_cut_and_no_numbers_are_an_err
     store = open_store(tmp_path / "a")
     store.add(image(0), np.full((VIEWS, WIDTH), 1e6, np.float32))
     assert np.isfinite(store.get(image(0))).all()
-    with pytest.raises(ModelError, match="no numbers"):
+    with pytest.raises(ModelError, match="not finite"):
         store.add(image(1), np.full((VIEWS, WIDTH), np.nan, np.float32))
 
 

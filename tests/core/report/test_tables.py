@@ -89,7 +89,7 @@ def test_the_paper_has_eleven_rows_beside_ours_by_method(comparison):
     [
         ("original", "the figures are comparable"),
         ("corrected", "without leakage"),
-        (None, "no published revision"),
+        (None, "not a published revision"),
     ],
 )
 def test_the_revision_of_the_splits_is_told(comparison, collection, monkeypatch, revision, note):

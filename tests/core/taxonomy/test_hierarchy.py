@@ -121,7 +121,7 @@ def test_label_files_may_have_a_byte_order_mark_windows_line_ends_and_a_last_new
         ("Root\na\n", "line 2: 'a' is not a line of a label tree"),
         ("Root\n├── \n", "line 2"),
         ("Root\n├── a\n│       └── b", "line 3: 'b' has no parent"),
-        ("Root\n├── a\n│   └── b\n└── b", "line 4: 'b' already stands at a | b"),
+        ("Root\n├── a\n│   └── b\n└── b", "line 4: 'b' is already at a | b"),
     ],
 )
 def test_bad_label_files_are_refused_by_file_and_line(tmp_path: Path, text: str, message: str) -> None:

@@ -47,7 +47,7 @@ def test_nothing_that_was_merged_is_left_out(cells: list[str]) -> None:
 
 def test_cycles_and_repeated_names() -> None:
     assert messages("cycle", materials=["a | b | c", "c | a"]) == [
-        "a stands above c and, in other annotations, below it"
+        "a is above c and, in other annotations, below it"
     ]
     assert not messages("cycle", materials=["a | b", "a | c", "c | b", "d | d"])
     assert messages("repeated", materials=["gorra | gorra", "gorra | gorra", "a | b"]) == [

@@ -167,7 +167,7 @@ def test_an_interrupted_first_epoch_leaves_little_and_is_no_model(
     config, root = replace(QUICK, dropout=0.1, drop_path=0.1), Root(demo_root)
     with pytest.raises(KeyboardInterrupt):
         train_run(config, root, "whole", progress=_CtrlC(2))
-    assert "before there was anything worth saving" in caplog.text
+    assert "before anything was saved" in caplog.text
     folder = demo_root / "runs" / "whole"
     assert {file.name for file in folder.iterdir()} <= {"config.json", ".lock"}
     assert trained_runs(root) == [] and newest_run(root) is None
@@ -403,7 +403,7 @@ def test_a_loss_that_is_no_number_stops_and_leaves_the_best_model(
     config = replace(QUICK, optimizer="adamw", lr=1e-3, clip_grad=0.0, ema=0.0)
     with pytest.raises(ModelError, match=r"step \d+ \(learning rate 1e\+27") as caught:
         train_run(config, Root(demo_root), "run", on_epoch=diverge)
-    assert caught.value.hint == "lower `lr` or raise `warmup`; the best model so far is kept"
+    assert caught.value.hint == "lower `lr` or raise `warmup`; the best model so far is saved"
     assert len(best) == 1
     assert same(best[0], weights(demo_root, "run"))
 
@@ -606,7 +606,7 @@ def test_a_name_that_is_taken_is_refused(uninterrupted: Path) -> None:
     with pytest.raises(ModelError, match="is finished"):
         train_run(QUICK, Root(uninterrupted), "whole")
     (Root(uninterrupted).runs / "notes").mkdir()
-    with pytest.raises(ModelError, match="exists, and is no run"):
+    with pytest.raises(ModelError, match="exists, and is not a run"):
         train_run(QUICK, Root(uninterrupted), "notes")
     with pytest.raises(ModelError, match="is finished"):
         train_run(QUICK, Root(uninterrupted), "whole", resume=True)

@@ -81,7 +81,7 @@ def read_document(content: bytes, url: str) -> Manifest | Collection:
     try:
         document = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{url}: not JSON", hint="is it the address of an IIIF manifest?") from error
+        raise DataError(f"{url}: not JSON", hint="is it the URL of a IIIF manifest?") from error
     return parse_document(document, url)
 
 
@@ -97,7 +97,7 @@ def parse_document(document: object, url: str) -> Manifest | Collection:
             return _manifest(document, url)
         if kind in ("collection", "collectionpage"):
             return _collection(document, url)
-    raise DataError(f"{url}: neither an IIIF manifest nor a collection", hint="is it the right address?")
+    raise DataError(f"{url}: neither an IIIF manifest nor a collection", hint="is the URL right?")
 
 
 def looks_like_document(content: bytes) -> bool:

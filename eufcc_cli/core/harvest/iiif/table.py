@@ -65,7 +65,7 @@ def harvest_table(
             task.advance()
     if not rows:
         reason = f": {broken[0].reason}" if broken else ""
-        raise DataError(f"{url}: no manifest with an image{reason}", hint="is it the right address?")
+        raise DataError(f"{url}: no manifest with an image{reason}", hint="is the URL right?")
     _make_ids_unique(rows)
     write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     shutil.rmtree(kept, ignore_errors=True)

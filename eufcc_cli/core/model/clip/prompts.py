@@ -250,7 +250,7 @@ def read_names(path: Path, vocabulary: Vocabulary) -> dict[str, dict[str, str]]:
             if (other := names[facet].setdefault(tag, name)) != name:
                 raise DataError(
                     f"`names` {path}, line {number}: {tag} has two names, {other} and {name}",
-                    hint="keep one of them, or say in a column facet where each belongs",
+                    hint="leave one of them out, or add a column facet",
                 )
     missing = [
         tag for facet, tags in vocabulary.facets.items() for tag in tags.tags if tag not in names[facet]
@@ -258,7 +258,9 @@ def read_names(path: Path, vocabulary: Vocabulary) -> dict[str, dict[str, str]]:
     if missing:
         size = sum(map(len, vocabulary.facets.values()))
         kept = first_of(missing, 3)
-        log.warning("%s: no name for %d of %d tags, which keep their own: %s", path, len(missing), size, kept)
+        log.warning(
+            "%s: no name for %d of %d tags, which are used themselves: %s", path, len(missing), size, kept
+        )
     return names
 
 

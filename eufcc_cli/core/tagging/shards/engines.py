@@ -147,8 +147,8 @@ def _connect(ray: Any, address: str | None) -> None:
         reason = first_line(error)
         raise CollectError(
             f"`ray_address` {address}: no cluster can be reached there: {reason}",
-            hint="start one with `ray start --head`, give it here the token that it asks for "
-            "(`ray get-auth-token`), or leave `ray_address` out for this machine alone",
+            hint="start one with `ray start --head`, set its token (`ray get-auth-token` prints it) in "
+            "RAY_AUTH_TOKEN here, or leave `ray_address` out for this machine only",
         ) from error
 
 

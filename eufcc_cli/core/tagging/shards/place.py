@@ -34,7 +34,7 @@ def file_system(address: str) -> tuple[Any, str]:
             f"{address}: {error}", hint='install what reads it: `pip install "eufcc[cloud]"`'
         ) from error
     except ValueError as error:
-        raise EufccError(f"{address}: {error}", hint="give a folder, or an address like s3://…") from error
+        raise EufccError(f"{address}: {error}", hint="give a folder, or a URL like s3://…") from error
     return system, path.rstrip("/")
 
 

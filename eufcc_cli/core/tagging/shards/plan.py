@@ -108,7 +108,7 @@ def make_plan(
                 place.write(inputs_name(number), content)
             bar.advance(len(some))
     if not images:
-        raise EufccError("no image there: nothing to plan", hint="name files, folders or addresses")
+        raise EufccError("no image there: nothing to plan", hint="name files, folders or URLs")
     plan = Plan(images, shard_size, digest.hexdigest(), form, model, options)
     if there is None:
         place.write(PLAN, plan.to_bytes())

@@ -94,7 +94,7 @@ def _members(address: str) -> Iterator[Line]:
     system, path = file_system(address)
     with store_errors(address):
         if not system.exists(path):
-            raise DataError(f"{address}: no such file", hint="give a tar that is there")
+            raise DataError(f"{address}: no such file", hint="give an existing tar file")
     with store_errors(address), system.open(path, "rb") as file, tarfile.open(fileobj=file) as tar:
         for member in tar:
             if member.isfile() and posixpath.splitext(member.name)[1].lower() in FILE_ENDINGS:

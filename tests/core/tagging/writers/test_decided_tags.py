@@ -167,7 +167,9 @@ def test_votes_of_a_campaign_are_added_once(tmp_path: Path, monkeypatch: pytest.
     (tmp_path / "c.json").write_text(json.dumps({"@graph": [annotation, {**annotation, "review": {}}]}))
     command = ["--root", "root", "tag", "--votes", "c.json", "--decisions", "d.jsonl"]
     done = CliRunner().invoke(app, command, catch_exceptions=False)
-    assert "1 decisions added, 0 were there; 1 annotations without a majority" in done.stderr, done.output
-    assert "0 decisions added, 1 were there" in CliRunner().invoke(app, command).stderr
+    assert "1 decisions added, 0 were already there; 1 annotations without a majority" in done.stderr, (
+        done.output
+    )
+    assert "0 decisions added, 1 were already there" in CliRunner().invoke(app, command).stderr
     (line,) = (tmp_path / "d.jsonl").read_text().splitlines()
     assert json.loads(line)["verdict"] == "accepted"

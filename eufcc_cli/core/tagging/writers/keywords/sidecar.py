@@ -42,7 +42,7 @@ class Sidecars:
             if item.row is not None:
                 raise ImageError("not downloaded: `eufcc download` gets it")
             if self._folder is None:
-                raise ImageError("an address has no place for a sidecar: give `output=FOLDER`")
+                raise ImageError("an image on the web cannot have a sidecar beside it: give `output=FOLDER`")
             return self._folder / f"{image_stem(item.iri)}.xmp"
         image = item.path
         if self._folder is not None:
