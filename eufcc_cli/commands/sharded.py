@@ -29,12 +29,12 @@ _NOT_WITH = ("fill", "accept", "review", "decisions", "skip_existing", "compile_
 def check_sharded_usage(options: dict[str, Any]) -> None:
     """Reject, as wrong usage, what does not go with shards."""
     problem = None
-    alone = [name for name in ("shard", "ray_address") if options[name]]
+    sharded = [name for name in ("shard", "ray_address") if options[name]]
     if options["engine"] is not EngineName.LOCAL:
-        alone.append("engine")
+        sharded.append("engine")
     if options["shard_size"] is None:
-        if alone:
-            problem = f"--{alone[0].replace('_', '-')} goes with --shard-size N"
+        if sharded:
+            problem = f"--{sharded[0].replace('_', '-')} goes with --shard-size N"
     elif options["output"] is None:
         problem = "--shard-size needs --output FOLDER, or a URL like s3://bucket/folder"
     elif options["shard"] and options["engine"] is not EngineName.LOCAL:

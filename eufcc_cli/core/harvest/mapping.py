@@ -101,7 +101,7 @@ class Mapper:
     """Collects the concepts of all records, then names the tags: `add` records, then read `annotations`.
 
     Names are given at the end, since a literal may match a label of any record's concept, and a name that
-    two concepts of a facet share has to tell them apart.
+    two concepts of a facet share has to distinguish them.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""All that scores an image: a network, what its outputs mean, and how it wants its images."""
+"""A model: its network, the meaning of its outputs, and its preprocessing of images."""
 
 import contextlib
 import hashlib
@@ -27,7 +27,7 @@ from eufcc_cli.core.taxonomy.vocabulary import Vocabulary
 
 @dataclass
 class TaggingModel:
-    """A network, what its outputs mean, and how it wants its images: all that scores an image."""
+    """A network, the meaning of its outputs, and its preprocessing: everything that scores an image."""
 
     name: str
     method: str
@@ -40,9 +40,9 @@ class TaggingModel:
     folder: Path | None = None
     precision: torch.dtype = torch.float32
     store: FeatureStore | None = None
-    """Where the features of images are kept, and looked for first."""
+    """The stored features of images, which are used first."""
     engines: Path | None = None
-    """The folder that keeps what was converted for processors."""
+    """The folder of networks converted for processors."""
     _engine: tuple[Any, Engine | None, ConvertedHeads | None] | None = field(default=None, repr=False)
 
     @property
@@ -65,7 +65,7 @@ class TaggingModel:
     def log_scores(self, images: Tensor) -> dict[str, Tensor]:
         """uint8 crops [B, 3, stored, stored] -> {facet: log-scores float32 [B, tags]}, on the device.
 
-        Of an image with a second square, the first alone.
+        If an image has a second square, only the first is used.
         """
         crops = self.preprocessing.middle(images.to(self.device, non_blocking=True))
         return self.scores_of(self.features(crops.unsqueeze(1)))

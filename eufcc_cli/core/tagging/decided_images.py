@@ -122,7 +122,7 @@ class TagPlaces:
         ]
 
     def path(self, facet: str, tag: str) -> tuple[str, ...]:
-        """The path of a tag from the top level; the tag alone where it is unknown."""
+        """The path of a tag from the top level; only the tag if that is unknown."""
         tree = self._trees.get(facet)
         if tree is not None and tag in tree:
             return tree.path(tag)

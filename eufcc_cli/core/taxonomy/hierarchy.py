@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ROOT = "Root"
-# Far above any thesaurus; keeps a hostile table from exhausting the stack of whoever walks the tree.
+# Far above any thesaurus; protects recursive functions on trees from hostile tables.
 MAX_DEPTH = 100
 _LINE = re.compile(r"(?P<indent>(?:│   |    )*)(?:├── |└── )(?P<name>.+)")
 

@@ -146,7 +146,7 @@ def glossary_index(facet: str, tags_in: str, language: str | None) -> TermIndex:
 
 
 def plurals(keys: tuple[str, ...], language: str | None) -> Iterator[tuple[str, ...]]:
-    """The forms of a name with words in the plural: each of them alone, and together."""
+    """The forms of a name with words in the plural: each word separately, and all together."""
     if len(keys) > _INFLECTED:
         yield tuple(next(inflected(key, language), key) for key in keys)
         yield (*keys[:-1], next(inflected(keys[-1], language), keys[-1]))

@@ -208,7 +208,7 @@ def _collate(items: list[tuple[int, np.ndarray | str]]) -> tuple[np.ndarray, np.
 def epoch_order(
     size: int, batch_size: int, seed: int, epoch: int, weights: np.ndarray | None = None
 ) -> list[np.ndarray]:
-    """The batches of rows of one epoch: a function of seed and epoch alone, the same on every process.
+    """The batches of rows of one epoch: a function of seed and epoch only, the same on every process.
 
     With weights, rows are drawn in proportion to them, with replacement.
     """

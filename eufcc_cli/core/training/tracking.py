@@ -67,7 +67,7 @@ class Tracking:
         else:
             store = self._root.runs.absolute() / ".mlflow"
             os.environ.setdefault("MLFLOW_TRACKING_URI", store.as_uri())
-            # Plain files need no database; new versions have to be told to use them.
+            # Plain files need no database; new versions use them only on request.
             os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
             tracker = MLflowTracker("eufcc", run_name=self._run)
         tracker.start()

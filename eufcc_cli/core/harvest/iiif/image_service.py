@@ -47,7 +47,7 @@ def scaled_width(width: int, height: int, short_side: int) -> int:
 
 
 def request_by_manifest(picture: Picture, short_side: int) -> str | None:
-    """The URL of a picture, no larger than needed, as far as its manifest alone shows.
+    """The URL of a picture, no larger than needed, as far as its manifest shows.
 
     None where the service's info.json has to be read first.
     """

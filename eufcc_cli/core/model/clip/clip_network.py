@@ -56,7 +56,7 @@ class ClipNetwork(nn.Module):
 
     def logits(self, features: Tensor) -> dict[str, Tensor]:
         """Features [B, D] of images -> {facet: float32 [B, tags]}: their cosines with the texts, scaled."""
-        # 8 bits of a bf16 product would tie tags that the float32 cosine tells apart.
+        # 8 bits of a bf16 product would tie tags that the float32 cosine distinguishes.
         with torch.autocast(features.device.type, enabled=False):
             factor = self.scale
             return {facet: factor * features @ table.T for facet, table in self.embeddings().items()}

@@ -1,14 +1,14 @@
-"""The methods: what a model's outputs mean, how they are trained, how scores come out.
+"""The methods: what a model's outputs mean, how they are trained, and how scores are computed.
 
-Every vision method reads the same logits z of a facet with tags 1..n. What differs is how the outputs are
-grouped and normalised, what the targets inside a group are, and how a tag's score is put together:
+Every vision method reads the same logits z of a facet with tags 1..n. They differ in how the outputs are
+grouped and normalised, in the targets of a group, and in how a tag's score is computed:
 
 ====================  =======================  ====================================  =====================
 method                groups                   target                                score of a tag
 ====================  =======================  ====================================  =====================
-multilabel            each tag alone           every true tag                        sigmoid
-asl                   each tag alone           every true tag, asymmetric focus      sigmoid
-multilabel-coherent   each tag alone           closed under ancestors                largest sigmoid below it
+multilabel            each tag                 every true tag                        sigmoid
+asl                   each tag                 every true tag, asymmetric focus      sigmoid
+multilabel-coherent   each tag                 closed under ancestors                largest sigmoid below it
 softmax               one                      uniform over the true tags            softmax
 softmax-wce           one                      as softmax, rare tags weigh more      softmax
 hsoftmax-levels       the tags of one depth    uniform over a depth's true tags      product along the path

@@ -1,4 +1,4 @@
-"""The review page's server: on this machine only, for whoever has the page's URL."""
+"""The review page's server: on this machine only, for users who have the page's URL."""
 
 import secrets
 import socket

@@ -34,7 +34,7 @@ def run_on_ray(
 ) -> Iterator[Done]:
     """Tag shards on a Ray cluster, one actor for each GPU, or for every few cores, as they are done.
 
-    address None: a cluster of this machine alone. An actor that dies, or takes longer than `shard_timeout`
+    address None: a cluster of this machine only. An actor that crashes, or takes longer than `shard_timeout`
     seconds for a shard, is replaced, and its shard given to another. Raises EufccError, naming shard and
     machine, where that does not help.
     """

@@ -77,7 +77,7 @@ def from_bytes(content: bytes, name: str) -> list[Line]:
 
 
 def _stored(address: str) -> Iterator[Line]:
-    """The images below an address of a store, in the order of their names; one alone as it is."""
+    """The images below a URL of a store, in the order of their names; or the image at the URL."""
     system, path = file_system(address)
     with store_errors(address):
         found = [path] if system.isfile(path) else sorted(system.find(path))
