@@ -42,9 +42,8 @@ those who only try whether a training starts are not left with a gigabyte."""
 class Trainer:
     """Trains one tagging model on one split and keeps the best by its validation R-Precision.
 
-    The batches of an epoch, and the variations of their images, are functions of seed, epoch and step
-    alone; each process takes its share of every batch, and losses are divided by the pairs of the whole
-    batch. So neither the number of processes nor an interruption changes what is learned.
+    The batches of an epoch, and the augmentation of their images, depend only on seed, epoch and step; each
+    process takes its share of every batch, and losses are divided by the pairs of the whole batch. So neither the number of processes nor an interruption changes what is learned.
     """
 
     def __init__(

@@ -26,7 +26,7 @@ class Method(ABC):
 
     name: ClassVar[str] = ""
     learns_rejections: ClassVar[bool] = False
-    """Whether the loss can leave out the tags that are not known, so that it learns from rejected tags only."""
+    """Whether the loss can leave out unknown tags, and so learn from rejected tags only."""
     reads_texts: ClassVar[bool] = False
     """Whether the logits compare images with texts (CLIP), or come from a head of the method's own."""
     paper: ClassVar[str | None] = None
