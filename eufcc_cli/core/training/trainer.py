@@ -43,7 +43,8 @@ class Trainer:
     """Trains one tagging model on one split and keeps the best by its validation R-Precision.
 
     The batches of an epoch, and the augmentation of their images, depend only on seed, epoch and step; each
-    process takes its share of every batch, and losses are divided by the pairs of the whole batch. So neither the number of processes nor an interruption changes what is learned.
+    process takes its share of every batch, and losses are divided by the pairs of the whole batch. So neither
+    the number of processes nor an interruption changes the result.
     """
 
     def __init__(
