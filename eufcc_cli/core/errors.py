@@ -13,6 +13,7 @@ Anything else that is raised is a bug and keeps its traceback.
 """
 
 import difflib
+import errno
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -52,6 +53,20 @@ class ModelError(EufccError):
 
 class HubError(ModelError):
     """A model or weights must be downloaded from the Hugging Face hub, which cannot be reached."""
+
+
+def cannot_write(path: object, error: OSError) -> EufccError:
+    """The error for a file or folder that cannot be written, with a hint for the reason.
+
+    >>> cannot_write("a.csv", PermissionError(errno.EACCES, "Permission denied")).hint
+    'choose a folder you may write to'
+    """
+    hints = {
+        errno.ENOSPC: "free some space and run the same command again to resume",
+        errno.EACCES: "choose a folder you may write to",
+        errno.EROFS: "choose a folder you may write to",
+    }
+    return EufccError(f"{path}: cannot write: {error.strerror or error}", hints.get(error.errno or 0))
 
 
 def first_line(error: BaseException) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 from urllib.parse import unquote
 
-from eufcc_cli.core.errors import DataError, EufccError
+from eufcc_cli.core.errors import DataError, cannot_write
 
 SPLITS = ("train", "val", "test_id", "test_ood")
 
@@ -48,8 +48,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         replace_file(temporary, path)
         temporary = None
     except OSError as error:
-        reason = error.strerror or error
-        raise EufccError(f"{path}: cannot write: {reason}", hint=_write_hint(error)) from error
+        raise cannot_write(path, error) from error
     finally:
         if temporary is not None:
             with contextlib.suppress(OSError):
@@ -81,14 +80,6 @@ def replace_file(source: Path, target: Path) -> None:
             if getattr(error, "winerror", None) not in _IN_USE or time.monotonic() > last:
                 raise
         time.sleep(0.05)
-
-
-def _write_hint(error: OSError) -> str | None:
-    return {
-        errno.ENOSPC: "free some space and run the same command again to resume",
-        errno.EACCES: "choose a folder you may write to",
-        errno.EROFS: "choose a folder you may write to",
-    }.get(error.errno or 0)
 
 
 def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from eufcc_cli.core.download.candidates import is_icon
 from eufcc_cli.core.download.origins import FOUND, Origin, note
-from eufcc_cli.core.errors import EufccError, ImageError, TooManyPixelsError
+from eufcc_cli.core.errors import ImageError, TooManyPixelsError, cannot_write
 from eufcc_cli.core.files import image_stem, replace_file, sha256
 from eufcc_cli.core.images.decode import ImageInfo, inspect_image, open_pixels
 from eufcc_cli.core.images.formats import ENDINGS
@@ -134,10 +134,7 @@ def place(
     except OSError as error:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
-        raise EufccError(
-            f"{target}: cannot write: {error.strerror or error}",
-            hint="correct this and run the same command again to resume",
-        ) from error
+        raise cannot_write(target, error) from error
     return size
 
 

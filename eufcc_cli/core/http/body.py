@@ -5,7 +5,7 @@ import uuid
 from pathlib import Path
 from typing import IO, Self
 
-from eufcc_cli.core.errors import EufccError
+from eufcc_cli.core.errors import cannot_write
 
 IN_MEMORY = 1 << 20
 
@@ -40,10 +40,7 @@ class Spool:
                 self._pieces.clear()
             self._file.write(piece)
         except OSError as error:
-            raise EufccError(
-                f"{self._folder}: cannot write: {error.strerror or error}",
-                hint="correct this and run the same command again to resume",
-            ) from error
+            raise cannot_write(self._folder, error) from error
 
     def sha256(self) -> str:
         return self._hash.hexdigest()

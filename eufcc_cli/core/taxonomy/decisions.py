@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from filelock import FileLock
 
-from eufcc_cli.core.errors import DataError, EufccError
+from eufcc_cli.core.errors import DataError, cannot_write
 from eufcc_cli.core.taxonomy.annotations import canonical
 
 log = logging.getLogger("eufcc")
@@ -218,10 +218,7 @@ class DecisionsFile:
                     file.truncate(end)
                     raise
         except OSError as error:
-            raise EufccError(
-                f"{self.path}: cannot write: {error.strerror or error}",
-                hint="free some space, or choose a folder you may write to",
-            ) from error
+            raise cannot_write(self.path, error) from error
 
     def read_new(self) -> list[Decision]:
         """The decisions that this or another program appended since the last call; at first, all of them.

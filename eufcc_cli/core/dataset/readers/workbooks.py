@@ -4,6 +4,7 @@ import itertools
 import re
 import zipfile
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from eufcc_cli.core.dataset.readers.export import Dialect, Export, text_frame, unique_names
@@ -117,14 +118,7 @@ def with_formulas(export: Export, formulas: dict[int, int]) -> Export:
         for column, row in formulas.items()
         if column < len(export.columns)
     }
-    return Export(
-        export.paths,
-        export.frame,
-        export.header,
-        export.dialect,
-        formulas=named,
-        first_line=export.first_line,
-    )
+    return replace(export, formulas=named)
 
 
 def check_legal(path: Path, rows: Iterable[Iterable[str]], longest: int | None = None) -> None:
