@@ -22,13 +22,16 @@ MEANINGS = {
     ("r_precision",): "if a record has 3 tags, how many of the model's first 3 are right",
     ("acc@",): "in how many records at least one of the model's first k tags is right",
     ("avg_rp",): "the mean rank of the right tags: 1 is the first, so lower is better",
-    ("map", "map_micro"): "average precision: how far up each tag ranks the images that have it, as the mean "
-    "of all tags; micro: of all pairs of image and tag in one ranking",
+    (
+        "map",
+        "map_micro",
+    ): "average precision: how high a tag ranks the images that have it, as the mean over tags; "
+    "micro: for all pairs of image and tag in one ranking",
     ("f1_micro", "f1_macro"): "the harmonic mean of precision and recall of the decided tags, over all "
-    "decisions; macro: the mean of every tag's own",
-    ("h_precision", "h_recall", "h_f1"): "precision, recall and F1 of the decided tags, where every tag "
-    "brings its broader tags with it: oil paint for tempera is half right",
-    ("deepest",): "mean depth in the hierarchy of the most specific tag that was decided and is right",
+    "decisions; macro: the mean over tags",
+    ("h_precision", "h_recall", "h_f1"): "precision, recall and F1 of the decided tags, counted with "
+    "their broader tags: oil paint instead of tempera is partly right",
+    ("deepest",): "mean depth in the hierarchy of the most specific decided tag that is right",
     ("incoherent",): "share of tags that have a higher probability than one of their broader tags",
     ("ece",): "expected calibration error: how far probabilities are from the share of tags that are right, "
     "on average over 15 ranges of probability",
