@@ -94,7 +94,7 @@ def test_latex_is_one_booktabs_table_with_the_splits_side_by_side(comparison, pe
     assert [rule for rule in ("\\toprule", "\\midrule", "\\bottomrule") if rule not in text] == []
     best = max(r.figures["overall"]["r_precision"] for r in comparison.of_split("test_id"))
     assert f"\\textbf{{{best:.2f}}}" in text
-    assert "original revision" in text and "no published revision" in text
+    assert "original revision" in text and "not a published revision" in text
     assert HOSTILE not in text
     assert r"\{\{ 7 * 7 \}\} 50\% a\_b \textbackslash{} \textasciitilde{} \textasciicircum{}" in text
     assert "Multi-label (paper)" in text
