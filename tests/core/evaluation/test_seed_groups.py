@@ -159,6 +159,6 @@ def test_latex_has_intervals_differences_notes_and_as_many_digits_in_every_row(f
     for column, decimals in zip(range(1, 9), (2, 2, 2, 1) * 2, strict=True):
         shown = [re.search(r"\d+\.(\d+)", row[column]) for row in cells]
         assert {len(found[1]) for found in shown if found} == {decimals}
-    assert "no published revision" in first and "3 seeds" in first
+    assert "not a published revision" in first and "3 seeds" in first
     assert "soft-\\{seed\\} $-$ fast" in second
     assert re.search(r"\$[+-]0\.\d{3}\$ \{\\scriptsize \[", second)
