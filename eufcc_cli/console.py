@@ -11,7 +11,7 @@ import re
 import shlex
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -64,23 +64,24 @@ _root: str | None = None
 _SETTING = re.compile("`([a-z][a-z_]*)(?:=([^`]*))?`")
 
 
-def with_options(text: str, options: Mapping[str, str]) -> str:
+def with_options(text: str, option_of: Callable[[str], str | None]) -> str:
     """A message of the core, which names settings in backquotes, as it reads on the command line.
 
-    >>> options = {"epochs": "--epochs", "pretrained": "--pretrained", "device": "--device"}
-    >>> with_options("`epochs` 0: must be above 0", options)
+    >>> option_of = {"epochs": "--epochs", "pretrained": "--pretrained", "device": "--device"}.get
+    >>> with_options("`epochs` 0: must be above 0", option_of)
     '--epochs 0: must be above 0'
-    >>> with_options("choose `device=cpu`, or `pretrained=False`; `eufcc train` does so", options)
+    >>> with_options("choose `device=cpu`, or `pretrained=False`; `eufcc train` does so", option_of)
     'choose --device cpu, or --no-pretrained; `eufcc train` does so'
     """
 
     def spell(found: re.Match[str]) -> str:
         name, value = found.groups()
-        if name not in options:
+        option = option_of(name)
+        if option is None:
             return found[0]
         if value == "False":
-            return "--no-" + options[name].removeprefix("--")
-        return options[name] if value in (None, "True") else f"{options[name]} {value}"
+            return "--no-" + option.removeprefix("--")
+        return option if value in (None, "True") else f"{option} {value}"
 
     return _SETTING.sub(spell, text)
 
@@ -148,12 +149,12 @@ def warn(message: str) -> None:
 def note(message: str = "") -> None:
     """A line of explanation on standard error, unless --quiet."""
     if not _quiet:
-        shown = with_options(_proposed(message), _options)
+        shown = with_options(_proposed(message), _options.get)
         err.print(escape("\n".join(map(visible, shown.split("\n")))), soft_wrap=True)
 
 
 def _one_line(message: str) -> str:
-    return escape(visible(" ".join(with_options(message, _options).splitlines())))
+    return escape(visible(" ".join(with_options(message, _options.get).splitlines())))
 
 
 def line(text: str = "") -> None:

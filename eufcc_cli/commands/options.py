@@ -252,18 +252,18 @@ def with_settings(command: Callable[..., Any], settings: Mapping[str, Declared])
 
 
 def _option(declared: Declared) -> Any:
-    about, spellings, listed = declared.about, _Spellings(), len(declared.about.choices) > 5
+    about, listed = declared.about, len(declared.about.choices) > 5
     text = f"{about.help} One of {', '.join(about.choices)}." if listed else about.help
     if about.methods and len(about.methods) < 3:
         text = f"{', '.join(about.methods)}: {text[:1].lower()}{text[1:]}"
     return typer.Option(
         # A switch that is off needs no other to turn it off.
         *([option_of(declared.name)] if declared.default is False else []),
-        help=with_options(text, spellings),
+        help=with_options(text, option_of),
         rich_help_panel=about.panel,
         metavar=f"[{'|'.join(about.choices)}]" if about.choices and not listed else about.metavar,
         autocompletion=(lambda: list(about.choices)) if about.choices else None,
-        show_default=with_options(about.default_text, spellings) if about.default_text else True,
+        show_default=with_options(about.default_text, option_of) if about.default_text else True,
     )
 
 
@@ -274,13 +274,3 @@ def option_of(setting: str) -> str:
     '--batch-size'
     """
     return "--" + setting.replace("_", "-")
-
-
-class _Spellings(dict[str, str]):
-    """Every name is an option's."""
-
-    def __missing__(self, key: str) -> str:
-        return option_of(key)
-
-    def __contains__(self, key: object) -> bool:
-        return True

@@ -95,6 +95,22 @@ def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
     return text.getvalue()
 
 
+def read_rows(path: Path, columns: Sequence[str]) -> list[tuple[int, dict[str, str]]]:
+    """The rows of a small CSV file, each with its line number; missing cells are "".
+
+    Raises DataError for a file without these columns, or that is not CSV in UTF-8.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, restkey="")
+            if not set(columns) <= set(reader.fieldnames or ()):
+                found = ", ".join(reader.fieldnames or ()) or "nothing"
+                raise DataError(f"{path}: needs the columns {', '.join(columns)}, and has {found}")
+            return [(reader.line_num, {name: cell or "" for name, cell in row.items()}) for row in reader]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: {error}", hint="save the table as CSV in UTF-8") from error
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text file completely or not at all."""
     with atomic_open(path, "w") as file:

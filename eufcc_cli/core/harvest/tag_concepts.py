@@ -1,14 +1,13 @@
 """AAT concepts for the tags of a root: candidates from Getty's services, accepted where there is no doubt."""
 
 import asyncio
-import csv
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from eufcc_cli.core.errors import DataError
-from eufcc_cli.core.files import Root, csv_text, write_text
+from eufcc_cli.core.files import Root, csv_text, read_rows, write_text
 from eufcc_cli.core.harvest.aat import AAT_URI, CONCEPT, RECONCILE_URL, SPARQL_URL, Node, Roots, aat_id
 from eufcc_cli.core.harvest.concept_cache import Concepts
 from eufcc_cli.core.http.client import Client
@@ -186,25 +185,16 @@ def _above(aat: str, nodes: Mapping[str, Node]) -> Iterator[str]:
 
 def read_review(path: Path) -> list[dict[str, str]]:
     """The rows of the review file; DataError names a line whose uri is neither empty, a URI nor `-`."""
-    if not path.is_file():
-        return []
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            if not {"facet", "tag", "uri"} <= set(reader.fieldnames or ()):
-                raise DataError(f"{path}: needs the columns facet, tag, uri", hint="or delete the file")
-            rows = []
-            for line in reader:
-                row = {column: (line.get(column) or "").strip() for column in _COLUMNS}
-                if row["uri"] not in ("", NO_CONCEPT) and not row["uri"].startswith(("http://", "https://")):
-                    raise DataError(
-                        f"{path}: line {reader.line_num}: {row['uri']!r} is not a URI",
-                        hint=f"write {AAT_URI}…, or {NO_CONCEPT} for a tag without a concept",
-                    )
-                rows.append(row)
-            return rows
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: {error}", hint="save the table as CSV in UTF-8") from error
+    rows = []
+    for number, line in read_rows(path, ("facet", "tag", "uri")) if path.is_file() else ():
+        row = {column: line.get(column, "").strip() for column in _COLUMNS}
+        if row["uri"] not in ("", NO_CONCEPT) and not row["uri"].startswith(("http://", "https://")):
+            raise DataError(
+                f"{path}: line {number}: {row['uri']!r} is not a URI",
+                hint=f"write {AAT_URI}…, or {NO_CONCEPT} for a tag without a concept",
+            )
+        rows.append(row)
+    return rows
 
 
 def _write_review(path: Path, rows: Iterable[Mapping[str, str]]) -> None:

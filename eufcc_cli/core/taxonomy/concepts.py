@@ -1,13 +1,11 @@
 """The URIs of the concepts of tags: labels/concepts.csv with the columns facet, tag, uri."""
 
-import csv
-import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from eufcc_cli.core.errors import DataError
-from eufcc_cli.core.files import write_text
+from eufcc_cli.core.files import csv_text, read_rows, write_text
 from eufcc_cli.core.taxonomy.iris import as_iri
 
 if TYPE_CHECKING:
@@ -22,23 +20,13 @@ Uris = Mapping[str, Mapping[str, str]]
 def read_uris(path: Path) -> dict[str, dict[str, str]]:
     """The URIs of tags, empty without such a file. Raises DataError for a file of another format."""
     uris: dict[str, dict[str, str]] = {}
-    if not path.is_file():
-        return uris
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            if reader.fieldnames is None or not set(_COLUMNS) <= set(reader.fieldnames):
-                raise DataError(f"{path}: needs the columns {', '.join(_COLUMNS)}", hint="or delete the file")
-            for row in reader:
-                uri = (row["uri"] or "").strip()
-                if not uri.startswith(("http://", "https://")):
-                    raise DataError(
-                        f"{path}: line {reader.line_num}: {uri!r} is not a URI",
-                        hint="http://vocab.getty.edu/aat/…",
-                    )
-                uris.setdefault(row["facet"], {})[row["tag"]] = as_iri(uri)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: {error}", hint="save the table as CSV in UTF-8") from error
+    for line, row in read_rows(path, _COLUMNS) if path.is_file() else ():
+        uri = row["uri"].strip()
+        if not uri.startswith(("http://", "https://")):
+            raise DataError(
+                f"{path}: line {line}: {uri!r} is not a URI", hint="such as http://vocab.getty.edu/aat/…"
+            )
+        uris.setdefault(row["facet"], {})[row["tag"]] = as_iri(uri)
     return uris
 
 
@@ -57,8 +45,9 @@ def add_uris(path: Path, uris: Uris) -> None:
     known = read_uris(path)
     for facet, tags in uris.items():
         known.setdefault(facet, {}).update(tags)
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(_COLUMNS)
-    rows.writerows([facet, tag, uri] for facet, tags in known.items() for tag, uri in sorted(tags.items()))
-    write_text(path, text.getvalue())
+    rows = (
+        {"facet": facet, "tag": tag, "uri": uri}
+        for facet, tags in known.items()
+        for tag, uri in sorted(tags.items())
+    )
+    write_text(path, csv_text(_COLUMNS, rows))

@@ -9,8 +9,7 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
-from eufcc_cli.core.errors import DataError
-from eufcc_cli.core.files import Root, write_text
+from eufcc_cli.core.files import Root, csv_text, read_rows, write_text
 from eufcc_cli.core.taxonomy.annotations import canonical
 from eufcc_cli.core.taxonomy.hierarchy import Hierarchy
 
@@ -63,32 +62,22 @@ def read_names(path: Path) -> Names:
     Raises DataError for a file with other columns.
     """
     names = Names()
-    if not path.is_file():
-        return names
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            if reader.fieldnames is None or not set(_COLUMNS) <= set(reader.fieldnames):
-                found = ", ".join(reader.fieldnames or ()) or "nothing"
-                raise DataError(f"{path}: needs the columns {', '.join(_COLUMNS)}, and has {found}")
-            for row in reader:
-                facet, tag, language, name = (canonical(row[column] or "") for column in _COLUMNS)
-                if tag and language and name:
-                    names.add(facet, tag, language.lower(), name)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: {error}", hint="save the table as CSV in UTF-8") from error
+    for _, row in read_rows(path, _COLUMNS) if path.is_file() else ():
+        facet, tag, language, name = (canonical(row[column]) for column in _COLUMNS)
+        if tag and language and name:
+            names.add(facet, tag, language.lower(), name)
     return names
 
 
 def write_names(path: Path, names: Names) -> None:
     """Write names to a file that `read_names` reads."""
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(_COLUMNS)
-    for facet, tags in names.facets.items():
-        for tag in sorted(tags):
-            rows.writerows([facet, tag, language, name] for language, name in names.every(facet, tag))
-    write_text(path, text.getvalue())
+    rows = (
+        {"facet": facet, "tag": tag, "language": language, "name": name}
+        for facet, tags in names.facets.items()
+        for tag in sorted(tags)
+        for language, name in names.every(facet, tag)
+    )
+    write_text(path, csv_text(_COLUMNS, rows))
 
 
 @cache
