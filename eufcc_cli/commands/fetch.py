@@ -210,8 +210,8 @@ def splits(
     """Divide a table into train, val, test_id and test_ood, stratified by tag.
 
     Images with the same URL are in the same split. When the table grows or is corrected, images of a test
-    split stay there, and new ones go to train or val. data/splits.json lists the images of each split, the
-    providers held out for test_ood, and the tags dropped. Edit data/held_out.txt to hold out others.
+    split stay there, and new ones go to train or val. data/splits.json reports the splits, the providers held
+    out for test_ood, and the tags dropped. Edit data/held_out.txt to hold out others.
     """
     from eufcc_cli.core.dataset.division_report import Shares
     from eufcc_cli.core.dataset.splits import report_file, write_splits
