@@ -232,7 +232,7 @@ def test_other_things_that_are_not_there(eufcc: Run, root: Path, tmp_path: Path)
     refused(eufcc("--root", root, "trees", "--labels"), "no label files")
     refused(eufcc("--root", root, "trees", "--facet", "colours"), "colours")
     (tmp_path / "materials.txt").write_text("Root\n└── or\n└── or")
-    refused(eufcc("trees", "--labels", tmp_path / "materials.txt"), "line 3", "'or' already stands")
+    refused(eufcc("trees", "--labels", tmp_path / "materials.txt"), "line 3", "'or' is already at")
 
 
 def test_what_does_not_go_together_is_wrong_usage(eufcc: Run, root: Path) -> None:
