@@ -297,7 +297,7 @@ def test_local_addresses_are_refused_unless_allowed(eufcc: Run, server: Misbehav
     ended = eufcc("--root", root.path, "download", "--format", "json")
     assert ended.returncode == 3
     assert json.loads(ended.stdout)["statuses"] == {"blocked": 2}
-    assert all("private address" in row["reason"] for row in rows(root).values())
+    assert all("private IP address" in row["reason"] for row in rows(root).values())
     assert server.log()["times"] == {}
 
 

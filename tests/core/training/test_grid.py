@@ -37,7 +37,7 @@ def test_all_combinations_in_order_with_names_that_say_what_differs() -> None:
         ({"seed": [1, 1]}, None, "needs different values"),
         ({"lr": [1e-4, -1.0]}, None, "`lr` -1.0: must be above 0"),
         ({"lr": [1e-4, "fast"]}, None, "must be float"),
-        ({"seed": [1, 2]}, "a-{sed}", "{sed} is no setting"),
+        ({"seed": [1, 2]}, "a-{sed}", "{sed} is not a setting"),
         ({"backbone": ["a/b", "a-b"]}, "x-{backbone}", "two runs would be called x-a-b"),
     ],
 )
