@@ -272,7 +272,7 @@ def test_addresses_are_fetched_safely(
     assert "only http and https" in ftp["error"]
     assert "secret" not in out + err
     assert refused[0] == 3
-    assert "private address" in json.loads(refused[1])["error"]
+    assert "private IP address" in json.loads(refused[1])["error"]
 
 
 # --- files that grow -----------------------------------------------------------------------------------
