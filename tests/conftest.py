@@ -26,6 +26,9 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # Small networks, and several processes at once: threads inside each would only wait for each other.
 os.environ["OMP_NUM_THREADS"] = "1"
 
+# Compiled modules are kept for all processes of the run, even where Python is told not to write any.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 

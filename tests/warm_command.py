@@ -24,7 +24,7 @@ READ_AT_IMPORT = ("HF_", "TORCH", "OMP_", "MKL_", "PYTHON", "LD_", "LC_", "LANG"
 PRELOADED = (
     *("torch", "torch._dynamo", "timm", "torchvision", "pandas", "pyarrow", "httpx", "PIL.Image", "anytree"),
     *("safetensors.torch", "huggingface_hub", "open_clip", "scipy.optimize", "openvino", "lxml.etree"),
-    *("rich.progress", "rich.table", "typer", "openpyxl"),
+    *("rich.progress", "rich.table", "typer._adapters", "typer.rich_utils", "pydantic", "openpyxl"),
 )
 
 
