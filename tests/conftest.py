@@ -60,7 +60,7 @@ def warm(eufcc_command: str) -> Iterator[WarmCommand]:
 @pytest.fixture(scope="session")
 def quick_command(warm: WarmCommand) -> list[str]:
     """The words that start `eufcc`, for tests that send signals to it or put it into a pipe."""
-    return warm.start(dict(os.environ) | {"HF_HUB_OFFLINE": "1"}, set(), [])
+    return warm.start(dict(os.environ) | {"HF_HUB_OFFLINE": "1"}, {}, [])
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def eufcc(warm: WarmCommand, eufcc_command: str, tmp_path: Path) -> Run:
         changed = dict(kwargs.pop("env", {}))  # type: ignore[call-overload]
         words = list(map(str, arguments))
         # Limits are set between fork and exec: a call that has some is a process of its own.
-        start = [eufcc_command] if "preexec_fn" in kwargs else warm.start(environment, set(changed), words)
+        start = [eufcc_command] if "preexec_fn" in kwargs else warm.start(environment, changed, words)
         return subprocess.run(
             [*start, *words],
             capture_output=True,

@@ -125,12 +125,13 @@ class WarmCommand:
         self.socket = folder / "warm"
         self._server: subprocess.Popen[bytes] | None = None
 
-    def start(self, environment: dict[str, str], changed: set[str], arguments: list[str]) -> list[str]:
-        """The words before `arguments`, in a call that sets the variables `changed`.
+    def start(self, environment: dict[str, str], changed: dict[str, str], arguments: list[str]) -> list[str]:
+        """The words before `arguments`, in a call that has `environment` with `changed`.
 
         Help imports nothing heavy, and is slower to draw where much is imported.
         """
-        own = any(name.startswith(READ_AT_IMPORT) for name in changed)
+        differs = [name for name, value in changed.items() if environment.get(name) != value]
+        own = any(name.startswith(READ_AT_IMPORT) for name in differs)
         if own or "--help" in arguments or not hasattr(os, "pidfd_open"):
             return [self.command]
         if self._server is None:
