@@ -1,7 +1,7 @@
 """Decoding in processes: for networks faster than one interpreter, and for images that crash their decoder.
 
-Threads share the interpreter's lock, which a small image's decoding holds for about a quarter of its time:
-beyond some four threads they wait for each other, and the thread that feeds the network waits with them.
+Threads share the interpreter's lock, which a small image's decoding holds for a third of its time: they wait
+for each other, and the threads that feed the network and write results wait with them.
 """
 
 import contextlib
@@ -31,19 +31,24 @@ if TYPE_CHECKING:
 
 TOGETHER = 16
 """Images of one call: a call costs about as much as a tenth of decoding one of them."""
-_ENOUGH_THREADS = 4
-_FEW = 200  # images that are decoded before so many processes have started
+_FEW_CORES = 4
+_WORTH, _WORTH_ON_FEW_CORES = 200, 2000  # images from which on processes have paid for their start
 _MOUNTED = Path("/dev/shm")  # where Linux has shared memory, of which a container may have 64 MB
 
 
 def processes_for(
     device: "torch.device | Processor", workers: int | None = None, images: int | None = None
 ) -> int:
-    """How many processes to decode so many images in (None: unknown) for a device; 0: threads do as well."""
+    """How many processes to decode so many images in (None: unknown) for a device; 0: threads do as well.
+
+    A processor with few cores computes the network on them, too: there only many images are worth processes.
+    """
     several = workers or cores()
-    if not may_start_processes() or (images is not None and images < _FEW):
+    few_cores = device.type == "cpu" and several <= _FEW_CORES
+    if not may_start_processes() or (few_cores and (several == 1 or images is None)):
         return 0
-    return several if device.type != "cpu" or several > _ENOUGH_THREADS else 0
+    worth = _WORTH_ON_FEW_CORES if few_cores else _WORTH
+    return several if images is None or images >= worth else 0
 
 
 @contextmanager

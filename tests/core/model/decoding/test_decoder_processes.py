@@ -133,7 +133,7 @@ def test_without_shared_memory_pixels_come_through_pipes(
         assert arrays(piped.decode(orders)) == expected
 
 
-def test_they_are_for_accelerators_and_many_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_they_are_for_accelerators_many_cores_and_many_images(monkeypatch: pytest.MonkeyPatch) -> None:
     cpu, gpu = Processor(), Processor("cuda")
     monkeypatch.setenv("EUFCC_MACHINE", "cores=4")
     monkeypatch.setattr(machine, "_starts_processes", False)
@@ -142,6 +142,8 @@ def test_they_are_for_accelerators_and_many_cores(monkeypatch: pytest.MonkeyPatc
     assert [processes_for(device) for device in (cpu, gpu)] == [0, 4]
     assert [processes_for(gpu, images=images) for images in (10, 10_000)] == [0, 4]
     assert [processes_for(cpu, workers) for workers in (1, 8)] == [0, 8]
+    assert [processes_for(cpu, 4, images) for images in (200, 10_000)] == [0, 4]
+    assert processes_for(cpu, 1, 10_000) == 0
     monkeypatch.setenv("EUFCC_MACHINE", "cores=16")
     assert processes_for(cpu) == 16
 
