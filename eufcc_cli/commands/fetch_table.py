@@ -231,7 +231,8 @@ def table(
 
 def _accepted(guesses: "list[Guess]", export: "Export", mapping: "Profile", yes: bool) -> bool:
     """Show what the columns seem to hold; True if that is to be used. EufccError where it has to be."""
-    console.note(f"{export.paths[0]}: {len(export):,} rows. Its columns seem to hold:")
+    rows = "1 row" if len(export) == 1 else f"{len(export):,} rows"
+    console.note(f"{export.paths[0]}: {rows}. Its columns seem to hold:")
     console.table(
         ["what", "column", "for example"],
         [(guess.role, guess.column, "; ".join(map(shortened, guess.examples))) for guess in guesses],

@@ -30,7 +30,7 @@ def group_images(
         urls = urls.copy()
         originals = [candidate_urls(text, "original")[0].url for text in texts_of(urls.iloc[wrapped])]
         urls.iloc[wrapped] = pd.Series(originals, index=urls.index[wrapped], dtype="str")
-    unit, _ = pd.factorize(urls)
+    unit = np.arange(len(urls)) if urls.is_unique else pd.factorize(urls)[0]
     without = (urls == "").to_numpy(dtype=bool)
     unit[without] = len(unit) + np.arange(without.sum())
     unit = numbered(unit)

@@ -131,7 +131,7 @@ def harvest_dumps(
         if not spool.tell():
             raise CollectError(
                 f"{', '.join(map(str, dumps))}: no record is left",
-                hint="check `provider`, `reusability` and `theme`",
+                hint="does it hold EDM records? If so, check `provider`, `reusability` and `theme`",
             )
         with Concepts(root.data / "concepts.sqlite") as concepts:
             asyncio.run(_learn(spool, concepts, key, servers, progress))

@@ -38,9 +38,11 @@ def containing(column: "pd.Series | pa.Array", marks: Iterable[str]) -> np.ndarr
     return found
 
 
-def changed(column: "pd.Series", where: "pd.Series", change: Callable[[str], str]) -> "pd.Series":
+def changed(
+    column: "pd.Series", where: "pd.Series | np.ndarray", change: Callable[[str], str]
+) -> "pd.Series":
     """A column with `change` applied to some of its texts."""
-    rows = np.flatnonzero(where.to_numpy(dtype=bool))
+    rows = np.flatnonzero(where)
     if len(rows):
         column = column.copy()
         column.iloc[rows] = [change(text) for text in column.iloc[rows].to_numpy(dtype=object)]
