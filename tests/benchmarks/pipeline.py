@@ -136,10 +136,10 @@ def print_lock_share(size: int, files: list[Path]) -> None:
 
         return wrapper
 
-    resizer = resize._resizer()
+    resizer = resize.Resizer
     with (
         mock.patch.object(simplejpeg, "decode_jpeg", timed(simplejpeg.decode_jpeg)),
-        mock.patch.object(resize, "_resizer", lambda: SimpleNamespace(resize=timed(resizer.resize))),
+        mock.patch.object(resize, "Resizer", lambda: SimpleNamespace(resize=timed(resizer().resize))),
     ):
         began = time.thread_time()
         for file in files:
