@@ -18,13 +18,16 @@ from eufcc_cli.core.errors import DataError, first_of
 from eufcc_cli.core.files import ignores_case, image_stem
 from eufcc_cli.core.taxonomy.annotations import facet_column, factorize, joined, paths, texts_of
 from eufcc_cli.core.taxonomy.assignment import Assignment
-from eufcc_cli.core.taxonomy.text_columns import changed, containing
+from eufcc_cli.core.taxonomy.text_columns import changed
 
 _COLUMN, _URI = "\x1f", "\x1e"  # between the cells of several columns, and before the URIs of a cell
 _PUBLISHED = " $ "
 _LONG = 300  # letters of an id that may be too long to name a file
 PHOTO_SEPARATORS = (*SEPARATORS, "\n")
-_UNEVEN = ("  ", *(mark for mark in map(chr, range(0x3001)) if mark.isspace() and mark != " "))
+_BLANKS = (
+    r"\t\n\x0b\x0c\r\x1c-\x1f\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}"
+)
+_UNEVEN = rf"^ | $|  |[{_BLANKS}]"  # what `str.split` changes, as a pattern of RE2
 
 
 class Piece(NamedTuple):
@@ -177,8 +180,8 @@ def _column(frame: pd.DataFrame, column: str) -> pd.Series:
     """A column, with one space between words; without a name, one of empty texts."""
     if not column:
         return pd.Series("", index=frame.index, dtype="str")
-    texts = frame[column].str.strip()
-    return changed(texts, containing(texts, _UNEVEN), lambda text: " ".join(text.split()))
+    texts = frame[column]
+    return changed(texts, texts.str.contains(_UNEVEN, regex=True), lambda text: " ".join(text.split()))
 
 
 def _check_ids(export: Export, column: str, ids: pd.Series, rows: np.ndarray, folder: Path) -> None:
