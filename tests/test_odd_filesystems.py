@@ -1,5 +1,6 @@
 """Every command on file systems that lack chmod, locks, shared mappings, fsync or links."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -43,31 +44,34 @@ def test_locks_are_done_without(
 
 
 def test_every_command_writes_its_files(library: Path, demo_root: Path, eufcc: Run, tmp_path: Path) -> None:
-    env = odd(library, tmp_path, ALL)
     photo = next((demo_root / "data" / "images").rglob("*.jpg"))
     (demo_root / "data" / "cache").mkdir()
     (demo_root / "data" / "cache" / "train.lock").touch()  # of an earlier run, where locks worked
-    assert (
-        eufcc("--root", demo_root, "download").returncode == 0
-    )  # the ledger's own log is on, where it works
-    for command in (
-        (
-            "fetch",
-            "splits",
-            shutil.copy(demo_root / "data" / "train.csv", tmp_path / "all.csv"),
-            "--force",
-            "--anew",
-        ),
+    # The ledger's own log is on, where it works.
+    assert eufcc("--root", demo_root, "download").returncode == 0
+    whole = shutil.copy(demo_root / "data" / "train.csv", tmp_path / "all.csv")
+    commands = (
+        ("fetch", "splits", whole, "--force", "--anew"),
         ("trees", "--write", tmp_path / "labels"),
         ("download", "--report", tmp_path / "failed.csv"),
         ("train", "--name", "small", *TRAIN),
         ("evaluate", "small", "--split", "val", "--save-predictions", tmp_path / "scores.parquet"),
         ("tag", photo, "-o", tmp_path / "tags.jsonl"),
         ("tag", photo, "--format", "sidecar"),
-    ):
-        done = eufcc("--root", demo_root, *command, env=env)
-        assert done.returncode == 0, (command, done.stderr)
-        assert "Traceback" not in done.stderr
+    )
+    lists = [["--root", str(demo_root), *map(str, command)] for command in commands]
+    (tmp_path / "commands.json").write_text(json.dumps(lists))
+    done = subprocess.run(
+        [sys.executable, Path(__file__).with_name("windows") / "session.py", tmp_path / "commands.json"],
+        env=os.environ | odd(library, tmp_path, ALL),
+        capture_output=True,
+        text=True,
+        timeout=280,
+    )
+    assert done.returncode == 0, done.stderr
+    errors = [(tmp_path / f"{number}.err").read_text() for number in range(len(lists))]
+    assert json.loads((tmp_path / "codes.json").read_text()) == [0] * len(lists), errors
+    assert not any("Traceback" in error for error in errors), errors
     assert (tmp_path / "tags.jsonl").read_text().startswith('{"image"')
     assert photo.with_name(f"{photo.name}.xmp").is_file()
     assert (tmp_path / "failed.csv").is_file()

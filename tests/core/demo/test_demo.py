@@ -258,7 +258,7 @@ def test_the_command_prints_three_images_worth_tagging(eufcc, tmp_path):
     shown = done.stdout.splitlines()
     assert len(shown) == 2 and all((tmp_path / line).is_file() for line in shown)
     assert "16 images" in done.stderr and "test_ood 2" in done.stderr
-    help_text = eufcc("fetch", "demo", "--help").stdout
+    help_text = " ".join(eufcc("fetch", "demo", "--help").stdout.split())
     assert f"default: {DEFAULT_IMAGES}" in help_text and "--seed" in help_text
     assert inspect.signature(draw_collection).parameters["images"].default == DEFAULT_IMAGES
 
