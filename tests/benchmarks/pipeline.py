@@ -38,8 +38,8 @@ from eufcc_cli.core.taxonomy.vocabulary import FacetVocabulary
 from tests.benchmarks.tag import decoding, make_pictures, make_run
 from tests.benchmarks.training import vocabulary
 
-_IMAGES = 1024
-_FEW = 128
+_IMAGES = 4096
+_FEW = 512
 _ROUNDS = 3
 _DRAWN = 64  # different images' scores
 
