@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from eufcc_cli.core.errors import DataError, ModelError
 from eufcc_cli.core.files import Root
+from eufcc_cli.core.model.checkpoint import load_model
 from eufcc_cli.core.model.network import Network, create_backbone
 from eufcc_cli.core.taxonomy.annotations import PROVIDER, read_table
 from eufcc_cli.core.training import interpolation
@@ -173,3 +174,21 @@ def test_batch_norm_keeps_the_published_statistics_in_small_batches_and_after_fi
     assert not keeps(batch_size=64)
     assert not keeps(batch_size=16, pretrained=False)
     assert TrainConfig(tune="head-then-full", batch_size=64).resolved().keeps_statistics
+
+
+@pytest.mark.usefixtures("by_pytorch")
+@pytest.mark.parametrize("batch_size", [16, 32])
+def test_the_saved_model_has_the_published_statistics_where_batches_are_small(
+    demo_root: Path, batch_size: int
+) -> None:
+    published = create_backbone("resnet10t").state_dict()
+    save_file(published, demo_root / "published.safetensors")
+    config = TrainConfig(
+        backbone="resnet10t", weights=str(demo_root / "published.safetensors"), tune="full", epochs=1,
+        image_size=32, batch_size=batch_size, device="cpu",
+    )  # fmt: skip
+    train_run(config, Root(demo_root), "run")
+    learned = load_model("run", Root(demo_root), "cpu").network.state_dict()
+    means = [name for name in published if name.endswith("running_mean")]
+    kept = [torch.equal(learned[f"backbone.{name}"], published[name]) for name in means]
+    assert kept == [batch_size < 32] * len(means)
