@@ -4,9 +4,9 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,7 @@ class ProcessCalls:
             if self._stopped:
                 raise RuntimeError("the processes were stopped")
             if self._pool is not None and not self._pool.active:
-                self._pool = None  # a process without a call was ended, and with it the pool
+                self._end(self._pool)  # a process without a call was ended, and with it the pool
                 self._count()
             if self._pool is None:
                 self._pool = _started(self.processes)
@@ -70,6 +70,9 @@ class ProcessCalls:
             raise CrashError("it takes the decoder too long" if late else "it crashes the decoder") from error
         if pool.active:
             raise error
+        with self._lock:
+            if pool is self._pool:
+                self._end(pool)
 
     def _count(self, error: BaseException | None = None) -> None:
         self._crashes += 1
@@ -83,12 +86,17 @@ class ProcessCalls:
         """End the processes and their calls."""
         with self._lock:
             self._stopped = True
-            pool, self._pool = self._pool, None
-        if pool is not None:
-            pool.stop()
-            pool.join()
-            for call in self._open.copy():  # pebble does not end calls that no process had begun
-                call.cancel()
+            if self._pool is not None:
+                self._end(self._pool)
+
+    def _end(self, pool: ProcessPool) -> None:
+        """End a pool, broken or not; its open calls raise one of LOST."""
+        self._pool = None
+        pool.stop()
+        pool.join()
+        for call in self._open.copy():  # pebble does not end calls that no process had begun
+            with suppress(InvalidStateError):
+                call.set_exception(BrokenProcessPool("the processes have ended"))
 
 
 def _started(processes: int) -> ProcessPool:

@@ -116,6 +116,24 @@ def test_modules_beside_the_user_are_not_run(tmp_path: Path, monkeypatch: pytest
     assert found == Rejected("not-image", "not an image: cannot identify image file")
 
 
+def test_of_a_broken_pool_no_process_is_left_either() -> None:
+    """A process that ends without a call breaks its pool: the others are ended before new ones start."""
+    before = spawned()
+
+    async def use(workers: Workers) -> set[psutil.Process]:
+        await asyncio.gather(*(workers.run(deadly.sleep, 0.2) for _ in range(2)))
+        first = spawned() - before
+        for process in first:
+            process.suspend()  # so that the one that stays does not end by itself
+        one, *_ = first
+        one.kill()
+        while await workers.run(math.sqrt, 4.0) == 2 and not spawned() - before - first:
+            await asyncio.sleep(0.01)
+        return first & spawned()
+
+    assert with_workers(use) == set()
+
+
 def test_calls_to_a_process_that_was_just_killed_go_to_another() -> None:
     """As when memory is short, and the event loop is busy at that moment."""
 

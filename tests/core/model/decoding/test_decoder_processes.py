@@ -66,12 +66,13 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 @pytest.fixture(scope="module")
 def processes() -> Iterator[DecoderProcesses]:
+    before = set(psutil.Process().children())
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(REPOSITORY))
         with DecoderProcesses(2, [SMALL, LARGE]) as made:
             yield made
-    time.sleep(0.2)
-    assert not any("spawn_main" in " ".join(child.cmdline()) for child in psutil.Process().children())
+    started = [child for child in psutil.Process().children() if child not in before]
+    assert not [child for child in started if "spawn_main" in " ".join(child.cmdline())]
 
 
 def scores(sources: list[Source], processes: DecoderProcesses | None) -> list[object]:
