@@ -6,6 +6,7 @@ import sys
 from functools import cache
 
 _KEPT = 256 << 20  # bytes
+_MALLOC_H = {"trim_threshold": -1, "mmap_threshold": -3, "mmap_max": -4, "arena_max": -8}
 
 
 @cache
@@ -18,13 +19,22 @@ def keep_freed_memory() -> None:
     use one arena, since those of threads cannot hold large blocks. This applies to the whole process, which
     keeps at most 256 MB at the end of its heap; `give_memory_back` returns free memory between used blocks.
     """
+    _set_allocator(mmap_max=0, trim_threshold=_KEPT, arena_max=1)
+
+
+def keep_freed_images() -> None:
+    """Have the C library reuse the memory of freed images of up to 32 MB; it keeps at most 64 MB.
+
+    Resizing a JPEG of 533 x 400 pixels to 256 takes 3.0 ms instead of 5.2.
+    """
+    _set_allocator(mmap_threshold=32 << 20, trim_threshold=64 << 20)
+
+
+def _set_allocator(**options: int) -> None:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if mallopt is None:  # another C library than glibc
-        return
-    m_trim_threshold, m_mmap_max, m_arena_max = -1, -4, -8  # malloc.h
-    mallopt(m_mmap_max, 0)
-    mallopt(m_trim_threshold, _KEPT)
-    mallopt(m_arena_max, 1)
+    if mallopt is not None:  # else another C library than glibc
+        for name, value in options.items():
+            mallopt(_MALLOC_H[name], value)
 
 
 def give_memory_back() -> None:

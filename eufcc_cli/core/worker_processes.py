@@ -13,7 +13,7 @@ from typing import Any
 
 from pebble import ProcessExpired, ProcessPool
 
-from eufcc_cli.core.allocation import collect_rarely
+from eufcc_cli.core.allocation import collect_rarely, keep_freed_images
 from eufcc_cli.core.errors import CollectError
 
 LOST = (ProcessExpired, TimeoutError, BrokenProcessPool, RuntimeError)
@@ -131,3 +131,4 @@ def _prepare() -> None:
     if hasattr(os, "nice"):
         os.nice(_NICENESS)
     collect_rarely()
+    keep_freed_images()

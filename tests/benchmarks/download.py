@@ -96,7 +96,7 @@ def start(folder: Path) -> None:
         for n in range(100_000):
             if n % 100:
                 path = image_stem(f"art_{n:06}").with_suffix(".jpg")
-                size = place(one, root.images, path, keep=True)
+                size = place(one, root.images, path)
                 ledger.record(Entry(f"art_{n:06}", "ok", path=path.as_posix(), bytes=size))
     with misbehaving_server() as slow:
         write_table(root, slow)

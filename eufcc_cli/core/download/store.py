@@ -2,8 +2,8 @@
 
 import contextlib
 import hashlib
-import os
 import shutil
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
@@ -57,9 +57,9 @@ class Storing:
 
 
 def store(body: bytes | Path, origin: Origin, how: Storing) -> Stored | Rejected:
-    """Verify a body (bytes, or a temporary file, which is moved), and store it as the image's file.
+    """Verify a body (bytes, or a temporary file, which stays), and store it as the image's file.
 
-    Raises EufccError if the file cannot be written.
+    May be called again with the same body. Raises EufccError if the file cannot be written.
     """
     digest = str(origin.source_sha256)
     try:
@@ -69,15 +69,11 @@ def store(body: bytes | Path, origin: Origin, how: Storing) -> Stored | Rejected
             info, content = resized(body, how.resize)
             digest = hashlib.sha256(content).hexdigest()
     except ImageError as error:
-        _discard(body)
         return _rejected(error)
     except MemoryError:
-        _discard(body)
         return Rejected("too-large", "too many pixels for this machine's memory")
     path = image_stem(origin.id).with_suffix(ENDINGS[info.format])
-    size = place(content, how.folder, path, origin=origin)
-    if content is not body:
-        _discard(body)
+    size = place(content, how.folder, path, origin)
     return Stored(path.as_posix(), size, info.width, info.height, info.format, digest)
 
 
@@ -100,41 +96,32 @@ def resized(body: bytes | Path, short_side: int) -> tuple[ImageInfo, bytes]:
     return ImageInfo("JPEG", width, height), content
 
 
-def place(
-    content: bytes | Path,
-    folder: Path,
-    path: PurePosixPath,
-    *,
-    keep: bool = False,
-    origin: Origin | None = None,
-) -> int:
+def place(content: bytes | Path, folder: Path, path: PurePosixPath, origin: Origin | None = None) -> int:
     """Store an image at a path below a folder by renaming, completely or not at all.
 
-    A file is moved there, or with `keep` linked (copied, if links are not possible). Its origin is noted
-    first, so that a run that is killed before it writes the ledger can resume. Returns the size in bytes.
+    A file is linked (copied, if links are not possible). Its origin is noted first, so that a run that is
+    killed before it writes the ledger can resume. Returns the size in bytes.
 
     There is no fsync, which would take longer than the download: after a power failure the ledger's sizes
     show which files are incomplete.
     """
     # Written in one folder, then moved: on ext4, new files in hundreds of folders are ten times slower.
     incoming, target = folder / INCOMING, folder / path
-    temporary = incoming / f".{os.getpid()}.part"
+    temporary = incoming / f".{uuid.uuid4().hex}.part"
     try:
         if isinstance(content, bytes):
             size = _in_folder(incoming, lambda: temporary.write_bytes(content))
         else:
-            if keep:
-                _in_folder(incoming, lambda: _link_or_copy(content, temporary))
-            else:
-                temporary = content
+            _in_folder(incoming, lambda: _link_or_copy(content, temporary))
             size = temporary.stat().st_size
         if origin is not None:
             note(incoming, origin)
         _in_folder(target.parent, lambda: replace_file(temporary, target))
     except OSError as error:
+        raise cannot_write(target, error) from error
+    finally:  # renaming a link over a link to the same file has no effect
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
-        raise cannot_write(target, error) from error
     return size
 
 
@@ -148,7 +135,6 @@ def _in_folder(folder: Path, act: Callable[[], T]) -> T:
 
 
 def _link_or_copy(file: Path, to: Path) -> None:
-    to.unlink(missing_ok=True)
     try:
         to.hardlink_to(file)
     except OSError:
@@ -180,7 +166,7 @@ def verify_existing(image: tuple[str, Path], how: Storing) -> Stored | Rejected:
     if how.resize is not None:
         return store(file.read_bytes(), Origin(image_id, FOUND, None, found.sha256), how)
     path = image_stem(image_id).with_suffix(ENDINGS[found.format])
-    place(file, how.folder, path, keep=True)
+    place(file, how.folder, path)
     return replace(found, path=path.as_posix())
 
 
@@ -205,8 +191,3 @@ def _is_placeholder(digest: str, how: Storing) -> bool:
 
 def _rejected(error: ImageError) -> Rejected:
     return Rejected("too-large" if isinstance(error, TooManyPixelsError) else "not-image", str(error))
-
-
-def _discard(body: bytes | Path) -> None:
-    if isinstance(body, Path):
-        body.unlink(missing_ok=True)

@@ -2,8 +2,10 @@
 
 import asyncio
 import itertools
+import traceback
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Any, Self, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar
 
 from eufcc_cli.core.worker_processes import LOST, CrashError, ProcessCalls
 
@@ -11,16 +13,28 @@ T = TypeVar("T")
 Item = TypeVar("Item")
 Crashed = TypeVar("Crashed")
 
-_BATCH = 16
-_AHEAD = 4  # calls for each process, so that none waits for the next
+_TOGETHER = 16  # calls in one message, at most
+_AHEAD = 2  # messages for each process, so that none waits for the next
+
+
+class _Call(NamedTuple):
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+    result: asyncio.Future[Any]
 
 
 class Workers:
-    """Processes for an event loop; an async context manager."""
+    """Processes for an event loop; an async context manager.
+
+    While all are busy, calls wait, and are then sent together: a message costs about as much as the decoding
+    of a small image. A function may be called again if another call ends its process.
+    """
 
     def __init__(self, processes: int) -> None:
         self._calls = ProcessCalls(processes)
-        self._free = asyncio.Semaphore(_AHEAD * processes)
+        self._most = _AHEAD * processes
+        self._waiting: deque[_Call] = deque()
+        self._sent: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
         return self
@@ -30,16 +44,10 @@ class Workers:
 
     async def run(self, function: Callable[..., T], *arguments: Any) -> T:
         """Call a function of a module in a process. Raises its error, or CrashError if the process ends."""
-        async with self._free:
-            while True:
-                pool, call = self._calls.start(function, arguments)
-                try:
-                    value: T = await asyncio.wrap_future(call)
-                except LOST as error:
-                    self._calls.judge(pool, error)
-                else:
-                    self._calls.succeeded()
-                    return value
+        result: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Call(function, arguments, result))
+        self._send_waiting()
+        return await result
 
     async def each(
         self, function: Callable[..., T], items: Sequence[Item], *arguments: Any, crashed: Crashed
@@ -48,34 +56,89 @@ class Workers:
 
         `crashed` is the result of an item whose process ends.
         """
-        batches = (items[start : start + _BATCH] for start in range(0, len(items), _BATCH))
-        running: set[asyncio.Task[list[tuple[Item, T | Crashed]]]] = set()
+
+        async def call(item: Item) -> tuple[Item, T | Crashed]:
+            try:
+                return item, await self.run(function, item, *arguments)
+            except CrashError:
+                return item, crashed
+
+        left = iter(items)
+        running: set[asyncio.Task[tuple[Item, T | Crashed]]] = set()
+        done: asyncio.Queue[asyncio.Task[tuple[Item, T | Crashed]]] = asyncio.Queue()
         try:
             while True:
-                for some in itertools.islice(batches, 2 * self._calls.processes - len(running)):
-                    running.add(asyncio.create_task(self._batch(function, some, arguments, crashed)))
+                for item in itertools.islice(left, _TOGETHER * (self._most + 1) - len(running)):
+                    task = asyncio.create_task(call(item))
+                    task.add_done_callback(done.put_nowait)
+                    running.add(task)
                 if not running:
                     return
-                done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-                for task in done:
-                    for pair in task.result():
-                        yield pair
+                task = await done.get()
+                running.remove(task)
+                yield task.result()
         finally:
             for task in running:
                 task.cancel()
 
-    async def _batch(
-        self, function: Callable[..., T], some: Sequence[Item], arguments: Sequence[Any], crashed: Crashed
-    ) -> list[tuple[Item, T | Crashed]]:
+    def _send_waiting(self) -> None:
+        while self._waiting and len(self._sent) < self._most:
+            calls = [self._waiting.popleft() for _ in range(min(_TOGETHER, len(self._waiting)))]
+            task = asyncio.create_task(self._send(calls))
+            self._sent.add(task)
+            task.add_done_callback(self._returned)
+
+    def _returned(self, task: asyncio.Task[None]) -> None:
+        self._sent.remove(task)
+        self._send_waiting()
+
+    async def _send(self, calls: Sequence[_Call]) -> None:
+        """Send calls in one message, and set their results."""
+        calls = [call for call in calls if not call.result.done()]  # not those that were cancelled
+        if not calls:
+            return
         try:
-            results = await self.run(_for_each, function, list(some), *arguments)
-            return list(zip(some, results, strict=True))
-        except CrashError:
-            if len(some) == 1:
-                return [(some[0], crashed)]
-            single = [await self._batch(function, [item], arguments, crashed) for item in some]
-            return [pair for pairs in single for pair in pairs]
+            results = await self._together(calls)
+        except asyncio.CancelledError:
+            for call in calls:
+                call.result.cancel()
+            raise
+        except Exception as error:
+            if len(calls) == 1:
+                results = [error]
+            else:  # one of them is the cause
+                for call in calls:
+                    await self._send([call])
+                return
+        for call, result in zip(calls, results, strict=True):
+            if call.result.done():
+                continue
+            if isinstance(result, Exception):
+                call.result.set_exception(result)
+            else:
+                call.result.set_result(result)
+
+    async def _together(self, calls: Sequence[_Call]) -> list[Any]:
+        message = [(call.function, call.arguments) for call in calls]
+        while True:
+            pool, sent = self._calls.start(_call_all, (message,))
+            try:
+                results: list[Any] = await asyncio.wrap_future(sent)
+            except LOST as error:
+                self._calls.judge(pool, error)
+            else:
+                self._calls.succeeded()
+                return results
 
 
-def _for_each(function: Callable[..., T], items: list[Any], *arguments: Any) -> list[T]:
-    return [function(item, *arguments) for item in items]
+def _call_all(calls: list[tuple[Callable[..., Any], tuple[Any, ...]]]) -> list[Any]:
+    """In a process: the result of each call, or its error."""
+    return [_call(function, arguments) for function, arguments in calls]
+
+
+def _call(function: Callable[..., T], arguments: tuple[Any, ...]) -> T | Exception:
+    try:
+        return function(*arguments)
+    except Exception as error:
+        error.add_note(traceback.format_exc())  # else it is lost on the way
+        return error

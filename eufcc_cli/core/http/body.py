@@ -13,8 +13,7 @@ IN_MEMORY = 1 << 20
 class Spool:
     """Receives a body in pieces; as a context manager it removes its temporary file.
 
-    The file is in `folder`; a later run recognises it as partial by its name. The user of `content` may move
-    it.
+    The file is in `folder`; a later run recognises it as partial by its name.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -61,6 +61,18 @@ def test_an_audit_finds_and_mends(root: Root) -> None:
     assert {finding.kind for finding in again.findings} == {"new file"}
 
 
+def test_a_file_can_be_stored_twice_and_its_original_is_never_written(root: Root, tmp_path: Path) -> None:
+    """As when the process that stored it is ended by the next image."""
+    original = tmp_path / "original.jpg"
+    original.write_bytes(picture("a"))
+    for _ in range(2):
+        stored = store(original, Origin("a", "url", None, ""), Storing(root.images, None))
+        assert isinstance(stored, Stored)
+    store(picture("b"), Origin("b", "url", None, ""), Storing(root.images, None))
+    assert original.read_bytes() == (root.images / stored.path).read_bytes() == picture("a")
+    assert not list(root.images.rglob("*.part"))
+
+
 def test_placeholders_are_found_among_the_files(root: Root, shared_data: Path) -> None:
     icon = shared_data / "europeana" / "EU_thumbnails_image.png"
     with Ledger(root.ledger) as ledger:
@@ -69,7 +81,7 @@ def test_placeholders_are_found_among_the_files(root: Root, shared_data: Path) -
         digest = hashlib.sha256(picture("known")).hexdigest()
         ledger.record(Entry("sender", "placeholder", source_sha256=digest))
         place(picture("known"), root.images, image_stem("orphan").with_suffix(".jpg"))
-        place(icon, root.images, image_stem("icon").with_suffix(".png"), keep=True)
+        place(icon, root.images, image_stem("icon").with_suffix(".png"))
         outcome = verify_images(root, ledger, {"known", "fine", "orphan", "icon"})
     assert outcome.intact == 1
     assert {(kind, image.rpartition("/")[2], done) for kind, image, done in outcome.findings} == {

@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from pickle import PicklingError
 from typing import Any
 
 import psutil
@@ -54,8 +55,25 @@ def test_errors_come_back() -> None:
     with pytest.raises(EufccError, match="disk full") as error:
         with_workers(lambda workers: workers.run(deadly.fail, "disk full", "make room"))
     assert error.value.hint == "make room"
-    with pytest.raises(ZeroDivisionError):
-        with_workers(lambda workers: workers.run(deadly.divide, 1, 0))
+
+
+def test_an_error_is_that_of_its_call_alone() -> None:
+    """Of calls sent together, one of which cannot even be sent."""
+
+    async def use(workers: Workers) -> list[Any]:
+        divisors: list[Any] = [n % 4 for n in range(12)]
+        divisors[9] = lambda: None
+        calls = [workers.run(deadly.divide, 6, divisor) for divisor in divisors]
+        return await asyncio.gather(*calls, return_exceptions=True)
+
+    results = with_workers(use, processes=1)
+    assert isinstance(results[9], AttributeError | PicklingError)
+    for n, result in enumerate(results):
+        if n % 4 == 0:
+            assert isinstance(result, ZeroDivisionError)
+            assert "in divide" in "".join(result.__notes__)
+        elif n != 9:
+            assert result == 6 / (n % 4)
 
 
 def test_a_crash_is_told_to_its_call_alone() -> None:
