@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from copy import copy
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,22 +28,36 @@ class _Boundary(TyperGroup):
         for command in _below(self):
             command.params += [_anywhere(param) for param in self.params if param.name in _GLOBAL]
 
+    def make_context(self, *args: Any, **more: Any) -> Any:
+        with _reported_errors():  # of options that are answered at once, as `--version`
+            return super().make_context(*args, **more)
+
     def invoke(self, ctx: Any) -> Any:
-        try:
+        with _reported_errors():
             return super().invoke(ctx)
-        except EufccError as error:
-            console.error(str(error), error.hint)
-            raise typer.Exit(1) from error
-        except KeyboardInterrupt:
-            console.note("interrupted; finished work is saved")
-            raise typer.Exit(130) from None
-        except BrokenPipeError:
-            console.abandon_output()  # the reader (`head`, say) has all it wanted
-            raise typer.Exit(0) from None
 
     def list_commands(self, ctx: Any) -> list[str]:
         """In the order in which they are used."""
         return ["fetch", "download", "trees", "train", "evaluate", "tag"]
+
+
+@contextmanager
+def _reported_errors() -> Iterator[None]:
+    try:
+        try:
+            yield
+        except OSError:
+            console.write("")  # which raises the error to print if standard output cannot be written
+            raise
+    except EufccError as error:
+        console.error(str(error), error.hint)
+        raise typer.Exit(1) from error
+    except KeyboardInterrupt:
+        console.note("interrupted; finished work is saved")
+        raise typer.Exit(130) from None
+    except BrokenPipeError:
+        console.abandon_output()  # the reader (`head`, say) has all it wanted
+        raise typer.Exit(0) from None
 
 
 def _below(command: Any) -> Iterator[Any]:

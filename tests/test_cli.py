@@ -3,6 +3,7 @@
 import os
 import pty
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -166,10 +167,13 @@ def test_results_are_coloured_on_a_terminal_only(eufcc_command: str, drawn: Path
     assert "\x1b[3" not in uncoloured
 
 
-@pytest.mark.parametrize("arguments", ["--print", "--counts", "--stats", "--find metal"])
-def test_the_pipe_may_be_closed(eufcc_command: str, drawn: Path, arguments: str) -> None:
+@pytest.mark.parametrize(
+    "arguments",
+    ["trees --print", "trees --counts", "trees --stats", "trees --find metal", "--help", "download --help"],
+)
+def test_the_pipe_may_be_closed(quick_command: list[str], drawn: Path, arguments: str) -> None:
     # `true` reads nothing: what is written meets a pipe without a reader.
-    command = f"'{eufcc_command}' --root '{drawn}' trees {arguments} | true"
+    command = f"{shlex.join([*quick_command, '--root', str(drawn)])} {arguments} | true"
     done = subprocess.run(
         ["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, check=False, timeout=60
     )
@@ -177,11 +181,11 @@ def test_the_pipe_may_be_closed(eufcc_command: str, drawn: Path, arguments: str)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full to write to")
-@pytest.mark.parametrize("arguments", ["--print", "--stats"])
-def test_a_full_disk_behind_standard_output(eufcc_command: str, drawn: Path, arguments: str) -> None:
+@pytest.mark.parametrize("arguments", ["trees --print", "trees --stats", "--version", "download --help"])
+def test_a_full_disk_behind_standard_output(quick_command: list[str], drawn: Path, arguments: str) -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
-            [eufcc_command, "--root", drawn, "trees", arguments],
+            [*quick_command, "--root", drawn, *arguments.split()],
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,
