@@ -1,13 +1,56 @@
-"""The body of a response: in memory while it is small, then in a temporary file."""
+"""The body of a response: read and decompressed; in memory while it is small, then in a temporary file."""
 
 import hashlib
 import uuid
+import zlib
 from pathlib import Path
-from typing import IO, Self
+from typing import IO, Protocol, Self
+
+import httpcore
+import httpx
 
 from eufcc_cli.core.errors import cannot_write
+from eufcc_cli.core.http.politeness import FetchError
 
 IN_MEMORY = 1 << 20
+_GZIP = b"\x1f\x8b"
+
+
+class Sink(Protocol):
+    """What a body is written to, piece by piece."""
+
+    def write(self, piece: bytes, /) -> object: ...
+
+
+async def read_body(response: httpcore.Response, headers: httpx.Headers, sink: Sink, max_bytes: int) -> None:
+    """Write the decoded body, never more than `max_bytes`, however small it was when compressed."""
+    too_large = FetchError("too-large", f"more than {max_bytes:,} bytes", http=response.status)
+    length = headers.get("content-length", "")
+    if length.isdecimal() and int(length) > max_bytes:
+        raise too_large
+    encoding = headers.get("content-encoding", "").lower()
+    inflate = zlib.decompressobj(47) if encoding in ("gzip", "x-gzip", "deflate") else None
+    received = written = 0
+    async for chunk in response.aiter_stream():
+        received += len(chunk)
+        if received > max_bytes:
+            raise too_large
+        if inflate is None:
+            sink.write(chunk)
+            continue
+        while chunk:
+            if inflate.eof:
+                if not chunk.startswith(_GZIP):
+                    return  # what follows the end is not part of the body
+                inflate = zlib.decompressobj(47)
+            piece = inflate.decompress(chunk, max_bytes - written + 1)
+            written += len(piece)
+            if written > max_bytes:
+                raise too_large
+            sink.write(piece)
+            chunk = inflate.unused_data
+    if received and inflate is not None and not inflate.eof:
+        raise zlib.error("it ends too early")
 
 
 class Spool:

@@ -21,7 +21,7 @@ import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from importlib import import_module
-from typing import BinaryIO, Protocol, Self
+from typing import BinaryIO, Self
 
 import httpcore
 import httpx
@@ -29,6 +29,7 @@ import httpx
 from eufcc_cli import __version__
 from eufcc_cli.core.errors import CollectError, first_line
 from eufcc_cli.core.http.addresses import BlockedAddressError, is_public
+from eufcc_cli.core.http.body import Sink, read_body
 from eufcc_cli.core.http.connections import Connections, StaleConnectionError
 from eufcc_cli.core.http.politeness import FetchError, Host, Politeness, rate_limit_wait, retry_after
 
@@ -37,16 +38,9 @@ log = logging.getLogger("eufcc")
 USER_AGENT = f"eufcc/{__version__} (+https://github.com/cesc47/EUFCC-340K; cultural heritage images)"
 """Many hosts require a contact, Wikimedia's for example."""
 MAX_REDIRECTS = 8
-_GZIP = b"\x1f\x8b"
 _LONGEST_BACKOFF = 60.0
 _ERROR_BYTES = 64 << 10  # read from an error page: its message, and the connection can be reused
 _TEMPORARY_STATUS = {408, 425, 429}
-
-
-class Sink(Protocol):
-    """What a body is written to, piece by piece."""
-
-    def write(self, piece: bytes, /) -> object: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,11 +202,11 @@ class Client:
         async with connections.get(url, self._headers | dict(headers or {}), self._timeout) as response:
             answer = Answer(url, response.status, httpx.Headers(response.headers))
             if 200 <= response.status < 300:
-                await _read(response, answer.headers, sink, max_bytes)
+                await read_body(response, answer.headers, sink, max_bytes)
                 return answer
             page = io.BytesIO()
             with contextlib.suppress(FetchError):
-                await _read(response, answer.headers, page, _ERROR_BYTES)
+                await read_body(response, answer.headers, page, _ERROR_BYTES)
             return replace(answer, content=page.getvalue())
 
 
@@ -269,34 +263,3 @@ def web_url(url: str) -> httpx.URL:
 def origin(url: httpx.URL) -> tuple[str, str, int | None]:
     """Scheme, host and port: what credentials are bound to."""
     return url.scheme, url.host, url.port
-
-
-async def _read(response: httpcore.Response, headers: httpx.Headers, sink: Sink, max_bytes: int) -> None:
-    """Write the decoded body, never more than `max_bytes`, however small it was when compressed."""
-    too_large = FetchError("too-large", f"more than {max_bytes:,} bytes", http=response.status)
-    length = headers.get("content-length", "")
-    if length.isdecimal() and int(length) > max_bytes:
-        raise too_large
-    encoding = headers.get("content-encoding", "").lower()
-    inflate = zlib.decompressobj(47) if encoding in ("gzip", "x-gzip", "deflate") else None
-    received = written = 0
-    async for chunk in response.aiter_stream():
-        received += len(chunk)
-        if received > max_bytes:
-            raise too_large
-        if inflate is None:
-            sink.write(chunk)
-            continue
-        while chunk:
-            if inflate.eof:
-                if not chunk.startswith(_GZIP):
-                    return  # what follows the end is not part of the body
-                inflate = zlib.decompressobj(47)
-            piece = inflate.decompress(chunk, max_bytes - written + 1)
-            written += len(piece)
-            if written > max_bytes:
-                raise too_large
-            sink.write(piece)
-            chunk = inflate.unused_data
-    if received and inflate is not None and not inflate.eof:
-        raise zlib.error("it ends too early")

@@ -147,8 +147,7 @@ class Packet:
             return found
         if etree.QName(self._root).localname not in ("xmpmeta", "xapmeta"):
             raise ImageError(f"not XMP: its first element is {etree.QName(self._root).localname}")
-        made = etree.SubElement(self._root, f"{_R}RDF", nsmap={"rdf": RDF})
-        return made
+        return etree.SubElement(self._root, f"{_R}RDF", nsmap={"rdf": RDF})
 
     def _descriptions(self) -> list[Any]:
         return list(self._rdf.iterchildren(f"{_R}Description"))
@@ -236,15 +235,11 @@ def _parts(text: str) -> tuple[str, str, str]:
     if name is None:
         declares = text.startswith("<!", start.end())
         raise ImageError("XMP with a DOCTYPE, which is not read" if declares else "not XMP: no XML in it")
-    end = re.compile(rf"</{re.escape(name[1])}\s*>|/>").search(text, _last(text, name[1], start.end()))
+    last = max(text.rfind(f"</{name[1]}"), start.end())
+    end = re.compile(rf"</{re.escape(name[1])}\s*>|/>").search(text, last)
     if end is None:
         raise ImageError("XMP that cannot be read: its end is missing")
     return text[: start.end()], text[start.end() : end.end()], text[end.end() :]
-
-
-def _last(text: str, name: str, start: int) -> int:
-    found = text.rfind(f"</{name}")
-    return found if found >= 0 else start
 
 
 def _is_item(item: Any) -> bool:
