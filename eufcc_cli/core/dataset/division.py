@@ -17,7 +17,7 @@ from eufcc_cli.core.dataset.division_report import (
     worst_imbalance,
 )
 from eufcc_cli.core.dataset.image_groups import group_images, numbered, places_together
-from eufcc_cli.core.dataset.split_memory import RECORD, SplitMemory
+from eufcc_cli.core.dataset.split_memory import SplitMemory
 from eufcc_cli.core.dataset.stratification import hold_out, stratify
 from eufcc_cli.core.dataset.tag_sets import Cells, TagSets
 from eufcc_cli.core.errors import CollectError
@@ -27,6 +27,7 @@ from eufcc_cli.core.taxonomy.annotations import (
     ID,
     IMAGE_URL,
     PROVIDER,
+    RECORD,
     facet_column,
     factorize,
     joined,

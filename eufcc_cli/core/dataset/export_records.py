@@ -203,9 +203,9 @@ def _check_ids(export: Export, column: str, ids: pd.Series, rows: np.ndarray, fo
         )
     for text in texts_of(ids[ids.str.len() > _LONG]):
         image_stem(text)  # raises DataError where it is too long to name a file
-    if changed(ids, ~ids.str.isascii(), str.casefold).str.lower().is_unique:
-        return
     ignored = ignores_case(folder)
+    if (ids.map(str.casefold) if ignored else ids).is_unique:
+        return
     first: dict[str, int] = {}
     for i, text in enumerate(ids):
         before = first.setdefault(text.casefold() if ignored else text, i)

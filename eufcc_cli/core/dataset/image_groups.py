@@ -7,10 +7,10 @@ import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from eufcc_cli.core.dataset.split_memory import RECORD, TEST_SPLITS
+from eufcc_cli.core.dataset.split_memory import TEST_SPLITS
 from eufcc_cli.core.download.candidates import WRAPPED, candidate_urls
 from eufcc_cli.core.files import SPLITS
-from eufcc_cli.core.taxonomy.annotations import ID, IMAGE_URL, PROVIDER, factorize, texts_of
+from eufcc_cli.core.taxonomy.annotations import ID, IMAGE_URL, PROVIDER, RECORD, factorize, texts_of
 from eufcc_cli.core.taxonomy.text_columns import containing
 
 

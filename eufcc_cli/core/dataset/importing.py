@@ -22,7 +22,6 @@ from eufcc_cli.core.dataset.photos import Found, Photograph
 from eufcc_cli.core.dataset.profile import Profile, profile_file
 from eufcc_cli.core.dataset.readers.export import Export
 from eufcc_cli.core.dataset.record_images import RECORD_NUMBER, image_rows, image_table, photographs_of
-from eufcc_cli.core.dataset.split_memory import RECORD
 from eufcc_cli.core.dataset.splits import write_division
 from eufcc_cli.core.dataset.terms_file import write_terms
 from eufcc_cli.core.download.image_files import links_out, loose_spelling
@@ -30,7 +29,7 @@ from eufcc_cli.core.download.image_locations import any_images, find_images
 from eufcc_cli.core.errors import DataError, first_of
 from eufcc_cli.core.files import Root, sha256
 from eufcc_cli.core.progress import SILENT, Progress
-from eufcc_cli.core.taxonomy.annotations import ID, IMAGE_URL, texts_of
+from eufcc_cli.core.taxonomy.annotations import ID, IMAGE_URL, RECORD, texts_of
 from eufcc_cli.core.taxonomy.annotations import names as names_of
 from eufcc_cli.core.taxonomy.assignment import TermRow
 from eufcc_cli.core.taxonomy.concepts import add_uris

@@ -11,10 +11,9 @@ from eufcc_cli.core.dataset.annotating import Annotated
 from eufcc_cli.core.dataset.export_records import PHOTO_SEPARATORS, Records, split_cell
 from eufcc_cli.core.dataset.photo_ledger import lost_photographs, moved_photographs
 from eufcc_cli.core.dataset.photos import Found, Photograph, find_photographs
-from eufcc_cli.core.dataset.split_memory import RECORD
 from eufcc_cli.core.download.image_files import ImageFiles
 from eufcc_cli.core.files import Root
-from eufcc_cli.core.taxonomy.annotations import ID, IMAGE_URL, PROVIDER, facet_column
+from eufcc_cli.core.taxonomy.annotations import ID, IMAGE_URL, PROVIDER, RECORD, facet_column
 from eufcc_cli.core.taxonomy.text_columns import containing
 
 TITLE = "title"

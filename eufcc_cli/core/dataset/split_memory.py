@@ -4,9 +4,7 @@ data/test_images.csv lists every image that was ever in test_id or test_ood, dat
 of test_ood, one per line.
 """
 
-import csv
 import difflib
-import io
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,28 +16,29 @@ import pandas as pd
 from eufcc_cli.core.dataset import provenance
 from eufcc_cli.core.errors import DataError
 from eufcc_cli.core.files import SPLITS, Root, write_text
-from eufcc_cli.core.taxonomy.annotations import ID, PROVIDER, factorize, read_table, texts_of
+from eufcc_cli.core.taxonomy.annotations import ID, PROVIDER, RECORD, factorize, read_table
 from eufcc_cli.core.taxonomy.csv_blocks import csv_blocks
 from eufcc_cli.core.taxonomy.spelling import fold
+from eufcc_cli.core.taxonomy.text_columns import first_places
 
-RECORD = "record"
-"""The column with the record of an image, for records with several images."""
 TEST_SPLITS = ("test_id", "test_ood")
 _COLUMNS = ["id", "record", "split"]
 _NEAR = 0.85
 
 
+def _nothing() -> pd.DataFrame:
+    return pd.DataFrame(columns=_COLUMNS, dtype="str")
+
+
 @dataclass
 class SplitMemory:
-    """Images and records that were in a test split, the last split of the others, and providers held out."""
+    """Images that were in a test split, the last split of the others, and providers held out.
 
-    tests: dict[str, str] = field(default_factory=dict)
-    """{image: test_id or test_ood}."""
-    test_records: dict[str, str] = field(default_factory=dict)
-    """{record: test_id or test_ood}."""
-    _record_of: dict[str, str] = field(default_factory=dict)
-    others: dict[str, str] = field(default_factory=dict)
-    """{image: train or val}."""
+    The tables have the columns id, record and split; of several rows with one id or record the first counts.
+    """
+
+    tests: pd.DataFrame = field(default_factory=_nothing)
+    others: pd.DataFrame = field(default_factory=_nothing)
     held_out: list[str] = field(default_factory=list)
 
     @classmethod
@@ -49,9 +48,10 @@ class SplitMemory:
         memory = cls()
         if (path := list_of_tests(root)).is_file():
             try:
-                rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
-                memory._add_tests(*([row[name] for row in rows] for name in _COLUMNS))
-            except (KeyError, TypeError, UnicodeDecodeError, csv.Error) as error:
+                memory.tests = pd.read_csv(path, dtype="str", keep_default_na=False)[_COLUMNS]
+                if not memory.tests["split"].isin(TEST_SPLITS).all():
+                    raise ValueError
+            except (KeyError, ValueError) as error:
                 raise DataError(
                     f"{path}: not a list of test images",
                     hint="restore it: it keeps test images from training",
@@ -60,49 +60,41 @@ class SplitMemory:
             lines = map(str.strip, path.read_text(encoding="utf-8").splitlines())
             memory.held_out = [line for line in lines if line and not line.startswith("#")]
         for split in root.splits():
-            table = root.table(split)
-            ours = memory.tests or provenance.wrote(root, table, **mine)
             try:
-                memory._add_table(split, read_table(table), providers=bool(ours))
+                table = read_table(root.table(split), [ID, RECORD, PROVIDER])
             except DataError:  # a user's own, which is not replaced without `force`
                 continue
+            if split == "test_ood" and (len(memory.tests) or provenance.wrote(root, root.table(split), **mine)):
+                memory._hold_out(table[PROVIDER])
+            memory._add(split, table)
         return memory
 
-    def _add_tests(self, images: list[str], records: list[str], splits: list[str]) -> None:
-        """Remember test images; the first entry for an image counts."""
-        of = [record or image for image, record in zip(images, records, strict=True)][::-1]
-        images, splits = images[::-1], splits[::-1]
-        self.tests = dict(zip(images, splits, strict=True)) | self.tests
-        self.test_records = dict(zip(of, splits, strict=True)) | self.test_records
-        self._record_of = dict(zip(images, of, strict=True)) | self._record_of
-
-    def _add_table(self, split: str, table: pd.DataFrame, *, providers: bool = True) -> None:
-        records = table[RECORD] if RECORD in table else table[ID]
-        images = texts_of(table[ID])
+    def _add(self, split: str, table: pd.DataFrame) -> None:
+        images = table[ID]
+        records = table[RECORD].where(table[RECORD] != "", images) if RECORD in table else images
+        new = pd.DataFrame(dict(zip(_COLUMNS, (images, records, split), strict=True)))
         if split in TEST_SPLITS:
-            self._add_tests(images, texts_of(records), [split] * len(images))
+            self.tests = pd.concat([self.tests, new], ignore_index=True)
         else:
-            self.others |= dict.fromkeys(images, split)
-        if split == "test_ood" and providers and PROVIDER in table:
-            known = set(map(fold, self.held_out))
-            self.held_out += sorted(
-                name for name in factorize(table[PROVIDER])[1] if name.strip() and fold(name) not in known
-            )
+            self.others = pd.concat([new, self.others], ignore_index=True)
+
+    def _hold_out(self, providers: pd.Series) -> None:
+        known = set(map(fold, self.held_out))
+        self.held_out += sorted(
+            name for name in factorize(providers)[1] if name.strip() and fold(name) not in known
+        )
 
     def place(self, table: pd.DataFrame) -> np.ndarray:
         """[N] int: the number in SPLITS of the split that each row has to stay in; -1: of train or val."""
         held = set(map(fold, self.held_out))
         codes, names = factorize(table[PROVIDER])
         outer = np.array([bool(name.strip()) and fold(name) in held for name in names], dtype=bool)[codes]
-        places = np.full(len(table), -1, dtype=np.int8)
-        if not (self.tests or self.others or outer.any()):
-            return places
-        records = texts_of(table[RECORD] if RECORD in table else table[ID])
-        for row, (image, record) in enumerate(zip(texts_of(table[ID]), records, strict=True)):
-            known = self.tests.get(image) or self.test_records.get(record)
-            known = known or ("test_ood" if outer[row] else self.others.get(image))
-            if known:
-                places[row] = SPLITS.index(known)
+        records = table[RECORD] if RECORD in table else table[ID]
+        places = _splits_of(table[ID], "id", self.others)
+        places[outer] = SPLITS.index("test_ood")
+        for column, name in ((records, "record"), (table[ID], "id")):
+            tested = _splits_of(column, name, self.tests)
+            places = np.where(tested >= 0, tested, places)
         return places
 
     def near(self, providers: Iterable[str]) -> list[tuple[str, str]]:
@@ -117,21 +109,29 @@ class SplitMemory:
                 found += [(name, held[near]) for near in difflib.get_close_matches(key, alike, 1, _NEAR)]
         return found
 
-    def remember(self, root: Root, parts: Mapping[str, pd.DataFrame]) -> None:
-        """Add the test splits of a division with their providers, and write both files."""
-        for split, part in parts.items():
-            self._add_table(split, part)
-        images = sorted(self.tests)
-        of_each = (images, map(self._record_of.__getitem__, images), map(self.tests.__getitem__, images))
-        columns = (pd.array(list(texts), dtype="str") for texts in of_each)
-        frame = pd.DataFrame(dict(zip(_COLUMNS, columns, strict=True)))
-        write_text(list_of_tests(root), b"".join(csv_blocks(frame)).decode())
+    def remember(self, root: Root, table: pd.DataFrame, rows: Mapping[str, np.ndarray]) -> None:
+        """Add the test splits of a divided table, the rows of each, with their providers, and write both
+        files."""
+        some = table[[name for name in (ID, RECORD, PROVIDER) if name in table]]
+        for split in TEST_SPLITS:
+            if split in rows:
+                self._add(split, some.iloc[rows[split]])
+        if "test_ood" in rows:
+            self._hold_out(some[PROVIDER].iloc[rows["test_ood"]])
+        tests = self.tests.drop_duplicates("id").sort_values("id")
+        write_text(list_of_tests(root), b"".join(csv_blocks(tests)).decode())
         if self.held_out:
             lines = [
                 "# Providers held out for test_ood: their images are not used for training.",
                 *self.held_out,
             ]
             write_text(held_out_file(root), "\n".join(lines) + "\n")
+
+
+def _splits_of(column: pd.Series, name: str, remembered: pd.DataFrame) -> np.ndarray:
+    """[N] int: the number of the split of the first row with this id, or record; -1: none."""
+    numbers = remembered["split"].map({split: number for number, split in enumerate(SPLITS)})
+    return np.append(numbers.to_numpy(np.int8), np.int8(-1))[first_places(column, remembered[name])]
 
 
 def _digits(text: str) -> str:

@@ -12,12 +12,12 @@ import pandas as pd
 from eufcc_cli.core.dataset import provenance
 from eufcc_cli.core.dataset.division import divide
 from eufcc_cli.core.dataset.division_report import Report, Shares
-from eufcc_cli.core.dataset.split_memory import TEST_SPLITS, SplitMemory
+from eufcc_cli.core.dataset.split_memory import SplitMemory
 from eufcc_cli.core.errors import CollectError, DataError
 from eufcc_cli.core.files import SPLITS, Root, replace_file, sha256, write_text
 from eufcc_cli.core.locks import hold_lock
 from eufcc_cli.core.progress import SILENT, Progress
-from eufcc_cli.core.taxonomy.annotations import ID, IMAGE_URL, PROVIDER, read_table, write_table
+from eufcc_cli.core.taxonomy.annotations import ID, IMAGE_URL, PROVIDER, read_table, write_parts
 
 _MINE = {"source": "splits"}
 
@@ -81,17 +81,14 @@ def write_division(
     lock = hold_lock(root.data / ".fetch.lock", f"{root.data}: another `eufcc fetch` is running here")
     with lock, tempfile.TemporaryDirectory(prefix=".splits.", dir=root.data) as staged:
         new = {root.table(name): Path(staged, f"{name}.csv") for name in division.rows}
-        for name, rows in division.rows.items():
-            write_table(division.table, Path(staged, f"{name}.csv"), rows)
+        write_parts(division.table, {new[root.table(name)]: rows for name, rows in division.rows.items()})
         for target in targets:
             if target.exists() and not force and not _may_replace(root, target, new.get(target)):
                 raise CollectError(
                     f"{target}: exists, and was not written by `eufcc fetch splits` or `fetch table`",
                     hint="give `force` to replace it, or another `root`",
                 )
-        memory.remember(
-            root, {name: division.part(name) for name in TEST_SPLITS if name in division.rows}
-        )  # first, so that an interruption loses no test image
+        memory.remember(root, division.table, division.rows)  # first, so that an interruption loses no test image
         for target, file in new.items():
             replace_file(file, target)
     # A leftover table of an earlier division would leak images between the splits.
@@ -108,8 +105,8 @@ def write_division(
 
 def _may_replace(root: Root, target: Path, new: Path | None) -> bool:
     """Whether an earlier call wrote the table, or this one would write the same (after an interruption)."""
-    same = new is not None and sha256(new) == sha256(target)
-    return same or provenance.wrote(root, target, **_MINE)
+    ours = provenance.wrote(root, target, **_MINE)
+    return ours or (new is not None and sha256(new) == sha256(target))
 
 
 def report_file(root: Root) -> Path:

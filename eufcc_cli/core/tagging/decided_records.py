@@ -4,10 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from eufcc_cli.core.dataset.split_memory import RECORD
 from eufcc_cli.core.tagging.decided_images import DecidedImage, DecidedTag
 from eufcc_cli.core.tagging.inputs import is_url
-from eufcc_cli.core.taxonomy.annotations import PROVIDER, facet_column, paths
+from eufcc_cli.core.taxonomy.annotations import PROVIDER, RECORD, facet_column, paths
 
 if TYPE_CHECKING:
     import pandas as pd

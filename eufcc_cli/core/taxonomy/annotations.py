@@ -9,7 +9,8 @@ import json
 import os
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -19,7 +20,7 @@ import numpy as np
 from eufcc_cli.core.errors import DataError, first_of
 from eufcc_cli.core.files import atomic_open
 from eufcc_cli.core.taxonomy import source
-from eufcc_cli.core.taxonomy.csv_blocks import csv_blocks
+from eufcc_cli.core.taxonomy.csv_blocks import csv_blocks, csv_parts
 
 if TYPE_CHECKING:
     # Slow to import, and tagging an image, which needs the names above, reads no table.
@@ -34,6 +35,8 @@ ID = "idInSource"
 IMAGE_URL = "#portraitMedia.original"
 DATABASE = "database"
 PROVIDER = "repository.keeper"
+RECORD = "record"
+"""The column with the record of an image, for records with several images."""
 FORMAT_HINT = "data/README.md describes the format, column by column"
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -49,7 +52,7 @@ def facet_column(facet: str) -> str:
 
 
 FACET_COLUMNS = tuple(map(facet_column, FACETS))
-_OPTIONAL = frozenset((*FACET_COLUMNS, DATABASE, PROVIDER))
+_OPTIONAL = frozenset((*FACET_COLUMNS, DATABASE, PROVIDER, RECORD))
 
 
 def check_facets(names: Iterable[str], where: str = "") -> tuple[str, ...]:
@@ -134,7 +137,7 @@ def read_table(
     """Read an annotation table, CSV or Parquet: one row per image, as text, missing values "".
 
     `columns` (default: all that the file has, in its order) chooses what is kept, in the order given;
-    facets, database and provider that the file lacks are then filled with "". Extra columns of a Parquet
+    facets, database, provider and record that the file lacks are then filled with "". Extra columns of a Parquet
     file keep their types, or become text with `as_text` (nested ones JSON). Raises DataError, naming
     file and line, for a missing or empty file, a missing column, a row with more or fewer fields than the
     header, a quote that does not end, text that is not UTF-8 and (with `need_ids`) a row without an id.
@@ -236,23 +239,35 @@ def _check_ids(path: Path, ids: "pd.Series") -> None:
         raise DataError(f"{path}: no {ID} in {places}", hint="give every row an id")
 
 
-def write_table(frame: "pd.DataFrame", path: Path, rows: np.ndarray | None = None) -> None:
-    """Write an annotation table, or some of its rows by their numbers, CSV or Parquet by the file's ending,
-    whole or not at all."""
-    every = len(frame.columns) > 1 and all(str(kind) in ("str", "string") for kind in frame.dtypes)
-    in_blocks = every and path.suffix.lower() != ".parquet"
-    if rows is not None and not in_blocks:
-        frame = frame.iloc[rows]
+def write_table(frame: "pd.DataFrame", path: Path) -> None:
+    """Write an annotation table, CSV or Parquet by the file's ending, whole or not at all."""
     with atomic_open(path) as file:
         if path.suffix.lower() == ".parquet":
             frame.to_parquet(file, index=False)
-        elif in_blocks:
-            file.writelines(csv_blocks(frame, rows))
+        elif _is_text(frame):
+            file.writelines(csv_blocks(frame))
         elif _holds_carriage_return(frame):
             # It ends a line for some readers, yet Python's writer leaves it unquoted: quote everything.
             frame.to_csv(file, index=False, lineterminator="\n", quoting=csv.QUOTE_ALL)
         else:
             frame.to_csv(file, index=False, lineterminator="\n")
+
+
+def write_parts(frame: "pd.DataFrame", parts: Mapping[Path, np.ndarray]) -> None:
+    """Write some rows of an annotation table, by their numbers in ascending order, to each of some CSV files."""
+    if not _is_text(frame):
+        for path, rows in parts.items():
+            write_table(frame.iloc[rows], path)
+        return
+    with ExitStack() as stack:
+        files = [stack.enter_context(atomic_open(path)) for path in parts]
+        for blocks in csv_parts(frame, list(parts.values())):
+            for file, block in zip(files, blocks, strict=True):
+                file.write(block)
+
+
+def _is_text(frame: "pd.DataFrame") -> bool:
+    return len(frame.columns) > 1 and all(str(kind) in ("str", "string") for kind in frame.dtypes)
 
 
 def _holds_carriage_return(frame: "pd.DataFrame") -> bool:

@@ -11,7 +11,15 @@ from pathlib import Path
 import pandas as pd
 
 from eufcc_cli.core.errors import first_of
-from eufcc_cli.core.taxonomy.annotations import DATABASE, FACET_COLUMNS, ID, IMAGE_URL, PROVIDER, facet_column
+from eufcc_cli.core.taxonomy.annotations import (
+    DATABASE,
+    FACET_COLUMNS,
+    ID,
+    IMAGE_URL,
+    PROVIDER,
+    RECORD,
+    facet_column,
+)
 from eufcc_cli.core.taxonomy.flagged_terms import FlaggedTerms
 from eufcc_cli.core.taxonomy.hierarchy import Hierarchy
 from eufcc_cli.core.taxonomy.names import Names
@@ -46,8 +54,7 @@ KINDS = {
     "inner": "annotations that stop at an inner node",
 }
 TOP = "(top level)"
-_RECORD = "record"  # of which record an image is, where one has several
-_KNOWN_COLUMNS = frozenset((*FACET_COLUMNS, ID, IMAGE_URL, PROVIDER, DATABASE, _RECORD, "title"))
+_KNOWN_COLUMNS = frozenset((*FACET_COLUMNS, ID, IMAGE_URL, PROVIDER, DATABASE, RECORD, "title"))
 _SHOWN = 10  # ids and places of one image address; there may be thousands
 
 
@@ -121,7 +128,7 @@ def _shared_urls(tables: Mapping[Path, pd.DataFrame]) -> Iterator[Finding]:
 def _same_pictures(tables: Mapping[Path, pd.DataFrame], digests: Mapping[str, str]) -> Iterator[Finding]:
     having: dict[str, dict[str, None]] = defaultdict(dict)
     for table in tables.values():
-        records = table[_RECORD] if _RECORD in table else table[ID]
+        records = table[RECORD] if RECORD in table else table[ID]
         for image, record in zip(table[ID], records, strict=True):
             if digest := digests.get(image):
                 having[digest][record] = None

@@ -38,6 +38,23 @@ def containing(column: "pd.Series | pa.Array", marks: Iterable[str]) -> np.ndarr
     return found
 
 
+def first_places(column: "pd.Series", known: "pd.Series") -> np.ndarray:
+    """[N] int: the first place of each text in a column of known ones, -1 where it is not there.
+
+    >>> import pandas as pd
+    >>> first_places(pd.Series(["a", "b", "c"], dtype="str"), pd.Series(["c", "a", "a"], dtype="str")).tolist()
+    [1, -1, 0]
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not len(known):
+        return np.full(len(column), -1)
+    texts, among = (whole(pa.array(each.astype("str").array)) for each in (column, known))
+    places: np.ndarray = pc.index_in(texts, value_set=among).fill_null(-1).to_numpy()
+    return places
+
+
 def changed(
     column: "pd.Series", where: "pd.Series | np.ndarray", change: Callable[[str], str]
 ) -> "pd.Series":

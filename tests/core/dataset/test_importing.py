@@ -15,14 +15,13 @@ from eufcc_cli.core.dataset.division_report import Shares
 from eufcc_cli.core.dataset.export_file import Dialect, Export, read_export, write_export
 from eufcc_cli.core.dataset.importing import Imported, import_table
 from eufcc_cli.core.dataset.profile import Profile, parse_facets, profile_file
-from eufcc_cli.core.dataset.split_memory import RECORD
 from eufcc_cli.core.download.image_files import ImageFiles
 from eufcc_cli.core.download.image_locations import find_images
 from eufcc_cli.core.download.ledger import LedgerReader
 from eufcc_cli.core.errors import DataError, EufccError
 from eufcc_cli.core.files import Root, ignores_case, sha256
 from eufcc_cli.core.tagging.own_table import OwnTable
-from eufcc_cli.core.taxonomy.annotations import ID, IMAGE_URL, read_table
+from eufcc_cli.core.taxonomy.annotations import ID, IMAGE_URL, RECORD, read_table
 from tests.core.dataset import museum
 
 SHARES = Shares(0.2, 0.2, 0.1, min_count=3)

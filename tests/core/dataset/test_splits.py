@@ -14,7 +14,7 @@ from scipy.sparse import csr_array
 
 from eufcc_cli.core.dataset.division import divide
 from eufcc_cli.core.dataset.division_report import Report, Shares
-from eufcc_cli.core.dataset.split_memory import RECORD, held_out_file, list_of_tests
+from eufcc_cli.core.dataset.split_memory import held_out_file, list_of_tests
 from eufcc_cli.core.dataset.splits import report_file, write_splits
 from eufcc_cli.core.dataset.stratification import hold_out, stratify
 from eufcc_cli.core.dataset.tag_sets import TagSets
@@ -25,6 +25,7 @@ from eufcc_cli.core.taxonomy.annotations import (
     ID,
     IMAGE_URL,
     PROVIDER,
+    RECORD,
     facet_column,
     paths,
     read_table,
