@@ -64,7 +64,9 @@ class SplitMemory:
                 table = read_table(root.table(split), [ID, RECORD, PROVIDER])
             except DataError:  # a user's own, which is not replaced without `force`
                 continue
-            if split == "test_ood" and (len(memory.tests) or provenance.wrote(root, root.table(split), **mine)):
+            if split == "test_ood" and (
+                len(memory.tests) or provenance.wrote(root, root.table(split), **mine)
+            ):
                 memory._hold_out(table[PROVIDER])
             memory._add(split, table)
         return memory

@@ -88,7 +88,9 @@ def write_division(
                     f"{target}: exists, and was not written by `eufcc fetch splits` or `fetch table`",
                     hint="give `force` to replace it, or another `root`",
                 )
-        memory.remember(root, division.table, division.rows)  # first, so that an interruption loses no test image
+        memory.remember(
+            root, division.table, division.rows
+        )  # first, so that an interruption loses no test image
         for target, file in new.items():
             replace_file(file, target)
     # A leftover table of an earlier division would leak images between the splits.

@@ -137,8 +137,8 @@ def read_table(
     """Read an annotation table, CSV or Parquet: one row per image, as text, missing values "".
 
     `columns` (default: all that the file has, in its order) chooses what is kept, in the order given;
-    facets, database, provider and record that the file lacks are then filled with "". Extra columns of a Parquet
-    file keep their types, or become text with `as_text` (nested ones JSON). Raises DataError, naming
+    facets, database, provider and record that the file lacks are then filled with "". Extra columns of a
+    Parquet file keep their types, or become text with `as_text` (nested ones JSON). Raises DataError, naming
     file and line, for a missing or empty file, a missing column, a row with more or fewer fields than the
     header, a quote that does not end, text that is not UTF-8 and (with `need_ids`) a row without an id.
     """
@@ -254,7 +254,7 @@ def write_table(frame: "pd.DataFrame", path: Path) -> None:
 
 
 def write_parts(frame: "pd.DataFrame", parts: Mapping[Path, np.ndarray]) -> None:
-    """Write some rows of an annotation table, by their numbers in ascending order, to each of some CSV files."""
+    """Write to each of some CSV files some rows of an annotation table, by their numbers in ascending order."""
     if not _is_text(frame):
         for path, rows in parts.items():
             write_table(frame.iloc[rows], path)

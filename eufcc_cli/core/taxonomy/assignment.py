@@ -20,7 +20,7 @@ Texts = Mapping[str, Mapping[str, int]]
 """{facet: {text of a cell, or of one item of a cell that holds several: records with it}}."""
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class TermRow:
     """A row of data/terms.csv: a text or word, the records that hold it, and what it became.
 
@@ -128,7 +128,7 @@ def _match(matcher: TermMatcher, facet: str, text: str) -> list[Match]:
 
 
 def _annotation(matches: Iterable[Match]) -> str:
-    return joined(match.path for match in matches if match.path)
+    return joined([match.path for match in matches if match.path])
 
 
 def _own_terms(matcher: TermMatcher, facet: str, counts: Mapping[str, int], min_count: int) -> Iterator[str]:
@@ -242,8 +242,11 @@ def how_of(text: str, matches: list[Match]) -> str:
     named = [match for match in matches if match.path]
     if not named:
         return "none"
-    whole = all(canonical(match.text) == canonical(text) and match.how != "edited" for match in named)
-    return named[0].how if whole else "word"
+    text = canonical(text)
+    for match in named:
+        if match.how == "edited" or canonical(match.text) != text:
+            return "word"
+    return named[0].how
 
 
 def _written(matcher: TermMatcher, row: TermRow) -> str:

@@ -1,7 +1,7 @@
 """Finding known terms in a museum's free text: longest first, in all languages."""
 
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from eufcc_cli.core.files import Root
@@ -95,7 +95,8 @@ class TermMatcher:
         index = self._index(facet)
         if not words:
             return []
-        longest = [index.words.get(word.key, 0) for word in words]
+        reach = index.words.get
+        longest = [reach(word.key, 0) for word in words]
         entry = None
         if len(words) == 1 or 0 not in longest:
             entry = index.get(words) or index.whole.get(key_of([word.key for word in words]))
@@ -122,9 +123,9 @@ class TermMatcher:
         """Match parts of a text, longest first; longest: the words of the longest term with each word."""
         taken: dict[int, tuple[int, tuple[TagPath, ...], How]] = {}
         free = [True] * len(words)
-        for negative, i in sorted(_stretches(longest)):
+        for negative, i in _stretches(longest):
             length = -negative
-            if False in free[i : i + length]:
+            if not free[i] or (length > 1 and False in free[i : i + length]):
                 continue
             entry = index.get(words[i : i + length])
             if entry is None or (length > 1 and not self._stands_together(words, i, length, index)):
@@ -195,20 +196,26 @@ class TermMatcher:
         return self._indexes[facet]
 
 
-def _stretches(longest: list[int]) -> Iterator[tuple[int, int]]:
-    """The stretches of words that may be terms, as (-length, start); longest: words of the longest term that
-    has each word."""
+def _stretches(longest: list[int]) -> list[tuple[int, int]]:
+    """The stretches of words that may be terms, as (-length, start), longest first; longest: words of the
+    longest term that has each word."""
+    found = []
     for i, reach in enumerate(longest):
         length = 1
         while reach >= length:
-            yield -length, i
+            found.append((-length, i))
             if i + length == len(longest):
                 break
-            reach = min(reach, longest[i + length])
+            if longest[i + length] < reach:
+                reach = longest[i + length]
             length += 1
+    found.sort()
+    return found
 
 
 def _matches(text: str, paths: tuple[TagPath, ...], how: How) -> list[Match]:
+    if len(paths) == 1:
+        return [Match(text, paths[0], how)]
     if not paths and how == "edited":
         return [Match(text, None, how)]
     return [Match(text, path, how) for path in paths]

@@ -61,18 +61,26 @@ class Rules:
         return self.functional | self.colouring | self.likenesses
 
     @cached_property
-    def tokens(self) -> dict[str, tuple[str, str, bool, bool]]:
-        """What `token` made of the tokens that were met so far."""
-        return {}
+    def tokens(self) -> "_Tokens":
+        """Tokens as this language has them."""
+        return _Tokens(self)
 
-    def token(self, token: str) -> tuple[str, str, bool, bool]:
-        """A token without case, its key ("": a mark or filler), whether it ends a part, and whether it
-        qualifies."""
+
+class _Tokens(dict[str, tuple[str, str, bool, bool]]):
+    """For each token: without case, its key ("": a mark or filler), whether it ends a part, and whether it
+    qualifies."""
+
+    def __init__(self, language: Rules) -> None:
+        self._language = language
+
+    def __missing__(self, token: str) -> tuple[str, str, bool, bool]:
+        language = self._language
         key = plain(token) if token[0].isalnum() else ""
         if key in fillers():
             key = ""
-        qualifies = key in self.negations or key in self.doubts or key in self.imitations
-        return token.casefold(), key, key in self.conjunctions, qualifies
+        qualifies = key in language.negations or key in language.doubts or key in language.imitations
+        self[token] = found = token.casefold(), key, key in language.conjunctions, qualifies
+        return found
 
 
 @cache
@@ -129,10 +137,7 @@ def words_of(text: str, language: Rules) -> list[Word]:
     known, new = language.tokens, tuple.__new__  # a named tuple's own constructor takes twice as long
     for found in _TOKEN.finditer(text):
         token = found[0]
-        of = known.get(token)
-        if of is None:
-            of = known[token] = language.token(token)
-        accented, key, conjunction, qualifier = of
+        accented, key, conjunction, qualifier = known[token]
         if not key:
             if token == "?":
                 words[start:] = [word._replace(qualifier=DOUBTED) for word in words[start:]]
@@ -243,10 +248,11 @@ def language_of(texts: Mapping[str, int], names: Mapping[str, Iterable[str]]) ->
         for functional in rules(language).functional:
             known.setdefault(functional, {})[language] = 2
     points = dict.fromkeys(LANGUAGES, 0.0)
-    everything = rules(None)
+    known.pop("", None)
+    tokens = rules(None).tokens
     for text, count in texts.items():
-        for word in words_of(text, everything):
-            languages = known.get(word.key, {})
+        for token in _TOKEN.findall(text):
+            languages = known.get(tokens[token][1], {})
             for language, weight in languages.items():
                 points[language] += weight * count / len(languages) ** 2
     best = max(points, key=lambda language: points[language])
