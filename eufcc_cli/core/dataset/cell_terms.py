@@ -5,12 +5,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
-import pandas as pd
 
-from eufcc_cli.core.dataset.export_records import Records, split_cell
+from eufcc_cli.core.dataset.export_records import URIS, FacetCells, Records, split_cell
 from eufcc_cli.core.dataset.profile import SEPARATORS, Profile
 from eufcc_cli.core.dataset.readers.export import Export
-from eufcc_cli.core.taxonomy.annotations import factorize
 
 _ENOUGH = 20  # filled cells before they show anything
 _PUBLISHED = ("$",)  # in the published format `|` stands between the names of a path
@@ -29,13 +27,16 @@ def single_facets(export: Export, profile: Profile, records: Records) -> tuple[s
         facet
         for facet, columns in profile.facets.items()
         if len(columns) == 1
-        and is_single(_counted(export.frame[columns[0]]), separators_of(facet, export, profile, records))
+        and is_single(_counted(records.facets[facet]), separators_of(facet, export, profile, records))
     )
 
 
-def _counted(column: pd.Series) -> Mapping[str, int]:
-    codes, texts = factorize(column)
-    return dict(zip(texts, np.bincount(codes, minlength=len(texts)).tolist(), strict=True))
+def _counted(found: FacetCells) -> Counter[str]:
+    """How often each cell of one column occurs."""
+    counts: Counter[str] = Counter()
+    for cell, times in zip(found.cells, np.bincount(found.codes).tolist(), strict=True):
+        counts[cell.partition(URIS)[0]] += times
+    return counts
 
 
 def joint_of(cells: Iterable[str], separators: Sequence[str]) -> str:

@@ -20,7 +20,7 @@ from eufcc_cli.core.taxonomy.annotations import facet_column, factorize, joined,
 from eufcc_cli.core.taxonomy.assignment import Assignment
 from eufcc_cli.core.taxonomy.text_columns import changed
 
-_COLUMN, _URI = "\x1f", "\x1e"  # between the cells of several columns, and before the URIs of a cell
+_COLUMN, URIS = "\x1f", "\x1e"  # between the cells of several columns, and before the URIs of a cell
 _PUBLISHED = " $ "
 _LONG = 300  # letters of an id that may be too long to name a file
 PHOTO_SEPARATORS = (*SEPARATORS, "\n")
@@ -229,7 +229,7 @@ def _facet_cells(
 ) -> FacetCells:
     several = list(columns)
     parts = [
-        frame[name] + _URI + frame[export.uris[name]] if name in export.uris else frame[name]
+        frame[name] + URIS + frame[export.uris[name]] if name in export.uris else frame[name]
         for name in several
     ]
     whole = reduce(lambda left, right: left + _COLUMN + right, parts)
@@ -242,11 +242,11 @@ def _facet_cells(
 
 
 def _pieces(cell: str, separators: Sequence[str]) -> list[Piece]:
-    if not any(mark in cell for mark in (_COLUMN, _URI, *separators)):
+    if not any(mark in cell for mark in (_COLUMN, URIS, *separators)):
         return [Piece(text)] if (text := cell.strip()) else []
     pieces: dict[Piece, None] = {}
     for part in cell.split(_COLUMN):
-        text, _, uris = part.partition(_URI)
+        text, _, uris = part.partition(URIS)
         texts = split_cell(text, separators)
         of = [uri.strip() for uri in uris.split("|")] if uris else []
         if len(of) != len(texts):

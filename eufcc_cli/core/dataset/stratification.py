@@ -138,19 +138,20 @@ def _even_out(units: TagSets, shares: np.ndarray, fold: np.ndarray, rng: np.rand
         worth = rng.permutation(np.flatnonzero((change.min(axis=2) < -_TIE).ravel()[place]))
         # Plain lists, as above.
         gaps = gap.tolist()
-        for unit in worth[_places(place[worth]) < _FEW].tolist():
-            here, mine = int(fold[unit]), gaps[fold[unit]]
+        few = worth[_places(place[worth]) < _FEW]
+        for unit, of, here in zip(few.tolist(), kind[few].tolist(), fold[few].tolist(), strict=True):
+            mine, its_tags = gaps[here], tags_of[of]
             best, there = -_TIE, here
             for other, theirs in enumerate(gaps):
                 if other != here:
                     move = 0.0
-                    for tag, images, weighed in tags_of[kind[unit]]:
+                    for tag, images, weighed in its_tags:
                         move += weighed * (theirs[tag] - mine[tag] + images)
                     if move < best:
                         best, there = move, other
             if there != here:
                 target = gaps[there]
-                for tag, images, _ in tags_of[kind[unit]]:
+                for tag, images, _ in its_tags:
                     mine[tag] -= images
                     target[tag] += images
                 fold[unit] = there
@@ -169,10 +170,11 @@ def hold_out(
     equally near ones that with more tags, then with more blocks.
     """
     best, best_score = np.zeros(len(sizes), dtype=bool), (-float(target), 0, 0)
-    for _ in range(_TRIES):
+    # Few providers have few orders: each is tried once.
+    for order in dict.fromkeys(tuple(rng.permutation(len(sizes)).tolist()) for _ in range(_TRIES)):
         chosen = np.zeros(len(sizes), dtype=bool)
         left, room = spare.astype(float), float(target)
-        for block in rng.permutation(len(sizes)).tolist():
+        for block in order:
             # It exceeds the target by less than the remaining gap: nearer than without it.
             if sizes[block] < 2 * room and (counts[block] <= left).all():
                 chosen[block] = True

@@ -254,7 +254,7 @@ def write_table(frame: "pd.DataFrame", path: Path) -> None:
 
 
 def write_parts(frame: "pd.DataFrame", parts: Mapping[Path, np.ndarray]) -> None:
-    """Write to each of some CSV files some rows of an annotation table, by their numbers in ascending order."""
+    """Write rows of an annotation table, by their numbers in ascending order, to each of some CSV files."""
     if not _is_text(frame):
         for path, rows in parts.items():
             write_table(frame.iloc[rows], path)

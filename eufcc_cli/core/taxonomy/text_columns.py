@@ -42,7 +42,7 @@ def first_places(column: "pd.Series", known: "pd.Series") -> np.ndarray:
     """[N] int: the first place of each text in a column of known ones, -1 where it is not there.
 
     >>> import pandas as pd
-    >>> first_places(*(pd.Series(texts, dtype="str") for texts in (["a", "b", "c"], ["c", "a", "a"]))).tolist()
+    >>> first_places(pd.Series(["a", "b", "c"], dtype="str"), pd.Series(["c", "a"], dtype="str")).tolist()
     [1, -1, 0]
     """
     import pyarrow as pa
