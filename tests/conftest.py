@@ -5,7 +5,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -49,12 +48,11 @@ def eufcc_command() -> str:
 
 
 @pytest.fixture(scope="session")
-def warm(eufcc_command: str) -> Iterator[WarmCommand]:
+def warm(eufcc_command: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WarmCommand]:
     """The installed command, from a process that has imported the heavy libraries."""
-    with tempfile.TemporaryDirectory() as folder:  # not pytest's: the name of a socket must be short
-        command = WarmCommand(eufcc_command, Path(folder))
-        yield command
-        command.close()
+    command = WarmCommand(eufcc_command, shared_folder(tmp_path_factory) / "warm")
+    yield command
+    command.close()
 
 
 @pytest.fixture(scope="session")
@@ -137,10 +135,15 @@ def processor(request: pytest.FixtureRequest) -> Iterator[str]:
         yield request.param
 
 
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of all processes of this run."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
 def made_once(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
     """A copy, for this process, of a folder that one of the processes of this run made."""
-    base = tmp_path_factory.getbasetemp()
-    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / f"made-{name}"
+    shared = shared_folder(tmp_path_factory) / f"made-{name}"
     with FileLock(f"{shared}.lock"):
         if not shared.exists():
             unfinished = tmp_path_factory.mktemp(name) / "unfinished"

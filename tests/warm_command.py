@@ -12,12 +12,16 @@ import json
 import os
 import pkgutil
 import select
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
+
+SOCKET, USED = "calls", "used"  # in the folder of a server
 
 # Read at import, by the libraries or by Python: a call that sets them needs a process of its own.
 READ_AT_IMPORT = ("HF_", "TORCH", "OMP_", "MKL_", "PYTHON", "LD_", "LC_", "LANG", "CUDA", "EUFCC_PLUGIN")
@@ -28,8 +32,11 @@ PRELOADED = (
 )
 
 
-def serve(path: str) -> None:
-    """Answer calls until the process that started this one ends."""
+def serve(note: Path, folder: Path) -> None:
+    """Answer calls until no process has the folder's pipe open for writing; then remove the folder."""
+    from filelock import FileLock
+
+    used = os.open(folder / USED, os.O_RDONLY | os.O_NONBLOCK)
     sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # as eufcc has it
     import eufcc_cli.core
 
@@ -39,18 +46,32 @@ def serve(path: str) -> None:
             __import__(module)
     gc.freeze()  # a search for garbage in a fork would copy every page that it looks at
     listener = socket.socket(socket.AF_UNIX)
-    listener.bind(path)
+    listener.bind(str(folder / SOCKET))
     listener.listen()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the forks are waited for by nobody
     os.write(1, b"ready\n")
-    while select.select([listener, 0], [], [])[0] != [0]:  # standard input ends with whoever started this
-        connection, _ = listener.accept()
-        if os.fork() == 0:
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            listener.close()
-            return _answer(connection)
-        connection.close()
-    return None
+    while True:
+        ready, _, _ = select.select([listener, used], [], [], 10)
+        if listener in ready:
+            connection, _ = listener.accept()
+            if os.fork() == 0:
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                listener.close()
+                os.close(used)
+                return _answer(connection)
+            connection.close()
+        elif _unused(used):
+            with FileLock(f"{note}.lock"):  # whoever begins to use it has this lock
+                if _unused(used):
+                    return shutil.rmtree(folder)
+
+
+def _unused(pipe: int) -> bool:
+    """Whether no process has the pipe open for writing."""
+    try:
+        return os.read(pipe, 1) == b""
+    except BlockingIOError:
+        return False
 
 
 def _answer(connection: socket.socket) -> None:
@@ -115,15 +136,17 @@ def call(path: str, arguments: list[str]) -> int:
 
 
 class WarmCommand:
-    """A server of warm calls; `start` gives the words that begin a call.
+    """A server of warm calls, one for all processes of tests; `start` gives the words that begin a call.
 
-    The server starts with the first call.
+    The server starts with the first call of any of them, and ends with the last one that used it.
     """
 
-    def __init__(self, command: str, folder: Path) -> None:
+    def __init__(self, command: str, note: Path) -> None:
+        """note: a file that names the folder of the server, the same for all that share it."""
         self.command = command
-        self.socket = folder / "warm"
-        self._server: subprocess.Popen[bytes] | None = None
+        self._note = note
+        self._folder = Path()
+        self._used: int | None = None
 
     def start(self, environment: dict[str, str], changed: dict[str, str], arguments: list[str]) -> list[str]:
         """The words before `arguments`, in a call that has `environment` with `changed`.
@@ -134,26 +157,49 @@ class WarmCommand:
         own = any(name.startswith(READ_AT_IMPORT) for name in differs)
         if own or "--help" in arguments or not hasattr(os, "pidfd_open"):
             return [self.command]
-        if self._server is None:
-            self._server = subprocess.Popen(
-                [sys.executable, __file__, "--serve", self.socket],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                env=environment,
-            )
-            assert self._server.stdout is not None and self._server.stdout.readline() == b"ready\n"
-        return [sys.executable, "-S", "-E", __file__, str(self.socket)]
+        if self._used is None:
+            from filelock import FileLock
+
+            with FileLock(f"{self._note}.lock"):
+                self._use(environment)
+        return [sys.executable, "-S", "-E", __file__, str(self._folder / SOCKET)]
+
+    def _use(self, environment: dict[str, str]) -> None:
+        """Use the server that another process started, or start it."""
+        if self._note.is_file():
+            self._folder = Path(self._note.read_text())
+            with contextlib.suppress(OSError):  # no server reads from the pipe any more
+                self._used = os.open(self._folder / USED, os.O_WRONLY | os.O_NONBLOCK)
+                return
+        self._folder = Path(tempfile.mkdtemp())  # not pytest's: the name of a socket must be short
+        os.mkfifo(self._folder / USED)
+        opened = os.open(self._folder / USED, os.O_RDWR)  # waits for nobody
+        server = subprocess.Popen(
+            [sys.executable, __file__, "--serve", self._note, self._folder],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            env=environment,
+        )
+        assert server.stdout is not None
+        try:
+            assert server.stdout.readline() == b"ready\n", "the server of warm calls has not started"
+            self._used = os.open(self._folder / USED, os.O_WRONLY)
+        finally:
+            os.close(opened)
+            server.stdout.close()
+        self._note.write_text(str(self._folder))
 
     def close(self) -> None:
-        """End the server."""
-        if self._server is not None:
-            self._server.communicate()
+        """Use the server no more."""
+        if self._used is not None:
+            os.close(self._used)
+            self._used = None
 
 
 if __name__ == "__main__":
     if sys.argv[1] == "--serve":
         sys.path[0] = str(Path(__file__).parents[1])
-        serve(sys.argv[2])
+        serve(Path(sys.argv[2]), Path(sys.argv[3]))
     else:
         status = call(sys.argv[1], sys.argv[2:])
         if status < 0:

@@ -56,9 +56,11 @@ def _storages(values: Any) -> Iterator[Any]:
 
 
 def imagined(
-    network: nn.Module, *inputs: torch.Tensor, backward: bool = False, mode: FakeTensorMode | None = None
+    network: nn.Module, *inputs: torch.Tensor, learning: bool = False, mode: FakeTensorMode | None = None
 ) -> int:
     """The bytes that a network would take for some inputs, without taking them.
+
+    learning: with all that a backward pass needs, but for the gradients of the weights.
 
     It runs on tensors without content (of `mode`, where the network is made of such). Raises the
     network's errors for inputs of these shapes, and torch's for operations that cannot be simulated.
@@ -67,12 +69,9 @@ def imagined(
     peak = Peak()
     try:
         fake = mode or FakeTensorMode(allow_non_fake_inputs=True)
-        with fake, peak, torch.set_grad_enabled(backward):
-            out = network(*(fake.from_tensor(values) for values in inputs))
-            if backward:
-                sum(values.sum() for values in tree_leaves(out)).backward()
+        with fake, peak, torch.set_grad_enabled(learning):
+            network(*(fake.from_tensor(values) for values in inputs))
     finally:
-        network.zero_grad(set_to_none=True)
         network.load_state_dict(buffers, strict=False)
     return peak.bytes
 

@@ -1,7 +1,8 @@
 """A timm backbone with one linear head per facet."""
 
+import contextlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -156,10 +157,17 @@ def image_size_error(name: str, image_size: int | None, error: Exception) -> Mod
 def check_image_size(network: Network, name: str, image_size: int) -> None:
     """Raise ModelError where the network cannot compute an image of this size; no memory is taken for it."""
     network.eval()
-    try:
+    with contextlib.suppress(*NOT_IMAGINED), checked_image_size(name, image_size):
         imagined(network, torch.zeros(1).expand(1, 3, image_size, image_size))
+
+
+@contextlib.contextmanager
+def checked_image_size(name: str, image_size: int) -> Iterator[None]:
+    """Turn what a network raises inside for images of a size into a ModelError about that size."""
+    try:
+        yield
     except NOT_IMAGINED:  # the first real step will show it
-        return
+        raise
     except (ArithmeticError, AssertionError, RuntimeError, ValueError) as error:
         raise image_size_error(name, image_size, error) from error
 

@@ -31,7 +31,7 @@ def new_vision_model(
     if config.from_scratch:
         initialise(network)
     freeze_stages(backbone, config.freeze)
-    if config.image_size:
+    if config.image_size and config.tune == "head":  # else a step of training is simulated
         check_image_size(network, config.backbone, config.image_size)
     preprocessing = Preprocessing.of_backbone(backbone, config.image_size)
     if config.views is not None:

@@ -29,15 +29,11 @@ _STREAMS = 4  # images that an engine may compute at once, at most
 def needed_memory(network: nn.Module, looks: nn.Module, size: int, mode: FakeTensorMode | None = None) -> int:
     """Bytes that a training step of one image takes at least: AdamW's two moments, gradients, layers.
 
-    looks: the part of the network that sees images.
+    looks: the part of the network that sees images. Raises what `imagined` does.
     """
     learned = sum(value.nbytes for value in network.parameters() if value.requires_grad)
     image = torch.zeros(1).expand(1, 3, size, size)
-    try:
-        layers = imagined(looks, image, backward=True, mode=mode)  # its gradients are among them
-    except CANNOT_IMAGINE:
-        layers = learned
-    return layers + 2 * learned + LIBRARIES
+    return imagined(looks, image, learning=True, mode=mode) + 3 * learned + LIBRARIES
 
 
 def does_not_fit(config: TrainConfig, needed: int, free: int) -> ModelError:

@@ -12,9 +12,9 @@ import torch
 
 from eufcc_cli.core.devices import select_device
 from eufcc_cli.core.machine import free_memory, threads, used_memory
-from eufcc_cli.core.model.memory import CANNOT_IMAGINE, LIBRARIES, Peak, engine_memory
-from eufcc_cli.core.model.memory_rule import SHARE
-from eufcc_cli.core.model.network import Network
+from eufcc_cli.core.model.memory import CANNOT_IMAGINE, LIBRARIES, Peak
+from eufcc_cli.core.model.memory_rule import SHARE, engine_bytes
+from eufcc_cli.core.model.network import Network, checked_image_size
 from eufcc_cli.core.model.tagging_model import TaggingModel
 from eufcc_cli.core.training.config import TrainConfig
 from eufcc_cli.core.training.costs import Costs
@@ -49,6 +49,7 @@ def measure_costs(trainer: "Trainer") -> Costs:
             _, _, seconds = _step(trainer, number)
         update, state, scratch = _update(trainer)
         validation = trainer.validation.trial_seconds(trainer.kept, number)
+        engine = _engine(trainer)
     network.load_state_dict(buffers, strict=False)  # forget what batch norm saw of the grey images
     network.zero_grad(set_to_none=True)
     image = math.ceil((most - first) / (many - few)) if many > few else most
@@ -56,7 +57,7 @@ def measure_costs(trainer: "Trainer") -> Costs:
         used=used,
         free=free,
         fixed=gradients + state + max(most - many * image, scratch, 0) + LIBRARIES,
-        ending=state + _engine(trainer) + LIBRARIES // 2,
+        ending=state + engine + LIBRARIES // 2,
         waiting=prepared,
         image=image,
         seconds=seconds / number,
@@ -73,10 +74,13 @@ def _engine(trainer: "Trainer") -> int:
     network = trainer.plain
     if trainer.accelerator.device.type != "cpu" or not isinstance(network, Network):
         return 0
-    try:
-        return engine_memory(network.backbone, trainer.model.preprocessing.size, threads())
-    except CANNOT_IMAGINE:
-        return 0
+    side = trainer.model.preprocessing.size
+    grey = torch.zeros(1, 3, side, side)
+    network.eval()
+    with torch.no_grad(), Peak() as peak:
+        network.backbone(grey)
+    weights = sum(value.nbytes for value in network.backbone.state_dict().values())
+    return engine_bytes(weights, peak.bytes, threads())
 
 
 def _memory(device: torch.device, trainer: "Trainer") -> tuple[int, int]:
@@ -156,13 +160,21 @@ def _update(trainer: "Trainer") -> tuple[float, int, int]:
 def check_memory(model: TaggingModel, config: TrainConfig) -> None:
     """Raise ModelError, before anything is computed, if not even one image of a training fits into memory.
 
-    Its hint proposes settings that fit.
+    Its hint proposes settings that fit. Also for a size of images that the backbone cannot compute.
     """
     device, network = select_device(config.device), model.network
     free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else free_memory()
     tower = getattr(network, "clip", None)  # the part of a CLIP model that sees images
     looks = network if tower is None else tower.visual
-    needed = needed_memory(network, looks, model.preprocessing.size)
+    sized: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
+    if config.backbone and config.image_size and tower is None:
+        sized = checked_image_size(config.backbone, config.image_size)
+    network.eval()
+    try:
+        with sized:
+            needed = needed_memory(network, looks, model.preprocessing.size)
+    except CANNOT_IMAGINE:  # the first real step will show it
+        needed = LIBRARIES
     if device.type == "cuda":
         needed += sum(value.nbytes for value in network.state_dict().values())
     if needed > SHARE * free:
