@@ -174,10 +174,15 @@ def demo_root(drawn: Path, tmp_path: Path) -> Path:
     return folder
 
 
+def compute_by_pytorch(patch: pytest.MonkeyPatch) -> None:
+    """Let PyTorch compute everything: to convert a network takes longer than to train a small one."""
+    patch.setattr("eufcc_cli.core.model.tagging_model.open_engine", lambda *_: None)
+
+
 @pytest.fixture
 def by_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
-    """PyTorch computes everything: to convert a network takes longer than to train a small one."""
-    monkeypatch.setattr("eufcc_cli.core.model.tagging_model.open_engine", lambda *_: None)
+    """PyTorch computes everything within this process."""
+    compute_by_pytorch(monkeypatch)
 
 
 @pytest.fixture(scope="session")

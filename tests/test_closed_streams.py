@@ -19,7 +19,7 @@ def run(command: str, root: Path, redirection: str, *arguments: object) -> subpr
     )
 
 
-@pytest.mark.parametrize("redirection", [">&-", "2>&-", "<&-", ">&- 2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("redirection", [">&-", "2>&-", "<&-", "<&- >&- 2>&-"])
 def test_an_output_file_is_written_whatever_is_closed(
     trained: Path, eufcc_command: str, tmp_path: Path, redirection: str
 ) -> None:

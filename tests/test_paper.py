@@ -68,6 +68,8 @@ def test_the_script_makes_every_row_and_resumes(
     demo_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    for table in (demo_root / "data").glob("*.csv"):
+        table.write_text("".join(table.read_text().splitlines(keepends=True)[:33]))
     script = Script(tmp_path, demo_root)
     demo = ("--demo", "--epochs", "1", "--batch-size", "32", "--device", "cpu")
     commands = script(*demo)

@@ -8,9 +8,14 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
+from eufcc_cli.core.model.methods.method import _METHODS
+from eufcc_cli.core.model.plugins import load_plugins
+from eufcc_cli.core.taxonomy.vocabulary import FacetVocabulary
 from tests.conftest import Run
 
 PAGE = Path(__file__).parents[1] / "docs" / "how-to" / "own-method.md"
@@ -55,22 +60,18 @@ def test_the_pages_method_is_trained_saved_and_restored(played: Path) -> None:
     assert config_of(played, "tiny")["plugins"] == ["tiny_net"]
 
 
-def test_the_pages_targets_sum_to_one_and_reach_the_siblings(played: Path) -> None:
-    code = (
-        "import torch\n"
-        "from eufcc_cli.core.model.methods import METHODS\n"
-        "from eufcc_cli.core.model.plugins import load_plugins\n"
-        "from eufcc_cli.core.taxonomy.vocabulary import FacetVocabulary\n"
-        "load_plugins(['smooth'])\n"
-        "tags = FacetVocabulary(('metal', 'bronze', 'iron', 'silk'), (-1, 0, 0, -1))\n"
-        "method = METHODS['smooth'].for_facet(tags, smoothing=0.5)\n"
-        "truth = torch.tensor([[False, True, False, False]])\n"
-        "print(method.targets(truth.T, torch.float32).T.tolist())\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=played, capture_output=True, text=True, check=True
-    )
-    assert json.loads(done.stdout) == [[0, 0.75, 0.25, 0]]
+def test_the_pages_targets_sum_to_one_and_reach_the_siblings(
+    played: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(played)
+    for registered in (_METHODS, sys.modules):
+        monkeypatch.setitem(registered, "smooth", None)  # which is undone at the end, whatever is there
+        del registered["smooth"]
+    load_plugins(["smooth"])
+    tags = FacetVocabulary(("metal", "bronze", "iron", "silk"), (-1, 0, 0, -1))
+    method: Any = _METHODS["smooth"].for_facet(tags, smoothing=0.5)
+    truth = torch.tensor([[False, True, False, False]])
+    assert method.targets(truth.T, torch.float32).T.tolist() == [[0, 0.75, 0.25, 0]]
 
 
 def test_its_options_are_options_of_train(eufcc: Run, played: Path) -> None:

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from typer.testing import CliRunner, Result
 
+from eufcc_cli.cli import app
 from eufcc_cli.core.errors import CollectError
 from eufcc_cli.core.http.client import user_agent
 from tests.conftest import Run
@@ -73,17 +75,24 @@ def test_a_user_agent_that_is_no_header(agent: str, monkeypatch: pytest.MonkeyPa
         user_agent()
 
 
-def test_every_command_has_the_same_largest_image(trained: Path, tmp_path: Path, eufcc: Run) -> None:
+@pytest.mark.usefixtures("by_pytorch")
+def test_every_command_has_the_same_largest_image(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     root = shutil.copytree(trained, tmp_path / "root")
     photo = next((root / "data" / "images").rglob("*.jpg"))
+
+    def run(*arguments: object, variable: str = "") -> Result:
+        monkeypatch.setenv("EUFCC_MAX_PIXELS", variable)  # an option sets it for the whole process
+        return CliRunner().invoke(app, ["--root", str(root), *map(str, arguments)])
+
     for command in (
         ("tag", photo),
         ("train", "--name", "limit", *TRAIN),
         ("evaluate", "small", "--split", "val", "--no-keep-scores"),
     ):
-        for setting in ((("--max-pixels", 100), {}), ((), {"EUFCC_MAX_PIXELS": "100"})):
-            done = eufcc("--root", root, *command, *setting[0], env=setting[1])
-            assert done.returncode in (1, 3), (command, done.stderr)
+        for done in (run(*command, "--max-pixels", 100), run(*command, variable="100")):
+            assert done.exit_code in (1, 3), (command, done.stderr)
             assert "EUFCC_MAX_PIXELS" in done.stdout + done.stderr, command
-        done = eufcc("--root", root, *command, "--max-pixels", 10**6)
-        assert done.returncode == 0, (command, done.stderr)
+        done = run(*command, "--max-pixels", 10**6)
+        assert done.exit_code == 0, (command, done.stderr)

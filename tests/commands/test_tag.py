@@ -67,6 +67,7 @@ def start(command: list[str], root: Path, *arguments: object, **kwargs: object) 
 # --- one result for every image ------------------------------------------------------------------------
 
 
+@pytest.mark.one_processor
 def test_every_image_gets_exactly_one_result(tag: Tag, tmp_path: Path) -> None:
     expected = make_images(tmp_path / "images")
     assert len(expected) >= 50
@@ -248,6 +249,7 @@ def test_options_choose_the_suggestions(
         assert all(scores[path[:-1]] >= score for path, score in scores.items() if path[:-1])
 
 
+@pytest.mark.one_processor
 def test_addresses_are_fetched_safely(
     here: Callable[..., tuple[int, str, str]], pictures: list[Path], tmp_path: Path
 ) -> None:
@@ -278,6 +280,7 @@ def test_addresses_are_fetched_safely(
 # --- files that grow -----------------------------------------------------------------------------------
 
 
+@pytest.mark.one_processor
 def test_addresses_that_are_done_are_not_fetched_again(
     here: Callable[..., tuple[int, str, str]], pictures: list[Path], tmp_path: Path
 ) -> None:
@@ -435,6 +438,7 @@ def assert_alike(one: str, other: str) -> None:
     assert first == pytest.approx(second, abs=1e-5)
 
 
+@pytest.mark.one_processor
 @pytest.mark.parametrize("form", ["jsonl", "json", "csv", "webannotation"])
 def test_skip_existing_adds_only_what_is_new(
     here: Callable[..., tuple[int, str, str]], pictures: list[Path], tmp_path: Path, form: str
@@ -484,6 +488,7 @@ def test_a_full_disk_keeps_what_is_written(
 # --- other forms ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.one_processor
 def test_web_annotations_and_their_language(
     here: Callable[..., tuple[int, str, str]], pictures: list[Path]
 ) -> None:
@@ -530,6 +535,7 @@ def test_names_and_flags_for_every_model(
     assert here(*options, "--text", "name")[0] == 1  # only CLIP reads texts
 
 
+@pytest.mark.one_processor
 def test_sidecars_lie_beside_the_images_and_keep_what_others_wrote(
     here: Callable[..., tuple[int, str, str]], pictures: list[Path], tmp_path: Path
 ) -> None:
@@ -558,6 +564,7 @@ def test_sidecars_lie_beside_the_images_and_keep_what_others_wrote(
     assert Path(out.strip()).is_relative_to(tmp_path / "out")
 
 
+@pytest.mark.one_processor
 def test_terms_are_embedded_once(
     here: Callable[..., tuple[int, str, str]], pictures: list[Path], tmp_path: Path
 ) -> None:

@@ -140,6 +140,7 @@ def test_a_split_whose_images_are_all_missing_or_broken_is_an_error(collection):
     assert "download --split test_ood" in str(caught.value.hint)
 
 
+@pytest.mark.one_processor
 def test_two_processes_equal_one_to_the_last_digit(collection, quick_command):
     """The command as torchrun starts it, each process with a share of the batches, against one process."""
     (collection.images / f"{image_stem('test_id.3')}.png").write_text("no image")

@@ -68,6 +68,8 @@ def test_what_remains_of_several_runs(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("by_pytorch")
 def test_the_page_about_many_runs_as_it_stands(demo_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(demo_root)
+    for table in Path("data").glob("*.csv"):
+        table.write_text("".join(table.read_text().splitlines(keepends=True)[:33]))
     text = PAGE.read_text(encoding="utf-8")
     for name, content in re.findall(r'```toml title="([\w.]+)"\n(.*?)```', text, re.DOTALL):
         Path(name).write_text(content)

@@ -29,6 +29,7 @@ from eufcc_cli.core.training.data import load_split
 from eufcc_cli.core.training.head import fit_heads
 from eufcc_cli.core.training.head_scores import Part, measure_heads, score_heads
 from eufcc_cli.core.training.run import train_run
+from tests.conftest import compute_by_pytorch
 
 VISION_METHODS = [name for name, method in METHODS.items() if not method.reads_texts]
 TAGS = FacetVocabulary(("metal", "bronze", "gold", "paper", "print"), (-1, 0, 0, -1, 3))
@@ -140,6 +141,20 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+OWN = {"method": "softmax", "backbone": "convnext_mini", "image_size": 32, "device": "cpu"}
+
+
+@pytest.fixture(scope="module")
+def fitted(drawn: Path, weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A root with a run `heads`, computed by PyTorch."""
+    root = Root(tmp_path_factory.mktemp("fitted") / "root")
+    shutil.copytree(drawn, root.path)
+    with pytest.MonkeyPatch.context() as patch:
+        compute_by_pytorch(patch)
+        train_run(TrainConfig(tune="head", weights=str(weights), **OWN), root, "heads")
+    return root.path
+
+
 def settings(weights: Path, **others: object) -> TrainConfig:
     return TrainConfig(
         tune="head", backbone="convnext_mini", weights=str(weights), image_size=32, device="cpu", **others
@@ -208,12 +223,11 @@ def test_the_saved_model_scores_images_as_features_did(drawn: Path, weights: Pat
     assert record["validation"]["overall"]["r_precision"] == pytest.approx(best, abs=1e-6)
 
 
+@pytest.mark.usefixtures("by_pytorch")
 def test_features_are_computed_once(
-    drawn: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fitted: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    root = Root(tmp_path / "root")
-    shutil.copytree(drawn, root.path)
-    train_run(settings(weights, method="softmax"), root, "first")
+    root = Root(shutil.copytree(fitted, tmp_path / "root"))
     monkeypatch.setattr("eufcc_cli.core.model.decoding.read_images.open_pixels", None)
     train_run(settings(weights, method="multilabel"), root, "second")
     assert (root.run("second") / "model.safetensors").is_file()
@@ -252,12 +266,10 @@ def test_what_is_learnt_follows_from_the_machine(monkeypatch: pytest.MonkeyPatch
     assert TrainConfig(device="cpu").resolved() == dataclasses.replace(plain, device="cpu")
 
 
-def test_everything_is_learnt_from_the_heads_on(drawn: Path, weights: Path, tmp_path: Path) -> None:
-    root = Root(tmp_path / "root")
-    shutil.copytree(drawn, root.path)
-    own = {"method": "softmax", "backbone": "convnext_mini", "weights": str(weights), "image_size": 32}
-    train_run(TrainConfig(tune="head", device="cpu", **own), root, "heads")
-    config = TrainConfig(tune="head-then-full", device="cpu", epochs=1, lr=1e-9, **own)
+@pytest.mark.usefixtures("by_pytorch")
+def test_everything_is_learnt_from_the_heads_on(fitted: Path, weights: Path, tmp_path: Path) -> None:
+    root = Root(shutil.copytree(fitted, tmp_path / "root"))
+    config = TrainConfig(tune="head-then-full", epochs=1, lr=1e-9, weights=str(weights), **OWN)
     trained = train_run(config, root, "both")
     heads, both = (load_model(name, root, "cpu", "fp32") for name in ("heads", "both"))
     # With a learning rate of nearly nothing it still is where the heads are.
@@ -267,12 +279,10 @@ def test_everything_is_learnt_from_the_heads_on(drawn: Path, weights: Path, tmp_
     assert len(trained.position.history) == 1 and "strength" not in trained.position.history[0]
 
 
-def test_what_fine_tuning_makes_worse_is_not_kept(drawn: Path, weights: Path, tmp_path: Path) -> None:
-    root = Root(tmp_path / "root")
-    shutil.copytree(drawn, root.path)
-    own = {"method": "softmax", "backbone": "convnext_mini", "weights": str(weights), "image_size": 32}
-    train_run(TrainConfig(tune="head", device="cpu", **own), root, "heads")
-    broken = TrainConfig(tune="head-then-full", device="cpu", epochs=1, lr=10.0, clip_grad=0.0, **own)
+@pytest.mark.usefixtures("by_pytorch")
+def test_what_fine_tuning_makes_worse_is_not_kept(fitted: Path, weights: Path, tmp_path: Path) -> None:
+    root = Root(shutil.copytree(fitted, tmp_path / "root"))
+    broken = TrainConfig(tune="head-then-full", epochs=1, lr=10.0, clip_grad=0.0, weights=str(weights), **OWN)
     trained = train_run(broken, root, "both")
     assert (
         trained.position.best_epoch == 0
@@ -283,6 +293,7 @@ def test_what_fine_tuning_makes_worse_is_not_kept(drawn: Path, weights: Path, tm
         torch.testing.assert_close(both.network.state_dict()[name], tensor)
 
 
+@pytest.mark.usefixtures("by_pytorch")
 def test_trainings_at_once_compute_no_feature_twice(
     drawn: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,7 +19,9 @@ from eufcc_cli.core.training.data import Split
 from eufcc_cli.core.training.interpolation import GRID, between, hold_out
 from eufcc_cli.core.training.run import train_run
 from eufcc_cli.core.training.training_state import START
+from tests.conftest import compute_by_pytorch
 
+pytestmark = pytest.mark.usefixtures("by_pytorch")
 OWN = {
     "method": "softmax", "backbone": "test_convnext3", "image_size": 32, "device": "cpu", "lr": 3e-3,
     "batch_size": 64,
@@ -39,8 +41,10 @@ def ends(drawn: Path, weights: str, tmp_path_factory: pytest.TempPathFactory) ->
     """A root with the run `start`, heads on features, and `end`, which went on from there."""
     root = Root(tmp_path_factory.mktemp("ends") / "root")
     shutil.copytree(drawn, root.path)
-    train_run(TrainConfig(tune="head", weights=weights, **OWN), root, "start")
-    train_run(TrainConfig(interpolate="1", epochs=2, weights=weights, **OWN), root, "end")
+    with pytest.MonkeyPatch.context() as patch:
+        compute_by_pytorch(patch)
+        train_run(TrainConfig(tune="head", weights=weights, **OWN), root, "start")
+        train_run(TrainConfig(interpolate="1", epochs=2, weights=weights, **OWN), root, "end")
     return root
 
 
@@ -176,7 +180,6 @@ def test_batch_norm_keeps_the_published_statistics_in_small_batches_and_after_fi
     assert TrainConfig(tune="head-then-full", batch_size=64).resolved().keeps_statistics
 
 
-@pytest.mark.usefixtures("by_pytorch")
 @pytest.mark.parametrize("batch_size", [16, 32])
 def test_the_saved_model_has_the_published_statistics_where_batches_are_small(
     demo_root: Path, batch_size: int
