@@ -65,7 +65,7 @@ def quick_command(warm: WarmCommand) -> list[str]:
 def eufcc(warm: WarmCommand, eufcc_command: str, tmp_path: Path) -> Run:
     """Run the installed `eufcc` in a process of its own, in an empty folder, with pipes for all streams."""
 
-    def run(*arguments: object, timeout: float = 120, **kwargs: object) -> subprocess.CompletedProcess[str]:
+    def run(*arguments: object, timeout: float = 250, **kwargs: object) -> subprocess.CompletedProcess[str]:
         kept = ("EUFCC_MACHINE",)
         environment = {
             name: value for name, value in os.environ.items() if name in kept or not name.startswith("EUFCC_")

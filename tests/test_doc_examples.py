@@ -32,6 +32,7 @@ def here(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     return tmp_path
 
 
+@pytest.mark.one_processor
 @pytest.mark.parametrize("page", ["docs/reference/python.md", "README.md"])
 def test_python_on_a_page_runs(here: Path, page: str, capsys: pytest.CaptureFixture[str]) -> None:
     examples = blocks(page, "python")
@@ -41,6 +42,7 @@ def test_python_on_a_page_runs(here: Path, page: str, capsys: pytest.CaptureFixt
     assert re.search(r"materials|objectTypes", capsys.readouterr().out)
 
 
+@pytest.mark.one_processor
 def test_the_page_about_predictions_as_it_stands(
     here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

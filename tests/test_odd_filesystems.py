@@ -5,10 +5,13 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from eufcc_cli.cli import app
 from tests.conftest import Run
 
 SOURCE = Path(__file__).with_name("odd_filesystem.c")
@@ -43,39 +46,72 @@ def test_locks_are_done_without(
     assert not list(tmp_path.rglob("*.held"))
 
 
-def test_every_command_writes_its_files(library: Path, demo_root: Path, eufcc: Run, tmp_path: Path) -> None:
-    photo = next((demo_root / "data" / "images").rglob("*.jpg"))
-    (demo_root / "data" / "cache").mkdir()
-    (demo_root / "data" / "cache" / "train.lock").touch()  # of an earlier run, where locks worked
+@dataclass(frozen=True)
+class Session:
+    """What commands on an odd file system, one after the other in one process, left behind."""
+
+    folder: Path
+    photo: Path
+    codes: list[int]
+    errors: list[str]
+    small_memory: bool
+    """Whether it had 64 kB of shared memory only."""
+
+
+SMALL_MEMORY = "mount -t tmpfs -o size=64k tmpfs /dev/shm"
+
+
+@pytest.fixture(scope="module")
+def session(library: Path, drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Session:
+    """Commands that write, where everything is missing, and with next to no shared memory."""
+    folder = tmp_path_factory.mktemp("session")
+    root = shutil.copytree(drawn, folder / "root")
+    photo = next((root / "data" / "images").rglob("*.jpg"))
+    (root / "data" / "cache").mkdir()
+    (root / "data" / "cache" / "train.lock").touch()  # of an earlier run, where locks worked
     # The ledger's own log is on, where it works.
-    assert eufcc("--root", demo_root, "download").returncode == 0
-    whole = shutil.copy(demo_root / "data" / "train.csv", tmp_path / "all.csv")
+    assert CliRunner().invoke(app, ["--root", str(root), "download"]).exit_code == 0
+    whole = shutil.copy(root / "data" / "train.csv", folder / "all.csv")
     commands = (
         ("fetch", "splits", whole, "--force", "--anew"),
-        ("trees", "--write", tmp_path / "labels"),
-        ("download", "--report", tmp_path / "failed.csv"),
-        ("train", "--name", "small", *TRAIN),
-        ("evaluate", "small", "--split", "val", "--save-predictions", tmp_path / "scores.parquet"),
-        ("tag", photo, "-o", tmp_path / "tags.jsonl"),
+        ("trees", "--write", folder / "labels"),
+        ("download", "--report", folder / "failed.csv"),
+        ("train", "--name", "small", *TRAIN, "--no-cache", "--workers", 1),
+        ("train", "--name", "cached", *TRAIN),
+        ("evaluate", "small", "--split", "val", "--save-predictions", folder / "scores.parquet"),
+        ("tag", photo, "-o", folder / "tags.jsonl"),
         ("tag", photo, "--format", "sidecar"),
     )
-    lists = [["--root", str(demo_root), *map(str, command)] for command in commands]
-    (tmp_path / "commands.json").write_text(json.dumps(lists))
+    lists = [["--root", str(root), *map(str, command)] for command in commands]
+    (folder / "commands.json").write_text(json.dumps(lists))
+    start = [sys.executable, Path(__file__).with_name("windows") / "session.py", folder / "commands.json"]
+    own = ["unshare", "-m", "bash", "-c"]  # a container has 64 MB, which a batch or two of real images fill
+    small_memory = subprocess.run([*own, SMALL_MEMORY], capture_output=True).returncode == 0
+    if small_memory:
+        start = [*own, f'{SMALL_MEMORY} && exec "$@"', "bash", *start]
     done = subprocess.run(
-        [sys.executable, Path(__file__).with_name("windows") / "session.py", tmp_path / "commands.json"],
-        env=os.environ | odd(library, tmp_path, ALL),
-        capture_output=True,
-        text=True,
-        timeout=280,
+        start, env=os.environ | odd(library, folder, ALL), capture_output=True, text=True, timeout=280
     )
     assert done.returncode == 0, done.stderr
-    errors = [(tmp_path / f"{number}.err").read_text() for number in range(len(lists))]
-    assert json.loads((tmp_path / "codes.json").read_text()) == [0] * len(lists), errors
-    assert not any("Traceback" in error for error in errors), errors
-    assert (tmp_path / "tags.jsonl").read_text().startswith('{"image"')
-    assert photo.with_name(f"{photo.name}.xmp").is_file()
-    assert (tmp_path / "failed.csv").is_file()
-    assert not list(tmp_path.rglob("*.part")) + list(tmp_path.rglob("*.held"))
+    errors = [(folder / f"{number}.err").read_text() for number in range(len(lists))]
+    codes = json.loads((folder / "codes.json").read_text())
+    return Session(folder, photo, codes, errors, small_memory)
+
+
+def test_every_command_writes_its_files(session: Session) -> None:
+    assert set(session.codes) == {0}, session.errors
+    assert not any("Traceback" in error for error in session.errors), session.errors
+    assert (session.folder / "tags.jsonl").read_text().startswith('{"image"')
+    assert session.photo.with_name(f"{session.photo.name}.xmp").is_file()
+    assert (session.folder / "failed.csv").is_file()
+    for kind in ("*.part", "*.held"):
+        assert not list(session.folder.rglob(kind))
+
+
+def test_training_needs_next_to_no_shared_memory(session: Session) -> None:
+    if not session.small_memory:
+        pytest.skip("needs root, to mount a small /dev/shm")
+    assert session.codes[3] == 0, session.errors[3]
 
 
 def test_without_locks_two_still_do_not_write_into_one_another(
@@ -109,27 +145,13 @@ def test_without_locks_two_still_do_not_write_into_one_another(
     assert done.returncode == 0, done.stderr
 
 
-def test_who_waits_says_so(demo_root: Path, eufcc: Run, library: Path, tmp_path: Path) -> None:
+def test_who_waits_says_so(demo_root: Path, quick_command: list[str]) -> None:
     from eufcc_cli.core.locks import hold_lock
 
-    with (
-        hold_lock(demo_root / "data" / "cache" / "train.lock", "held"),
-        pytest.raises(subprocess.TimeoutExpired) as late,
-    ):
-        eufcc("--root", demo_root, "train", *TRAIN, timeout=8)
-    assert b"waiting for it to finish" in (late.value.stderr or b"")
-
-
-def test_training_needs_next_to_no_shared_memory(demo_root: Path, eufcc_command: str) -> None:
-    """64 kB stand for the 64 MB of a container, which a batch or two of real images fill."""
-    mount = "mount -t tmpfs -o size=64k tmpfs /dev/shm"
-    if subprocess.run(["unshare", "-m", "bash", "-c", mount], capture_output=True).returncode:
-        pytest.skip("needs root, to mount a small /dev/shm")
-    train = [eufcc_command, "--root", demo_root, "train", *map(str, TRAIN), "--no-cache", "--workers", "1"]
-    done = subprocess.run(
-        ["unshare", "-m", "bash", "-c", f'{mount} && exec "$@"', "bash", *map(str, train)],
-        capture_output=True,
-        text=True,
-        timeout=280,
-    )
-    assert done.returncode == 0, done.stderr
+    train = [*quick_command, "--root", str(demo_root), "train", *map(str, TRAIN)]
+    with hold_lock(demo_root / "data" / "cache" / "train.lock", "held"):
+        process = subprocess.Popen(train, stderr=subprocess.PIPE, text=True)
+        assert process.stderr is not None
+        assert any("waiting for it to finish" in line for line in process.stderr)
+        process.kill()
+        process.communicate()

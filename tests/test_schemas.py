@@ -70,6 +70,7 @@ def test_a_run_is_as_described(trained: Path) -> None:
         valid("config", config | {"revision": "x"})
 
 
+@pytest.mark.one_processor
 def test_an_evaluation_and_suggestions_are_as_described(trained: Path) -> None:
     options = ("--split", "val", "--bootstrap", "5", "--compare", "paper", "--format", "json")
     content = json.loads(inside(trained, "evaluate", "small", "small+small", *options))

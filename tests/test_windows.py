@@ -100,7 +100,15 @@ def test_the_layer_refuses_what_windows_does(tmp_path: Path, code: str, error: s
 
 def test_every_command_runs(tmp_path: Path, drawn: Path) -> None:
     shutil.copytree(drawn, tmp_path / "r")
-    shutil.copy(drawn / "data" / "train.csv", tmp_path / "all.csv")
+    kept = set()
+    for table in (tmp_path / "r" / "data").glob("*.csv"):
+        rows = table.read_text().splitlines(keepends=True)[:33]
+        table.write_text("".join(rows))
+        kept |= {row.split(",")[0] for row in rows}
+    for photo in (tmp_path / "r" / "data" / "images").rglob("*.jpg"):
+        if photo.stem not in kept:
+            photo.unlink()
+    shutil.copy(tmp_path / "r" / "data" / "train.csv", tmp_path / "all.csv")
     photos = sorted((tmp_path / "r" / "data" / "images").rglob("*.jpg"))[:3]
     listed = tmp_path.with_name("list.txt")
     listed.write_bytes("".join(f'"{photo}"\r\n' for photo in photos).encode())

@@ -36,6 +36,7 @@ def test_calibrating_refuses_what_it_would_not_heed(made, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.one_processor
 def test_the_table_of_the_paper_and_every_file_in_one_go(eufcc, made, tmp_path):
     files = {name: tmp_path / "out" / name for name in ("tags.csv", "providers.csv", "page.html")}
     done = eufcc(

@@ -70,12 +70,12 @@ def test_columns_that_are_named_need_no_yes(eufcc: Run, own: Path) -> None:
     assert 'id = "Inventar-Nr."' in profile and "provider" not in profile
 
 
-def test_a_question_in_a_terminal(eufcc_command: str, own: Path, tmp_path: Path) -> None:
+def test_a_question_in_a_terminal(quick_command: list[str], own: Path, tmp_path: Path) -> None:
     for answer, code in ((b"n\n", 1), (b"y\n", 0)):
         leader, follower = pty.openpty()
         process = subprocess.Popen(
             [
-                eufcc_command,
+                *quick_command,
                 "--root",
                 "root",
                 "fetch",

@@ -280,7 +280,7 @@ def on_a_terminal(*command: str, **environment: str) -> str:
             break
         shown += chunk
     os.close(here)
-    assert process.wait(timeout=60) == 0
+    assert process.wait(timeout=200) == 0
     return shown.decode()
 
 

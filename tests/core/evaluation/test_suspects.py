@@ -34,6 +34,7 @@ def test_each_suspect_is_an_annotation_or_a_tag_that_is_not_there(found: Suspect
         assert Path(one.image).is_file()
 
 
+@pytest.mark.one_processor
 def test_training_images_are_scored_by_heads_that_have_not_seen_them(trained: Path) -> None:
     """Annotations that are pure chance cannot be known from outside the fold."""
     root = Root(trained)
@@ -51,6 +52,7 @@ def test_training_images_are_scored_by_heads_that_have_not_seen_them(trained: Pa
     assert set(tables) <= set(model.vocabulary.facets)
 
 
+@pytest.mark.one_processor
 def test_the_list_opens_for_review_and_as_csv(found: Suspects, trained: Path, tmp_path: Path) -> None:
     model = load_model("small", Root(trained), "cpu")
     some = Suspects(found.found[:20], found.annotations, found.rare)
@@ -65,6 +67,7 @@ def test_the_list_opens_for_review_and_as_csv(found: Suspects, trained: Path, tm
     assert {row["suspect"] for row in rows} <= {"wrong", "missing"}
 
 
+@pytest.mark.one_processor
 def test_the_command_writes_list_and_page(trained: Path, tmp_path: Path, eufcc: Run) -> None:
     done = eufcc(
         "--root", trained, "evaluate", "small", "--split", "test_id", "--suspects", "s.jsonl",

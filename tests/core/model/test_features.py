@@ -102,15 +102,24 @@ def test_the_least_recently_used_go_first(tmp_path: Path, caplog: pytest.LogCapt
     assert image(0) not in store
 
 
+def _bytes_in(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.glob("*.npy"))
+
+
 def test_killed_at_any_time_it_keeps_whole_parts_alone(tmp_path: Path) -> None:
     folder = tmp_path / "a"
     counts = []
-    for delay in (0.0, 0.03, 0.11):
+    for delay in (0.0, 0.03, None):
         command = [sys.executable, "-m", "tests.core.model.feature_writer", folder]
         writers = [subprocess.Popen([*command, first], stdout=subprocess.PIPE) for first in ("0", "50")]
         for process in writers:
             assert process.stdout is not None and process.stdout.readline() == b"ready\n"
-        time.sleep(delay)
+        if delay is None:  # until there is more than before
+            before = _bytes_in(folder)
+            while _bytes_in(folder) <= before and all(process.poll() is None for process in writers):
+                time.sleep(0.01)
+        else:
+            time.sleep(delay)
         for process in writers:
             process.send_signal(signal.SIGKILL)
             process.wait()

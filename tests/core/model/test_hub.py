@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 import shlex
 import shutil
@@ -22,6 +23,8 @@ from tests.conftest import Run
 
 pytestmark = pytest.mark.one_processor
 
+HUBS = "hf-hub:museum/none"  # which is not there
+SESSION = Path(__file__).parents[2] / "windows" / "session.py"
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 # As the hub keeps it: the head is named, so that another number of classes leaves it out.
 CONFIG = {"tag": "ours", "classifier": "head.fc", "first_conv": "stem.0", "num_classes": 3}
@@ -82,8 +85,6 @@ def hub(tmp_path: Path) -> Iterator[tuple[Path, dict[str, str]]]:
 
 
 def python(code: str, environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    import os
-
     return subprocess.run(
         [sys.executable, "-c", code, *arguments],
         capture_output=True,
@@ -100,7 +101,7 @@ from pathlib import Path
 from eufcc_cli.core.errors import EufccError
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.model.checkpoint import load_model
-for name in sys.argv[1:]:
+for name in sys.argv[2:]:
     try:
         model = load_model(name, Root(Path(".")), device="cpu")
         print(model.name, model.vocabulary.digest)
@@ -118,19 +119,11 @@ print(float(create_backbone(sys.argv[1], pretrained=True).eval()(images).detach(
 """
 
 
-def test_a_model_loads_from_the_hub_by_name(hub: tuple[Path, dict[str, str]], trained: Path) -> None:
+def test_published_weights_load_from_the_hub_by_name_and_then_without_it(
+    hub: tuple[Path, dict[str, str]], trained: Path
+) -> None:
     folder, environment = hub
     shutil.copytree(trained / "runs" / "small", folder / "museum" / "small")
-    done = python(LOAD, environment, "hf-hub:museum/small", "hf-hub:museum/none")
-    config = json.loads((trained / "runs" / "small" / "config.json").read_text())
-    found, nothing = done.stdout.splitlines()
-    assert found.split() == ["small", config["vocabulary"]["digest"]], done.stderr
-    assert nothing.startswith("error: hf-hub:museum/none"), done.stderr
-    assert "hint: check the name" in nothing
-
-
-def test_a_backbones_published_weights_load_from_the_hub(hub: tuple[Path, dict[str, str]]) -> None:
-    folder, environment = hub
     repository = folder / "timm" / "atto"
     repository.mkdir(parents=True)
     torch.manual_seed(5)
@@ -141,9 +134,23 @@ def test_a_backbones_published_weights_load_from_the_hub(hub: tuple[Path, dict[s
     model.reset_classifier(0)
     torch.manual_seed(0)
     expected = float(model.eval()(torch.randn(1, 3, 64, 64)).detach().sum())
-    done = python(BACKBONE, environment, "hf-hub:timm/atto")
+
+    done = python(
+        BACKBONE + LOAD, environment, "hf-hub:timm/atto", "hf-hub:museum/small", "hf-hub:museum/none"
+    )
     assert done.returncode == 0, done.stderr
-    assert float(done.stdout) == pytest.approx(expected, rel=1e-4)
+    total, found, nothing = done.stdout.splitlines()
+    assert float(total) == pytest.approx(expected, rel=1e-4)
+    config = json.loads((trained / "runs" / "small" / "config.json").read_text())
+    assert found.split() == ["small", config["vocabulary"]["digest"]], done.stderr
+    assert nothing.startswith("error: hf-hub:museum/none"), done.stderr
+    assert "hint: check the name" in nothing
+
+    nowhere = environment | {"HF_ENDPOINT": "http://127.0.0.1:9"}
+    done = python(LOAD, nowhere, "", "hf-hub:museum/small", "hf-hub:museum/other")
+    found, nothing = done.stdout.splitlines()
+    assert found.split()[0] == "small"
+    assert "http://127.0.0.1:9 cannot be reached" in nothing
 
 
 @pytest.fixture
@@ -177,6 +184,21 @@ def silent_hub(tmp_path: Path) -> Iterator[tuple[list[int], dict[str, str]]]:
 TRAIN = ("train", "--device", "cpu", "--epochs", "1", "--backbone", "convnext_atto")
 
 
+def session(folder: Path, lists: list[list[str]], environment: dict[str, str]) -> list[tuple[int, str, str]]:
+    """Exit code, standard output and standard error of commands, run one after the other in one process."""
+    commands = folder / "commands.json"
+    commands.write_text(json.dumps(lists))
+    done = subprocess.run(
+        [sys.executable, SESSION, commands], env=os.environ | environment, timeout=250, capture_output=True
+    )
+    assert done.returncode == 0, done.stderr
+    codes = json.loads((folder / "codes.json").read_text())
+    return [
+        (code, *((folder / f"{number}.{kind}").read_text() for kind in ("out", "err")))
+        for number, code in enumerate(codes)
+    ]
+
+
 def test_a_hub_that_does_not_answer_is_asked_once_and_the_hint_names_what_works(
     silent_hub: tuple[list[int], dict[str, str]], demo_root: Path, eufcc: Run
 ) -> None:
@@ -194,41 +216,31 @@ def test_a_hub_that_does_not_answer_is_asked_once_and_the_hint_names_what_works(
 
 
 def test_hf_hub_offline_is_honoured(
-    silent_hub: tuple[list[int], dict[str, str]], demo_root: Path, eufcc: Run
+    silent_hub: tuple[list[int], dict[str, str]], demo_root: Path, tmp_path: Path
 ) -> None:
     taken, environment = silent_hub
-    for arguments in (TRAIN, (*TRAIN, "--backbone", "hf-hub:museum/small")):
-        done = eufcc("--root", demo_root, *arguments, env=environment | {"HF_HUB_OFFLINE": "1"})
-        assert done.returncode == 1
-        assert "HF_HUB_OFFLINE is set" in done.stderr
-        assert len(done.stderr.splitlines()) == 2
+    lists = [["--root", str(demo_root), *TRAIN], ["--root", str(demo_root), *TRAIN, "--backbone", HUBS]]
+    for code, _, error in session(tmp_path, lists, environment | {"HF_HUB_OFFLINE": "1"}):
+        assert code == 1
+        assert "HF_HUB_OFFLINE is set" in error
+        assert len(error.splitlines()) == 2
     assert not taken
 
 
 def test_a_model_out_of_reach_costs_its_row_and_not_the_table(
-    silent_hub: tuple[list[int], dict[str, str]], trained: Path, eufcc: Run
+    silent_hub: tuple[list[int], dict[str, str]], trained: Path, tmp_path: Path
 ) -> None:
     taken, environment = silent_hub
-    models = ("small", "hf-hub:museum/none", "clip:ViT-B-32/openai")
-    done = eufcc("--root", trained, "evaluate", *models, "--format", "json", env=environment)
-    assert done.returncode == 3, done.stderr
-    assert {row["model"] for row in json.loads(done.stdout)["results"]} == {"small"}
-    for name in models[1:]:
-        assert f"{name} is left out" in done.stderr
-    assert len(taken) == 1
-    done = eufcc("--root", trained, "evaluate", models[1], env=environment)
-    assert done.returncode == 1
-    assert len(done.stderr.splitlines()) == 2
-
-
-def test_what_was_downloaded_before_needs_no_hub(
-    hub: tuple[Path, dict[str, str]], trained: Path, eufcc: Run
-) -> None:
-    folder, environment = hub
-    shutil.copytree(trained / "runs" / "small", folder / "museum" / "small")
-    assert python(LOAD, environment, "hf-hub:museum/small").stdout.split()[0] == "small"
-    nowhere = environment | {"HF_ENDPOINT": "http://127.0.0.1:9"}
-    done = python(LOAD, nowhere, "hf-hub:museum/small", "hf-hub:museum/other")
-    found, nothing = done.stdout.splitlines()
-    assert found.split()[0] == "small"
-    assert "http://127.0.0.1:9 cannot be reached" in nothing
+    evaluate = ["--root", str(trained), "evaluate"]
+    absent = (HUBS, "clip:ViT-B-32/openai")
+    lists = [[*evaluate, "small", *absent, "--format", "json"], [*evaluate, HUBS]]
+    table, alone = session(tmp_path, lists, environment)
+    code, out, error = table
+    assert code == 3, error
+    assert {row["model"] for row in json.loads(out)["results"]} == {"small"}
+    for name in absent:
+        assert f"{name} is left out" in error
+    assert len(taken) == 1  # what was found out is remembered
+    code, _, error = alone
+    assert code == 1
+    assert len(error.splitlines()) == 2

@@ -150,7 +150,7 @@ def test_an_eager_prediction_does_not_wait_for_a_full_batch(model: TaggingModel,
 
     def slow() -> Iterator[tuple[str, Path]]:
         yield "first", files[0]
-        assert told.wait(30), "the first result did not come before the second item"
+        assert told.wait(100), "the first result did not come before the second item"
         yield "second", files[1]
 
     predictions = predict(model, slow(), eager=True)
@@ -192,7 +192,7 @@ def test_left_early_it_leaves_no_threads(model: TaggingModel, files: list[Path])
     predictions = predict(model, items(files) * 50, batch_size=4)
     next(predictions)
     predictions.close()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 100
     while threading.active_count() > before and time.monotonic() < deadline:
         time.sleep(0.05)
     assert threading.active_count() <= before

@@ -485,7 +485,7 @@ def test_options_that_no_model_takes_are_refused(clip_root):
         with pytest.raises(EufccError, match=message):
             load.check_all_used()
     (clip_root / "bad.toml").write_text('materials = "made of it"\n')
-    code, out, err = here("--root", clip_root, "evaluate", "clip-1-tag", "--prompts", clip_root / "bad.toml")
+    code, _, err = here("--root", clip_root, "evaluate", "clip-1-tag", "--prompts", clip_root / "bad.toml")
     assert code == 1
     assert "has no {tag}" in err and "hint:" in err and "Traceback" not in err
 

@@ -3,16 +3,11 @@ import open_clip
 import pytest
 import torch
 import torch.multiprocessing
-from torch import distributed, nn
+from torch import nn
 
 from eufcc_cli.core.model.clip.contrastive import cached_gradients, contrastive_loss
+from tests.core.model.clip.one_of_two import features, one_of_two
 from tests.oracles import contrastive_loss_of
-
-
-def features(rows, seed=0, dtype=torch.float64):
-    generator = torch.Generator().manual_seed(seed)
-    images, captions = torch.randn(2, rows, 5, dtype=dtype, generator=generator)
-    return nn.functional.normalize(images, dim=-1), nn.functional.normalize(captions, dim=-1)
 
 
 @pytest.mark.parametrize("keys", [[0, 1, 2, 3, 4], [7, 7, 7, 7, 7], [3, -1, 3, 2**62, -1], [0]])
@@ -100,18 +95,8 @@ def test_gradients_in_parts_are_those_of_the_whole_batch(parts):
     assert torch.equal(torch.get_rng_state(), drawn)
 
 
-def _one_of_two(rank, store, target):
-    distributed.init_process_group("gloo", store=distributed.FileStore(store, 2), rank=rank, world_size=2)
-    images, captions = (rows[rank::2].clone().requires_grad_() for rows in features(7))  # 4 and 3 rows
-    scale, keys = torch.tensor(4.0, requires_grad=True), torch.tensor([0, 1, 0, 2, 3, 0, 2])[rank::2]
-    loss = contrastive_loss(images, captions, scale, keys, together=True)
-    loss.backward()
-    torch.save([loss.detach(), images.grad, captions.grad, scale.grad], f"{target}.{rank}")
-    distributed.destroy_process_group()
-
-
 def test_two_processes_compare_all_pairs(tmp_path):
-    torch.multiprocessing.spawn(_one_of_two, (str(tmp_path / "store"), str(tmp_path / "found")), nprocs=2)
+    torch.multiprocessing.spawn(one_of_two, (str(tmp_path / "store"), str(tmp_path / "found")), nprocs=2)
     first, second = (torch.load(tmp_path / f"found.{rank}") for rank in range(2))
     images, captions = (rows.requires_grad_() for rows in features(7))
     scale = torch.tensor(4.0, requires_grad=True)
