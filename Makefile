@@ -26,8 +26,11 @@ install: .venv/installed ## Install eufcc into .venv
 demo: install ## Draw a collection, train on it, measure, and tag three images (about 4 minutes)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" bash scripts/demo.sh $(DEMO)
 
-test: check ## Lint, types, documentation and all tests
-	@$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+test: install ## Lint, types, documentation and all tests
+	@mkdir -p build
+	@( $(MAKE) --no-print-directory check > build/check.txt 2>&1 || { cat build/check.txt; exit 1; } ) & checks=$$!; \
+	passed=0; $(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder || passed=$$?; \
+	wait $$checks || { echo "lint, types or documentation: failed (build/check.txt)"; exit 1; }; exit $$passed
 
 check: install ## Lint, types and documentation only
 	@$(BIN)/ruff check .

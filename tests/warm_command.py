@@ -37,6 +37,7 @@ def serve(note: Path, folder: Path) -> None:
     from filelock import FileLock
 
     used = os.open(folder / USED, os.O_RDONLY | os.O_NONBLOCK)
+    gc.disable()
     sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # as eufcc has it
     import eufcc_cli.core
 
@@ -45,24 +46,38 @@ def serve(note: Path, folder: Path) -> None:
         with contextlib.suppress(ImportError):
             __import__(module)
     gc.freeze()  # a search for garbage in a fork would copy every page that it looks at
+    gc.enable()
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(folder / SOCKET))
     listener.listen()
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the forks are waited for by nobody
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the tests, and they end this
     os.write(1, b"ready\n")
+    called: dict[int, tuple[int, socket.socket]] = {}  # by the descriptor of the process: it, and its caller
     while True:
-        ready, _, _ = select.select([listener, used], [], [], 10)
-        if listener in ready:
-            connection, _ = listener.accept()
-            if os.fork() == 0:
-                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-                listener.close()
-                os.close(used)
-                return _answer(connection)
-            connection.close()
-        elif _unused(used):
+        callers = {connection: ended for ended, (_, connection) in called.items()}
+        ready, _, _ = select.select([listener, used, *called, *callers], [], [], 10)
+        for one in ready:
+            if one is listener:
+                connection, _ = listener.accept()
+                child = _fork(connection, [listener.fileno(), used, *called, *callers])
+                if child == 0:
+                    from eufcc_cli.__main__ import main
+
+                    return main()
+                called[os.pidfd_open(child)] = child, connection
+            elif one in callers and callers[one] in called:
+                _pass_signals(one, called[callers[one]][0])
+            elif one in called:
+                child, connection = called.pop(one)
+                status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+                with connection, contextlib.suppress(OSError):
+                    connection.send(b"%d" % status)
+                os.close(one)
+        if _unused(used):
             with FileLock(f"{note}.lock"):  # whoever begins to use it has this lock
                 if _unused(used):
+                    for child, _ in called.values():
+                        os.kill(child, signal.SIGKILL)
                     return shutil.rmtree(folder)
 
 
@@ -74,47 +89,41 @@ def _unused(pipe: int) -> bool:
         return False
 
 
-def _answer(connection: socket.socket) -> None:
+def _fork(connection: socket.socket, others: list[int | socket.socket]) -> int:
+    """Fork for a call; the fork (0) closes what belongs to the server, and is as the caller is."""
     message, data, _, _ = connection.recvmsg(1 << 20, socket.CMSG_SPACE(12))
     streams = array.array("i", data[0][2])
     while not message.endswith(b"\n"):
         message += connection.recv(1 << 20)
-    request = json.loads(message)
     child = os.fork()
     if child == 0:
         for number, stream in enumerate(streams):
             os.dup2(stream, number)
-        for stream in streams:
-            os.close(stream)
-        connection.close()
+        for other in (*streams, connection, *others):
+            other.close() if isinstance(other, socket.socket) else os.close(other)
+        request = json.loads(message)
         os.chdir(request["folder"])
         os.environ.clear()
         os.environ.update(request["environment"])
         os.umask(request["umask"])
-        signal.signal(signal.SIGINT, signal.default_int_handler)
         # Of the new streams: whether they are terminals, and their buffers.
         sys.stdin, sys.stdout = open(0, closefd=False), open(1, "w", closefd=False)  # noqa: SIM115
         sys.stderr = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115
         sys.__stdin__, sys.__stdout__, sys.__stderr__ = sys.stdin, sys.stdout, sys.stderr
         sys.argv = request["arguments"]
-        from eufcc_cli.__main__ import main
-
-        return main()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        return 0
     for stream in streams:
         os.close(stream)
-    for number in range(3):
-        os.close(number)
-    ended = os.pidfd_open(child)
-    while ended not in (ready := select.select([ended, connection], [], [])[0]) and ready:
-        signals = connection.recv(16).split()
-        for number in signals or [b"%d" % signal.SIGKILL]:  # none: whoever called was killed
-            os.kill(child, int(number))
-        if not signals:
-            break
-    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    return child
+
+
+def _pass_signals(connection: socket.socket, child: int) -> None:
+    """Send a call's process the signals that its caller got; none: whoever called was killed."""
     with contextlib.suppress(OSError):
-        connection.send(b"%d" % status)
-    os._exit(0)
+        numbers = connection.recv(16).split()
+        for number in numbers or [b"%d" % signal.SIGKILL]:
+            os.kill(child, int(number))
 
 
 def call(path: str, arguments: list[str]) -> int:

@@ -168,6 +168,7 @@ def test_on_a_terminal_it_draws_panels(trained: Path, pictures: list[Path], quic
         assert '"image"' not in text
 
 
+@pytest.mark.one_processor
 def test_usage_mistakes_end_with_2_before_any_work(here: Callable[..., tuple[int, str, str]]) -> None:
     for arguments, message in [
         ((), "name images"),
@@ -192,6 +193,7 @@ def test_usage_mistakes_end_with_2_before_any_work(here: Callable[..., tuple[int
         assert out == ""
 
 
+@pytest.mark.one_processor
 def test_mistakes_end_with_1_and_a_hint(
     here: Callable[..., tuple[int, str, str]], tmp_path: Path, trained: Path
 ) -> None:
@@ -642,6 +644,7 @@ def test_accepting_writes_a_new_table_beside_the_old_columns(
         assert row["suggested.model"] == "small"
 
 
+@pytest.mark.one_processor
 def test_a_table_alone_tags_its_images(
     here: Callable[..., tuple[int, str, str]], catalogue: tuple[Path, pd.DataFrame]
 ) -> None:
@@ -652,6 +655,7 @@ def test_a_table_alone_tags_its_images(
     assert rows[0].keys() == {"id", "image", "facet", "tag", "path", "score", "error"}
 
 
+@pytest.mark.one_processor
 def test_accepting_keeps_the_columns_of_a_parquet_table(
     here: Callable[..., tuple[int, str, str]], catalogue: tuple[Path, pd.DataFrame], tmp_path: Path
 ) -> None:
@@ -725,6 +729,7 @@ def test_weights_of_half_precision_are_computed_in_the_networks_own(
     assert whole == pytest.approx(half, abs=0.05)
 
 
+@pytest.mark.one_processor
 def test_a_damaged_run_does_not_hide_the_others(
     here: Callable[..., tuple[int, str, str]], two_runs: Path, pictures: list[Path]
 ) -> None:

@@ -3,11 +3,8 @@ import math
 import numpy as np
 import pytest
 import torch
-from hiclass import metrics as hiclass
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import average_precision_score, f1_score
-from torchmetrics.functional.classification import binary_calibration_error
 
 from eufcc_cli.core.metrics.decided import (
     average_precisions,
@@ -70,6 +67,9 @@ def large():
 
 
 def test_equals_the_published_packages(large):
+    from sklearn.metrics import average_precision_score, f1_score
+    from torchmetrics.functional.classification import binary_calibration_error
+
     probabilities, truth, tags = large
     log_scores = torch.from_numpy(probabilities).double().log()
     found = decisions(log_scores, torch.from_numpy(truth), tags.ancestors, 0.705).metrics()
@@ -88,6 +88,8 @@ def test_equals_the_published_packages(large):
 
 
 def test_hierarchical_figures_equal_hiclass_on_single_paths(large):
+    from hiclass import metrics as hiclass
+
     _, _, tags = large
     random = np.random.default_rng(1)
     true, chosen = random.integers(0, 40, 200), random.integers(0, 40, 200)

@@ -5,7 +5,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torchmetrics.functional.retrieval import retrieval_r_precision
 
 from eufcc_cli.core.errors import ModelError
 from eufcc_cli.core.metrics.ranking import RankMeans, rank_metrics
@@ -47,6 +46,8 @@ def test_equals_the_mean_over_all_orders_of_tied_tags(batch):
 
 
 def test_equals_torchmetrics_without_ties():
+    from torchmetrics.functional.retrieval import retrieval_r_precision  # slow to import
+
     scores, truth = random_batch()
     found = rank_metrics(scores, truth)["r_precision"]
     expected = [retrieval_r_precision(row, true).item() for row, true in zip(scores, truth, strict=True)]

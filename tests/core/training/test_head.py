@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
-from sklearn.linear_model import LogisticRegression
 
 from eufcc_cli.core.errors import ModelError
 from eufcc_cli.core.files import Root
@@ -62,6 +61,8 @@ def fit(method: str, train: Part, validation: Part, **options: object) -> head.F
 
 
 def test_a_softmax_head_is_scikit_learns_logistic_regression() -> None:
+    from sklearn.linear_model import LogisticRegression
+
     train, validation = part(400, 0, paths=False), part(100, 1, paths=False)
     strength = 3e-3
     fitted = fit("softmax", train, validation, strengths=(1e-1, 1e-2, strength))

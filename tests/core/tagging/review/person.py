@@ -27,6 +27,7 @@ class Person:
 
     def __init__(self, browser: Any, url: str, width: int = 1200, height: int = 1500) -> None:
         self.context = browser.new_context(viewport={"width": width, "height": height})
+        self.context.set_default_timeout(100_000)  # a busy machine
         self.page = self.context.new_page()
         self.problems: list[str] = []
         self.asked: list[str] = []
@@ -34,7 +35,7 @@ class Person:
         self.page.on("pageerror", lambda error: self.problems.append(str(error)))
         self.page.on("request", lambda request: self.asked.append(request.url))
         self.page.goto(url)
-        self.page.wait_for_selector("#sheet .tile, #image-name:not(:empty)", timeout=10_000)
+        self.page.wait_for_selector("#sheet .tile, #image-name:not(:empty)", timeout=100_000)
         self.settle()
 
     def settle(self) -> None:
