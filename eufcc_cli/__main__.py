@@ -9,7 +9,7 @@ import sys
 
 def main() -> None:
     """The console script."""
-    # What libraries make at import stays: searching it for garbage takes a seventh of the time to load PyTorch.
+    # What libraries make at import stays: to search it for garbage takes a seventh of the time.
     gc.set_threshold(10_000)
     codes: list[int] = []
     atexit.register(_leave, codes)  # registered first, called last
