@@ -52,7 +52,7 @@ def _reported_errors() -> Iterator[None]:
     except EufccError as error:
         console.error(str(error), error.hint)
         raise typer.Exit(1) from error
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):  # the latter at a question
         console.note("interrupted; finished work is saved")
         raise typer.Exit(130) from None
     except BrokenPipeError:

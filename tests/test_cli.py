@@ -9,7 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 
+from eufcc_cli import cli
 from eufcc_cli.core.taxonomy.annotations import PROVIDER
 from tests.conftest import Run
 
@@ -133,6 +135,12 @@ def test_a_bug_keeps_its_traceback(tmp_path: Path) -> None:
     )
     assert done.returncode == 1
     assert "ZeroDivisionError" in done.stderr
+
+
+def test_ctrl_c_at_a_question_is_an_interruption() -> None:
+    with pytest.raises(typer.Exit) as ended, cli._reported_errors():
+        raise typer.Abort
+    assert ended.value.exit_code == 130
 
 
 def test_results_are_coloured_on_a_terminal_only(eufcc_command: str, drawn: Path) -> None:

@@ -14,7 +14,7 @@ from scipy.sparse import csr_array
 
 from eufcc_cli.core.dataset.division import divide
 from eufcc_cli.core.dataset.division_report import Report, Shares
-from eufcc_cli.core.dataset.split_memory import held_out_file, list_of_tests
+from eufcc_cli.core.dataset.split_memory import SplitMemory, held_out_file, list_of_tests
 from eufcc_cli.core.dataset.splits import report_file, write_splits
 from eufcc_cli.core.dataset.stratification import hold_out, stratify
 from eufcc_cli.core.dataset.tag_sets import TagSets
@@ -450,6 +450,40 @@ def test_a_damaged_list_of_test_images_is_an_error(tmp_path: Path) -> None:
     source, root = tmp_path / "harvest.csv", Root(tmp_path / "root")
     collection(400).to_csv(source, index=False)
     write_splits(root, source, Shares(min_count=3))
-    list_of_tests(root).write_text("name\nx\n")
-    with pytest.raises(DataError, match=r"test_images\.csv: not a list of test images"):
-        write_splits(root, source, Shares(min_count=3))
+    whole = list_of_tests(root).read_bytes()
+    cut = whole[: whole.rindex(b"test_") + 3]
+    for damaged in (
+        b"name\nx\n",
+        b"",
+        cut,
+        whole.replace(b"test_ood", b"train"),
+        b"id,record,split\n\xff,a,b\n",
+    ):
+        list_of_tests(root).write_bytes(damaged)
+        with pytest.raises(DataError, match=r"test_images\.csv: not a list of test images"):
+            write_splits(root, source, Shares(min_count=3))
+    list_of_tests(root).write_bytes(whole)
+    write_splits(root, source, Shares(min_count=3))
+    assert list_of_tests(root).read_bytes() == whole
+
+
+@given(st.data())
+@settings(max_examples=30)
+def test_of_several_splits_of_an_image_or_record_the_first_test_counts(data: st.DataObject) -> None:
+    rows = st.lists(st.tuples(*[st.sampled_from("abcdé")] * 2, st.sampled_from(SPLITS)), max_size=8)
+    memory, known = SplitMemory(held_out=["Museum 1"]), data.draw(rows)
+    for image, record, split in known:
+        memory._add(split, pd.DataFrame({ID: [image], RECORD: [record]}, dtype="str"))
+    names = st.lists(st.tuples(*[st.sampled_from("abcdéf")] * 2, st.sampled_from(["museum 1", "Museum 2"])))
+    new = data.draw(names)
+
+    def expected(image: str, record: str, provider: str) -> int:
+        of_image = [split for one, _, split in known if one == image and split.startswith("test")]
+        of_record = [split for _, one, split in known if one == record and split.startswith("test")]
+        others = [split for one, _, split in known if one == image and split in ("train", "val")]
+        held = ["test_ood"] if provider == "museum 1" else []
+        places = [*of_image[:1], *of_record[:1], *held, *others[-1:]]
+        return SPLITS.index(places[0]) if places else -1
+
+    table = pd.DataFrame(new, columns=[ID, RECORD, PROVIDER], dtype="str")
+    assert memory.place(table).tolist() == [expected(*row) for row in new]

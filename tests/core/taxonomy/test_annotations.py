@@ -5,12 +5,14 @@ import io
 import unicodedata
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from eufcc_cli.core.errors import DataError
+from eufcc_cli.core.taxonomy import csv_blocks
 from eufcc_cli.core.taxonomy.annotations import (
     DATABASE,
     FACETS,
@@ -23,6 +25,7 @@ from eufcc_cli.core.taxonomy.annotations import (
     names,
     paths,
     read_table,
+    write_parts,
     write_table,
 )
 from tests.core.taxonomy.tables import CELLS, HEADER, table, written
@@ -142,6 +145,25 @@ def test_reading_agrees_with_pythons_own_reader(tmp_path: Path, rows: list[tuple
     writer.writerows([(ID, "materials.hierarchy", "more"), *rows])
     frame = read_table(written(tmp_path / "t.csv", text.getvalue()))
     assert list(frame.itertuples(index=False, name=None)) == rows
+
+
+@settings(SHAREABLE, max_examples=25)
+@given(st.data())
+def test_parts_of_a_table_are_written_as_tables_of_their_own(tmp_path: Path, data: st.DataObject) -> None:
+    rows = st.lists(
+        st.tuples(TEXT.filter(str.strip), st.none() | TEXT, st.integers(-1, 1)), min_size=1, max_size=6
+    )
+    *cells, part = zip(*data.draw(rows), strict=True)
+    frame = pd.DataFrame(dict(zip((ID, "materials.hierarchy"), cells, strict=True)), dtype="str")
+    if data.draw(st.booleans()):
+        frame["year"] = 1900
+    parts = {tmp_path / f"{i}.csv": np.flatnonzero(np.array(part) == i) for i in range(2)}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(csv_blocks, "_ROWS", data.draw(st.integers(1, 8)))
+        write_parts(frame, parts)
+    for path, numbers in parts.items():
+        write_table(frame.iloc[numbers], tmp_path / "alone.csv")
+        assert path.read_bytes() == (tmp_path / "alone.csv").read_bytes()
 
 
 def test_parquet_keeps_the_types_of_extra_columns(tmp_path: Path) -> None:
