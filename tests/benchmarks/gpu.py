@@ -19,7 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from eufcc_cli.core.devices import select_precision
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.machine import cores
-from eufcc_cli.core.model.decoding.decoder_processes import TOGETHER, DecoderProcesses
+from eufcc_cli.core.model.decoding.decoder_processes import DecoderProcesses
 from eufcc_cli.core.model.decoding.read_images import Order
 from eufcc_cli.core.model.preprocessing import Preprocessing
 from tests.benchmarks import tag, training
@@ -100,11 +100,11 @@ def _largest_product(device: str, precision: str) -> float:
 def _processes(files: list[Path]) -> float:
     """Images a second of reading and resizing alone, in as many processes as there are cores."""
     squares = Preprocessing(_SIZE)
-    some = [
-        [Order(file, (squares,)) for file in files[start : start + TOGETHER]]
-        for start in range(0, len(files), TOGETHER)
-    ]
     with DecoderProcesses(cores(), [squares]) as processes, ThreadPoolExecutor(processes.threads) as pool:
+        orders = [Order(file, (squares,)) for file in files]
+        some = [
+            orders[start : start + processes.together] for start in range(0, len(files), processes.together)
+        ]
         deque(pool.map(processes.decode, some[: processes.threads]), maxlen=0)  # which starts them
         began = time.perf_counter()
         deque(pool.map(processes.decode, some), maxlen=0)

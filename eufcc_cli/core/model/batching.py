@@ -19,6 +19,7 @@ Below it, matrix products take other paths, which differ by some 1e-6 (seen with
 _FIRST = {"cpu": 16, "cuda": 32, "mps": 16}
 _MOST = {"cpu": 64, "cuda": 512, "mps": 128}
 _WORTH_IT = 1.05  # a doubled batch has to be this much faster, image by image
+_SHORT = 0.01  # seconds: a batch that takes less is doubled anyway, for all that is done once per batch
 
 
 class BatchSize:
@@ -57,7 +58,7 @@ class BatchSize:
         if self._measured == 1:
             return
         speed = images / max(seconds, 1e-9)
-        if speed < _WORTH_IT * self._speed:
+        if speed < _WORTH_IT * self._speed and seconds > _SHORT:
             self.now //= 2
             self._growing = False
         elif 2 * self.now > self.most:

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from eufcc_cli.core.model.converted_model import ConvertedModel, Processor
     from eufcc_cli.core.model.tagging_model import TaggingModel
 
-TOGETHER = 16
-"""Images of one call: a call costs about as much as a tenth of decoding one of them."""
+_TOGETHER = 32  # images of one call, which costs about as much as decoding one or two of them
+_CALL_BYTES = 4 << 20  # of what they become
 _FEW_CORES = 4
 _WORTH, _WORTH_ON_FEW_CORES = 200, 2000  # images from which on processes have paid for their start
 _MOUNTED = Path("/dev/shm")  # where Linux has shared memory, of which a container may have 64 MB
@@ -73,8 +73,11 @@ class DecoderProcesses:
     def __init__(self, processes: int, models: Iterable[Preprocessing]) -> None:
         self.threads = 2 * processes
         """That ask for images: each process then finds the next call when it is done with one."""
+        each = sum(map(_bytes, set(models)))
+        self.together = max(1, min(_TOGETHER, _CALL_BYTES // each))
+        """Images of one call that have a place in shared memory."""
         self._calls = ProcessCalls(processes)
-        self._slot = TOGETHER * sum(map(_bytes, set(models)))
+        self._slot = self.together * each
         slots = min(self.threads, _shared_bytes() // 2 // self._slot)
         self._memory = _shared_memory(slots * self._slot) if slots else None
         self._free: queue.SimpleQueue[int] = queue.SimpleQueue()

@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 
 from eufcc_cli.core.machine import cores
 from eufcc_cli.core.model.batching import BatchSize
-from eufcc_cli.core.model.decoding.decoder_processes import TOGETHER, DecoderProcesses
+from eufcc_cli.core.model.decoding.decoder_processes import DecoderProcesses
 from eufcc_cli.core.model.decoding.read_images import ReadImage, Source, decode_images, read_images
 from eufcc_cli.core.model.features import FeatureStore
 from eufcc_cli.core.model.preprocessing import Preprocessing
@@ -20,6 +20,7 @@ Key = TypeVar("Key")
 
 _AHEAD_BYTES = 128 << 20  # of decoded images that wait for the network
 _PATIENCE = 0.02  # seconds that an eager prediction waits for one more image
+_TOGETHER = 16  # images that a thread reads at once
 _SINGLE = 16  # images for each decoder that are read one by one: the first are there soon, and shared evenly
 _FETCHED = 32  # images that are got at once where their source is a function: it waits for a server
 
@@ -63,7 +64,7 @@ class ImageQueue(Generic[Key]):
         each = sum(3 * p.crop_count * p.size**2 for p in {p for p, _ in models})
         ahead = min(3 * batch, max(batch + 1, _AHEAD_BYTES // each))
         self._single = _SINGLE * threads
-        self._together = max(1, min(TOGETHER, ahead // 12))
+        self._together = max(1, min(processes.together if processes else _TOGETHER, ahead // 6))
         self._queue: queue.Queue[list[Item[Key]] | BaseException | None] = queue.Queue(
             ahead // self._together
         )
