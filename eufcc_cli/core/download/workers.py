@@ -14,6 +14,7 @@ Item = TypeVar("Item")
 Crashed = TypeVar("Crashed")
 
 _TOGETHER = 16  # calls in one message, at most
+_BYTES_TOGETHER = 1 << 20  # after which no call is added: large images take longer than a message
 _AHEAD = 2  # messages for each process, so that none waits for the next
 
 
@@ -83,7 +84,11 @@ class Workers:
 
     def _send_waiting(self) -> None:
         while self._waiting and len(self._sent) < self._most:
-            calls = [self._waiting.popleft() for _ in range(min(_TOGETHER, len(self._waiting)))]
+            calls: list[_Call] = []
+            size = 0
+            while self._waiting and len(calls) < _TOGETHER and size < _BYTES_TOGETHER:
+                calls.append(self._waiting.popleft())
+                size += sum(len(one) for one in calls[-1].arguments if isinstance(one, bytes))
             task = asyncio.create_task(self._send(calls))
             self._sent.add(task)
             task.add_done_callback(self._returned)
