@@ -171,8 +171,6 @@ def table(
     from eufcc_cli.core.dataset.export_file import kind_of, read_export
     from eufcc_cli.core.dataset.importing import import_table
     from eufcc_cli.core.dataset.profile import Profile, parse_facets, profile_file
-    from eufcc_cli.core.harvest.dumps import DumpFilter
-    from eufcc_cli.core.harvest.harvesting import Servers
     from eufcc_cli.core.taxonomy.annotations import check_facets
     from eufcc_cli.core.taxonomy.assignment import MIN_COUNT
 
@@ -184,6 +182,9 @@ def table(
     exports, broken = local_exports(root, sources, lang, allow_private_hosts=allow_private_hosts)
     kinds = {kind_of(path) for path in exports}
     if "zip" in kinds:
+        from eufcc_cli.core.harvest.dumps import DumpFilter
+        from eufcc_cli.core.harvest.harvesting import Servers
+
         if len(kinds) > 1:
             raise EufccError("ZIP files together with other exports", hint="import them one after the other")
         wanted = DumpFilter(tuple(provider or ()), reusability, theme)

@@ -45,17 +45,7 @@ class SplitMemory:
     def read(cls, root: Root, mine: Mapping[str, object]) -> Self:
         """What is remembered in a root, by these files and by its tables; the providers of test_ood are held
         out where an earlier division wrote it (by its provenance, `mine`). DataError for a damaged list."""
-        memory = cls()
-        if (path := list_of_tests(root)).is_file():
-            try:
-                memory.tests = pd.read_csv(path, dtype="str", keep_default_na=False)[_COLUMNS]
-                if not memory.tests["split"].isin(TEST_SPLITS).all():
-                    raise ValueError
-            except (KeyError, ValueError) as error:
-                raise DataError(
-                    f"{path}: not a list of test images",
-                    hint="restore it: it keeps test images from training",
-                ) from error
+        memory = cls(read_tests(root))
         if (path := held_out_file(root)).is_file():
             lines = map(str.strip, path.read_text(encoding="utf-8").splitlines())
             memory.held_out = [line for line in lines if line and not line.startswith("#")]
@@ -138,6 +128,22 @@ def _splits_of(column: pd.Series, name: str, remembered: pd.DataFrame) -> np.nda
 
 def _digits(text: str) -> str:
     return "".join(filter(str.isdigit, text))
+
+
+def read_tests(root: Root) -> pd.DataFrame:
+    """All images that were ever in a test split: id, record and split. DataError for a damaged list."""
+    path = list_of_tests(root)
+    if not path.is_file():
+        return _nothing()
+    try:
+        tests = pd.read_csv(path, dtype="str", keep_default_na=False)[_COLUMNS]
+        if not tests["split"].isin(TEST_SPLITS).all():
+            raise ValueError
+    except (KeyError, ValueError) as error:
+        raise DataError(
+            f"{path}: not a list of test images", hint="restore it: it keeps test images from training"
+        ) from error
+    return tests
 
 
 def list_of_tests(root: Root) -> Path:

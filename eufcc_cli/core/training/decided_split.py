@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from eufcc_cli.core.dataset.split_memory import read_tests
 from eufcc_cli.core.download.image_locations import find_images
 from eufcc_cli.core.files import Root, possible_ids, sha256
 from eufcc_cli.core.taxonomy.annotations import ID, read_table
@@ -89,7 +90,8 @@ def _held_out(root: Root) -> dict[str, str]:
         if name != "train":
             frame = read_table(root.table(name), [ID])
             ids |= dict.fromkeys(frame[ID], "test" if name.startswith("test") else "val")
-    return ids
+    tests = read_tests(root)  # also those that are in no table today, and their records
+    return ids | dict.fromkeys([*tests["id"], *tests["record"]], "test")
 
 
 def _of_facet(of_row: dict[int, list[Decision]], facet: str) -> dict[int, list[Decision]]:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from eufcc_cli.core.dataset.split_memory import list_of_tests
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.model.checkpoint import load_model
 from eufcc_cli.core.model.network import create_backbone
@@ -82,6 +83,11 @@ def test_each_decision_has_its_place(demo_root: Path, tmp_path: Path) -> None:
     assert not (set(decided.frame[ID]) & {*test, *val})
     again = decided.without([0])
     assert again.targets["materials"].known([len(again) - 1]).tolist() == known.tolist()
+    later = Root(tmp_path / "later")  # whose export no longer has the test image
+    later.data.mkdir(parents=True)
+    list_of_tests(later).write_text("id,record,split\nnew_2,new,test_id\n")
+    _, learned = learn_decisions(split, read_decisions([path]), vocabulary, later)
+    assert learned.new_images == 0 and {one.image for one in learned.on_test} == {str(new)}
 
 
 def test_what_was_decided_is_learned(demo_root: Path, tmp_path: Path, eufcc: Run) -> None:
