@@ -134,7 +134,8 @@ class OwnTableFile(File):
 
 
 def _note(written: "Written", table: "OwnTable", output: Path) -> None:
-    console.note(f"{output}: {written.terms:,} terms for {written.records:,} of {len(table.ids):,} records")
+    terms = "1 term" if written.terms == 1 else f"{written.terms:,} terms"
+    console.note(f"{output}: {terms} for {written.records:,} of {len(table.ids):,} records")
     if written.held_back:
         terms = "1 term was" if written.held_back == 1 else f"{written.held_back:,} terms were"
         console.note(f"{terms} left out: the cell is filled already, or holds one value only")
