@@ -159,17 +159,28 @@ def _matches(pattern: str) -> Iterator[str]:
 def _walk(folder: str) -> Iterator[str]:
     try:
         with os.scandir(folder) as scanned:
-            entries = sorted(scanned, key=lambda entry: entry.name)
+            found = sorted(
+                (entry.name, is_folder) for entry in scanned if (is_folder := _is_folder(entry)) is not None
+            )
     except OSError:
         yield folder  # opening it gives the reason why it cannot be read
         return
-    for entry in entries:
-        if is_system_name(entry.name):
-            continue
-        if entry.is_dir(follow_symlinks=False):
-            yield from _walk(entry.path)
-        elif os.path.splitext(entry.name)[1].lower() in FILE_ENDINGS and _may_be_read(entry):  # noqa: PTH122
-            yield entry.path
+    for name, is_folder in found:
+        place = os.path.join(folder, name)  # noqa: PTH118
+        if is_folder:
+            yield from _walk(place)
+        else:
+            yield place
+
+
+def _is_folder(entry: "os.DirEntry[str]") -> bool | None:
+    """True for a folder to walk, false for an image, None for what is neither."""
+    if is_system_name(entry.name):
+        return None
+    if entry.is_dir(follow_symlinks=False):
+        return True
+    is_image = os.path.splitext(entry.name)[1].lower() in FILE_ENDINGS and _may_be_read(entry)  # noqa: PTH122
+    return False if is_image else None
 
 
 def _may_be_read(entry: "os.DirEntry[str]") -> bool:

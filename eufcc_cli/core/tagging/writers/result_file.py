@@ -72,8 +72,10 @@ class ResultFile:
     def has(self, item: Input) -> bool:
         """True for an input whose result is in the file; call it once for each input, in order."""
         key = self._writer.key(item)
-        self._done[key] -= 1
-        return key in self._existing or self._done[key] >= 0
+        if self._done[key] > 0:
+            self._done[key] -= 1
+            return True
+        return key in self._existing
 
     def write(self, *results: Result) -> None:
         """Add results. Raises EufccError if the file cannot grow; all earlier results stay in it."""
