@@ -15,9 +15,10 @@ from hypothesis import settings
 
 from tests.warm_command import WarmCommand
 
-# Hypothesis times its examples, which says nothing on a busy machine; in continuous integration it tries
-# the same examples every time, so that a failure belongs to the change that shows it.
-settings.register_profile("untimed", deadline=None, derandomize="CI" in os.environ)
+# Hypothesis tries fifty examples unless a test asks for others. It times them, which says nothing on a busy
+# machine; in continuous integration it tries the same ones every time, so that a failure belongs to the change
+# that shows it.
+settings.register_profile("untimed", deadline=None, max_examples=50, derandomize="CI" in os.environ)
 settings.load_profile("untimed")
 
 # Whoever starts the tests in the background has them ignore Ctrl-C, and with them all that they start.

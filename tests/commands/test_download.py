@@ -90,10 +90,10 @@ RARE_FAULTS = {
 
 
 def soak_urls(server: Misbehaving) -> tuple[dict[str, str], dict[str, str]]:
-    """3,000 addresses on four hosts, a fault in every third, and how each has to end."""
+    """1,500 addresses on four hosts, a fault in every third, and how each has to end."""
     urls, wanted = {}, {}
     faults, rare = itertools.cycle(FAULTS.items()), itertools.cycle(RARE_FAULTS.items())
-    for n in range(3000):
+    for n in range(1500):
         kind, wanted[f"image {n}"] = ("ok", "ok") if n % 3 else next(rare if n % 180 == 0 else faults)
         urls[f"image {n}"] = server.url(f"{kind}/{n}", 1 + n % 4)
     return urls, wanted
@@ -115,8 +115,8 @@ def test_a_soak_ends_with_exactly_the_right_status_for_each(
     assert {image_id: row["status"] for image_id, row in rows(root).items()} == wanted
     told = json.loads(ended.stdout)
     assert told["statuses"] == Counter(wanted.values())
-    assert (told["images"], told["failed"]) == (3000, 3000 - Counter(wanted.values())["ok"])
-    assert sum(sum(counts.values()) for counts in told["hosts"].values()) == 3000
+    assert (told["images"], told["failed"]) == (1500, 1500 - Counter(wanted.values())["ok"])
+    assert sum(sum(counts.values()) for counts in told["hosts"].values()) == 1500
     assert {"museum 0", "museum 1", "museum 2"} == set(told["providers"])
     assert len(files(root)) == told["ok"]
     # A 404 is asked for once, and what heals until it has.

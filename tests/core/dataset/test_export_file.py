@@ -39,7 +39,7 @@ def path_for(folder: Path, dialect: Dialect) -> Path:
 
 
 @pytest.mark.parametrize("name", DIALECTS)
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(st.tuples(cell, cell, cell), min_size=1, max_size=5))
 def test_what_is_written_is_read_again(name: str, rows: list[tuple[str, str, str]], tmp_path: Path) -> None:
     dialect = DIALECTS[name]
