@@ -16,8 +16,8 @@ from hypothesis import settings
 from tests.warm_command import WarmCommand
 
 # Hypothesis tries fifty examples unless a test asks for others. It times them, which says nothing on a busy
-# machine; in continuous integration it tries the same ones every time, so that a failure belongs to the change
-# that shows it.
+# machine. In continuous integration it tries the same ones every time, so that a failure belongs to the
+# change that shows it.
 settings.register_profile("untimed", deadline=None, max_examples=50, derandomize="CI" in os.environ)
 settings.load_profile("untimed")
 
