@@ -26,7 +26,7 @@ install: .venv/installed ## Install eufcc into .venv
 demo: install ## Draw a collection, train on it, measure, and tag three images (about 4 minutes)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" bash scripts/demo.sh $(DEMO)
 
-test: install ## Lint, types, documentation and all tests
+test: install ## Lint, types, documentation, and beside them all tests
 	@mkdir -p build
 	@( $(MAKE) --no-print-directory check > build/check.txt 2>&1 || { cat build/check.txt; exit 1; } ) & checks=$$!; \
 	passed=0; $(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder || passed=$$?; \
