@@ -24,7 +24,7 @@ from eufcc_cli.core.taxonomy.vocabulary import FacetVocabulary, Targets, Vocabul
 from eufcc_cli.core.training.config import TrainConfig
 from eufcc_cli.core.training.data import Split
 from eufcc_cli.core.training.image_cache import CachedImageLoader
-from eufcc_cli.core.training.trainer import Trainer
+from eufcc_cli.core.training.vision_trainer import VisionTrainer
 from tests.benchmarks.peer import Peer
 
 TAGS = {"objectTypes": 815, "materials": 247, "classifications": 93, "subjects": 48}
@@ -72,7 +72,7 @@ def ours(backbone: str, size: int, batch: int, steps: int, device: str, precisio
     methods = {facet: m.to(accelerator.device) for facet, m in methods.items()}
     model = TaggingModel("bench", method, words, network, methods, preprocessing)
     squares = CachedImageLoader(array, {})
-    trainer = Trainer(model, config, folder, (part, squares), (part, squares), accelerator=accelerator)
+    trainer = VisionTrainer(model, config, folder, (part, squares), (part, squares), accelerator=accelerator)
 
     def epoch() -> float:
         began = time.perf_counter()

@@ -51,10 +51,10 @@ from eufcc_cli.core.training.model_provenance import Computation, provenance, we
 from eufcc_cli.core.training.new_model import new_vision_model, priors_of, start_from_priors
 from eufcc_cli.core.training.resumption import clear, continues
 from eufcc_cli.core.training.sources import open_images
-from eufcc_cli.core.training.trainer import Trainer
 from eufcc_cli.core.training.training_plan import Plan, plan_of
 from eufcc_cli.core.training.training_state import START, STATE, Position
 from eufcc_cli.core.training.trial import check_memory, measure_costs
+from eufcc_cli.core.training.vision_trainer import VisionTrainer
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,7 @@ def train_run(
         start_from_priors(model, priors)
     if isinstance(model.network, Network):
         model.network.keeps_statistics = config.keeps_statistics
-    trainer = (ClipTrainer if clip else Trainer)(
+    trainer = (ClipTrainer if clip else VisionTrainer)(
         model,
         config,
         folder,

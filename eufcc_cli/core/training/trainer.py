@@ -1,9 +1,9 @@
 """The training loop, on accelerate: one process or many, interrupted or not, the same result."""
 
-import contextlib
 import logging
 import math
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -39,7 +39,7 @@ WORTH_SAVING = 30.0
 those who only try whether a training starts are not left with a gigabyte."""
 
 
-class Trainer:
+class Trainer(ABC):
     """Trains one tagging model on one split and keeps the best by its validation R-Precision.
 
     The batches of an epoch, and the augmentation of their images, depend only on seed, epoch and step; each
@@ -171,47 +171,19 @@ class Trainer:
             self.ema.update(self.plain, step=self.at.step)
         return total, pairs
 
+    @abstractmethod
     def _pairs(self, rows: np.ndarray) -> int:
-        """The number of terms in the loss of some rows: their annotated facets."""
-        methods = self.model.methods
-        return sum(
-            int(targets.teaching(methods[facet].learns_rejections)[rows].sum())
-            for facet, targets in self.split.targets.items()
-        )
+        """The number of terms in the loss of some rows."""
 
     def _parts(self, images: int) -> int:
         """The number of parts in which so many images are computed."""
         return max(1, math.ceil(images / self.at.part))
 
+    @abstractmethod
     def backward(
         self, network: nn.Module, images: Tensor, rows: np.ndarray, positions: np.ndarray, factor: float
     ) -> Tensor:
         """Add the gradients of a share of a batch, times a factor; its loss, summed over its pairs."""
-        device = images.device
-        truth = {facet: t.to(device, non_blocking=True) for facet, t in self.split.truth(rows).items()}
-        known = {facet: t.to(device, non_blocking=True) for facet, t in self.split.known(rows).items()}
-        total = torch.zeros((), device=device)
-        if not len(rows):  # the other processes wait for gradients: these are all zero
-            with self.accelerator.autocast():
-                logits = network(images)
-            self.accelerator.backward(sum(values.sum() for values in logits.values()) * 0.0)
-            return total
-        parts = torch.arange(len(rows)).tensor_split(self._parts(len(rows)))
-        for number, part in enumerate(parts, start=1):
-            last = number == len(parts)
-            with contextlib.nullcontext() if last else self.accelerator.no_sync(network):
-                with self.accelerator.autocast():
-                    logits = network(images[part])
-                losses = [
-                    method.loss(logits[facet], truth[facet][part]).sum()
-                    if facet not in known or not method.learns_rejections
-                    else method.loss(logits[facet], truth[facet][part], known[facet][part]).sum()
-                    for facet, method in self.model.methods.items()
-                ]
-                loss = torch.stack(losses).sum()
-                self.accelerator.backward(loss * factor)
-                total += loss.detach()
-        return total
 
     def prepared(self, images: Tensor, positions: np.ndarray) -> Tensor:
         """A share of a batch as the network sees it; where none of it is left, one grey image stands in."""
