@@ -1,16 +1,25 @@
 """A command in two processes that work together, as torchrun starts them, without torchrun's own process."""
 
+import contextlib
 import os
+import random
 import socket
 import subprocess
 from collections.abc import Sequence
 
 
+def meeting_point() -> dict[str, str]:
+    """The environment that names a free port, not one of those that connections take at random meanwhile."""
+    while True:
+        port = random.randrange(20_000, 30_000)
+        with socket.socket() as free, contextlib.suppress(OSError):
+            free.bind(("127.0.0.1", port))
+            return {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+
+
 def run_two_ranks(words: Sequence[str], *arguments: object) -> list["subprocess.CompletedProcess[str]"]:
     """Run `eufcc` (started by `words`) as ranks 0 and 1 of two; what became of each."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1]), "WORLD_SIZE": "2"}
+    meeting = meeting_point() | {"WORLD_SIZE": "2"}
     started = [
         subprocess.Popen(
             [*words, *map(str, arguments)],

@@ -1,7 +1,6 @@
 import json
 import os
 import shutil
-import socket
 import subprocess
 
 import numpy as np
@@ -15,6 +14,7 @@ from eufcc_cli.core.files import Root, image_stem
 from eufcc_cli.core.model.checkpoint import load_model
 from eufcc_cli.core.model.prediction import predict
 from tests.core.evaluation.tiny import make_root, save_model
+from tests.two_ranks import meeting_point
 
 
 @pytest.fixture(scope="module")
@@ -147,10 +147,7 @@ def test_two_processes_equal_one_to_the_last_digit(collection, quick_command):
     (collection.images / f"{image_stem('val.5')}.png").unlink()
     save_model(collection, "s", "softmax", 1)
     one = subprocess.Popen(**started(quick_command, collection))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
-    two = address | {"WORLD_SIZE": "2"}
+    two = meeting_point() | {"WORLD_SIZE": "2"}
     ranks = [
         subprocess.Popen(**started(quick_command, collection, RANK=rank, LOCAL_RANK=rank, **two))
         for rank in "01"

@@ -103,7 +103,7 @@ def test_the_least_recently_used_go_first(tmp_path: Path, caplog: pytest.LogCapt
 
 
 def _bytes_in(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.glob("*.npy"))
+    return sum(path.stat().st_size for path in folder.glob("part-*.npy"))
 
 
 def test_killed_at_any_time_it_keeps_whole_parts_alone(tmp_path: Path) -> None:
