@@ -116,7 +116,7 @@ def _separator(text: str, prefers_tab: bool) -> str:
     best, found = (0.0, 0), "\t" if prefers_tab else ","
     order = ("\t", *_SEPARATORS) if prefers_tab else _SEPARATORS
     for separator in dict.fromkeys(order):
-        rows = _sample_rows(text, separator)
+        rows = _sample_rows(text, separator) if separator in text else []
         if rows and len(rows[0]) > 1:
             even = sum(len(row) == len(rows[0]) for row in rows) / len(rows)
             score = (round(even, 2), len(rows[0]))
