@@ -27,13 +27,16 @@ _STREAMS = 4  # images that an engine may compute at once, at most
 
 
 def needed_memory(network: nn.Module, looks: nn.Module, size: int, mode: FakeTensorMode | None = None) -> int:
-    """Bytes that a training step of one image takes at least: AdamW's two moments, gradients, layers.
+    """Bytes that a training step of one image takes at least: AdamW's two moments, layers or gradients.
+
+    While the gradients are computed, from the last layer to the first, the layers are freed. It is within
+    15 % of what seven networks took.
 
     looks: the part of the network that sees images. Raises what `imagined` does.
     """
     learned = sum(value.nbytes for value in network.parameters() if value.requires_grad)
     image = torch.zeros(1).expand(1, 3, size, size)
-    return imagined(looks, image, learning=True, mode=mode) + 3 * learned + LIBRARIES
+    return max(imagined(looks, image, learning=True, mode=mode), learned) + 2 * learned + LIBRARIES
 
 
 def does_not_fit(config: TrainConfig, needed: int, free: int) -> ModelError:
