@@ -21,7 +21,7 @@ _HOMES = {
     "eufcc_cli.core.errors": ("EufccError",),
     "eufcc_cli.core.files": ("Root",),
     "eufcc_cli.core.model.methods": ("register_method", "setting"),
-    "eufcc_cli.core.training.config": ("TrainConfig",),
+    "eufcc_cli.core.training.configuration.config": ("TrainConfig",),
 }  # fmt: skip
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

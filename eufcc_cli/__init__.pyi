@@ -14,6 +14,6 @@ from eufcc_cli.core.errors import EufccError as EufccError
 from eufcc_cli.core.files import Root as Root
 from eufcc_cli.core.model.methods import register_method as register_method
 from eufcc_cli.core.model.methods import setting as setting
-from eufcc_cli.core.training.config import TrainConfig as TrainConfig
+from eufcc_cli.core.training.configuration.config import TrainConfig as TrainConfig
 
 __version__: str

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from eufcc_cli.core.model.tagging_model import TaggingModel
     from eufcc_cli.core.tagging.tagger import Result
     from eufcc_cli.core.taxonomy.hierarchy import Hierarchy
-    from eufcc_cli.core.training.config import TrainConfig
+    from eufcc_cli.core.training.configuration.config import TrainConfig
     from eufcc_cli.core.training.run import Trained
 
 Pathlike = str | os.PathLike[str]
@@ -115,7 +115,7 @@ def predict(
     They are those that `eufcc tag` prints: calibrated where the model is, and never larger for a tag than
     for its ancestors. An image that cannot be read is in `errors`, the others go on.
     """
-    from eufcc_cli.core.model.prediction import predict as score
+    from eufcc_cli.core.model.inference.prediction import predict as score
     from eufcc_cli.core.tagging.inputs import listed
     from eufcc_cli.core.tagging.selection import Choice, Chooser
     from eufcc_cli.core.tagging.tagger import calibration_of
@@ -182,8 +182,8 @@ def build_trees(
     """
     import pandas as pd
 
-    from eufcc_cli.core.taxonomy.annotations import FACET_COLUMNS, check_facets, read_table
     from eufcc_cli.core.taxonomy.hierarchy import build_trees
+    from eufcc_cli.core.taxonomy.tables.annotations import FACET_COLUMNS, check_facets, read_table
 
     frames = []
     for table in _several(tables, str, os.PathLike, pd.DataFrame):
@@ -283,9 +283,9 @@ def evaluate(
     """
     from eufcc_cli.core.evaluation.bootstrap import Bootstrap
     from eufcc_cli.core.evaluation.comparison import compare
-    from eufcc_cli.core.evaluation.eval_split import read_split
     from eufcc_cli.core.evaluation.results import Measures
-    from eufcc_cli.core.evaluation.score_sources import open_sources, splits_of
+    from eufcc_cli.core.evaluation.scores.eval_split import read_split
+    from eufcc_cli.core.evaluation.scores.score_sources import open_sources, splits_of
 
     place = _root(root)
     sources = open_sources(
@@ -319,7 +319,7 @@ def train(
 
     Settings are those of TrainConfig and of the methods: `train(method="asl", gamma_neg=3.0, epochs=5)`.
     """
-    from eufcc_cli.core.training.config import TrainConfig
+    from eufcc_cli.core.training.configuration.config import TrainConfig
     from eufcc_cli.core.training.run import train_run
 
     own = {key: settings.pop(key) for key in ("resume", "overwrite") if key in settings}

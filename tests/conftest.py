@@ -212,7 +212,7 @@ def trained(processor: str, drawn: Path, tmp_path_factory: pytest.TempPathFactor
     One for each kind of processor: what scores, tags and evaluates is tested at both precisions.
     """
     from eufcc_cli.core.files import Root
-    from eufcc_cli.core.training.config import TrainConfig
+    from eufcc_cli.core.training.configuration.config import TrainConfig
     from eufcc_cli.core.training.run import train_run
 
     def make(folder: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 import typer
 
 from eufcc_cli import cli
-from eufcc_cli.core.taxonomy.annotations import PROVIDER
+from eufcc_cli.core.taxonomy.tables.annotations import PROVIDER
 from tests.conftest import Run
 
 COMMANDS = ("fetch", "download", "trees", "train", "evaluate", "tag")
@@ -98,7 +98,7 @@ def test_global_options_before_or_after_the_command(eufcc: Run, tmp_path: Path, 
 
 def test_a_setting_is_an_option_on_the_command_line_and_itself_in_python(eufcc: Run, tmp_path: Path) -> None:
     from eufcc_cli.core.errors import ModelError
-    from eufcc_cli.core.training.config import TrainConfig
+    from eufcc_cli.core.training.configuration.config import TrainConfig
 
     with pytest.raises(ModelError) as caught:
         TrainConfig(batch_size=0)

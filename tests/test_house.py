@@ -1,7 +1,8 @@
-"""Only the command line prints, and nothing in the package loads a pickle."""
+"""Only the command line prints, nothing in the package loads a pickle, and each module has its own name."""
 
 import ast
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -37,3 +38,8 @@ def test_no_pickle_anywhere(path: Path) -> None:
         r"torch\.save\(|torch\.load\((?!.*weights_only=True)|np\.load\([^)]*allow_pickle=True|\beval\(|\bexec\(",
         text.replace(".eval(", ""),
     )
+
+
+def test_no_two_modules_have_one_name() -> None:
+    names = Counter(path.name for path in MODULES)
+    assert [name for name, number in names.items() if number > 1] == ["__init__.py"]

@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 
 from eufcc_cli.cli import app
 from eufcc_cli.core.errors import ModelError
-from eufcc_cli.core.training.config import TrainConfig, read_settings
-from eufcc_cli.core.training.recipes import read_recipe, recipe_names
+from eufcc_cli.core.training.configuration.config import TrainConfig, read_settings
+from eufcc_cli.core.training.configuration.recipes import read_recipe, recipe_names
 
 SCRIPT = Path(__file__).resolve().parents[1] / "scripts" / "paper.sh"
 
@@ -32,7 +32,8 @@ def test_an_unknown_recipe_names_the_others() -> None:
 
 @pytest.mark.parametrize("name", ["eufcc-340k.toml"])
 def test_every_value_of_a_recipe_says_where_it_comes_from(name: str) -> None:
-    lines = (files("eufcc_cli.core.training.recipes") / name).read_text(encoding="utf-8").splitlines()
+    recipe = files("eufcc_cli.core.training.configuration.recipes") / name
+    lines = recipe.read_text(encoding="utf-8").splitlines()
     values = [line for line in lines if " = " in line and not line.startswith(("#", "kind"))]
     assert len(values) > 10
     for line in values:

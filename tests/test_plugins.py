@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import torch
 
+from eufcc_cli.core.model.backbone.plugins import load_plugins
 from eufcc_cli.core.model.methods.method import _METHODS
-from eufcc_cli.core.model.plugins import load_plugins
 from eufcc_cli.core.taxonomy.vocabulary import FacetVocabulary
 from tests.conftest import Run
 

@@ -14,10 +14,10 @@ from typer.testing import CliRunner
 from eufcc_cli.cli import app
 from eufcc_cli.core.dataset.provenance import record
 from eufcc_cli.core.files import Root
-from eufcc_cli.core.taxonomy.concepts import add_uris
 from eufcc_cli.core.taxonomy.decisions import Decision, DecisionsFile, now
+from eufcc_cli.core.taxonomy.linked_data.concepts import add_uris
 from eufcc_cli.core.taxonomy.names import Names, write_names
-from eufcc_cli.core.training.history_file import COLUMNS
+from eufcc_cli.core.training.state.history_file import COLUMNS
 
 DOCS = Path(__file__).parents[1] / "docs" / "reference"
 

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from eufcc_cli.core.dataset.export_file import Dialect, write_export
+from eufcc_cli.core.dataset.museum.export_file import Dialect, write_export
 from eufcc_cli.core.errors import ModelError
-from eufcc_cli.core.training.config import TrainConfig
-from eufcc_cli.core.training.resumption import continues
+from eufcc_cli.core.training.configuration.config import TrainConfig
+from eufcc_cli.core.training.state.resumption import continues
 from tests.core.dataset import museum
 from tests.servers.europe import europe
 

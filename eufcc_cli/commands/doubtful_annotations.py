@@ -10,7 +10,7 @@ from eufcc_cli.core.errors import EufccError
 from eufcc_cli.core.files import Root
 
 if TYPE_CHECKING:
-    from eufcc_cli.core.evaluation.eval_split import Source
+    from eufcc_cli.core.evaluation.scores.eval_split import Source
     from eufcc_cli.core.evaluation.suspects import Suspects
 
 
@@ -23,9 +23,9 @@ def find_and_write(
     workers: int | None,
 ) -> "tuple[Path, Suspects]":
     """Write the list; returns it with its file. Raises EufccError where not one trained model is given."""
-    from eufcc_cli.core.evaluation.scoring import ModelScorer
+    from eufcc_cli.core.evaluation.scores.scoring import ModelScorer
     from eufcc_cli.core.evaluation.suspects import find_suspects, write_suspects
-    from eufcc_cli.core.model.network import Network
+    from eufcc_cli.core.model.backbone.network import Network
 
     source = sources[0]
     if (

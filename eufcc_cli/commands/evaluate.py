@@ -34,7 +34,7 @@ from eufcc_cli.core.progress import Progress
 
 if TYPE_CHECKING:
     from eufcc_cli.core.evaluation.bootstrap import Bootstrap
-    from eufcc_cli.core.evaluation.eval_split import Source, TestSplit
+    from eufcc_cli.core.evaluation.scores.eval_split import Source, TestSplit
 
 _what = in_panel("What is scored")
 _trust = in_panel("Trust")
@@ -191,13 +191,13 @@ def evaluate(
     root = existing_root(ctx, photos)
 
     with importing():
-        from eufcc_cli.core.evaluation import processes
         from eufcc_cli.core.evaluation.comparison import compare as compare_sources
-        from eufcc_cli.core.evaluation.eval_split import read_split
         from eufcc_cli.core.evaluation.results import Measures
-        from eufcc_cli.core.evaluation.score_sources import open_sources, splits_of
+        from eufcc_cli.core.evaluation.scores import processes
+        from eufcc_cli.core.evaluation.scores.eval_split import read_split
+        from eufcc_cli.core.evaluation.scores.score_sources import open_sources, splits_of
+        from eufcc_cli.core.model.backbone.plugins import load_plugins
         from eufcc_cli.core.model.clip.prompts import TextOptions
-        from eufcc_cli.core.model.plugins import load_plugins
 
     load_plugins(plugin or ())
     use_threads(threads)
@@ -291,7 +291,7 @@ _NEEDED = "tags suggested for a coverage of 90 %"
 
 def _calibrate(sources: "Sequence[Source]", root: Root, progress: Progress) -> None:
     from eufcc_cli.core.evaluation.calibrate import calibrate
-    from eufcc_cli.core.evaluation.eval_split import read_split
+    from eufcc_cli.core.evaluation.scores.eval_split import read_split
 
     split = read_split(root, "val")
     for source in sources:

@@ -9,8 +9,9 @@ import typer
 from typer.core import TyperGroup
 
 from eufcc_cli import console
-from eufcc_cli.commands.fetch_europeana import europeana
-from eufcc_cli.commands.fetch_table import table
+from eufcc_cli.commands.fetching.fetch_europeana import europeana
+from eufcc_cli.commands.fetching.fetch_table import table
+from eufcc_cli.commands.fetching.splits_output import show_splits
 from eufcc_cli.commands.options import (
     SPARQL_URL,
     AatRoots,
@@ -23,7 +24,6 @@ from eufcc_cli.commands.options import (
     ValShare,
     in_panel,
 )
-from eufcc_cli.commands.splits_output import show_splits
 from eufcc_cli.core.files import SPLITS, Root
 
 _servers = in_panel("Servers")
@@ -164,7 +164,7 @@ def concepts(
     candidates: fill in the column uri (or "-" for a tag without a concept) and run the command again.
     """
     from eufcc_cli.core.harvest.tag_concepts import fetch_concepts
-    from eufcc_cli.core.taxonomy.annotations import check_facets
+    from eufcc_cli.core.taxonomy.tables.annotations import check_facets
 
     root: Root = ctx.obj
     found = fetch_concepts(
@@ -213,8 +213,8 @@ def splits(
     split stay there, and new ones go to train or val. data/splits.json reports the splits, the providers held
     out for test_ood, and the tags dropped. Edit data/held_out.txt to hold out others.
     """
-    from eufcc_cli.core.dataset.division_report import Shares
-    from eufcc_cli.core.dataset.splits import report_file, write_splits
+    from eufcc_cli.core.dataset.splits.division_report import Shares
+    from eufcc_cli.core.dataset.splits.split_files import report_file, write_splits
 
     root: Root = ctx.obj
     shares = Shares(val, test, ood, min_count, seed)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from eufcc_cli import console
 
 if TYPE_CHECKING:
-    from eufcc_cli.core.training.decided_split import LearnedDecisions
+    from eufcc_cli.core.training.loading.decided_split import LearnedDecisions
 
 _SURE = 0.7
 

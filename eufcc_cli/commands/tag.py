@@ -7,7 +7,6 @@ import typer
 
 from eufcc_cli import console
 from eufcc_cli.commands.common import SOME_FAILED, ModelLoader, existing_root, importing
-from eufcc_cli.commands.decided_output import take_votes, write_decided
 from eufcc_cli.commands.options import (
     AddTag,
     AllowPrivateHosts,
@@ -35,17 +34,18 @@ from eufcc_cli.commands.options import (
     Weights,
     in_panel,
 )
-from eufcc_cli.commands.own_table_file import (
+from eufcc_cli.commands.tagging.decided_output import take_votes, write_decided
+from eufcc_cli.commands.tagging.own_table_file import (
     check_own_table_usage,
     note_missing_photographs,
     write_decisions,
     writes_own_table,
 )
-from eufcc_cli.commands.review_page import check_review_usage, is_tagged, serve_review
-from eufcc_cli.commands.sharded import check_sharded_usage, show_status, tag_sharded
-from eufcc_cli.commands.tag_images import tag_images
-from eufcc_cli.commands.tag_models import open_tagger
-from eufcc_cli.commands.tag_usage import batch_size_of, check_usage, form_of
+from eufcc_cli.commands.tagging.review_page import check_review_usage, is_tagged, serve_review
+from eufcc_cli.commands.tagging.sharded import check_sharded_usage, show_status, tag_sharded
+from eufcc_cli.commands.tagging.tag_images import tag_images
+from eufcc_cli.commands.tagging.tag_models import open_tagger
+from eufcc_cli.commands.tagging.tag_usage import batch_size_of, check_usage, form_of
 from eufcc_cli.core.errors import EufccError
 from eufcc_cli.core.machine import use_threads
 from eufcc_cli.core.tagging.shards.choices import EngineName
@@ -269,8 +269,8 @@ def tag(
     eufcc tag scans/ -o tags.jsonl   a folder; interrupted, run it again to resume
     find . -name '*.tif' | eufcc tag - --format csv
     """
+    from eufcc_cli.core.model.backbone.plugins import load_plugins
     from eufcc_cli.core.model.clip.prompts import TextOptions
-    from eufcc_cli.core.model.plugins import load_plugins
     from eufcc_cli.core.tagging.inputs import count
     from eufcc_cli.core.tagging.selection import Choice
 
@@ -335,7 +335,7 @@ def tag(
     texts = TextOptions(prompts, text, names, tuple(add_tag or ()))
     with importing():
         from eufcc_cli.core.tagging.display import Display
-        from eufcc_cli.core.taxonomy.flagged_terms import read_flagged_terms
+        from eufcc_cli.core.taxonomy.matching.flagged_terms import read_flagged_terms
 
     load = ModelLoader(root, device, precision, weights, texts, logit_adjustment, names_are_shown=True)
     flagged = None if flag_terms is None else read_flagged_terms(flag_terms)

@@ -18,8 +18,8 @@ from eufcc_cli.commands.options import Photos, Plugin, option_of, with_settings
 from eufcc_cli.commands.training_output import show_epoch, show_plan, show_result, show_runs
 from eufcc_cli.core.errors import EufccError
 from eufcc_cli.core.files import Root
-from eufcc_cli.core.training.config import TrainConfig
-from eufcc_cli.core.training.usual_settings import FULL_METHOD
+from eufcc_cli.core.training.configuration.config import TrainConfig
+from eufcc_cli.core.training.configuration.usual_settings import FULL_METHOD
 
 if TYPE_CHECKING:
     from eufcc_cli.core.training.grid import Planned
@@ -88,9 +88,9 @@ def train(
     """
     with importing():
         from eufcc_cli.core.report.model_card import export_model
-        from eufcc_cli.core.training.config import read_settings
+        from eufcc_cli.core.training.configuration.config import read_settings
         from eufcc_cli.core.training.grid import planned_runs, remaining_runs
-        from eufcc_cli.core.training.resumption import is_finished
+        from eufcc_cli.core.training.state.resumption import is_finished
         from eufcc_cli.core.training.tracking import check_trackers
 
     root = existing_root(ctx, photos)
@@ -211,7 +211,7 @@ class Command(TyperCommand):
     """Has an option for every setting of every method, those of plugins included."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        from eufcc_cli.core.model.plugins import load_installed_methods, load_plugins
+        from eufcc_cli.core.model.backbone.plugins import load_installed_methods, load_plugins
 
         named = [value for option, value in itertools.pairwise(args) if option == "--plugin"]
         named += [argument.partition("=")[2] for argument in args if argument.startswith("--plugin=")]

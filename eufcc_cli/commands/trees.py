@@ -94,9 +94,9 @@ def trees(
         raise typer.BadParameter("--flag-terms goes with --lint")
     with importing():
         from eufcc_cli.core.taxonomy import search
-        from eufcc_cli.core.taxonomy.annotations import check_facets, facet_column, read_table
         from eufcc_cli.core.taxonomy.hierarchy import build_trees
         from eufcc_cli.core.taxonomy.names import names_of
+        from eufcc_cli.core.taxonomy.tables.annotations import check_facets, facet_column, read_table
 
     facets = check_facets(facet or ())
     if plot:
@@ -154,8 +154,8 @@ def _label_trees(
     ctx: typer.Context, files: list[Path] | None, facets: Iterable[str], *, counted: bool
 ) -> "Trees":
     """The trees of label files, with the counts of the root's splits where they are needed."""
-    from eufcc_cli.core.taxonomy.annotations import distinct, facet_column, read_table
     from eufcc_cli.core.taxonomy.hierarchy import read_trees
+    from eufcc_cli.core.taxonomy.tables.annotations import distinct, facet_column, read_table
 
     if not files:
         root = existing_root(ctx)
@@ -176,7 +176,7 @@ def _label_trees(
 
 def _check_no_errors(tables: "Tables") -> None:
     """Print every problem of the tables; DataError if one is an error."""
-    from eufcc_cli.core.taxonomy.table_checks import validate
+    from eufcc_cli.core.taxonomy.tables.table_checks import validate
 
     problems = validate(tables)
     for problem in problems:
@@ -189,7 +189,7 @@ def _check_no_errors(tables: "Tables") -> None:
 
 def _warn_of_errors(trees: "Trees") -> None:
     """One warning for all the annotations of trees that a strict reading rejects."""
-    from eufcc_cli.core.taxonomy.table_checks import annotation_problems
+    from eufcc_cli.core.taxonomy.tables.table_checks import annotation_problems
 
     messages = [
         message
@@ -205,11 +205,11 @@ def _warn_of_errors(trees: "Trees") -> None:
 
 def _lint(ctx: typer.Context, tables: "Tables", trees: "Trees", format: str, flag_terms: Path | None) -> bool:
     """Print what lint finds, against the root's label files where there are some; True if anything."""
-    from eufcc_cli.core.dataset.columns import facet_of_column
+    from eufcc_cli.core.dataset.museum.columns import facet_of_column
     from eufcc_cli.core.download.ledger import LedgerReader
-    from eufcc_cli.core.taxonomy.flagged_terms import read_flagged_terms
     from eufcc_cli.core.taxonomy.hierarchy import read_trees
     from eufcc_cli.core.taxonomy.lint import KINDS, lint
+    from eufcc_cli.core.taxonomy.matching.flagged_terms import read_flagged_terms
     from eufcc_cli.core.taxonomy.names import Names, names_of
 
     label_files = [path for facet in trees if (path := ctx.obj.label_file(facet)).is_file()]
@@ -277,8 +277,8 @@ def _draw(
         drawn = (exports.to_dot(tree, counts=counts, shown=shown[f]) for f, tree in trees.items())
         console.line("\n".join(drawn))
     else:
-        from eufcc_cli.core.taxonomy.concepts import read_uris
-        from eufcc_cli.core.taxonomy.skos import to_skos
+        from eufcc_cli.core.taxonomy.linked_data.concepts import read_uris
+        from eufcc_cli.core.taxonomy.linked_data.skos import to_skos
 
         uris = read_uris(root.concepts)
         console.line(to_skos(trees.values(), base_iri, tag_language, names, uris).rstrip("\n"))

@@ -26,11 +26,11 @@ CASES = {
 def _run(folder: str, what: str, backbone: str, batch: int, keeps: bool) -> None:
     from eufcc_cli.core.files import Root
     from eufcc_cli.core.machine import used_memory
-    from eufcc_cli.core.model import prediction
     from eufcc_cli.core.model.checkpoint import load_model
+    from eufcc_cli.core.model.inference import prediction
     from eufcc_cli.core.model.tagging_model import TaggingModel
-    from eufcc_cli.core.training import trainer
-    from eufcc_cli.core.training.config import TrainConfig
+    from eufcc_cli.core.training.configuration.config import TrainConfig
+    from eufcc_cli.core.training.loop import trainer
     from eufcc_cli.core.training.run import train_run
 
     if not keeps:
@@ -61,7 +61,7 @@ def main() -> None:
 
     from eufcc_cli.core.demo import draw_collection
     from eufcc_cli.core.files import Root
-    from eufcc_cli.core.training.config import TrainConfig
+    from eufcc_cli.core.training.configuration.config import TrainConfig
     from eufcc_cli.core.training.run import train_run
     from tests.benchmarks.memory import shorten
 

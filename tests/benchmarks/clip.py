@@ -21,11 +21,11 @@ from eufcc_cli.core.files import Root
 from eufcc_cli.core.model.clip.clip_network import ClipNetwork
 from eufcc_cli.core.model.clip.towers import create_clip
 from eufcc_cli.core.taxonomy.vocabulary import FacetVocabulary, Targets, Vocabulary
-from eufcc_cli.core.training.clip_trainer import ClipTrainer, new_clip_model
-from eufcc_cli.core.training.config import TrainConfig
-from eufcc_cli.core.training.data import Split
-from eufcc_cli.core.training.image_cache import CachedImageLoader
-from eufcc_cli.core.training.optimizer import create_optimizer
+from eufcc_cli.core.training.configuration.config import TrainConfig
+from eufcc_cli.core.training.loading.data import Split
+from eufcc_cli.core.training.loading.image_cache import CachedImageLoader
+from eufcc_cli.core.training.loop.clip_trainer import ClipTrainer, new_clip_model
+from eufcc_cli.core.training.loop.optimizer import create_optimizer
 from tests.benchmarks.peer import Peer
 
 BATCH, STEPS, SIZE = 64, 4, 64

@@ -21,8 +21,8 @@ _WHOLE = 346_000
 _HARVEST = """
 import resource, sys, time
 from pathlib import Path
-from eufcc_cli.core.dataset.division_report import Shares
-from eufcc_cli.core.dataset.splits import write_splits
+from eufcc_cli.core.dataset.splits.division_report import Shares
+from eufcc_cli.core.dataset.splits.split_files import write_splits
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.harvest.dumps import DumpFilter, harvest_dumps
 from eufcc_cli.core.harvest.harvesting import Servers

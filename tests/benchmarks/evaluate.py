@@ -12,12 +12,12 @@ import timm
 import torch
 from PIL import Image
 
-from eufcc_cli.core.evaluation.eval_split import read_split
 from eufcc_cli.core.evaluation.results import Measures, measure
-from eufcc_cli.core.evaluation.scoring import ModelScorer
+from eufcc_cli.core.evaluation.scores.eval_split import read_split
+from eufcc_cli.core.evaluation.scores.scoring import ModelScorer
 from eufcc_cli.core.files import Root, image_stem
 from eufcc_cli.core.model.checkpoint import load_model
-from eufcc_cli.core.taxonomy.annotations import write_table
+from eufcc_cli.core.taxonomy.tables.annotations import write_table
 from eufcc_cli.core.taxonomy.vocabulary import FacetVocabulary, Vocabulary
 from tests.benchmarks.peer import Peer
 
@@ -27,9 +27,9 @@ TAGS = {"objectTypes": 894, "materials": 269, "classifications": 33, "subjects":
 
 def collection(folder: Path) -> Root:
     """A split of noise with three random tags per facet, and an untrained model with the published tags."""
+    from eufcc_cli.core.model.backbone.network import Network, create_backbone
     from eufcc_cli.core.model.checkpoint import save_weights
     from eufcc_cli.core.model.model_files import save_config
-    from eufcc_cli.core.model.network import Network, create_backbone
     from eufcc_cli.core.model.preprocessing import Preprocessing
     from eufcc_cli.core.model.tagging_model import build_methods
 
@@ -87,7 +87,7 @@ def main() -> None:
             measure(scorer, split, scorer.scores(split), Measures())
 
         loaded = mock.patch(
-            "eufcc_cli.core.model.decoding.image_queue.decode_images",
+            "eufcc_cli.core.model.inference.decoding.image_queue.decode_images",
             lambda orders: [dict.fromkeys(order.wanted, square[None]) for order in orders],
         )
         peer = Peer(bare)

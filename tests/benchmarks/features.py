@@ -20,12 +20,12 @@ import torch
 
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.machine import cores
-from eufcc_cli.core.model.bundled_weights import BUNDLED
+from eufcc_cli.core.model.backbone.bundled_weights import BUNDLED
+from eufcc_cli.core.model.backbone.network import create_backbone
 from eufcc_cli.core.model.checkpoint import load_model
 from eufcc_cli.core.model.features import FeatureStore
-from eufcc_cli.core.model.network import create_backbone
 from eufcc_cli.core.progress import SILENT
-from eufcc_cli.core.training.head_run import collect_features
+from eufcc_cli.core.training.heads.head_run import collect_features
 from tests.benchmarks.peer import Peer
 from tests.benchmarks.tag import EUFCC, make_run
 from tests.benchmarks.threads import neighbour

@@ -11,12 +11,12 @@ import httpx
 import numpy as np
 import pandas as pd
 
-from eufcc_cli.core.dataset.division_report import Shares
-from eufcc_cli.core.dataset.splits import write_splits
+from eufcc_cli.core.dataset.splits.division_report import Shares
+from eufcc_cli.core.dataset.splits.split_files import write_splits
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.harvest.europeana import Search
 from eufcc_cli.core.harvest.harvesting import Servers, harvest
-from eufcc_cli.core.taxonomy.annotations import (
+from eufcc_cli.core.taxonomy.tables.annotations import (
     FACET_COLUMNS,
     ID,
     IMAGE_URL,

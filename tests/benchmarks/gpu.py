@@ -19,8 +19,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from eufcc_cli.core.devices import select_precision
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.machine import cores
-from eufcc_cli.core.model.decoding.decoder_processes import DecoderProcesses
-from eufcc_cli.core.model.decoding.read_images import Order
+from eufcc_cli.core.model.inference.decoding.decoder_processes import DecoderProcesses
+from eufcc_cli.core.model.inference.decoding.read_images import Order
 from eufcc_cli.core.model.preprocessing import Preprocessing
 from tests.benchmarks import tag, training
 from tests.benchmarks.peer import Peer

@@ -18,8 +18,8 @@ import numpy as np
 from eufcc_cli.core.model.features import FeatureTable
 from eufcc_cli.core.model.methods import METHODS
 from eufcc_cli.core.taxonomy.vocabulary import Targets, Vocabulary
-from eufcc_cli.core.training.head import fit_heads
-from eufcc_cli.core.training.head_scores import Part
+from eufcc_cli.core.training.heads.head import fit_heads
+from eufcc_cli.core.training.heads.head_scores import Part
 from tests.benchmarks.training import vocabulary
 
 _BLOCK = 8192

@@ -28,7 +28,7 @@ CASES: dict[str, dict[str, Any]] = {
 def _train(root: Path, settings: dict[str, Any]) -> None:
     """Train one epoch in this process, and print what was expected and what it took."""
     from eufcc_cli.core.files import Root
-    from eufcc_cli.core.training.config import TrainConfig
+    from eufcc_cli.core.training.configuration.config import TrainConfig
     from eufcc_cli.core.training.run import train_run
     from eufcc_cli.core.training.training_plan import Plan
 

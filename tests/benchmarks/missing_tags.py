@@ -21,21 +21,21 @@ from torch.nn.functional import logsigmoid
 
 from eufcc_cli.core.demo import draw_collection
 from eufcc_cli.core.files import Root
-from eufcc_cli.core.model.bundled_weights import BUNDLED
+from eufcc_cli.core.model.backbone.bundled_weights import BUNDLED
+from eufcc_cli.core.model.backbone.network import Network, create_backbone
 from eufcc_cli.core.model.features import FeatureStore
 from eufcc_cli.core.model.methods import METHODS, Multilabel, register_method
-from eufcc_cli.core.model.network import Network, create_backbone
 from eufcc_cli.core.model.preprocessing import Preprocessing
 from eufcc_cli.core.model.tagging_model import TaggingModel, build_methods
 from eufcc_cli.core.progress import SILENT
 from eufcc_cli.core.settings import settings_of
-from eufcc_cli.core.taxonomy.annotations import FACETS, facet_column, read_table
+from eufcc_cli.core.taxonomy.tables.annotations import FACETS, facet_column, read_table
 from eufcc_cli.core.taxonomy.vocabulary import Vocabulary, training_vocabulary
-from eufcc_cli.core.training.data import Split, load_split
-from eufcc_cli.core.training.head import fit_heads
-from eufcc_cli.core.training.head_run import collect_features
-from eufcc_cli.core.training.head_scores import Part, measure_heads
-from eufcc_cli.core.training.usual_settings import HEAD_VIEWS
+from eufcc_cli.core.training.configuration.usual_settings import HEAD_VIEWS
+from eufcc_cli.core.training.heads.head import fit_heads
+from eufcc_cli.core.training.heads.head_run import collect_features
+from eufcc_cli.core.training.heads.head_scores import Part, measure_heads
+from eufcc_cli.core.training.loading.data import Split, load_split
 from tests.museum_root import museum_root
 
 

@@ -24,10 +24,10 @@ from eufcc_cli.core.allocation import collect_rarely
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.images import resize
 from eufcc_cli.core.machine import cores
-from eufcc_cli.core.model.batching import STEADY
 from eufcc_cli.core.model.checkpoint import load_model
 from eufcc_cli.core.model.converted_model import Processor
-from eufcc_cli.core.model.decoding.decoder_processes import DecoderProcesses
+from eufcc_cli.core.model.inference.batching import STEADY
+from eufcc_cli.core.model.inference.decoding.decoder_processes import DecoderProcesses
 from eufcc_cli.core.model.preprocessing import Preprocessing
 from eufcc_cli.core.tagging.inputs import listed
 from eufcc_cli.core.tagging.selection import Choice

@@ -23,11 +23,11 @@ from eufcc_cli.core.model.features import FeatureStore
 from eufcc_cli.core.model.tagging_model import TaggingModel
 from eufcc_cli.core.progress import SILENT
 from eufcc_cli.core.tagging.tagger import calibration_of
-from eufcc_cli.core.taxonomy.annotations import ID, facet_column, names, read_table, write_table
 from eufcc_cli.core.taxonomy.decisions import ACCEPTED, ADDED, REJECTED, Decision, DecisionsFile, now
-from eufcc_cli.core.training.config import TrainConfig
-from eufcc_cli.core.training.head_run import collect_features
-from eufcc_cli.core.training.head_scores import Part, measure_heads, score_heads
+from eufcc_cli.core.taxonomy.tables.annotations import ID, facet_column, names, read_table, write_table
+from eufcc_cli.core.training.configuration.config import TrainConfig
+from eufcc_cli.core.training.heads.head_run import collect_features
+from eufcc_cli.core.training.heads.head_scores import Part, measure_heads, score_heads
 from eufcc_cli.core.training.run import train_run
 from tests.benchmarks.suspects import drawn_root
 

@@ -23,8 +23,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from eufcc_cli.core.dataset.export_file import Dialect, write_export
-from eufcc_cli.core.dataset.readers.export import text_frame
+from eufcc_cli.core.dataset.museum.export_file import Dialect, write_export
+from eufcc_cli.core.dataset.museum.readers.export import text_frame
 
 ROWS = 300_000
 _RUNS = 5
@@ -49,11 +49,11 @@ pd.read_csv(source, **options)
 print(*(spent() - before))
 """
 _IMPORT = """
-from eufcc_cli.core.dataset.annotating import annotate
-from eufcc_cli.core.dataset.export_file import read_export
-from eufcc_cli.core.dataset.importing import import_table
-from eufcc_cli.core.dataset.division_report import Shares
-from eufcc_cli.core.dataset.profile import Profile
+from eufcc_cli.core.dataset.museum.annotating import annotate
+from eufcc_cli.core.dataset.museum.export_file import read_export
+from eufcc_cli.core.dataset.museum.importing import import_table
+from eufcc_cli.core.dataset.splits.division_report import Shares
+from eufcc_cli.core.dataset.museum.profile import Profile
 from eufcc_cli.core.files import Root
 root = Root(Path(sys.argv[2]))
 profile = Profile("ID", provider="Source", title="Title", photo=sys.argv[3],

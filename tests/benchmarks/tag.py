@@ -26,11 +26,11 @@ from PIL import Image
 from eufcc_cli.core.devices import select_precision
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.machine import allow_processes, cores
-from eufcc_cli.core.model.batching import BatchSize
+from eufcc_cli.core.model.backbone.network import Network, create_backbone
 from eufcc_cli.core.model.checkpoint import load_model, save_weights
-from eufcc_cli.core.model.decoding.decoder_processes import decoder_processes
+from eufcc_cli.core.model.inference.batching import BatchSize
+from eufcc_cli.core.model.inference.decoding.decoder_processes import decoder_processes
 from eufcc_cli.core.model.model_files import save_config
-from eufcc_cli.core.model.network import Network, create_backbone
 from eufcc_cli.core.model.preprocessing import Preprocessing
 from eufcc_cli.core.model.tagging_model import build_methods
 from eufcc_cli.core.tagging.inputs import listed

@@ -62,8 +62,8 @@ import numpy as np
 from eufcc_cli.core.machine import wait_idly
 wait_idly()
 import torch
-from eufcc_cli.core.model.network import create_backbone
-from eufcc_cli.core.model.openvino_engine import open_engine
+from eufcc_cli.core.model.backbone.network import create_backbone
+from eufcc_cli.core.model.backbone.openvino_engine import open_engine
 from eufcc_cli.core.model.preprocessing import Preprocessing
 how, threads = sys.argv[1], int(sys.argv[2])
 torch.set_num_threads(threads)

@@ -17,14 +17,14 @@ import timm
 import torch
 from accelerate import Accelerator
 
-from eufcc_cli.core.model.network import Network, create_backbone
+from eufcc_cli.core.model.backbone.network import Network, create_backbone
 from eufcc_cli.core.model.preprocessing import Preprocessing
 from eufcc_cli.core.model.tagging_model import TaggingModel, build_methods
 from eufcc_cli.core.taxonomy.vocabulary import FacetVocabulary, Targets, Vocabulary
-from eufcc_cli.core.training.config import TrainConfig
-from eufcc_cli.core.training.data import Split
-from eufcc_cli.core.training.image_cache import CachedImageLoader
-from eufcc_cli.core.training.vision_trainer import VisionTrainer
+from eufcc_cli.core.training.configuration.config import TrainConfig
+from eufcc_cli.core.training.loading.data import Split
+from eufcc_cli.core.training.loading.image_cache import CachedImageLoader
+from eufcc_cli.core.training.loop.vision_trainer import VisionTrainer
 from tests.benchmarks.peer import Peer
 
 TAGS = {"objectTypes": 815, "materials": 247, "classifications": 93, "subjects": 48}

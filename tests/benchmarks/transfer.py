@@ -26,25 +26,25 @@ from torch import nn
 
 from eufcc_cli.core.evaluation.breakdown import per_tag
 from eufcc_cli.core.evaluation.comparison import compare
-from eufcc_cli.core.evaluation.eval_split import Scores, read_split
 from eufcc_cli.core.evaluation.results import Measures, Result
-from eufcc_cli.core.evaluation.scoring import ModelScorer
+from eufcc_cli.core.evaluation.scores.eval_split import Scores, read_split
+from eufcc_cli.core.evaluation.scores.scoring import ModelScorer
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.metrics.belief import most_frequent
-from eufcc_cli.core.model.bundled_weights import BUNDLED
+from eufcc_cli.core.model.backbone.bundled_weights import BUNDLED
+from eufcc_cli.core.model.backbone.network import create_backbone
 from eufcc_cli.core.model.checkpoint import load_model
 from eufcc_cli.core.model.methods import METHODS
 from eufcc_cli.core.model.model_files import read_config
-from eufcc_cli.core.model.network import create_backbone
 from eufcc_cli.core.model.preprocessing import Preprocessing, as_images
 from eufcc_cli.core.progress import SILENT
-from eufcc_cli.core.taxonomy.annotations import read_table
+from eufcc_cli.core.taxonomy.tables.annotations import read_table
 from eufcc_cli.core.taxonomy.vocabulary import Vocabulary, training_vocabulary
-from eufcc_cli.core.training.config import TrainConfig
-from eufcc_cli.core.training.data import load_split
-from eufcc_cli.core.training.interpolation import between
+from eufcc_cli.core.training.configuration.config import TrainConfig
+from eufcc_cli.core.training.configuration.usual_settings import HEAD_METHOD
+from eufcc_cli.core.training.loading.data import load_split
+from eufcc_cli.core.training.loop.interpolation import between
 from eufcc_cli.core.training.run import train_run
-from eufcc_cli.core.training.usual_settings import HEAD_METHOD
 from tests.museum_root import museum_root
 
 _SIZE = 160  # pixels of all that trains the backbone

@@ -15,13 +15,13 @@ from urllib.parse import quote
 import pytest
 
 from eufcc_cli.commands import fetch as commands
-from eufcc_cli.core.dataset.division_report import Shares
 from eufcc_cli.core.dataset.pinned_files import git_blob_id
 from eufcc_cli.core.dataset.published import REVISIONS
+from eufcc_cli.core.dataset.splits.division_report import Shares
 from eufcc_cli.core.files import SPLITS
 from eufcc_cli.core.harvest.europeana import Search
 from eufcc_cli.core.harvest.harvesting import Servers
-from eufcc_cli.core.taxonomy.annotations import FACETS, read_table
+from eufcc_cli.core.taxonomy.tables.annotations import FACETS, read_table
 from tests.conftest import Run
 from tests.servers.europe import Europe, europe
 from tests.servers.europeana import KEY

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from eufcc_cli.core.dataset.export_file import Dialect, write_export
+from eufcc_cli.core.dataset.museum.export_file import Dialect, write_export
 from tests.conftest import Run
 from tests.core.dataset import museum
 

@@ -24,8 +24,8 @@ from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
 from eufcc_cli.cli import app
-from eufcc_cli.core.taxonomy.annotations import FACETS, facet_column
 from eufcc_cli.core.taxonomy.names import glossary
+from eufcc_cli.core.taxonomy.tables.annotations import FACETS, facet_column
 from tests.commands.hostile import make_images
 from tests.conftest import Run
 from tests.peak import peak_memory

@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from eufcc_cli.cli import app
-from eufcc_cli.core.dataset.export_file import read_export
+from eufcc_cli.core.dataset.museum.export_file import read_export
 
 Tag = Callable[..., tuple[int, str, str]]
 pytestmark = pytest.mark.one_processor

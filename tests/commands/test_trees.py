@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from eufcc_cli.core.taxonomy.annotations import FACETS, read_table
+from eufcc_cli.core.taxonomy.tables.annotations import FACETS, read_table
 from tests import oracles
 from tests.conftest import Run
 

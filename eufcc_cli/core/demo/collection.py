@@ -16,8 +16,8 @@ from eufcc_cli.core.errors import CollectError
 from eufcc_cli.core.files import SPLITS, Root, image_stem, write_bytes, write_text
 from eufcc_cli.core.machine import cores
 from eufcc_cli.core.progress import SILENT, Progress, Task
-from eufcc_cli.core.taxonomy.annotations import DATABASE, FACETS, ID, IMAGE_URL, PROVIDER, facet_column
 from eufcc_cli.core.taxonomy.hierarchy import build_trees
+from eufcc_cli.core.taxonomy.tables.annotations import DATABASE, FACETS, ID, IMAGE_URL, PROVIDER, facet_column
 
 FEWEST = 8  # every split gets an image
 _FEW = 100  # images that are drawn faster than processes are started

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple, Self
 
 from eufcc_cli.core.files import image_id_of, sha256
-from eufcc_cli.core.images.formats import FILE_ENDINGS
+from eufcc_cli.core.images.image_formats import FILE_ENDINGS
 
 
 class Moved(NamedTuple):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from eufcc_cli.core.errors import CollectError
-from eufcc_cli.core.images.formats import FILE_ENDINGS
+from eufcc_cli.core.images.image_formats import FILE_ENDINGS
 from eufcc_cli.core.locks import hold_lock
 
 OK = "ok"

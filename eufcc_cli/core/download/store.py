@@ -14,7 +14,7 @@ from eufcc_cli.core.download.origins import FOUND, Origin, note
 from eufcc_cli.core.errors import ImageError, TooManyPixelsError, cannot_write
 from eufcc_cli.core.files import image_stem, replace_file, sha256
 from eufcc_cli.core.images.decode import ImageInfo, inspect_image, open_pixels
-from eufcc_cli.core.images.formats import ENDINGS
+from eufcc_cli.core.images.image_formats import ENDINGS
 
 T = TypeVar("T")
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from eufcc_cli.core.taxonomy.annotations import FACETS
 from eufcc_cli.core.taxonomy.decisions import ACCEPTED, ADDED, Decision
+from eufcc_cli.core.taxonomy.tables.annotations import FACETS
 
 BINS = tuple(i / 10 for i in range(11))
 """The edges of the probability bins; the last one includes 1."""

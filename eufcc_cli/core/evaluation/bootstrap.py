@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from eufcc_cli.core.errors import DataError
-from eufcc_cli.core.evaluation.eval_split import TestSplit
 from eufcc_cli.core.evaluation.results import MACRO, OVERALL, Figure, Result
+from eufcc_cli.core.evaluation.scores.eval_split import TestSplit
 
 _AT_ONCE = 4_000_000  # resampled counts held at once
 

@@ -9,10 +9,10 @@ import numpy as np
 
 from eufcc_cli.core.devices import precision_name
 from eufcc_cli.core.errors import ModelError
-from eufcc_cli.core.evaluation import processes
-from eufcc_cli.core.evaluation.ensembles import Ensemble
-from eufcc_cli.core.evaluation.eval_split import Scores, Source, TestSplit
-from eufcc_cli.core.evaluation.scoring import ModelScorer
+from eufcc_cli.core.evaluation.scores import processes
+from eufcc_cli.core.evaluation.scores.ensembles import Ensemble
+from eufcc_cli.core.evaluation.scores.eval_split import Scores, Source, TestSplit
+from eufcc_cli.core.evaluation.scores.scoring import ModelScorer
 from eufcc_cli.core.files import Root, write_text
 from eufcc_cli.core.metrics.calibration import Calibration, Coherence, fit_calibration
 from eufcc_cli.core.model.model_files import read_config, save_config

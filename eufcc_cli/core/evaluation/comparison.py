@@ -9,19 +9,19 @@ import numpy as np
 
 from eufcc_cli.core.dataset.published import revision_of
 from eufcc_cli.core.errors import EufccError
-from eufcc_cli.core.evaluation import processes
 from eufcc_cli.core.evaluation.bootstrap import Bootstrap, Difference, difference
-from eufcc_cli.core.evaluation.ensembles import Ensemble, fit_weights
-from eufcc_cli.core.evaluation.eval_split import Scores, Source, TestSplit, read_split
-from eufcc_cli.core.evaluation.predictions import Predictions
 from eufcc_cli.core.evaluation.results import Measures, Result, measure
-from eufcc_cli.core.evaluation.saved_scores import save_predictions
-from eufcc_cli.core.evaluation.score_sources import digest_of
+from eufcc_cli.core.evaluation.scores import processes
+from eufcc_cli.core.evaluation.scores.ensembles import Ensemble, fit_weights
+from eufcc_cli.core.evaluation.scores.eval_split import Scores, Source, TestSplit, read_split
+from eufcc_cli.core.evaluation.scores.predictions import Predictions
+from eufcc_cli.core.evaluation.scores.saved_scores import save_predictions
+from eufcc_cli.core.evaluation.scores.score_sources import digest_of
 from eufcc_cli.core.evaluation.seed_groups import SeedGroup, seed_groups
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.metrics.belief import Belief, most_frequent
 from eufcc_cli.core.progress import SILENT, Progress
-from eufcc_cli.core.taxonomy.annotations import ID, read_table
+from eufcc_cli.core.taxonomy.tables.annotations import ID, read_table
 
 
 @dataclass(frozen=True)

@@ -6,17 +6,17 @@ import numpy as np
 
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.metrics.calibration import Coherence
+from eufcc_cli.core.model.backbone.network import Network
 from eufcc_cli.core.model.features import FeatureStore, FeatureTable
 from eufcc_cli.core.model.methods import Multilabel
-from eufcc_cli.core.model.network import Network
 from eufcc_cli.core.model.tagging_model import TaggingModel
 from eufcc_cli.core.progress import SILENT, Progress
-from eufcc_cli.core.taxonomy.annotations import ID
+from eufcc_cli.core.taxonomy.tables.annotations import ID
 from eufcc_cli.core.taxonomy.vocabulary import Targets
-from eufcc_cli.core.training.data import load_split
-from eufcc_cli.core.training.head import fit_heads
-from eufcc_cli.core.training.head_run import collect_features
-from eufcc_cli.core.training.head_scores import Part, score_heads
+from eufcc_cli.core.training.heads.head import fit_heads
+from eufcc_cli.core.training.heads.head_run import collect_features
+from eufcc_cli.core.training.heads.head_scores import Part, score_heads
+from eufcc_cli.core.training.loading.data import load_split
 
 if TYPE_CHECKING:
     import pandas as pd

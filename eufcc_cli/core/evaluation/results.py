@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from eufcc_cli.core.errors import DataError, ModelError
-from eufcc_cli.core.evaluation.eval_split import Scores, Source, TestSplit
+from eufcc_cli.core.evaluation.scores.eval_split import Scores, Source, TestSplit
 from eufcc_cli.core.metrics.belief import Right, right_above
 from eufcc_cli.core.metrics.calibration import Calibration, log_probabilities
 from eufcc_cli.core.metrics.decided import average_precisions, decisions_in_parts, micro_average_precision
 from eufcc_cli.core.metrics.ranking import RankMeans, Ranks, nan_row, rank_metrics_of, ranks
-from eufcc_cli.core.taxonomy.annotations import FACETS
+from eufcc_cli.core.taxonomy.tables.annotations import FACETS
 from eufcc_cli.core.taxonomy.vocabulary import FacetVocabulary, Targets, Vocabulary
 
 OVERALL, MACRO = "overall", "macro"

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from eufcc_cli.core.evaluation.ensembles import Ensemble
-from eufcc_cli.core.evaluation.eval_split import Source
 from eufcc_cli.core.evaluation.results import MACRO, OVERALL, FacetResult, Figure, Result
-from eufcc_cli.core.evaluation.scoring import ModelScorer
+from eufcc_cli.core.evaluation.scores.ensembles import Ensemble
+from eufcc_cli.core.evaluation.scores.eval_split import Source
+from eufcc_cli.core.evaluation.scores.scoring import ModelScorer
 
 _MACHINE = ("seed", "device", "threads", "workers", "cache", "save_every", "features_limit")
 """Settings of a training that may differ between runs of one group."""

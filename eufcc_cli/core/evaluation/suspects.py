@@ -9,14 +9,14 @@ import numpy as np
 
 from eufcc_cli.core.download.image_locations import find_images
 from eufcc_cli.core.evaluation.cross_validation import cross_validated
-from eufcc_cli.core.evaluation.eval_split import read_split
-from eufcc_cli.core.evaluation.scoring import ModelScorer
+from eufcc_cli.core.evaluation.scores.eval_split import read_split
+from eufcc_cli.core.evaluation.scores.scoring import ModelScorer
 from eufcc_cli.core.files import Root, csv_text, write_text
 from eufcc_cli.core.metrics.calibration import Calibration, log_probabilities
 from eufcc_cli.core.metrics.confident_learning import doubtful_tags
 from eufcc_cli.core.model.tagging_model import TaggingModel
 from eufcc_cli.core.progress import SILENT, Progress
-from eufcc_cli.core.taxonomy.annotations import facet_column
+from eufcc_cli.core.taxonomy.tables.annotations import facet_column
 
 TRAIN = "train"
 _COLUMNS = ("image", "id", "split", "facet", "tag", "path", "suspect", "score", "doubt", "record")

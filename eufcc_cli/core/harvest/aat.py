@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from eufcc_cli.core.errors import DataError
-from eufcc_cli.core.taxonomy.annotations import check_facets
+from eufcc_cli.core.taxonomy.tables.annotations import check_facets
 
 AAT_URI = "http://vocab.getty.edu/aat/"
 SPARQL_URL = "http://vocab.getty.edu/sparql.json"

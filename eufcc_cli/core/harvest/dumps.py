@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from eufcc_cli.core.dataset import provenance
-from eufcc_cli.core.dataset.readers.edm import EdmRecord, zipped_records
+from eufcc_cli.core.dataset.museum.readers.edm import EdmRecord, zipped_records
 from eufcc_cli.core.errors import CollectError
 from eufcc_cli.core.files import Root, atomic_open
 from eufcc_cli.core.harvest import aat

@@ -10,7 +10,7 @@ from typing import Any
 from eufcc_cli.core.harvest.aat import AAT_URI, Labels, Node, Placement, Roots, aat_id, language_order
 from eufcc_cli.core.harvest.concept_cache import Concepts, Entity, aat_ids, entity_uri
 from eufcc_cli.core.harvest.europeana import FIELDS
-from eufcc_cli.core.taxonomy.annotations import FACETS, canonical, most_specific
+from eufcc_cli.core.taxonomy.tables.annotations import FACETS, canonical, most_specific
 
 _IS_URI = re.compile(r"https?://\S+|aat:\d+")
 _SHALLOW_FIELD = "edmConcept"

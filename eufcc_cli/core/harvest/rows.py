@@ -8,7 +8,7 @@ from eufcc_cli.core.files import csv_text, write_text
 from eufcc_cli.core.harvest.europeana import image_id, image_url
 from eufcc_cli.core.harvest.mapping import Mapper, Unmapped
 from eufcc_cli.core.harvest.saved_records import HarvestedRecord
-from eufcc_cli.core.taxonomy.annotations import DATABASE, FACETS, ID, IMAGE_URL, PROVIDER, facet_column
+from eufcc_cli.core.taxonomy.tables.annotations import DATABASE, FACETS, ID, IMAGE_URL, PROVIDER, facet_column
 
 COLUMNS = (
     ID,

@@ -13,11 +13,11 @@ from eufcc_cli.core.harvest.concept_cache import Concepts
 from eufcc_cli.core.http.client import Client
 from eufcc_cli.core.http.json_api import POLITENESS, Api
 from eufcc_cli.core.progress import SILENT, Progress
-from eufcc_cli.core.taxonomy.annotations import FACETS
-from eufcc_cli.core.taxonomy.concepts import add_uris, read_uris
 from eufcc_cli.core.taxonomy.hierarchy import Hierarchy, root_trees
+from eufcc_cli.core.taxonomy.linked_data.concepts import add_uris, read_uris
 from eufcc_cli.core.taxonomy.names import Names, names_of, write_names
 from eufcc_cli.core.taxonomy.spelling import fold
+from eufcc_cli.core.taxonomy.tables.annotations import FACETS
 
 NO_CONCEPT = "-"
 """In the column `uri` of the review file: this tag has no concept, do not ask again."""

@@ -19,7 +19,7 @@ from PIL import (
 
 from eufcc_cli.core.errors import DataError, ImageError, TooManyPixelsError
 from eufcc_cli.core.images.colour import is_srgb, to_srgb
-from eufcc_cli.core.images.formats import sniff
+from eufcc_cli.core.images.image_formats import sniff
 from eufcc_cli.core.images.jpeg import is_lossless, unsupported_kind
 from eufcc_cli.core.images.png import PngImage
 

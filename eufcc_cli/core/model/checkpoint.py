@@ -14,13 +14,13 @@ from torch import nn
 from eufcc_cli.core.devices import select_device, select_precision
 from eufcc_cli.core.errors import EufccError, ModelError
 from eufcc_cli.core.files import Root
+from eufcc_cli.core.model.backbone.memory_rule import check_room
+from eufcc_cli.core.model.backbone.network import Network, create_backbone
 from eufcc_cli.core.model.clip.clip_network import ClipNetwork
 from eufcc_cli.core.model.clip.prompts import TextOptions, Wording
 from eufcc_cli.core.model.clip.towers import build_clip, clip_tokenizer
-from eufcc_cli.core.model.memory_rule import check_room
 from eufcc_cli.core.model.methods import Method, find_method
 from eufcc_cli.core.model.model_files import CLIP, CONFIG, WEIGHTS, find_model, read_config
-from eufcc_cli.core.model.network import Network, create_backbone
 from eufcc_cli.core.model.preprocessing import Preprocessing
 from eufcc_cli.core.model.tagging_model import TaggingModel, build_methods, keep_by_root
 from eufcc_cli.core.model.tensor_files import write_tensors

@@ -18,11 +18,8 @@ import numpy as np
 from eufcc_cli.core.errors import EufccError, first_line
 from eufcc_cli.core.files import Root, sha256, write_text
 from eufcc_cli.core.machine import has_bf16_matrices, may_have_gpu, threads
-from eufcc_cli.core.model.features import FeatureStore
-from eufcc_cli.core.model.memory_rule import check_room, engine_bytes
-from eufcc_cli.core.model.methods import Method
-from eufcc_cli.core.model.model_files import CLIP, WEIGHTS, find_model, model_digest, read_config
-from eufcc_cli.core.model.openvino_engine import (
+from eufcc_cli.core.model.backbone.memory_rule import check_room, engine_bytes
+from eufcc_cli.core.model.backbone.openvino_engine import (
     Engine,
     backbone_digest,
     convert,
@@ -30,6 +27,9 @@ from eufcc_cli.core.model.openvino_engine import (
     kept_network,
     silent_openvino,
 )
+from eufcc_cli.core.model.features import FeatureStore
+from eufcc_cli.core.model.methods import Method
+from eufcc_cli.core.model.model_files import CLIP, WEIGHTS, find_model, model_digest, read_config
 from eufcc_cli.core.model.preprocessing import Preprocessing
 from eufcc_cli.core.taxonomy.vocabulary import Vocabulary
 
@@ -156,7 +156,7 @@ def convert_heads(
 
     network: a Network; digest: the model's. None where OpenVINO cannot compute them as PyTorch does.
     """
-    from eufcc_cli.core.model.memory import image_bytes
+    from eufcc_cli.core.model.backbone.memory import image_bytes
 
     path = _place(engines, digest)
     try:

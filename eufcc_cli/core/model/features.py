@@ -18,13 +18,13 @@ import numpy as np
 
 from eufcc_cli.core.errors import EufccError, ModelError
 from eufcc_cli.core.files import Root, atomic_open, sha256, write_text
-from eufcc_cli.core.model.openvino_engine import backbone_digest
+from eufcc_cli.core.model.backbone.openvino_engine import backbone_digest
 from eufcc_cli.core.model.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
     import torch
 
-    from eufcc_cli.core.model.network import Network
+    from eufcc_cli.core.model.backbone.network import Network
 
 log = logging.getLogger("eufcc")
 

@@ -4,8 +4,8 @@ import numpy as np
 import torch
 
 from eufcc_cli.core.errors import ModelError
+from eufcc_cli.core.model.backbone.network import Network
 from eufcc_cli.core.model.model_files import ADJUSTED, TAG_IMAGES
-from eufcc_cli.core.model.network import Network
 from eufcc_cli.core.model.tagging_model import TaggingModel
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from eufcc_cli.core.errors import ModelError, first_line
 from eufcc_cli.core.files import Root, write_text
-from eufcc_cli.core.model.hub import hub
+from eufcc_cli.core.model.backbone.hub import hub
 from eufcc_cli.core.model.preprocessing import Preprocessing
 from eufcc_cli.core.taxonomy.vocabulary import Vocabulary
 

@@ -14,13 +14,13 @@ from torch import Tensor, nn
 
 from eufcc_cli.core.files import Root, sha256
 from eufcc_cli.core.machine import threads
+from eufcc_cli.core.model.backbone.network import Network
+from eufcc_cli.core.model.backbone.openvino_engine import Engine, open_engine
 from eufcc_cli.core.model.clip.clip_network import ClipNetwork
 from eufcc_cli.core.model.converted_model import ConvertedHeads, convert_heads
 from eufcc_cli.core.model.features import FeatureStore
 from eufcc_cli.core.model.methods import Method, find_method
 from eufcc_cli.core.model.model_files import WEIGHTS, model_digest
-from eufcc_cli.core.model.network import Network
-from eufcc_cli.core.model.openvino_engine import Engine, open_engine
 from eufcc_cli.core.model.preprocessing import Preprocessing
 from eufcc_cli.core.taxonomy.vocabulary import Vocabulary
 

@@ -15,9 +15,9 @@ from eufcc_cli.core.model.clip.prompts import TextOptions, Wording, english_name
 from eufcc_cli.core.model.clip.towers import clip_preprocessing, clip_tokenizer, create_clip
 from eufcc_cli.core.model.model_files import CLIP
 from eufcc_cli.core.model.tagging_model import TaggingModel, build_methods, keep_embeddings
-from eufcc_cli.core.taxonomy.annotations import read_table
 from eufcc_cli.core.taxonomy.hierarchy import root_trees
 from eufcc_cli.core.taxonomy.names import glossary_trees
+from eufcc_cli.core.taxonomy.tables.annotations import read_table
 from eufcc_cli.core.taxonomy.vocabulary import Vocabulary, training_vocabulary
 
 DEFAULT = "clip:ViT-B-32-256/datacomp_s34b_b86k"

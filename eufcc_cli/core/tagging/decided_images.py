@@ -9,10 +9,10 @@ from eufcc_cli.core.model.model_files import read_config
 from eufcc_cli.core.tagging.inputs import Input, file_iri, is_url
 from eufcc_cli.core.tagging.selection import Suggestion
 from eufcc_cli.core.tagging.tagger import Result
-from eufcc_cli.core.taxonomy.annotations import FACETS, most_specific
 from eufcc_cli.core.taxonomy.decisions import Decision, Decisions
 from eufcc_cli.core.taxonomy.hierarchy import Hierarchy
 from eufcc_cli.core.taxonomy.names import Names
+from eufcc_cli.core.taxonomy.tables.annotations import FACETS, most_specific
 from eufcc_cli.core.taxonomy.vocabulary import Vocabulary
 
 

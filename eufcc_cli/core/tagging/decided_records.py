@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from eufcc_cli.core.tagging.decided_images import DecidedImage, DecidedTag
 from eufcc_cli.core.tagging.inputs import is_url
-from eufcc_cli.core.taxonomy.annotations import PROVIDER, RECORD, facet_column, paths
+from eufcc_cli.core.taxonomy.tables.annotations import PROVIDER, RECORD, facet_column, paths
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,7 +7,7 @@ from functools import cache
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.model.clip.prompts import text_names
 from eufcc_cli.core.tagging.selection import Suggestion
-from eufcc_cli.core.taxonomy.flagged_terms import Flag, FlaggedTerms
+from eufcc_cli.core.taxonomy.matching.flagged_terms import Flag, FlaggedTerms
 from eufcc_cli.core.taxonomy.names import Names
 from eufcc_cli.core.taxonomy.vocabulary import Vocabulary
 

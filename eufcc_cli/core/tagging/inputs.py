@@ -13,7 +13,7 @@ from typing import NoReturn
 from eufcc_cli.core.download.image_files import is_system_name
 from eufcc_cli.core.errors import ImageError
 from eufcc_cli.core.harvest.iiif.walk import may_be_document
-from eufcc_cli.core.images.formats import FILE_ENDINGS
+from eufcc_cli.core.images.image_formats import FILE_ENDINGS
 from eufcc_cli.core.tagging.image_list import read_list
 
 Source = Path | Callable[[], Path | bytes]

@@ -8,23 +8,23 @@ from pathlib import Path
 
 import pandas as pd
 
-from eufcc_cli.core.dataset.annotating import Annotated, annotate
-from eufcc_cli.core.dataset.cell_terms import separators_of, single_facets
-from eufcc_cli.core.dataset.columns import complete
-from eufcc_cli.core.dataset.export_file import kind_of, read_export
-from eufcc_cli.core.dataset.photo_ledger import photo_files
-from eufcc_cli.core.dataset.profile import Profile, profile_file
-from eufcc_cli.core.dataset.readers.export import Export
-from eufcc_cli.core.dataset.record_images import RECORD_NUMBER, image_rows, image_table, photographs_of
+from eufcc_cli.core.dataset.museum.annotating import Annotated, annotate
+from eufcc_cli.core.dataset.museum.cell_terms import separators_of, single_facets
+from eufcc_cli.core.dataset.museum.columns import complete
+from eufcc_cli.core.dataset.museum.export_file import kind_of, read_export
+from eufcc_cli.core.dataset.museum.photo_ledger import photo_files
+from eufcc_cli.core.dataset.museum.profile import Profile, profile_file
+from eufcc_cli.core.dataset.museum.readers.export import Export
+from eufcc_cli.core.dataset.museum.record_images import RECORD_NUMBER, image_rows, image_table, photographs_of
 from eufcc_cli.core.download.image_locations import find_images
 from eufcc_cli.core.errors import DataError
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.tagging.records import Catalogue
-from eufcc_cli.core.taxonomy.annotations import FACETS, ID, PROVIDER, facet_column, paths, texts_of
-from eufcc_cli.core.taxonomy.assignment import MIN_COUNT
-from eufcc_cli.core.taxonomy.known_terms import TagPath
+from eufcc_cli.core.taxonomy.matching.assignment import MIN_COUNT
+from eufcc_cli.core.taxonomy.matching.known_terms import TagPath
+from eufcc_cli.core.taxonomy.matching.terms import TermMatcher
 from eufcc_cli.core.taxonomy.names import glossary_paths
-from eufcc_cli.core.taxonomy.terms import TermMatcher
+from eufcc_cli.core.taxonomy.tables.annotations import FACETS, ID, PROVIDER, facet_column, paths, texts_of
 
 
 def is_published(path: Path) -> bool:

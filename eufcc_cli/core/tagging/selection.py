@@ -11,7 +11,7 @@ import numpy as np
 
 from eufcc_cli.core.errors import EufccError, ModelError, did_you_mean
 from eufcc_cli.core.metrics.calibration import Calibration, Coherence, FacetCalibration
-from eufcc_cli.core.taxonomy.flagged_terms import Flag
+from eufcc_cli.core.taxonomy.matching.flagged_terms import Flag
 from eufcc_cli.core.taxonomy.vocabulary import FacetVocabulary, Vocabulary
 
 DEFAULT_TOP = 10

@@ -15,13 +15,13 @@ import numpy as np
 from eufcc_cli.core.errors import ModelError
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.metrics.calibration import Calibration
+from eufcc_cli.core.model.inference.prediction import Scored, predict_batches
 from eufcc_cli.core.model.model_files import CONFIG
-from eufcc_cli.core.model.prediction import Scored, predict_batches
 from eufcc_cli.core.tagging.display import Display
 from eufcc_cli.core.tagging.inputs import Input
 from eufcc_cli.core.tagging.records import Contradiction, fill
 from eufcc_cli.core.tagging.selection import Choice, Chooser, Suggestion
-from eufcc_cli.core.taxonomy.concepts import Uris, read_uris
+from eufcc_cli.core.taxonomy.linked_data.concepts import Uris, read_uris
 from eufcc_cli.core.taxonomy.names import Names, names_of_paths
 
 if TYPE_CHECKING:
@@ -188,7 +188,7 @@ class Tagger:
 def _ensemble_calibration(models: "Sequence[Model]", root: Root) -> Calibration | None:
     """The calibration of models together; raises ModelError where they do not score the same tags."""
     from eufcc_cli.core.evaluation.calibrate import ensemble_calibration
-    from eufcc_cli.core.evaluation.ensembles import check_same_vocabulary
+    from eufcc_cli.core.evaluation.scores.ensembles import check_same_vocabulary
 
     for other in models[1:]:
         check_same_vocabulary(models[0], other)
@@ -210,7 +210,7 @@ def compile_network(model: "TaggingModel") -> None:
         raise ModelError("`compile`: there is no C++ compiler", hint="install g++, or leave `compile` out")
     from torch import nn
 
-    from eufcc_cli.core.model.network import Network
+    from eufcc_cli.core.model.backbone.network import Network
 
     network: Any = model.network
     seeing = network.backbone if isinstance(network, Network) else network.clip.visual

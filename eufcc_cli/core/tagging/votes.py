@@ -10,12 +10,12 @@ from urllib.parse import unquote, urlsplit
 from eufcc_cli.core.errors import DataError
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.tagging.inputs import Input
-from eufcc_cli.core.taxonomy.annotations import FACETS, canonical
-from eufcc_cli.core.taxonomy.concepts import read_uris
 from eufcc_cli.core.taxonomy.decisions import ACCEPTED, ADDED, REJECTED, Decision, now
 from eufcc_cli.core.taxonomy.hierarchy import root_trees
-from eufcc_cli.core.taxonomy.iris import as_iri
+from eufcc_cli.core.taxonomy.linked_data.concepts import read_uris
+from eufcc_cli.core.taxonomy.linked_data.iris import as_iri
 from eufcc_cli.core.taxonomy.names import glossary_trees, names_of
+from eufcc_cli.core.taxonomy.tables.annotations import FACETS, canonical
 
 REVIEWER = "CrowdHeritage"
 _FACETS_OF = {

@@ -6,18 +6,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from eufcc_cli.core.dataset.cell_terms import joint_of
-from eufcc_cli.core.dataset.export_file import write_export
-from eufcc_cli.core.dataset.export_records import split_cell
-from eufcc_cli.core.dataset.readers.export import Dialect, text_frame, unique_names
+from eufcc_cli.core.dataset.museum.cell_terms import joint_of
+from eufcc_cli.core.dataset.museum.export_file import write_export
+from eufcc_cli.core.dataset.museum.export_records import split_cell
+from eufcc_cli.core.dataset.museum.readers.export import Dialect, text_frame, unique_names
 from eufcc_cli.core.errors import DataError
 from eufcc_cli.core.files import possible_ids
 from eufcc_cli.core.tagging.own_table import OwnTable
-from eufcc_cli.core.taxonomy.annotations import FACETS, PATH_SEPARATOR, most_specific, paths
-from eufcc_cli.core.taxonomy.assignment import TermRow
 from eufcc_cli.core.taxonomy.decisions import Decision, Decisions
-from eufcc_cli.core.taxonomy.known_terms import TagPath
+from eufcc_cli.core.taxonomy.matching.assignment import TermRow
+from eufcc_cli.core.taxonomy.matching.known_terms import TagPath
 from eufcc_cli.core.taxonomy.spelling import fold
+from eufcc_cli.core.taxonomy.tables.annotations import FACETS, PATH_SEPARATOR, most_specific, paths
 
 FORMATS = {".csv": "csv", ".tsv": "csv", ".txt": "csv", ".xlsx": "xlsx", ".ods": "ods", ".jsonl": "jsonl"}
 _SUGGESTED, _PROBABILITY, _MODEL = "suggested", "probability", "model"

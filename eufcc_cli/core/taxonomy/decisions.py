@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from filelock import FileLock
 
 from eufcc_cli.core.errors import DataError, cannot_write
-from eufcc_cli.core.taxonomy.annotations import canonical
+from eufcc_cli.core.taxonomy.tables.annotations import canonical
 
 log = logging.getLogger("eufcc")
 

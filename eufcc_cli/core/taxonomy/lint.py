@@ -11,7 +11,11 @@ from pathlib import Path
 import pandas as pd
 
 from eufcc_cli.core.errors import first_of
-from eufcc_cli.core.taxonomy.annotations import (
+from eufcc_cli.core.taxonomy.hierarchy import Hierarchy
+from eufcc_cli.core.taxonomy.matching.flagged_terms import FlaggedTerms
+from eufcc_cli.core.taxonomy.names import Names
+from eufcc_cli.core.taxonomy.spelling import fold, singulars
+from eufcc_cli.core.taxonomy.tables.annotations import (
     DATABASE,
     FACET_COLUMNS,
     ID,
@@ -20,12 +24,8 @@ from eufcc_cli.core.taxonomy.annotations import (
     RECORD,
     facet_column,
 )
-from eufcc_cli.core.taxonomy.flagged_terms import FlaggedTerms
-from eufcc_cli.core.taxonomy.hierarchy import Hierarchy
-from eufcc_cli.core.taxonomy.names import Names
-from eufcc_cli.core.taxonomy.source import Places
-from eufcc_cli.core.taxonomy.spelling import fold, singulars
-from eufcc_cli.core.taxonomy.table_checks import repeats, validate
+from eufcc_cli.core.taxonomy.tables.source import Places
+from eufcc_cli.core.taxonomy.tables.table_checks import repeats, validate
 
 # In the order in which they are shown, each with what it means.
 KINDS = {

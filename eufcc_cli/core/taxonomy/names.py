@@ -10,8 +10,8 @@ from importlib.resources import files
 from pathlib import Path
 
 from eufcc_cli.core.files import Root, csv_text, read_rows, write_text
-from eufcc_cli.core.taxonomy.annotations import canonical
 from eufcc_cli.core.taxonomy.hierarchy import Hierarchy
+from eufcc_cli.core.taxonomy.tables.annotations import canonical
 
 log = logging.getLogger("eufcc")
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from eufcc_cli.core.taxonomy.annotations import PROVIDER, names
 from eufcc_cli.core.taxonomy.hierarchy import Hierarchy
+from eufcc_cli.core.taxonomy.tables.annotations import PROVIDER, names
 
 MOST_FREQUENT = 25
 

@@ -12,8 +12,8 @@ import numpy as np
 
 from eufcc_cli.core.errors import DataError
 from eufcc_cli.core.files import Root, visible
-from eufcc_cli.core.taxonomy.annotations import FACETS, facet_column, factorize, names
 from eufcc_cli.core.taxonomy.hierarchy import Hierarchy, build_trees
+from eufcc_cli.core.taxonomy.tables.annotations import FACETS, facet_column, factorize, names
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,8 +9,8 @@ from typing import Any
 from eufcc_cli.core.errors import ModelError
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.model.model_files import CONFIG
-from eufcc_cli.core.training.config import TrainConfig
-from eufcc_cli.core.training.resumption import first_difference, is_begun, is_finished
+from eufcc_cli.core.training.configuration.config import TrainConfig
+from eufcc_cli.core.training.state.resumption import first_difference, is_begun, is_finished
 
 
 @dataclass(frozen=True)

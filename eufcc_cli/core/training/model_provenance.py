@@ -19,14 +19,14 @@ from eufcc_cli import __version__
 from eufcc_cli.core.dataset.published import revision_of
 from eufcc_cli.core.download.ledger import LedgerReader
 from eufcc_cli.core.files import Root, sha256
+from eufcc_cli.core.model.backbone.plugins import plugin_of
 from eufcc_cli.core.model.methods import METHODS
 from eufcc_cli.core.model.model_files import TAG_IMAGES
-from eufcc_cli.core.model.plugins import plugin_of
 from eufcc_cli.core.model.tagging_model import TaggingModel
-from eufcc_cli.core.taxonomy.annotations import ID
-from eufcc_cli.core.taxonomy.concepts import known_uris
-from eufcc_cli.core.training.config import TrainConfig
-from eufcc_cli.core.training.data import Split
+from eufcc_cli.core.taxonomy.linked_data.concepts import known_uris
+from eufcc_cli.core.taxonomy.tables.annotations import ID
+from eufcc_cli.core.training.configuration.config import TrainConfig
+from eufcc_cli.core.training.loading.data import Split
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,18 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from eufcc_cli.core.model.network import Network, check_image_size, create_backbone, freeze_stages, initialise
+from eufcc_cli.core.model.backbone.network import (
+    Network,
+    check_image_size,
+    create_backbone,
+    freeze_stages,
+    initialise,
+)
 from eufcc_cli.core.model.preprocessing import Preprocessing
 from eufcc_cli.core.model.tagging_model import TaggingModel, build_methods
 from eufcc_cli.core.taxonomy.vocabulary import Vocabulary
-from eufcc_cli.core.training.config import TrainConfig
-from eufcc_cli.core.training.data import Split
+from eufcc_cli.core.training.configuration.config import TrainConfig
+from eufcc_cli.core.training.loading.data import Split
 
 
 def new_vision_model(

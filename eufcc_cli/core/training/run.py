@@ -22,24 +22,25 @@ from eufcc_cli.core.files import Root
 from eufcc_cli.core.locks import hold_lock
 from eufcc_cli.core.machine import threads
 from eufcc_cli.core.metrics.belief import Belief
-from eufcc_cli.core.model.checkpoint import save_weights
-from eufcc_cli.core.model.hub import without_network
-from eufcc_cli.core.model.methods import METHODS
-from eufcc_cli.core.model.model_files import save_config
-from eufcc_cli.core.model.network import (
+from eufcc_cli.core.model.backbone.hub import without_network
+from eufcc_cli.core.model.backbone.network import (
     Network,
 )
+from eufcc_cli.core.model.checkpoint import save_weights
+from eufcc_cli.core.model.methods import METHODS
+from eufcc_cli.core.model.model_files import save_config
 from eufcc_cli.core.progress import SILENT, Progress
-from eufcc_cli.core.taxonomy.annotations import read_table
 from eufcc_cli.core.taxonomy.decisions import read_decisions
+from eufcc_cli.core.taxonomy.tables.annotations import read_table
 from eufcc_cli.core.taxonomy.vocabulary import training_vocabulary
-from eufcc_cli.core.training.clip_trainer import ClipTrainer, new_clip_model
-from eufcc_cli.core.training.config import TrainConfig
-from eufcc_cli.core.training.costs import threads_worth
-from eufcc_cli.core.training.data import load_split
-from eufcc_cli.core.training.decided_split import LearnedDecisions, learn_decisions
-from eufcc_cli.core.training.head_run import learn_heads, train_heads
-from eufcc_cli.core.training.interpolation import (
+from eufcc_cli.core.training.configuration.config import TrainConfig
+from eufcc_cli.core.training.heads.head_run import learn_heads, train_heads
+from eufcc_cli.core.training.loading.data import load_split
+from eufcc_cli.core.training.loading.decided_split import LearnedDecisions, learn_decisions
+from eufcc_cli.core.training.loading.sources import open_images
+from eufcc_cli.core.training.loop.clip_trainer import ClipTrainer, new_clip_model
+from eufcc_cli.core.training.loop.costs import threads_worth
+from eufcc_cli.core.training.loop.interpolation import (
     AUTO,
     GRID,
     Interpolation,
@@ -47,14 +48,13 @@ from eufcc_cli.core.training.interpolation import (
     interpolate,
     keep_start,
 )
+from eufcc_cli.core.training.loop.trial import check_memory, measure_costs
+from eufcc_cli.core.training.loop.vision_trainer import VisionTrainer
 from eufcc_cli.core.training.model_provenance import Computation, provenance, weights_digest
 from eufcc_cli.core.training.new_model import new_vision_model, priors_of, start_from_priors
-from eufcc_cli.core.training.resumption import clear, continues
-from eufcc_cli.core.training.sources import open_images
+from eufcc_cli.core.training.state.resumption import clear, continues
+from eufcc_cli.core.training.state.training_state import START, STATE, Position
 from eufcc_cli.core.training.training_plan import Plan, plan_of
-from eufcc_cli.core.training.training_state import START, STATE, Position
-from eufcc_cli.core.training.trial import check_memory, measure_costs
-from eufcc_cli.core.training.vision_trainer import VisionTrainer
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,13 @@ from torch import nn
 
 from eufcc_cli.core.devices import precision_name
 from eufcc_cli.core.machine import cores, used_memory
-from eufcc_cli.core.model.network import Network, count_parameters
+from eufcc_cli.core.model.backbone.network import Network, count_parameters
 from eufcc_cli.core.model.tagging_model import TaggingModel
-from eufcc_cli.core.training.config import TrainConfig
-from eufcc_cli.core.training.costs import Costs, note_of_parts
-from eufcc_cli.core.training.data import Split
-from eufcc_cli.core.training.interpolation import HeldOut
-from eufcc_cli.core.training.trainer import Trainer
+from eufcc_cli.core.training.configuration.config import TrainConfig
+from eufcc_cli.core.training.loading.data import Split
+from eufcc_cli.core.training.loop.costs import Costs, note_of_parts
+from eufcc_cli.core.training.loop.interpolation import HeldOut
+from eufcc_cli.core.training.loop.trainer import Trainer
 
 
 @dataclass(frozen=True)

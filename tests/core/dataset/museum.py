@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 from PIL import Image
 
-from eufcc_cli.core.dataset.readers.export import text_frame
+from eufcc_cli.core.dataset.museum.readers.export import text_frame
 
 KINDS = ("Vase", "Münze", "vases", "Skulptur aus Stein", "Coin", "")
 MEDIA = (

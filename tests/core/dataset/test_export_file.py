@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from eufcc_cli.core.dataset.export_file import Dialect, read_export, write_export
-from eufcc_cli.core.dataset.readers.export import text_frame, unique_names
+from eufcc_cli.core.dataset.museum.export_file import Dialect, read_export, write_export
+from eufcc_cli.core.dataset.museum.readers.export import text_frame, unique_names
 from eufcc_cli.core.errors import DataError
 
 DIALECTS = {

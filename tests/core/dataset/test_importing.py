@@ -10,18 +10,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from eufcc_cli.core.dataset.columns import complete
-from eufcc_cli.core.dataset.division_report import Shares
-from eufcc_cli.core.dataset.export_file import Dialect, Export, read_export, write_export
-from eufcc_cli.core.dataset.importing import Imported, import_table
-from eufcc_cli.core.dataset.profile import Profile, parse_facets, profile_file
+from eufcc_cli.core.dataset.museum.columns import complete
+from eufcc_cli.core.dataset.museum.export_file import Dialect, Export, read_export, write_export
+from eufcc_cli.core.dataset.museum.importing import Imported, import_table
+from eufcc_cli.core.dataset.museum.profile import Profile, parse_facets, profile_file
+from eufcc_cli.core.dataset.splits.division_report import Shares
 from eufcc_cli.core.download.image_files import ImageFiles
 from eufcc_cli.core.download.image_locations import find_images
 from eufcc_cli.core.download.ledger import LedgerReader
 from eufcc_cli.core.errors import DataError, EufccError
 from eufcc_cli.core.files import Root, ignores_case, sha256
 from eufcc_cli.core.tagging.own_table import OwnTable
-from eufcc_cli.core.taxonomy.annotations import ID, IMAGE_URL, RECORD, read_table
+from eufcc_cli.core.taxonomy.tables.annotations import ID, IMAGE_URL, RECORD, read_table
 from tests.core.dataset import museum
 
 SHARES = Shares(0.2, 0.2, 0.1, min_count=3)
@@ -329,7 +329,7 @@ def test_ids_that_case_alone_tells_apart(own: Path, tmp_path: Path, monkeypatch:
     frame.loc[[2, 3], "Inventar-Nr."] = ["a1", "A1"]
     write_export(frame, tmp_path / "t.csv", Dialect("csv"))
     root = Root(tmp_path / "root")
-    monkeypatch.setattr("eufcc_cli.core.dataset.export_records.ignores_case", lambda folder: True)
+    monkeypatch.setattr("eufcc_cli.core.dataset.museum.export_records.ignores_case", lambda folder: True)
     with pytest.raises(DataError, match="'a1' and 'A1', which are one name on this file system"):
         fetch(root, tmp_path / "t.csv", own / FOLDER)
     monkeypatch.undo()

@@ -11,7 +11,7 @@ from eufcc_cli.core.dataset.pinned_files import git_blob_id
 from eufcc_cli.core.dataset.published import REVISIONS, Revision, fetch_published
 from eufcc_cli.core.errors import CollectError
 from eufcc_cli.core.files import Root
-from eufcc_cli.core.taxonomy.annotations import FACETS
+from eufcc_cli.core.taxonomy.tables.annotations import FACETS
 from tests.servers.europe import Europe, europe
 
 HEADER = (

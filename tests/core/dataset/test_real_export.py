@@ -9,13 +9,13 @@ from xml.sax.saxutils import escape
 import pandas as pd
 import pytest
 
-from eufcc_cli.core.dataset.annotating import annotate
-from eufcc_cli.core.dataset.division_report import Shares
-from eufcc_cli.core.dataset.export_file import Dialect, read_export, write_export
-from eufcc_cli.core.dataset.importing import Imported, import_table
-from eufcc_cli.core.dataset.profile import Profile
+from eufcc_cli.core.dataset.museum.annotating import annotate
+from eufcc_cli.core.dataset.museum.export_file import Dialect, read_export, write_export
+from eufcc_cli.core.dataset.museum.importing import Imported, import_table
+from eufcc_cli.core.dataset.museum.profile import Profile
+from eufcc_cli.core.dataset.splits.division_report import Shares
 from eufcc_cli.core.files import Root
-from eufcc_cli.core.taxonomy.annotations import ID, IMAGE_URL, paths, read_table, texts_of
+from eufcc_cli.core.taxonomy.tables.annotations import ID, IMAGE_URL, paths, read_table, texts_of
 
 RECORDS = 60
 FACETS = {"objectTypes": ("ObjectName",), "materials": ("Medium",)}

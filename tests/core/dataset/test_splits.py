@@ -12,15 +12,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
-from eufcc_cli.core.dataset.division import divide
-from eufcc_cli.core.dataset.division_report import Report, Shares
-from eufcc_cli.core.dataset.split_memory import SplitMemory, held_out_file, list_of_tests
-from eufcc_cli.core.dataset.splits import report_file, write_splits
-from eufcc_cli.core.dataset.stratification import hold_out, stratify
-from eufcc_cli.core.dataset.tag_sets import TagSets
+from eufcc_cli.core.dataset.splits.division import divide
+from eufcc_cli.core.dataset.splits.division_report import Report, Shares
+from eufcc_cli.core.dataset.splits.split_files import report_file, write_splits
+from eufcc_cli.core.dataset.splits.split_memory import SplitMemory, held_out_file, list_of_tests
+from eufcc_cli.core.dataset.splits.stratification import hold_out, stratify
+from eufcc_cli.core.dataset.splits.tag_sets import TagSets
 from eufcc_cli.core.errors import CollectError, DataError
 from eufcc_cli.core.files import SPLITS, Root
-from eufcc_cli.core.taxonomy.annotations import (
+from eufcc_cli.core.taxonomy.tables.annotations import (
     FACETS,
     ID,
     IMAGE_URL,
@@ -30,7 +30,7 @@ from eufcc_cli.core.taxonomy.annotations import (
     paths,
     read_table,
 )
-from eufcc_cli.core.taxonomy.annotations import names as names_of
+from eufcc_cli.core.taxonomy.tables.annotations import names as names_of
 from tests.oracles import iterative_stratification
 
 _KINDS = (

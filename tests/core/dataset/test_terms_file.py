@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eufcc_cli.core.dataset.terms_file import read_terms, write_terms
+from eufcc_cli.core.dataset.museum.terms_file import read_terms, write_terms
 from eufcc_cli.core.errors import DataError
-from eufcc_cli.core.taxonomy.annotations import FACETS, canonical
-from eufcc_cli.core.taxonomy.assignment import TermRow
+from eufcc_cli.core.taxonomy.matching.assignment import TermRow
+from eufcc_cli.core.taxonomy.tables.annotations import FACETS, canonical
 
 TEXT = st.text(min_size=1, max_size=12).map(canonical).filter(bool)
 ROWS = st.builds(

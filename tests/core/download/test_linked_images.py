@@ -9,7 +9,7 @@ from eufcc_cli.core.download.image_locations import find_images
 from eufcc_cli.core.errors import DataError
 from eufcc_cli.core.files import Root, image_stem
 from eufcc_cli.core.taxonomy.vocabulary import Vocabulary
-from eufcc_cli.core.training.data import load_split
+from eufcc_cli.core.training.loading.data import load_split
 
 
 def linked(tmp_path: Path, store: str, at: str) -> Root:

@@ -5,8 +5,8 @@ import pytest
 
 from eufcc_cli.core.errors import DataError
 from eufcc_cli.core.evaluation.bootstrap import Bootstrap, difference
-from eufcc_cli.core.evaluation.eval_split import read_split
 from eufcc_cli.core.evaluation.results import Measures, measure
+from eufcc_cli.core.evaluation.scores.eval_split import read_split
 from tests.core.evaluation.tiny import random_source
 
 

@@ -3,8 +3,8 @@ import math
 import pytest
 
 from eufcc_cli.core.evaluation.breakdown import groups, per_provider, per_tag
-from eufcc_cli.core.evaluation.eval_split import read_split
 from eufcc_cli.core.evaluation.results import Measures, measure
+from eufcc_cli.core.evaluation.scores.eval_split import read_split
 from tests import oracles
 from tests.core.evaluation.tiny import random_source
 

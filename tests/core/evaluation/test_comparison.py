@@ -4,9 +4,9 @@ import pytest
 from eufcc_cli.core.errors import EufccError
 from eufcc_cli.core.evaluation.bootstrap import Bootstrap
 from eufcc_cli.core.evaluation.comparison import compare
-from eufcc_cli.core.evaluation.ensembles import Ensemble, fit_weights
-from eufcc_cli.core.evaluation.eval_split import read_split
-from eufcc_cli.core.evaluation.prediction_files import read_predictions
+from eufcc_cli.core.evaluation.scores.ensembles import Ensemble, fit_weights
+from eufcc_cli.core.evaluation.scores.eval_split import read_split
+from eufcc_cli.core.evaluation.scores.prediction_files import read_predictions
 from tests.core.evaluation.tiny import random_source
 
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from eufcc_cli.core.errors import DataError, ModelError
-from eufcc_cli.core.evaluation.ensembles import Ensemble, fit_weights
-from eufcc_cli.core.evaluation.eval_split import read_split
+from eufcc_cli.core.evaluation.scores.ensembles import Ensemble, fit_weights
+from eufcc_cli.core.evaluation.scores.eval_split import read_split
 from eufcc_cli.core.taxonomy.vocabulary import FacetVocabulary, Vocabulary
 from tests.core.evaluation.tiny import Given, random_source
 

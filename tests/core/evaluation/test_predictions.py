@@ -8,10 +8,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from eufcc_cli.core.errors import DataError
-from eufcc_cli.core.evaluation.eval_split import TestSplit, read_split
-from eufcc_cli.core.evaluation.prediction_files import read_predictions
 from eufcc_cli.core.evaluation.results import Measures, measure
-from eufcc_cli.core.evaluation.saved_scores import save_predictions
+from eufcc_cli.core.evaluation.scores.eval_split import TestSplit, read_split
+from eufcc_cli.core.evaluation.scores.prediction_files import read_predictions
+from eufcc_cli.core.evaluation.scores.saved_scores import save_predictions
 from eufcc_cli.core.files import Root, image_stem
 from tests import oracles
 from tests.core.evaluation.tiny import random_source

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from eufcc_cli.core.errors import DataError, ModelError
-from eufcc_cli.core.evaluation.eval_split import read_split
 from eufcc_cli.core.evaluation.results import Measures, measure
+from eufcc_cli.core.evaluation.scores.eval_split import read_split
 from eufcc_cli.core.metrics.calibration import Coherence
-from eufcc_cli.core.taxonomy.annotations import paths
+from eufcc_cli.core.taxonomy.tables.annotations import paths
 from tests import oracles
 from tests.core.evaluation.tiny import random_source
 

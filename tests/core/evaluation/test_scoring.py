@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from eufcc_cli.core.errors import DataError
-from eufcc_cli.core.evaluation.eval_split import read_split
-from eufcc_cli.core.evaluation.score_store import ScoreStore
-from eufcc_cli.core.evaluation.scoring import ModelScorer
+from eufcc_cli.core.evaluation.scores.eval_split import read_split
+from eufcc_cli.core.evaluation.scores.score_store import ScoreStore
+from eufcc_cli.core.evaluation.scores.scoring import ModelScorer
 from eufcc_cli.core.files import Root, image_stem
 from eufcc_cli.core.model.checkpoint import load_model
-from eufcc_cli.core.model.prediction import predict
+from eufcc_cli.core.model.inference.prediction import predict
 from tests.core.evaluation.tiny import make_root, save_model
 from tests.two_ranks import meeting_point
 
@@ -56,7 +56,7 @@ def test_a_second_evaluation_computes_nothing_again(collection, monkeypatch):
         seen.extend(items)
         yield from ()
 
-    monkeypatch.setattr("eufcc_cli.core.evaluation.scoring.predict", no_prediction)
+    monkeypatch.setattr("eufcc_cli.core.evaluation.scores.scoring.predict", no_prediction)
     again = scorer(collection).scores(split)
     assert seen == []
     for facet, table in first.facets.items():

@@ -12,9 +12,9 @@ import pytest
 from eufcc_cli.core.errors import EufccError
 from eufcc_cli.core.evaluation.bootstrap import Bootstrap
 from eufcc_cli.core.evaluation.comparison import compare
-from eufcc_cli.core.evaluation.ensembles import Ensemble
-from eufcc_cli.core.evaluation.eval_split import read_split
-from eufcc_cli.core.evaluation.scoring import ModelScorer
+from eufcc_cli.core.evaluation.scores.ensembles import Ensemble
+from eufcc_cli.core.evaluation.scores.eval_split import read_split
+from eufcc_cli.core.evaluation.scores.scoring import ModelScorer
 from eufcc_cli.core.evaluation.seed_groups import seed_groups
 from eufcc_cli.core.report.comparison_files import to_csv, to_json, to_markdown
 from eufcc_cli.core.report.latex import to_latex

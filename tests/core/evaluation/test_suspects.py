@@ -12,7 +12,7 @@ from eufcc_cli.core.evaluation.suspects import Suspects, find_suspects, write_su
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.model.checkpoint import load_model
 from eufcc_cli.core.tagging.review.suggestions import read_suggestions
-from eufcc_cli.core.taxonomy.annotations import ID, names, read_table
+from eufcc_cli.core.taxonomy.tables.annotations import ID, names, read_table
 from tests.conftest import Run
 
 

@@ -8,16 +8,16 @@ import pandas as pd
 import torch
 from PIL import Image
 
-from eufcc_cli.core.evaluation.eval_split import Scores
+from eufcc_cli.core.evaluation.scores.eval_split import Scores
 from eufcc_cli.core.files import Root, image_stem
+from eufcc_cli.core.model.backbone.network import Network, create_backbone
 from eufcc_cli.core.model.checkpoint import save_weights
 from eufcc_cli.core.model.model_files import save_config
-from eufcc_cli.core.model.network import Network, create_backbone
 from eufcc_cli.core.model.preprocessing import Preprocessing
 from eufcc_cli.core.model.tagging_model import build_methods
 from eufcc_cli.core.progress import SILENT
-from eufcc_cli.core.taxonomy.annotations import FACETS, read_table, write_table
 from eufcc_cli.core.taxonomy.hierarchy import build_trees
+from eufcc_cli.core.taxonomy.tables.annotations import FACETS, read_table, write_table
 from eufcc_cli.core.taxonomy.vocabulary import Vocabulary
 
 PATHS = {

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from eufcc_cli.core.errors import DataError
 from eufcc_cli.core.harvest.aat import Node, Placement, Roots, aat_id, language_order, query, read_answer
-from eufcc_cli.core.taxonomy.annotations import FACETS
+from eufcc_cli.core.taxonomy.tables.annotations import FACETS
 from tests.servers import catalogue
 
 NODES = read_answer(catalogue.sparql_answer(list(catalogue.NODES)), catalogue.NODES)

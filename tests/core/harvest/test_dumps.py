@@ -6,13 +6,13 @@ from xml.sax.saxutils import escape, quoteattr
 
 import pytest
 
-from eufcc_cli.core.dataset.readers.edm import zipped_records
+from eufcc_cli.core.dataset.museum.readers.edm import zipped_records
 from eufcc_cli.core.errors import CollectError, DataError
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.harvest.dumps import DumpFilter, harvest_dumps, reusability
 from eufcc_cli.core.harvest.europeana import Search
 from eufcc_cli.core.harvest.harvesting import Servers, harvest
-from eufcc_cli.core.taxonomy.annotations import ID, PROVIDER, read_table
+from eufcc_cli.core.taxonomy.tables.annotations import ID, PROVIDER, read_table
 from tests.servers import catalogue
 from tests.servers.europe import Europe, europe
 from tests.servers.europeana import KEY

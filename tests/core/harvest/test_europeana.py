@@ -26,8 +26,8 @@ from eufcc_cli.core.harvest.europeana import Search, image_id, image_url, read_r
 from eufcc_cli.core.harvest.harvesting import Harvest, Servers, harvest
 from eufcc_cli.core.harvest.mapping import Mapper, tag_name
 from eufcc_cli.core.harvest.rows import COLUMNS
-from eufcc_cli.core.taxonomy.annotations import FACETS, facet_column, names, paths, read_table
-from eufcc_cli.core.taxonomy.concepts import read_uris
+from eufcc_cli.core.taxonomy.linked_data.concepts import read_uris
+from eufcc_cli.core.taxonomy.tables.annotations import FACETS, facet_column, names, paths, read_table
 from tests.servers import catalogue
 from tests.servers.europe import Europe, europe
 from tests.servers.europeana import KEY

@@ -11,10 +11,10 @@ import pytest
 from eufcc_cli.core.errors import CollectError, DataError
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.harvest.tag_concepts import TagConcepts, fetch_concepts
-from eufcc_cli.core.taxonomy.annotations import FACETS
-from eufcc_cli.core.taxonomy.concepts import add_uris, read_uris
 from eufcc_cli.core.taxonomy.hierarchy import Hierarchy
+from eufcc_cli.core.taxonomy.linked_data.concepts import add_uris, read_uris
 from eufcc_cli.core.taxonomy.names import read_names
+from eufcc_cli.core.taxonomy.tables.annotations import FACETS
 from tests.servers.catalogue import AAT
 from tests.servers.europe import Europe, europe
 

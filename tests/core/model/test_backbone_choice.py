@@ -6,10 +6,10 @@ import pytest
 import timm
 from safetensors.torch import save_file
 
-from eufcc_cli.core.model import backbone_choice
-from eufcc_cli.core.model.backbone_choice import CANDIDATES, Candidate, best_downloaded
-from eufcc_cli.core.model.network import create_backbone
-from eufcc_cli.core.training.config import TrainConfig
+from eufcc_cli.core.model.backbone import backbone_choice
+from eufcc_cli.core.model.backbone.backbone_choice import CANDIDATES, Candidate, best_downloaded
+from eufcc_cli.core.model.backbone.network import create_backbone
+from eufcc_cli.core.training.configuration.config import TrainConfig
 
 NAME = "convnext_atto.d2_in1k"
 REVISION = "0123456789abcdef0123456789abcdef01234567"

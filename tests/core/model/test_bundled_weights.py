@@ -6,9 +6,9 @@ import timm
 import torch
 
 from eufcc_cli.core.errors import ModelError
-from eufcc_cli.core.model import bundled_weights
-from eufcc_cli.core.model.bundled_weights import BUNDLED, load_bundled_weights
-from eufcc_cli.core.model.network import create_backbone
+from eufcc_cli.core.model.backbone import bundled_weights
+from eufcc_cli.core.model.backbone.bundled_weights import BUNDLED, load_bundled_weights
+from eufcc_cli.core.model.backbone.network import create_backbone
 from eufcc_cli.core.model.preprocessing import Preprocessing, as_images
 
 _SHOES = [514, 570, 630, 770, 774, 788]  # ImageNet: boot, clog (as sabot), loafer, running shoe, sandal, shop

@@ -15,9 +15,9 @@ from eufcc_cli.core.files import Root
 from eufcc_cli.core.model import checkpoint, converted_model
 from eufcc_cli.core.model.checkpoint import load_model, save_weights
 from eufcc_cli.core.model.converted_model import load_converted
+from eufcc_cli.core.model.inference.prediction import predict
 from eufcc_cli.core.model.methods import METHODS
 from eufcc_cli.core.model.model_files import WEIGHTS, read_config, save_config
-from eufcc_cli.core.model.prediction import predict
 from tests.core.evaluation.tiny import make_root, save_model
 
 VISION = [name for name, method in METHODS.items() if not method.reads_texts]

@@ -15,7 +15,7 @@ from eufcc_cli.core.errors import ModelError
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.model import features
 from eufcc_cli.core.model.features import FeatureStore
-from eufcc_cli.core.model.prediction import predict
+from eufcc_cli.core.model.inference.prediction import predict
 from tests.core.model.feature_writer import VIEWS, WIDTH, image, open_store, seen
 from tests.core.model.test_openvino_engine import tagging_model
 
@@ -209,7 +209,7 @@ def test_a_stored_image_is_not_read_by_the_network_again_and_a_changed_one_is(
     first = scores()
     np.testing.assert_allclose(first, plain, atol=1e-2)
     with monkeypatch.context() as patch:
-        patch.setattr("eufcc_cli.core.model.decoding.read_images.open_pixels", None)
+        patch.setattr("eufcc_cli.core.model.inference.decoding.read_images.open_pixels", None)
         np.testing.assert_array_equal(scores(), first)
     Image.fromarray(random.integers(0, 255, (40, 60, 3), dtype=np.uint8)).save(files[2])
     changed = scores()

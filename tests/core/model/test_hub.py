@@ -112,7 +112,7 @@ for name in sys.argv[2:]:
 BACKBONE = """
 import sys
 import torch
-from eufcc_cli.core.model.network import create_backbone
+from eufcc_cli.core.model.backbone.network import create_backbone
 torch.manual_seed(0)
 images = torch.randn(1, 3, 64, 64)
 print(float(create_backbone(sys.argv[1], pretrained=True).eval()(images).detach().sum()))

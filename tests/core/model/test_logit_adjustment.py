@@ -7,14 +7,14 @@ import torch
 
 from eufcc_cli.core.errors import ModelError
 from eufcc_cli.core.files import Root
+from eufcc_cli.core.model.backbone.network import Network
 from eufcc_cli.core.model.checkpoint import load_model
 from eufcc_cli.core.model.logit_adjustment import adjust_logits
 from eufcc_cli.core.model.methods import METHODS
 from eufcc_cli.core.model.model_files import TAG_IMAGES
-from eufcc_cli.core.model.network import Network
 from eufcc_cli.core.model.preprocessing import Preprocessing
 from eufcc_cli.core.model.tagging_model import TaggingModel, build_methods
-from eufcc_cli.core.taxonomy.annotations import read_table
+from eufcc_cli.core.taxonomy.tables.annotations import read_table
 from eufcc_cli.core.taxonomy.vocabulary import FacetVocabulary, Vocabulary
 from tests.oracles import method_scores
 

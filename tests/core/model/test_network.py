@@ -7,11 +7,11 @@ import torch
 from safetensors.torch import save_file
 
 from eufcc_cli.core.errors import ModelError
-from eufcc_cli.core.model.network import Network, check_image_size, create_backbone, freeze_stages
+from eufcc_cli.core.model.backbone.network import Network, check_image_size, create_backbone, freeze_stages
 from eufcc_cli.core.model.preprocessing import Preprocessing
-from eufcc_cli.core.training.config import TrainConfig
-from eufcc_cli.core.training.muon import orthogonalised
-from eufcc_cli.core.training.optimizer import create_optimizer
+from eufcc_cli.core.training.configuration.config import TrainConfig
+from eufcc_cli.core.training.loop.muon import orthogonalised
+from eufcc_cli.core.training.loop.optimizer import create_optimizer
 
 ATTO = "convnext_atto"
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from eufcc_cli.core.model.backbone.network import Network, create_backbone
+from eufcc_cli.core.model.backbone.openvino_engine import open_engine
 from eufcc_cli.core.model.methods import METHODS
-from eufcc_cli.core.model.network import Network, create_backbone
-from eufcc_cli.core.model.openvino_engine import open_engine
 from eufcc_cli.core.model.preprocessing import Preprocessing, as_images
 from eufcc_cli.core.model.tagging_model import TaggingModel
 from eufcc_cli.core.taxonomy.vocabulary import FacetVocabulary, Vocabulary
@@ -100,7 +100,7 @@ def test_where_openvino_cannot_pytorch_does(monkeypatch: pytest.MonkeyPatch) -> 
 def test_openvino_does_not_report_its_use() -> None:
     code = (
         "import sys, multiprocessing.process as processes\n"
-        "from eufcc_cli.core.model.openvino_engine import silent_openvino\n"
+        "from eufcc_cli.core.model.backbone.openvino_engine import silent_openvino\n"
         "silent_openvino().Core()\n"
         "print(sys.modules['openvino_telemetry'], len(processes._children), 'torch' in sys.modules)"
     )

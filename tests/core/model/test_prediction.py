@@ -16,13 +16,13 @@ from PIL import Image
 from eufcc_cli.core.devices import select_precision
 from eufcc_cli.core.errors import ImageError, ModelError
 from eufcc_cli.core.files import Root
-from eufcc_cli.core.model.batching import STEADY
+from eufcc_cli.core.model.backbone.memory import Peak
+from eufcc_cli.core.model.backbone.network import Network, create_backbone
 from eufcc_cli.core.model.checkpoint import load_model, save_weights
-from eufcc_cli.core.model.inference_memory import inference_memory
-from eufcc_cli.core.model.memory import Peak
+from eufcc_cli.core.model.inference.batching import STEADY
+from eufcc_cli.core.model.inference.inference_memory import inference_memory
+from eufcc_cli.core.model.inference.prediction import predict, predict_batches
 from eufcc_cli.core.model.model_files import save_config
-from eufcc_cli.core.model.network import Network, create_backbone
-from eufcc_cli.core.model.prediction import predict, predict_batches
 from eufcc_cli.core.model.preprocessing import Preprocessing
 from eufcc_cli.core.model.tagging_model import TaggingModel, build_methods
 from eufcc_cli.core.taxonomy.vocabulary import FacetVocabulary, Vocabulary

@@ -2,9 +2,9 @@ import pytest
 
 from eufcc_cli.core.evaluation.bootstrap import Bootstrap
 from eufcc_cli.core.evaluation.comparison import Comparison, compare
-from eufcc_cli.core.evaluation.ensembles import Ensemble
-from eufcc_cli.core.evaluation.eval_split import read_split
 from eufcc_cli.core.evaluation.results import Measures
+from eufcc_cli.core.evaluation.scores.ensembles import Ensemble
+from eufcc_cli.core.evaluation.scores.eval_split import read_split
 from eufcc_cli.core.files import Root
 from tests.core.evaluation.tiny import make_root, random_source
 

@@ -5,9 +5,9 @@ import re
 
 import pytest
 
-from eufcc_cli.core.evaluation.eval_split import read_split
 from eufcc_cli.core.evaluation.paper import PUBLISHED
 from eufcc_cli.core.evaluation.results import Measures, measure
+from eufcc_cli.core.evaluation.scores.eval_split import read_split
 from eufcc_cli.core.report.cells import Table
 from eufcc_cli.core.report.comparison_files import to_csv, to_json, to_markdown
 from eufcc_cli.core.report.latex import to_latex

@@ -98,7 +98,7 @@ def test_a_split_of_few_images_shows_each_once(comparison):
     split = result.split
     few = type(split)(split.name, split.table, split.frame[:4].reset_index(drop=True))
     source = type("Few", (), {"name": "few", "method": "x", "vocabulary": result.vocabulary})
-    from eufcc_cli.core.evaluation.eval_split import Scores
+    from eufcc_cli.core.evaluation.scores.eval_split import Scores
     from tests.core.evaluation.tiny import random_source
 
     tables = random_source(comparison.root, "few").tables["test_id"]

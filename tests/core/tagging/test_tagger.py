@@ -12,11 +12,11 @@ from eufcc_cli.core.devices import precision_name
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.metrics.calibration import Coherence, fit_calibration
 from eufcc_cli.core.model.checkpoint import load_model
-from eufcc_cli.core.model.prediction import predict
+from eufcc_cli.core.model.inference.prediction import predict
 from eufcc_cli.core.model.tagging_model import TaggingModel
 from eufcc_cli.core.tagging.selection import Choice
 from eufcc_cli.core.tagging.tagger import Tagger, calibration_of
-from eufcc_cli.core.training.data import Split, load_split
+from eufcc_cli.core.training.loading.data import Split, load_split
 
 
 @pytest.fixture(scope="module")

@@ -8,16 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eufcc_cli.core.dataset.export_file import read_export, write_export
-from eufcc_cli.core.dataset.profile import Profile, profile_file
-from eufcc_cli.core.dataset.readers.export import Dialect, text_frame
-from eufcc_cli.core.dataset.terms_file import write_terms
+from eufcc_cli.core.dataset.museum.export_file import read_export, write_export
+from eufcc_cli.core.dataset.museum.profile import Profile, profile_file
+from eufcc_cli.core.dataset.museum.readers.export import Dialect, text_frame
+from eufcc_cli.core.dataset.museum.terms_file import write_terms
 from eufcc_cli.core.errors import DataError
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.tagging.own_table import OwnTable
 from eufcc_cli.core.tagging.write_back import Addition, from_decisions, write_back
-from eufcc_cli.core.taxonomy.assignment import TermRow
 from eufcc_cli.core.taxonomy.decisions import Decision, Decisions
+from eufcc_cli.core.taxonomy.matching.assignment import TermRow
 
 HEADER = ["Inv.-Nr.", "Titel", "Objekt", "Material ", "Notiz"]
 CELLS = [

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 from hypothesis import strategies as st
 
-from eufcc_cli.core.taxonomy.annotations import FACETS, ID, IMAGE_URL, facet_column
+from eufcc_cli.core.taxonomy.tables.annotations import FACETS, ID, IMAGE_URL, facet_column
 
 HEADER = f"{ID},objectTypes.hierarchy,materials.hierarchy,{IMAGE_URL}\n"
 

@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from eufcc_cli.core.errors import DataError
-from eufcc_cli.core.taxonomy import csv_blocks
-from eufcc_cli.core.taxonomy.annotations import (
+from eufcc_cli.core.taxonomy.tables import csv_blocks
+from eufcc_cli.core.taxonomy.tables.annotations import (
     DATABASE,
     FACETS,
     ID,

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from eufcc_cli.core.taxonomy.assignment import Assignment, TermRow, assign, decided
-from eufcc_cli.core.taxonomy.known_terms import Term
-from eufcc_cli.core.taxonomy.terms import TermMatcher
+from eufcc_cli.core.taxonomy.matching.assignment import Assignment, TermRow, assign, decided
+from eufcc_cli.core.taxonomy.matching.known_terms import Term
+from eufcc_cli.core.taxonomy.matching.terms import TermMatcher
 
 TERMS = [
     Term(("metal",)),

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from eufcc_cli.core.errors import DataError
-from eufcc_cli.core.taxonomy.concepts import add_uris, known_uris, read_uris
+from eufcc_cli.core.taxonomy.linked_data.concepts import add_uris, known_uris, read_uris
 from eufcc_cli.core.taxonomy.vocabulary import FacetVocabulary, Vocabulary
 
 BRONZE = "http://vocab.getty.edu/aat/300010957"

@@ -12,9 +12,9 @@ from eufcc_cli.core.errors import EufccError
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.taxonomy.exports import to_dot, to_json
 from eufcc_cli.core.taxonomy.hierarchy import Hierarchy, build_trees
+from eufcc_cli.core.taxonomy.linked_data.skos import to_skos
 from eufcc_cli.core.taxonomy.names import Names, names_of
 from eufcc_cli.core.taxonomy.search import find
-from eufcc_cli.core.taxonomy.skos import to_skos
 from tests import oracles
 from tests.core.taxonomy.tables import CELLS, table
 

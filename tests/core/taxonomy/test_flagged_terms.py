@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from eufcc_cli.core.errors import DataError
 from eufcc_cli.core.files import Root
-from eufcc_cli.core.taxonomy.flagged_terms import Flag, FlaggedTerm, FlaggedTerms, read_flagged_terms
 from eufcc_cli.core.taxonomy.hierarchy import build_trees
 from eufcc_cli.core.taxonomy.lint import lint
+from eufcc_cli.core.taxonomy.matching.flagged_terms import Flag, FlaggedTerm, FlaggedTerms, read_flagged_terms
 from eufcc_cli.core.taxonomy.names import Names, glossary_trees, names_of
 
 # In the shape of the DE-BIAS vocabulary (https://pro.europeana.eu/page/the-de-bias-vocabulary).

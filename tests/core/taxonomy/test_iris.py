@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eufcc_cli.core.taxonomy.iris import as_iri
+from eufcc_cli.core.taxonomy.linked_data.iris import as_iri
 
 rdflib = pytest.importorskip("rdflib")
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pandas as pd
 from hypothesis import given
 
-from eufcc_cli.core.taxonomy.annotations import FACETS, read_table
 from eufcc_cli.core.taxonomy.hierarchy import Hierarchy, build_trees, read_trees
 from eufcc_cli.core.taxonomy.lint import KINDS, Finding, lint
 from eufcc_cli.core.taxonomy.spelling import fold, near_misses, singulars
+from eufcc_cli.core.taxonomy.tables.annotations import FACETS, read_table
 from tests import oracles
 from tests.core.taxonomy.tables import CELLS, HEADER, table, written
 

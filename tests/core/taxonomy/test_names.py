@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from eufcc_cli.core.errors import DataError
 from eufcc_cli.core.files import Root
-from eufcc_cli.core.taxonomy.annotations import FACETS
 from eufcc_cli.core.taxonomy.hierarchy import Hierarchy, read_trees
+from eufcc_cli.core.taxonomy.matching.words import plain
 from eufcc_cli.core.taxonomy.names import (
     LANGUAGES,
     Names,
@@ -21,7 +21,7 @@ from eufcc_cli.core.taxonomy.names import (
     write_names,
 )
 from eufcc_cli.core.taxonomy.search import find
-from eufcc_cli.core.taxonomy.words import plain
+from eufcc_cli.core.taxonomy.tables.annotations import FACETS
 
 
 def test_every_published_tag_has_a_name_in_every_language(shared_data: Path) -> None:

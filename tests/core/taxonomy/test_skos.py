@@ -10,11 +10,11 @@ from rdflib import RDF, SKOS, Graph, Literal, URIRef
 from rdflib.term import Node
 
 from eufcc_cli.core.files import Root
-from eufcc_cli.core.taxonomy.annotations import FACETS
-from eufcc_cli.core.taxonomy.concepts import add_uris, read_uris
 from eufcc_cli.core.taxonomy.hierarchy import Hierarchy
+from eufcc_cli.core.taxonomy.linked_data.concepts import add_uris, read_uris
+from eufcc_cli.core.taxonomy.linked_data.skos import to_skos
 from eufcc_cli.core.taxonomy.names import LANGUAGES, Names, glossary, glossary_trees, names_of
-from eufcc_cli.core.taxonomy.skos import to_skos
+from eufcc_cli.core.taxonomy.tables.annotations import FACETS
 
 LABELS = (SKOS.prefLabel, SKOS.altLabel, SKOS.hiddenLabel)
 

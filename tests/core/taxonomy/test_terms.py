@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eufcc_cli.core.files import Root
-from eufcc_cli.core.taxonomy.annotations import FACETS
+from eufcc_cli.core.taxonomy.matching.terms import Term, TermMatcher
+from eufcc_cli.core.taxonomy.matching.words import inflected, language_of, plain
 from eufcc_cli.core.taxonomy.names import LANGUAGES, glossary, glossary_paths
-from eufcc_cli.core.taxonomy.terms import Term, TermMatcher
-from eufcc_cli.core.taxonomy.words import inflected, language_of, plain
+from eufcc_cli.core.taxonomy.tables.annotations import FACETS
 
 _WORDS = """bronze wood glass with and or not of (?) , ; - gold leather imitation turquoise lace bobbin
 colored alloy copper faience blue Rubens 1913 silver thread d'argent de coure aliatge Holz"""

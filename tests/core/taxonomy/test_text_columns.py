@@ -5,7 +5,7 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eufcc_cli.core.taxonomy.text_columns import changed, containing
+from eufcc_cli.core.taxonomy.tables.text_columns import changed, containing
 
 TEXTS = st.lists(st.text("ab;\n\"é\xa0\x85 '=", max_size=4), max_size=8)
 

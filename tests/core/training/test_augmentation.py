@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from eufcc_cli.core.model.preprocessing import Preprocessing
-from eufcc_cli.core.training.augmentation import AUGMENTATIONS, Augmentation, randaugment
+from eufcc_cli.core.training.loading.augmentation import AUGMENTATIONS, Augmentation, randaugment
 
 PREPROCESSING = Preprocessing(size=32, crop_pct=0.8)
 NOTHING = Augmentation(scale=0, aspect=0, turn=0, shift=0, brightness=0, contrast=0, saturation=0, tint=0)

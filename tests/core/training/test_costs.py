@@ -10,14 +10,14 @@ from torch import nn
 
 from eufcc_cli.core.errors import ModelError
 from eufcc_cli.core.files import Root
-from eufcc_cli.core.model.memory import Peak, imagined
-from eufcc_cli.core.model.network import create_backbone
+from eufcc_cli.core.model.backbone.memory import Peak, imagined
+from eufcc_cli.core.model.backbone.network import create_backbone
 from eufcc_cli.core.training import run
-from eufcc_cli.core.training.config import TrainConfig
-from eufcc_cli.core.training.costs import Costs, check_time_budget, note_of_parts, part_that_fits
+from eufcc_cli.core.training.configuration.config import TrainConfig
+from eufcc_cli.core.training.configuration.smaller import does_not_fit, needed_memory
+from eufcc_cli.core.training.loop.costs import Costs, check_time_budget, note_of_parts, part_that_fits
+from eufcc_cli.core.training.loop.trainer import Trainer
 from eufcc_cli.core.training.run import train_run
-from eufcc_cli.core.training.smaller import does_not_fit, needed_memory
-from eufcc_cli.core.training.trainer import Trainer
 from eufcc_cli.core.training.training_plan import Plan
 
 pytestmark = pytest.mark.usefixtures("by_pytorch")

@@ -9,17 +9,17 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from eufcc_cli.core.dataset.split_memory import list_of_tests
+from eufcc_cli.core.dataset.splits.split_memory import list_of_tests
 from eufcc_cli.core.files import Root
+from eufcc_cli.core.model.backbone.network import create_backbone
 from eufcc_cli.core.model.checkpoint import load_model
-from eufcc_cli.core.model.network import create_backbone
-from eufcc_cli.core.model.prediction import predict
-from eufcc_cli.core.taxonomy.annotations import ID, read_table
+from eufcc_cli.core.model.inference.prediction import predict
 from eufcc_cli.core.taxonomy.decisions import Decision, DecisionsFile, read_decisions
+from eufcc_cli.core.taxonomy.tables.annotations import ID, read_table
 from eufcc_cli.core.taxonomy.vocabulary import training_vocabulary
-from eufcc_cli.core.training.config import TrainConfig
-from eufcc_cli.core.training.data import load_split
-from eufcc_cli.core.training.decided_split import learn_decisions
+from eufcc_cli.core.training.configuration.config import TrainConfig
+from eufcc_cli.core.training.loading.data import load_split
+from eufcc_cli.core.training.loading.decided_split import learn_decisions
 from eufcc_cli.core.training.run import train_run
 from eufcc_cli.core.training.training_plan import Plan
 from tests.conftest import Run

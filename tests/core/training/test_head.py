@@ -11,22 +11,22 @@ from safetensors.torch import save_file
 from eufcc_cli.core.errors import ModelError
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.images.decode import open_pixels
+from eufcc_cli.core.model.backbone.network import create_backbone
 from eufcc_cli.core.model.checkpoint import load_model
 from eufcc_cli.core.model.features import FeatureStore, FeatureTable
+from eufcc_cli.core.model.inference.prediction import predict
 from eufcc_cli.core.model.methods import METHODS
 from eufcc_cli.core.model.model_files import read_config
-from eufcc_cli.core.model.network import create_backbone
-from eufcc_cli.core.model.prediction import predict
 from eufcc_cli.core.model.preprocessing import as_images
-from eufcc_cli.core.taxonomy.annotations import read_table
 from eufcc_cli.core.taxonomy.decided_targets import with_decisions
 from eufcc_cli.core.taxonomy.decisions import Decision
+from eufcc_cli.core.taxonomy.tables.annotations import read_table
 from eufcc_cli.core.taxonomy.vocabulary import FacetVocabulary, Targets
-from eufcc_cli.core.training import head
-from eufcc_cli.core.training.config import TrainConfig
-from eufcc_cli.core.training.data import load_split
-from eufcc_cli.core.training.head import fit_heads
-from eufcc_cli.core.training.head_scores import Part, measure_heads, score_heads
+from eufcc_cli.core.training.configuration.config import TrainConfig
+from eufcc_cli.core.training.heads import head
+from eufcc_cli.core.training.heads.head import fit_heads
+from eufcc_cli.core.training.heads.head_scores import Part, measure_heads, score_heads
+from eufcc_cli.core.training.loading.data import load_split
 from eufcc_cli.core.training.run import train_run
 from tests.conftest import compute_by_pytorch
 
@@ -229,7 +229,7 @@ def test_features_are_computed_once(
     fitted: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = Root(shutil.copytree(fitted, tmp_path / "root"))
-    monkeypatch.setattr("eufcc_cli.core.model.decoding.read_images.open_pixels", None)
+    monkeypatch.setattr("eufcc_cli.core.model.inference.decoding.read_images.open_pixels", None)
     train_run(settings(weights, method="multilabel"), root, "second")
     assert (root.run("second") / "model.safetensors").is_file()
 

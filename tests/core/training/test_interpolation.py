@@ -10,15 +10,15 @@ from safetensors.torch import load_file, save_file
 
 from eufcc_cli.core.errors import DataError, ModelError
 from eufcc_cli.core.files import Root
+from eufcc_cli.core.model.backbone.network import Network, create_backbone
 from eufcc_cli.core.model.checkpoint import load_model
-from eufcc_cli.core.model.network import Network, create_backbone
-from eufcc_cli.core.taxonomy.annotations import PROVIDER, read_table
-from eufcc_cli.core.training import interpolation
-from eufcc_cli.core.training.config import TrainConfig
-from eufcc_cli.core.training.data import Split
-from eufcc_cli.core.training.interpolation import GRID, between, hold_out
+from eufcc_cli.core.taxonomy.tables.annotations import PROVIDER, read_table
+from eufcc_cli.core.training.configuration.config import TrainConfig
+from eufcc_cli.core.training.loading.data import Split
+from eufcc_cli.core.training.loop import interpolation
+from eufcc_cli.core.training.loop.interpolation import GRID, between, hold_out
 from eufcc_cli.core.training.run import train_run
-from eufcc_cli.core.training.training_state import START
+from eufcc_cli.core.training.state.training_state import START
 from tests.conftest import compute_by_pytorch
 
 pytestmark = pytest.mark.usefixtures("by_pytorch")

@@ -30,15 +30,16 @@ from eufcc_cli.core.model.checkpoint import load_model
 from eufcc_cli.core.model.methods import METHODS
 from eufcc_cli.core.model.model_files import newest_run, read_config, trained_runs
 from eufcc_cli.core.model.preprocessing import Preprocessing
-from eufcc_cli.core.taxonomy.annotations import read_table
-from eufcc_cli.core.training import run, trainer, trial, validation
-from eufcc_cli.core.training.config import TrainConfig, read_settings
-from eufcc_cli.core.training.data import FileImageLoader, epoch_order, load_split
-from eufcc_cli.core.training.image_cache import build_cache
+from eufcc_cli.core.taxonomy.tables.annotations import read_table
+from eufcc_cli.core.training import run
+from eufcc_cli.core.training.configuration.config import TrainConfig, read_settings
+from eufcc_cli.core.training.loading.data import FileImageLoader, epoch_order, load_split
+from eufcc_cli.core.training.loading.image_cache import build_cache
+from eufcc_cli.core.training.loop import trainer, trial, validation
 from eufcc_cli.core.training.run import train_run, training_vocabulary
-from eufcc_cli.core.training.saved_state import load_state
+from eufcc_cli.core.training.state.saved_state import load_state
+from eufcc_cli.core.training.state.training_state import STATE, Position, TrainingState
 from eufcc_cli.core.training.training_plan import Plan
-from eufcc_cli.core.training.training_state import STATE, Position, TrainingState
 from tests.two_ranks import run_two_ranks
 
 pytestmark = pytest.mark.usefixtures("by_pytorch")
@@ -375,7 +376,7 @@ def test_a_loss_that_is_no_number_stops_and_leaves_the_best_model(
 
     def diverge(row: dict[str, float]) -> None:
         best.append(weights(demo_root, "run"))
-        monkeypatch.setattr("eufcc_cli.core.training.trainer.schedule", lambda done, warmup: 1e30)
+        monkeypatch.setattr("eufcc_cli.core.training.loop.trainer.schedule", lambda done, warmup: 1e30)
 
     config = replace(QUICK, optimizer="adamw", lr=1e-3, clip_grad=0.0, ema=0.0)
     with pytest.raises(ModelError, match=r"step \d+ \(learning rate 1e\+27") as caught:

@@ -14,7 +14,7 @@ from eufcc_cli.core.harvest.iiif.presentation import (
     parse_document,
     read_document,
 )
-from eufcc_cli.core.images.formats import FILE_ENDINGS
+from eufcc_cli.core.images.image_formats import FILE_ENDINGS
 
 Start = Callable[[str], Callable[[], bytes]]
 """Begins to fetch a URL; what it returns waits for the bytes, and raises EufccError where there are none."""

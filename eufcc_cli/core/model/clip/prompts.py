@@ -21,8 +21,8 @@ import numpy as np
 from eufcc_cli.core.errors import DataError, first_of
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.model.methods import ClipMethod
-from eufcc_cli.core.taxonomy.annotations import FACETS, check_facets
 from eufcc_cli.core.taxonomy.names import names_of_paths
+from eufcc_cli.core.taxonomy.tables.annotations import FACETS, check_facets
 from eufcc_cli.core.taxonomy.vocabulary import FacetVocabulary, Targets, Vocabulary
 
 log = logging.getLogger("eufcc")

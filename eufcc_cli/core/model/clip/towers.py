@@ -17,8 +17,8 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from eufcc_cli.core.errors import ModelError, did_you_mean, first_line, first_of
-from eufcc_cli.core.model.hub import hub
-from eufcc_cli.core.model.network import initialise_by_fan_in
+from eufcc_cli.core.model.backbone.hub import hub
+from eufcc_cli.core.model.backbone.network import initialise_by_fan_in
 from eufcc_cli.core.model.preprocessing import Preprocessing
 
 Tokenizer = Callable[[list[str]], Tensor]

@@ -16,7 +16,7 @@ class Hierarchical(Grouped):
     """Softmax inside groups along a tree; a tag's score is the product over it and its ancestors."""
 
     def prepare(self, vocabulary: "FacetVocabulary", tag_counts: "np.ndarray | None") -> None:
-        from eufcc_cli.core.model.tag_tree import Tree
+        from eufcc_cli.core.model.methods.tag_tree import Tree
 
         super().prepare(vocabulary, tag_counts)
         self.tree = Tree(vocabulary)

@@ -157,7 +157,7 @@ def _describe_plain_settings(cls: type[Method], name: str) -> None:
 
 def find_method(name: str) -> type[Method]:
     """The method of that name, which an installed package may hold; raises ModelError where there is none."""
-    from eufcc_cli.core.model.plugins import load_installed_method
+    from eufcc_cli.core.model.backbone.plugins import load_installed_method
 
     if name not in METHODS:
         load_installed_method(name)

@@ -28,7 +28,7 @@ class Multilabel(Method):
     )
 
     def prepare(self, vocabulary: "FacetVocabulary", tag_counts: "np.ndarray | None") -> None:
-        from eufcc_cli.core.model.tag_tree import Tree
+        from eufcc_cli.core.model.methods.tag_tree import Tree
 
         super().prepare(vocabulary, tag_counts)
         self.tree = Tree(vocabulary)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from eufcc_cli.core.download.image_locations import find_images
 from eufcc_cli.core.files import Root, possible_ids
 from eufcc_cli.core.tagging.review.suggestions import Suggestions, locate
-from eufcc_cli.core.taxonomy.annotations import (
+from eufcc_cli.core.taxonomy.hierarchy import Hierarchy
+from eufcc_cli.core.taxonomy.tables.annotations import (
     FACET_COLUMNS,
     FACETS,
     ID,
@@ -16,7 +17,6 @@ from eufcc_cli.core.taxonomy.annotations import (
     paths,
     read_table,
 )
-from eufcc_cli.core.taxonomy.hierarchy import Hierarchy
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,7 +8,7 @@ import numpy as np
 
 from eufcc_cli.core.errors import DataError
 from eufcc_cli.core.tagging.review.review_state import Review
-from eufcc_cli.core.taxonomy.annotations import FACETS
+from eufcc_cli.core.taxonomy.tables.annotations import FACETS
 
 SORTS = ("probability", "uncertainty")
 

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from eufcc_cli.core.errors import DataError
-from eufcc_cli.core.evaluation.prediction_files import parts_of
+from eufcc_cli.core.evaluation.scores.prediction_files import parts_of
 from eufcc_cli.core.files import visible
 from eufcc_cli.core.tagging.inputs import is_url
 from eufcc_cli.core.tagging.writers.lines import PATH_SEPARATOR
-from eufcc_cli.core.taxonomy.annotations import FACETS, canonical, check_facets
+from eufcc_cli.core.taxonomy.tables.annotations import FACETS, canonical, check_facets
 
 _HINT = "give a file that `eufcc tag -o FILE.jsonl` or `eufcc evaluate RUN --suspects FILE` wrote"
 

@@ -15,9 +15,9 @@ from typing import Any, Self
 from eufcc_cli.core.errors import DataError, EufccError, ImageError
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.machine import cores
-from eufcc_cli.core.model.batching import STEADY
 from eufcc_cli.core.model.clip.prompts import TextOptions
-from eufcc_cli.core.model.decoding.decoder_processes import DecoderProcesses, processes_for
+from eufcc_cli.core.model.inference.batching import STEADY
+from eufcc_cli.core.model.inference.decoding.decoder_processes import DecoderProcesses, processes_for
 from eufcc_cli.core.progress import SILENT, Progress
 from eufcc_cli.core.tagging.display import Display
 from eufcc_cli.core.tagging.inputs import Input, fail
@@ -56,9 +56,9 @@ class Job:
 
     def open_tagger(self) -> Tagger:
         """The models, loaded; raises ModelError where this machine does not have them."""
+        from eufcc_cli.core.model.backbone.plugins import load_plugins
         from eufcc_cli.core.model.checkpoint import load_model
         from eufcc_cli.core.model.logit_adjustment import adjust_logits
-        from eufcc_cli.core.model.plugins import load_plugins
 
         load_plugins(self.plugins)
         root = Root(self.root)

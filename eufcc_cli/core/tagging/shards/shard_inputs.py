@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from eufcc_cli.core.errors import DataError, ImageError
-from eufcc_cli.core.images.formats import FILE_ENDINGS
+from eufcc_cli.core.images.image_formats import FILE_ENDINGS
 from eufcc_cli.core.tagging.inputs import Input, fail, is_url, listed
 from eufcc_cli.core.tagging.shards.place import file_system, is_store, store_errors
 

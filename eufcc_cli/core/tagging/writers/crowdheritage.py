@@ -7,7 +7,7 @@ from eufcc_cli.core.tagging.inputs import Input
 from eufcc_cli.core.tagging.selection import Suggestion
 from eufcc_cli.core.tagging.writers.edm_records import PROPERTIES
 from eufcc_cli.core.tagging.writers.web_annotations import CONTEXT, WebAnnotations, urn
-from eufcc_cli.core.taxonomy.iris import as_iri
+from eufcc_cli.core.taxonomy.linked_data.iris import as_iri
 
 _SOA = "http://sw.islab.ntua.gr/annotation/"
 _CONTEXT = [

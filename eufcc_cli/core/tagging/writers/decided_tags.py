@@ -11,8 +11,8 @@ from eufcc_cli.core.tagging.selection import Suggestion
 from eufcc_cli.core.tagging.writers.keywords.xmp import Terms
 from eufcc_cli.core.tagging.writers.lines import PATH_SEPARATOR, csv_rows
 from eufcc_cli.core.tagging.writers.web_annotations import WebAnnotations, urn
-from eufcc_cli.core.taxonomy.concepts import Uris
 from eufcc_cli.core.taxonomy.decisions import now
+from eufcc_cli.core.taxonomy.linked_data.concepts import Uris
 from eufcc_cli.core.taxonomy.names import Names
 
 _COLUMNS = ["image", "facet", "tag", "path", "score", "error", "verdict", "reviewer", "time"]

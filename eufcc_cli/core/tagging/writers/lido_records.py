@@ -6,11 +6,11 @@ from typing import Any
 from lxml import etree
 
 from eufcc_cli import __version__
-from eufcc_cli.core.dataset.readers.lido import NAMESPACE
-from eufcc_cli.core.dataset.readers.xml_source import XML_LANG, xml_text
+from eufcc_cli.core.dataset.museum.readers.lido import NAMESPACE
+from eufcc_cli.core.dataset.museum.readers.xml_source import XML_LANG, xml_text
 from eufcc_cli.core.tagging.decided_images import DecidedTag
 from eufcc_cli.core.tagging.decided_records import DecidedRecord
-from eufcc_cli.core.taxonomy.concepts import Uris
+from eufcc_cli.core.taxonomy.linked_data.concepts import Uris
 from eufcc_cli.core.taxonomy.names import Names
 
 _N = f"{{{NAMESPACE}}}"

@@ -13,7 +13,7 @@ from eufcc_cli.core.tagging.records import Contradiction
 from eufcc_cli.core.tagging.selection import Suggestion
 from eufcc_cli.core.tagging.tagger import Result
 from eufcc_cli.core.tagging.writers.writer import Writer, other_format
-from eufcc_cli.core.taxonomy.flagged_terms import Flag
+from eufcc_cli.core.taxonomy.matching.flagged_terms import Flag
 
 PATH_SEPARATOR = " | "
 

@@ -18,7 +18,7 @@ from eufcc_cli.core.tagging.selection import Suggestion
 from eufcc_cli.core.tagging.tagger import Result
 from eufcc_cli.core.tagging.writers.lines import flag_text
 from eufcc_cli.core.tagging.writers.writer import Writer
-from eufcc_cli.core.taxonomy.annotations import most_specific
+from eufcc_cli.core.taxonomy.tables.annotations import most_specific
 
 _CRUMB = " › "
 _FLAG = " ⚑ "

@@ -7,7 +7,7 @@ from eufcc_cli.core.errors import EufccError
 from eufcc_cli.core.tagging.tagger import Result
 from eufcc_cli.core.tagging.writers.lines import PATH_SEPARATOR, csv_rows
 from eufcc_cli.core.tagging.writers.writer import Writer
-from eufcc_cli.core.taxonomy.annotations import most_specific
+from eufcc_cli.core.taxonomy.tables.annotations import most_specific
 
 if TYPE_CHECKING:
     import pandas as pd

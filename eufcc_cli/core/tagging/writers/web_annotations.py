@@ -10,8 +10,8 @@ from eufcc_cli.core.tagging.inputs import Input
 from eufcc_cli.core.tagging.selection import Suggestion
 from eufcc_cli.core.tagging.tagger import Result
 from eufcc_cli.core.tagging.writers.lines import PATH_SEPARATOR, JsonLines
-from eufcc_cli.core.taxonomy.concepts import Uris
-from eufcc_cli.core.taxonomy.iris import as_iri
+from eufcc_cli.core.taxonomy.linked_data.concepts import Uris
+from eufcc_cli.core.taxonomy.linked_data.iris import as_iri
 from eufcc_cli.core.taxonomy.names import Names
 
 CONTEXT = "http://www.w3.org/ns/anno.jsonld"

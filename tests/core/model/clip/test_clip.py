@@ -17,9 +17,9 @@ from eufcc_cli.cli import app
 from eufcc_cli.commands.common import ModelLoader
 from eufcc_cli.core.errors import EufccError, ModelError
 from eufcc_cli.core.evaluation.calibrate import calibrate
-from eufcc_cli.core.evaluation.eval_split import read_split
-from eufcc_cli.core.evaluation.score_sources import open_sources
-from eufcc_cli.core.evaluation.scoring import ModelScorer
+from eufcc_cli.core.evaluation.scores.eval_split import read_split
+from eufcc_cli.core.evaluation.scores.score_sources import open_sources
+from eufcc_cli.core.evaluation.scores.scoring import ModelScorer
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.model.checkpoint import load_model
 from eufcc_cli.core.model.clip import towers
@@ -28,7 +28,7 @@ from eufcc_cli.core.model.clip.prompts import PROMPTS, TextOptions
 from eufcc_cli.core.model.clip.towers import build_clip, clip_preprocessing, clip_tokenizer, create_clip
 from eufcc_cli.core.report.model_card import export_model
 from eufcc_cli.core.tagging.tagger import calibration_of
-from eufcc_cli.core.training.config import TrainConfig
+from eufcc_cli.core.training.configuration.config import TrainConfig
 from eufcc_cli.core.training.run import train_run
 from tests.two_ranks import run_two_ranks
 

@@ -19,8 +19,8 @@ from eufcc_cli.core.model.clip.prompts import (
     text_names,
 )
 from eufcc_cli.core.model.methods import METHODS
-from eufcc_cli.core.taxonomy.annotations import FACETS
 from eufcc_cli.core.taxonomy.names import Names, write_names
+from eufcc_cli.core.taxonomy.tables.annotations import FACETS
 from eufcc_cli.core.taxonomy.vocabulary import FacetVocabulary, Targets, Vocabulary
 
 VOCABULARY = Vocabulary(

@@ -4,8 +4,8 @@ import os
 import signal
 from pathlib import Path
 
-from eufcc_cli.core.model.decoding import decoder_processes
-from eufcc_cli.core.model.decoding.read_images import Order, Seen
+from eufcc_cli.core.model.inference.decoding import decoder_processes
+from eufcc_cli.core.model.inference.decoding.read_images import Order, Seen
 
 really_decode_into = decoder_processes.decode_into
 

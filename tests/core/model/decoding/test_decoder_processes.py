@@ -18,10 +18,10 @@ from PIL import Image
 from eufcc_cli.core import machine
 from eufcc_cli.core.errors import CollectError, ImageError
 from eufcc_cli.core.model.converted_model import Processor
-from eufcc_cli.core.model.decoding import decoder_processes
-from eufcc_cli.core.model.decoding.decoder_processes import DecoderProcesses, processes_for
-from eufcc_cli.core.model.decoding.read_images import Order, Seen, Source, decode_images
-from eufcc_cli.core.model.prediction import predict_batches
+from eufcc_cli.core.model.inference.decoding import decoder_processes
+from eufcc_cli.core.model.inference.decoding.decoder_processes import DecoderProcesses, processes_for
+from eufcc_cli.core.model.inference.decoding.read_images import Order, Seen, Source, decode_images
+from eufcc_cli.core.model.inference.prediction import predict_batches
 from eufcc_cli.core.model.preprocessing import Preprocessing
 from eufcc_cli.core.taxonomy.vocabulary import FacetVocabulary, Vocabulary
 from tests.conftest import Run

@@ -17,10 +17,10 @@ from typer.testing import CliRunner
 
 from eufcc_cli.cli import app
 from eufcc_cli.core.errors import CollectError, DataError, EufccError
-from eufcc_cli.core.evaluation.prediction_files import read_predictions
+from eufcc_cli.core.evaluation.scores.prediction_files import read_predictions
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.model.checkpoint import load_model
-from eufcc_cli.core.model.decoding import decoder_processes
+from eufcc_cli.core.model.inference.decoding import decoder_processes
 from eufcc_cli.core.tagging.review.suggestions import read_suggestions
 from eufcc_cli.core.tagging.selection import Choice
 from eufcc_cli.core.tagging.shards.engines import left

@@ -16,8 +16,8 @@ import pytest
 from lxml import etree
 from rdflib import Graph, Literal, URIRef
 
-from eufcc_cli.core.dataset.readers.edm import read_edm
-from eufcc_cli.core.dataset.readers.lido import read_lido
+from eufcc_cli.core.dataset.museum.readers.edm import read_edm
+from eufcc_cli.core.dataset.museum.readers.lido import read_lido
 from eufcc_cli.core.tagging.decided_images import DecidedImage, DecidedTag
 from eufcc_cli.core.tagging.decided_records import DecidedRecord, decided_records
 from eufcc_cli.core.tagging.inputs import Input

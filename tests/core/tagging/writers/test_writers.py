@@ -28,7 +28,7 @@ from eufcc_cli.core.tagging.writers.screen import Plain, bar, panel, percent, tr
 from eufcc_cli.core.tagging.writers.table_columns import Additions
 from eufcc_cli.core.tagging.writers.web_annotations import WebAnnotations
 from eufcc_cli.core.tagging.writers.writer import Writer
-from eufcc_cli.core.taxonomy.flagged_terms import Flag
+from eufcc_cli.core.taxonomy.matching.flagged_terms import Flag
 from eufcc_cli.core.taxonomy.names import Names
 
 DIGEST = "ab" * 32

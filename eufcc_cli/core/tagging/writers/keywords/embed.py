@@ -13,7 +13,7 @@ from PIL import Image, ImageSequence
 from eufcc_cli.core.errors import ImageError
 from eufcc_cli.core.files import atomic_open, write_bytes
 from eufcc_cli.core.images.decode import max_pixels
-from eufcc_cli.core.images.formats import sniff
+from eufcc_cli.core.images.image_formats import sniff
 from eufcc_cli.core.tagging.inputs import Input
 from eufcc_cli.core.tagging.writers.keywords.xmp import Packet, Terms
 

@@ -9,7 +9,7 @@ from typing import Any
 from lxml import etree
 
 from eufcc_cli import __version__
-from eufcc_cli.core.dataset.readers.xml_source import xml_text
+from eufcc_cli.core.dataset.museum.readers.xml_source import xml_text
 from eufcc_cli.core.errors import ImageError
 from eufcc_cli.core.tagging.selection import Suggestion
 

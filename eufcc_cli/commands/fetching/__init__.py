@@ -1,0 +1,1 @@
+"""What `eufcc fetch` is made of."""

@@ -1,0 +1,62 @@
+"""How a division into splits is reported: by `fetch splits` and `fetch table`."""
+
+from typing import TYPE_CHECKING
+
+from eufcc_cli import console
+
+if TYPE_CHECKING:
+    from eufcc_cli.core.dataset.splits.division_report import Report
+
+
+def show_splits(report: "Report") -> None:
+    images = sum(size.images for size in report.splits.values())
+    rows = [
+        [name, f"{size.images:,}", f"{size.images / images:.1%}", f"{size.providers:,}", f"{size.tags:,}"]
+        for name, size in report.splits.items()
+    ]
+    columns = ["split", "images", "share", "providers", "tags"]
+    console.table(columns, rows, numeric=columns[1:])
+    if worst := report.worst:
+        console.note(
+            f"least evenly divided tag: {worst.facet} {worst.tag}, {worst.images:,} images in {worst.split} "
+            f"where an even share is {worst.even:,}"
+        )
+    console.note(
+        f"{report.tags:,} tags, and {len(report.dropped):,} dropped because too few images in "
+        f"train have them "
+        f"({sum(1 for tag in report.dropped if tag.instead):,} fall back to a broader one)"
+    )
+    if report.untagged:
+        console.note(f"{report.untagged:,} images left out, since all of their tags were dropped")
+    if report.duplicates:
+        console.note(
+            f"{report.duplicates:,} images share URL, record or picture with another, and are in its split"
+        )
+    for provider, held_out in report.near_held_out:
+        console.warn(
+            f"{provider} is not held out, but {held_out} is: if they are one, add it to data/held_out.txt"
+        )
+    if report.providers < 2 or report.continued:
+        return  # nothing can be held out, or what is held out was decided before
+    outer = report.splits["test_ood"].images if "test_ood" in report.splits else 0
+    least = report.smallest
+    if report.shares.ood and not outer and least and least.share >= 2 * report.shares.ood:
+        console.note(
+            f"No test_ood: the provider with the fewest images, {least.provider}, has {least.share:.0%} of "
+            f"them, where --ood asks for {report.shares.ood:.0%}"
+            + (
+                f". To hold it out: --ood {least.share:g} --anew"
+                if least.possible
+                else "; without it, train would lose tags"
+            )
+        )
+    elif outer < 0.8 * report.shares.ood * images:
+        console.warn(
+            f"test_ood has {outer / images:.1%} of the images: more providers cannot be held out without "
+            "taking tags from train"
+            + (
+                f" (perhaps with --min-count {report.shares.min_count - 1} --anew)"
+                if report.shares.min_count > 1 and report.dropped
+                else ""
+            )
+        )

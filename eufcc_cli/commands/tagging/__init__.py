@@ -1,0 +1,1 @@
+"""What `eufcc tag` is made of."""

@@ -1,0 +1,1 @@
+"""A museum's own export and photographs, made a collection."""

@@ -1,0 +1,114 @@
+"""What the columns of an export hold, guessed from their names and contents."""
+
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib.resources import files
+from pathlib import PurePosixPath
+from typing import Any
+
+import pandas as pd
+
+from eufcc_cli.core.dataset.museum.profile import Profile
+from eufcc_cli.core.dataset.museum.readers.export import Export
+from eufcc_cli.core.images.image_formats import FILE_ENDINGS
+from eufcc_cli.core.taxonomy.spelling import fold
+
+ROLES = ("id", "photo", "provider", "title")
+_SAMPLE = 2000
+_EXAMPLES = 3
+
+
+@dataclass(frozen=True)
+class Guess:
+    """A guess: a column, what it seems to hold, and three of its values."""
+
+    role: str
+    """id, photo, provider, title, or a facet."""
+    column: str
+    examples: tuple[str, ...]
+
+
+def complete(profile: Profile, export: Export, skip: Iterable[str] = ()) -> tuple[Profile, list[Guess]]:
+    """Guess the columns that a profile does not name; returns the profile and the guesses.
+
+    Roles in `skip` are not guessed, and facets only where the profile names none.
+    """
+    taken = set(profile.columns()) | set(export.uris.values())
+    guesses: list[Guess] = []
+    chosen: dict[str, str] = {}
+    facets = dict(profile.facets)
+    for role in ROLES:
+        if not getattr(profile, role) and role not in skip:
+            column = _find(_names()[role], export, taken, role)
+            if column:
+                chosen[role] = column
+                taken.add(column)
+                guesses.append(Guess(role, column, _examples(export.frame[column])))
+    if not facets:
+        for facet, names in _names()["facets"].items():
+            if column := _find(names, export, taken, "facet"):
+                facets[facet] = (column,)
+                taken.add(column)
+                guesses.append(Guess(facet, column, _examples(export.frame[column])))
+    return replace(profile, **chosen, facets=facets), guesses  # type: ignore[arg-type]
+
+
+def facet_of_column(name: str) -> str | None:
+    """The facet that a column's name means; None for other names.
+
+    >>> facet_of_column("Materials"), facet_of_column("Medium"), facet_of_column("Period")
+    ('materials', 'materials', None)
+    """
+    key = fold(name)
+    return next((facet for facet, names in _names()["facets"].items() if key in map(fold, names)), None)
+
+
+@cache
+def _names() -> dict[str, Any]:
+    return tomllib.loads(files(__package__).joinpath("columns.toml").read_text(encoding="utf-8"))
+
+
+def _find(names: Iterable[str], export: Export, taken: set[str], role: str) -> str | None:
+    """The first column with one of the names whose contents fit; else one whose name contains such a name."""
+    free = {column: fold(column) for column in export.columns if column not in taken}
+    keys = list(dict.fromkeys(map(fold, names)))
+    exact = [column for key in keys for column, of in free.items() if of == key]
+    inside = [column for key in keys if len(key) > 4 for column, of in free.items() if key in of]
+    for column in dict.fromkeys([*exact, *inside]):
+        if _fits(export.frame[column], role):
+            return column
+    # A repeated or missing id is an error to report, not a reason to choose another column.
+    return exact[0] if exact and role == "id" else None
+
+
+def _fits(column: pd.Series, role: str) -> bool:
+    """Whether a column's contents fit the role that its name suggests."""
+    values = column[column.str.strip() != ""]
+    if values.empty:
+        return False
+    if role == "id":
+        return len(values) == len(column) and bool(values.is_unique)
+    if role == "photo":
+        return bool(values.head(_SAMPLE).map(_names_image).mean() > 0.5)
+    if role == "provider":
+        sample = values.head(_SAMPLE)
+        return (
+            values.nunique() <= max(2, len(column) // 10)
+            and not sample.str.contains("://", regex=False).any()
+        )
+    if role == "facet":
+        return values.nunique() < len(column) or len(column) < 10
+    return True
+
+
+def _names_image(text: str) -> bool:
+    first = text.split("|")[0].split(";")[0].strip()
+    path = first.split("?")[0].replace("\\", "/")
+    return PurePosixPath(path).suffix.lower() in FILE_ENDINGS or first.startswith(("http://", "https://"))
+
+
+def _examples(column: pd.Series) -> tuple[str, ...]:
+    values = column.str.strip()
+    return tuple(str(value) for value in values[values != ""].drop_duplicates().head(_EXAMPLES))

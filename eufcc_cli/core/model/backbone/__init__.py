@@ -1,0 +1,1 @@
+"""Backbones: networks, their weights, memory and engines."""

@@ -1,0 +1,1 @@
+"""Tags as linked data: concepts, IRIs, SKOS."""

@@ -1,0 +1,1 @@
+"""From the words of free text to known terms."""

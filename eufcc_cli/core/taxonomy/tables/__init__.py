@@ -1,0 +1,1 @@
+"""Annotation tables: reading, writing and checking them."""

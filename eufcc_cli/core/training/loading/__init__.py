@@ -1,0 +1,1 @@
+"""The images and targets that a training learns from."""

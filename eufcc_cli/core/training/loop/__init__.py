@@ -1,0 +1,1 @@
+"""Training step by step: optimizer, validation, memory and time."""

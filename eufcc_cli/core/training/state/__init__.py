@@ -1,0 +1,1 @@
+"""The state and history of a training, from which it resumes."""
