@@ -31,11 +31,10 @@ def grow(tags: int, rng: np.random.Generator) -> FacetVocabulary:
     return FacetVocabulary(tuple(map(str, range(tags))), tuple(parents))
 
 
-class LoopedNodes(nn.Module):
+class LoopedNodes:
     """The peer: H-Softmax over nodes without stop outputs, one log-softmax for each parent."""
 
     def __init__(self, vocabulary: FacetVocabulary) -> None:
-        super().__init__()
         self.outputs = len(vocabulary.tags)
         children: dict[int, list[int]] = {}
         for tag, parent in enumerate(vocabulary.parents):
@@ -57,7 +56,7 @@ class Heads(nn.Module):
 
     def __init__(self, features: int, methods: list[Method | LoopedNodes]) -> None:
         super().__init__()
-        self.methods = nn.ModuleList(methods)
+        self.methods = methods
         self.heads = nn.ModuleList(nn.Linear(features, method.outputs) for method in methods)
 
     def forward(self, features: Tensor, truths: list[Tensor]) -> Tensor:
