@@ -1,6 +1,7 @@
 """Where `eufcc tag` puts its results: the screen, a pipe, a file, keywords of the images."""
 
 import errno
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from eufcc_cli.core.tagging.writers.writer import Writer
 
 
-class Sink:
+class Sink(ABC):
     """Takes results, those of a batch together."""
 
     failed = 0
@@ -28,11 +29,11 @@ class Sink:
         """False for an input that has its result already; checked before its image is opened."""
         return True
 
+    @abstractmethod
     def write(self, results: "Sequence[Result]") -> None:
         """Take results."""
-        raise NotImplementedError
 
-    def finish(self) -> None:
+    def finish(self) -> None:  # noqa: B027  (most have nothing to add)
         """Write what comes after all results."""
 
 
