@@ -12,13 +12,11 @@ export class TermBox {
     this.chosen = chosen;
     this.input.addEventListener("input", () => inTurn(() => this.search()));
     this.input.addEventListener("keydown", (event) => this.key(event));
-    this.input.addEventListener("blur", () => setTimeout(() => this.close(), 150));
-    this.list.addEventListener("pointerdown", (event) => {
-      const option = event.target.closest("li");
-      if (option) {
-        event.preventDefault();
-        this.pick(Number(option.dataset.index));
-      }
+    this.input.addEventListener("blur", () => this.close());
+    this.list.addEventListener("mousedown", (event) => {
+      event.preventDefault(); // a press in the list, or on its scroll bar, leaves the focus in the box
+      const option = event.target.closest("li[role=option]");
+      if (option) this.pick(Number(option.dataset.index));
     });
   }
 
