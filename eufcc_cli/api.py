@@ -183,7 +183,8 @@ def build_trees(
     import pandas as pd
 
     from eufcc_cli.core.taxonomy.hierarchy import build_trees
-    from eufcc_cli.core.taxonomy.tables.annotations import FACET_COLUMNS, check_facets, read_table
+    from eufcc_cli.core.taxonomy.tables.annotation_files import read_table
+    from eufcc_cli.core.taxonomy.tables.annotations import FACET_COLUMNS, check_facets
 
     frames = []
     for table in _several(tables, str, os.PathLike, pd.DataFrame):

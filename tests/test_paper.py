@@ -12,8 +12,9 @@ from typer.testing import CliRunner
 
 from eufcc_cli.cli import app
 from eufcc_cli.core.errors import ModelError
-from eufcc_cli.core.training.configuration.config import TrainConfig, read_settings
+from eufcc_cli.core.training.configuration.config import TrainConfig
 from eufcc_cli.core.training.configuration.recipes import read_recipe, recipe_names
+from eufcc_cli.core.training.configuration.settings_file import read_settings
 
 SCRIPT = Path(__file__).resolve().parents[1] / "scripts" / "paper.sh"
 

@@ -88,7 +88,7 @@ def train(
     """
     with importing():
         from eufcc_cli.core.report.model_card import export_model
-        from eufcc_cli.core.training.configuration.config import read_settings
+        from eufcc_cli.core.training.configuration.settings_file import read_settings
         from eufcc_cli.core.training.grid import planned_runs, remaining_runs
         from eufcc_cli.core.training.state.resumption import is_finished
         from eufcc_cli.core.training.tracking import check_trackers

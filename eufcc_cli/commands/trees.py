@@ -96,7 +96,8 @@ def trees(
         from eufcc_cli.core.taxonomy import search
         from eufcc_cli.core.taxonomy.hierarchy import build_trees
         from eufcc_cli.core.taxonomy.names import names_of
-        from eufcc_cli.core.taxonomy.tables.annotations import check_facets, facet_column, read_table
+        from eufcc_cli.core.taxonomy.tables.annotation_files import read_table
+        from eufcc_cli.core.taxonomy.tables.annotations import check_facets, facet_column
 
     facets = check_facets(facet or ())
     if plot:
@@ -155,7 +156,8 @@ def _label_trees(
 ) -> "Trees":
     """The trees of label files, with the counts of the root's splits where they are needed."""
     from eufcc_cli.core.taxonomy.hierarchy import read_trees
-    from eufcc_cli.core.taxonomy.tables.annotations import distinct, facet_column, read_table
+    from eufcc_cli.core.taxonomy.tables.annotation_files import read_table
+    from eufcc_cli.core.taxonomy.tables.annotations import distinct, facet_column
 
     if not files:
         root = existing_root(ctx)

@@ -17,7 +17,7 @@ from eufcc_cli.core.evaluation.scores.eval_split import read_split
 from eufcc_cli.core.evaluation.scores.scoring import ModelScorer
 from eufcc_cli.core.files import Root, image_stem
 from eufcc_cli.core.model.checkpoint import load_model
-from eufcc_cli.core.taxonomy.tables.annotations import write_table
+from eufcc_cli.core.taxonomy.tables.annotation_files import write_table
 from eufcc_cli.core.taxonomy.vocabulary import FacetVocabulary, Vocabulary
 from tests.benchmarks.peer import Peer
 

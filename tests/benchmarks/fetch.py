@@ -16,14 +16,8 @@ from eufcc_cli.core.dataset.splits.split_files import write_splits
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.harvest.europeana import Search
 from eufcc_cli.core.harvest.harvesting import Servers, harvest
-from eufcc_cli.core.taxonomy.tables.annotations import (
-    FACET_COLUMNS,
-    ID,
-    IMAGE_URL,
-    PROVIDER,
-    read_table,
-    write_table,
-)
+from eufcc_cli.core.taxonomy.tables.annotation_files import read_table, write_table
+from eufcc_cli.core.taxonomy.tables.annotations import FACET_COLUMNS, ID, IMAGE_URL, PROVIDER
 from tests.servers import catalogue
 from tests.servers.europe import europe
 from tests.servers.europeana import KEY

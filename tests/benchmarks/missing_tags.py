@@ -29,7 +29,8 @@ from eufcc_cli.core.model.preprocessing import Preprocessing
 from eufcc_cli.core.model.tagging_model import TaggingModel, build_methods
 from eufcc_cli.core.progress import SILENT
 from eufcc_cli.core.settings import settings_of
-from eufcc_cli.core.taxonomy.tables.annotations import FACETS, facet_column, read_table
+from eufcc_cli.core.taxonomy.tables.annotation_files import read_table
+from eufcc_cli.core.taxonomy.tables.annotations import FACETS, facet_column
 from eufcc_cli.core.taxonomy.vocabulary import Vocabulary, training_vocabulary
 from eufcc_cli.core.training.configuration.usual_settings import HEAD_VIEWS
 from eufcc_cli.core.training.heads.head import fit_heads

@@ -24,7 +24,8 @@ from eufcc_cli.core.model.tagging_model import TaggingModel
 from eufcc_cli.core.progress import SILENT
 from eufcc_cli.core.tagging.tagger import calibration_of
 from eufcc_cli.core.taxonomy.decisions import ACCEPTED, ADDED, REJECTED, Decision, DecisionsFile, now
-from eufcc_cli.core.taxonomy.tables.annotations import ID, facet_column, names, read_table, write_table
+from eufcc_cli.core.taxonomy.tables.annotation_files import read_table, write_table
+from eufcc_cli.core.taxonomy.tables.annotations import ID, facet_column, names
 from eufcc_cli.core.training.configuration.config import TrainConfig
 from eufcc_cli.core.training.heads.head_run import collect_features
 from eufcc_cli.core.training.heads.head_scores import Part, measure_heads, score_heads

@@ -19,7 +19,8 @@ from eufcc_cli.core.demo import draw_collection
 from eufcc_cli.core.evaluation.suspects import find_suspects
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.model.checkpoint import load_model
-from eufcc_cli.core.taxonomy.tables.annotations import FACETS, ID, facet_column, paths, read_table
+from eufcc_cli.core.taxonomy.tables.annotation_files import read_table
+from eufcc_cli.core.taxonomy.tables.annotations import FACETS, ID, facet_column, paths
 from eufcc_cli.core.training.configuration.config import TrainConfig
 from eufcc_cli.core.training.run import train_run
 

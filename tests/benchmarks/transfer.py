@@ -38,7 +38,7 @@ from eufcc_cli.core.model.methods import METHODS
 from eufcc_cli.core.model.model_files import read_config
 from eufcc_cli.core.model.preprocessing import Preprocessing, as_images
 from eufcc_cli.core.progress import SILENT
-from eufcc_cli.core.taxonomy.tables.annotations import read_table
+from eufcc_cli.core.taxonomy.tables.annotation_files import read_table
 from eufcc_cli.core.taxonomy.vocabulary import Vocabulary, training_vocabulary
 from eufcc_cli.core.training.configuration.config import TrainConfig
 from eufcc_cli.core.training.configuration.usual_settings import HEAD_METHOD

@@ -16,7 +16,8 @@ import numpy as np
 import pandas as pd
 
 from eufcc_cli.core.taxonomy.hierarchy import Hierarchy, build_trees
-from eufcc_cli.core.taxonomy.tables.annotations import FACET_COLUMNS, FACETS, ID, distinct, read_table
+from eufcc_cli.core.taxonomy.tables.annotation_files import read_table
+from eufcc_cli.core.taxonomy.tables.annotations import FACET_COLUMNS, FACETS, ID, distinct
 from eufcc_cli.core.taxonomy.vocabulary import Vocabulary
 
 ROWS = 346_324

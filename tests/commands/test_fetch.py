@@ -21,7 +21,8 @@ from eufcc_cli.core.dataset.splits.division_report import Shares
 from eufcc_cli.core.files import SPLITS
 from eufcc_cli.core.harvest.europeana import Search
 from eufcc_cli.core.harvest.harvesting import Servers
-from eufcc_cli.core.taxonomy.tables.annotations import FACETS, read_table
+from eufcc_cli.core.taxonomy.tables.annotation_files import read_table
+from eufcc_cli.core.taxonomy.tables.annotations import FACETS
 from tests.conftest import Run
 from tests.servers.europe import Europe, europe
 from tests.servers.europeana import KEY

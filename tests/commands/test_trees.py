@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from eufcc_cli.core.taxonomy.tables.annotations import FACETS, read_table
+from eufcc_cli.core.taxonomy.tables.annotation_files import read_table
+from eufcc_cli.core.taxonomy.tables.annotations import FACETS
 from tests import oracles
 from tests.conftest import Run
 

@@ -16,7 +16,8 @@ from eufcc_cli.core.download.image_locations import find_images
 from eufcc_cli.core.errors import DataError
 from eufcc_cli.core.files import SPLITS, Root, atomic_open, image_stem, write_text
 from eufcc_cli.core.progress import SILENT, Progress
-from eufcc_cli.core.taxonomy.tables.annotations import FACETS, ID, PROVIDER, facet_column, read_table
+from eufcc_cli.core.taxonomy.tables.annotation_files import read_table
+from eufcc_cli.core.taxonomy.tables.annotations import FACETS, ID, PROVIDER, facet_column
 
 SPLIT_NAMES = {"val": "validation"}
 """Hugging Face's names of splits, where they differ from ours."""

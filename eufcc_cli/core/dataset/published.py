@@ -14,7 +14,8 @@ from eufcc_cli.core.errors import CollectError
 from eufcc_cli.core.files import SPLITS, Root
 from eufcc_cli.core.locks import hold_lock
 from eufcc_cli.core.progress import SILENT, Progress
-from eufcc_cli.core.taxonomy.tables.annotations import FACETS, ID, PROVIDER, read_table
+from eufcc_cli.core.taxonomy.tables.annotation_files import read_table
+from eufcc_cli.core.taxonomy.tables.annotations import FACETS, ID, PROVIDER
 
 REPOSITORY = "https://raw.githubusercontent.com/cesc47/EUFCC-340K"
 EUFCC_ATTRIBUTION = (

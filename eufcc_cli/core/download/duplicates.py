@@ -19,7 +19,8 @@ from eufcc_cli.core.files import Root
 from eufcc_cli.core.images.fingerprint import FINGERPRINT_BYTES, fingerprint
 from eufcc_cli.core.machine import cores
 from eufcc_cli.core.progress import SILENT, Progress
-from eufcc_cli.core.taxonomy.tables.annotations import FACET_COLUMNS, ID, read_table
+from eufcc_cli.core.taxonomy.tables.annotation_files import read_table
+from eufcc_cli.core.taxonomy.tables.annotations import FACET_COLUMNS, ID
 
 MOST_BITS = 3
 MOST_LEVELS = 6.0

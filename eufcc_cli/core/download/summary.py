@@ -14,7 +14,8 @@ from eufcc_cli.core.download.engine import Options
 from eufcc_cli.core.download.ledger import OK, Ledger
 from eufcc_cli.core.errors import DataError
 from eufcc_cli.core.files import Root
-from eufcc_cli.core.taxonomy.tables.annotations import ID, IMAGE_URL, PROVIDER, read_table
+from eufcc_cli.core.taxonomy.tables.annotation_files import read_table
+from eufcc_cli.core.taxonomy.tables.annotations import ID, IMAGE_URL, PROVIDER
 
 NOT_TRIED = "not tried"
 NO_HOST = "(no URL)"

@@ -21,7 +21,8 @@ from eufcc_cli.core.evaluation.seed_groups import SeedGroup, seed_groups
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.metrics.belief import Belief, most_frequent
 from eufcc_cli.core.progress import SILENT, Progress
-from eufcc_cli.core.taxonomy.tables.annotations import ID, read_table
+from eufcc_cli.core.taxonomy.tables.annotation_files import read_table
+from eufcc_cli.core.taxonomy.tables.annotations import ID
 
 
 @dataclass(frozen=True)

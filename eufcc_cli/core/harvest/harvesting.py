@@ -25,7 +25,8 @@ from eufcc_cli.core.http.client import Client
 from eufcc_cli.core.http.json_api import POLITENESS, Api, RequestRejected, for_each
 from eufcc_cli.core.progress import SILENT, Progress
 from eufcc_cli.core.taxonomy.linked_data.concepts import add_uris
-from eufcc_cli.core.taxonomy.tables.annotations import FACETS, PROVIDER, facet_column, names, write_table
+from eufcc_cli.core.taxonomy.tables.annotation_files import write_table
+from eufcc_cli.core.taxonomy.tables.annotations import FACETS, PROVIDER, facet_column, names
 
 logger = logging.getLogger("eufcc")
 

@@ -17,7 +17,7 @@ from eufcc_cli.core.model.model_files import CLIP
 from eufcc_cli.core.model.tagging_model import TaggingModel, build_methods, keep_embeddings
 from eufcc_cli.core.taxonomy.hierarchy import root_trees
 from eufcc_cli.core.taxonomy.names import glossary_trees
-from eufcc_cli.core.taxonomy.tables.annotations import read_table
+from eufcc_cli.core.taxonomy.tables.annotation_files import read_table
 from eufcc_cli.core.taxonomy.vocabulary import Vocabulary, training_vocabulary
 
 DEFAULT = "clip:ViT-B-32-256/datacomp_s34b_b86k"

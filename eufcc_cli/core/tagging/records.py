@@ -12,7 +12,8 @@ from eufcc_cli.core.download.image_locations import find_images
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.tagging.inputs import Input, fail, file_iri, is_url
 from eufcc_cli.core.tagging.selection import Chooser, FacetChooser, Suggestion, subtrees
-from eufcc_cli.core.taxonomy.tables.annotations import FACETS, ID, IMAGE_URL, facet_column, paths, read_table
+from eufcc_cli.core.taxonomy.tables.annotation_files import read_table
+from eufcc_cli.core.taxonomy.tables.annotations import FACETS, ID, IMAGE_URL, facet_column, paths
 
 LIKELY = 0.5
 """A tag of at least this probability can contradict what is catalogued."""

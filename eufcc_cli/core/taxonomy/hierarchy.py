@@ -52,7 +52,8 @@ from anytree import ContStyle, NodeMixin, PreOrderIter, RenderTree
 
 from eufcc_cli.core.errors import DataError, did_you_mean
 from eufcc_cli.core.files import Root, write_text
-from eufcc_cli.core.taxonomy.tables.annotations import FACETS, canonical, distinct, paths, read_table
+from eufcc_cli.core.taxonomy.tables.annotation_files import read_table
+from eufcc_cli.core.taxonomy.tables.annotations import FACETS, canonical, distinct, paths
 from eufcc_cli.core.taxonomy.tables.counts import Counts, count
 
 if TYPE_CHECKING:

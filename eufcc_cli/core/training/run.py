@@ -31,7 +31,7 @@ from eufcc_cli.core.model.methods import METHODS
 from eufcc_cli.core.model.model_files import save_config
 from eufcc_cli.core.progress import SILENT, Progress
 from eufcc_cli.core.taxonomy.decisions import read_decisions
-from eufcc_cli.core.taxonomy.tables.annotations import read_table
+from eufcc_cli.core.taxonomy.tables.annotation_files import read_table
 from eufcc_cli.core.taxonomy.vocabulary import training_vocabulary
 from eufcc_cli.core.training.configuration.config import TrainConfig
 from eufcc_cli.core.training.heads.head_run import learn_heads, train_heads

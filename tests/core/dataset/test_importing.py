@@ -21,7 +21,8 @@ from eufcc_cli.core.download.ledger import LedgerReader
 from eufcc_cli.core.errors import DataError, EufccError
 from eufcc_cli.core.files import Root, ignores_case, sha256
 from eufcc_cli.core.tagging.own_table import OwnTable
-from eufcc_cli.core.taxonomy.tables.annotations import ID, IMAGE_URL, RECORD, read_table
+from eufcc_cli.core.taxonomy.tables.annotation_files import read_table
+from eufcc_cli.core.taxonomy.tables.annotations import ID, IMAGE_URL, RECORD
 from tests.core.dataset import museum
 
 SHARES = Shares(0.2, 0.2, 0.1, min_count=3)

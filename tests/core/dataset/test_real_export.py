@@ -15,7 +15,8 @@ from eufcc_cli.core.dataset.museum.importing import Imported, import_table
 from eufcc_cli.core.dataset.museum.profile import Profile
 from eufcc_cli.core.dataset.splits.division_report import Shares
 from eufcc_cli.core.files import Root
-from eufcc_cli.core.taxonomy.tables.annotations import ID, IMAGE_URL, paths, read_table, texts_of
+from eufcc_cli.core.taxonomy.tables.annotation_files import read_table
+from eufcc_cli.core.taxonomy.tables.annotations import ID, IMAGE_URL, paths, texts_of
 
 RECORDS = 60
 FACETS = {"objectTypes": ("ObjectName",), "materials": ("Medium",)}

@@ -20,6 +20,7 @@ from eufcc_cli.core.dataset.splits.stratification import hold_out, stratify
 from eufcc_cli.core.dataset.splits.tag_sets import TagSets
 from eufcc_cli.core.errors import CollectError, DataError
 from eufcc_cli.core.files import SPLITS, Root
+from eufcc_cli.core.taxonomy.tables.annotation_files import read_table
 from eufcc_cli.core.taxonomy.tables.annotations import (
     FACETS,
     ID,
@@ -28,7 +29,6 @@ from eufcc_cli.core.taxonomy.tables.annotations import (
     RECORD,
     facet_column,
     paths,
-    read_table,
 )
 from eufcc_cli.core.taxonomy.tables.annotations import names as names_of
 from tests.oracles import iterative_stratification

@@ -25,7 +25,8 @@ from eufcc_cli.core.demo.providers import INNER, OUTER
 from eufcc_cli.core.errors import EufccError
 from eufcc_cli.core.files import SPLITS, Root, image_stem
 from eufcc_cli.core.taxonomy.hierarchy import build_trees
-from eufcc_cli.core.taxonomy.tables.annotations import FACETS, ID, PROVIDER, facet_column, paths, read_table
+from eufcc_cli.core.taxonomy.tables.annotation_files import read_table
+from eufcc_cli.core.taxonomy.tables.annotations import FACETS, ID, PROVIDER, facet_column, paths
 
 IMAGES = 136
 DEFAULT_IMAGES = 3200

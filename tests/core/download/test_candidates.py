@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eufcc_cli.core.download.candidates import candidate_urls, is_icon
-from eufcc_cli.core.taxonomy.tables.annotations import IMAGE_URL, read_table
+from eufcc_cli.core.taxonomy.tables.annotation_files import read_table
+from eufcc_cli.core.taxonomy.tables.annotations import IMAGE_URL
 
 V2 = "https://api.europeana.eu/thumbnail/v2/url.json"
 ORIGINAL = "https://mm.dimu.org/image/012s93CNLsLx?dimension=1200x1200"

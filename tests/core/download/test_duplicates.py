@@ -17,14 +17,8 @@ from eufcc_cli.core.download.ledger import Ledger
 from eufcc_cli.core.download.summary import read_wanted
 from eufcc_cli.core.files import Root, image_stem
 from eufcc_cli.core.images import fingerprint as fingerprints
-from eufcc_cli.core.taxonomy.tables.annotations import (
-    DATABASE,
-    FACET_COLUMNS,
-    ID,
-    IMAGE_URL,
-    PROVIDER,
-    write_table,
-)
+from eufcc_cli.core.taxonomy.tables.annotation_files import write_table
+from eufcc_cli.core.taxonomy.tables.annotations import DATABASE, FACET_COLUMNS, ID, IMAGE_URL, PROVIDER
 
 
 def scene(seed: int) -> Image.Image:

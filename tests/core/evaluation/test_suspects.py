@@ -12,7 +12,8 @@ from eufcc_cli.core.evaluation.suspects import Suspects, find_suspects, write_su
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.model.checkpoint import load_model
 from eufcc_cli.core.tagging.review.suggestions import read_suggestions
-from eufcc_cli.core.taxonomy.tables.annotations import ID, names, read_table
+from eufcc_cli.core.taxonomy.tables.annotation_files import read_table
+from eufcc_cli.core.taxonomy.tables.annotations import ID, names
 from tests.conftest import Run
 
 

@@ -17,7 +17,8 @@ from eufcc_cli.core.model.preprocessing import Preprocessing
 from eufcc_cli.core.model.tagging_model import build_methods
 from eufcc_cli.core.progress import SILENT
 from eufcc_cli.core.taxonomy.hierarchy import build_trees
-from eufcc_cli.core.taxonomy.tables.annotations import FACETS, read_table, write_table
+from eufcc_cli.core.taxonomy.tables.annotation_files import read_table, write_table
+from eufcc_cli.core.taxonomy.tables.annotations import FACETS
 from eufcc_cli.core.taxonomy.vocabulary import Vocabulary
 
 PATHS = {

@@ -12,7 +12,8 @@ from eufcc_cli.core.files import Root
 from eufcc_cli.core.harvest.dumps import DumpFilter, harvest_dumps, reusability
 from eufcc_cli.core.harvest.europeana import Search
 from eufcc_cli.core.harvest.harvesting import Servers, harvest
-from eufcc_cli.core.taxonomy.tables.annotations import ID, PROVIDER, read_table
+from eufcc_cli.core.taxonomy.tables.annotation_files import read_table
+from eufcc_cli.core.taxonomy.tables.annotations import ID, PROVIDER
 from tests.servers import catalogue
 from tests.servers.europe import Europe, europe
 from tests.servers.europeana import KEY

@@ -27,7 +27,8 @@ from eufcc_cli.core.harvest.harvesting import Harvest, Servers, harvest
 from eufcc_cli.core.harvest.mapping import Mapper, tag_name
 from eufcc_cli.core.harvest.rows import COLUMNS
 from eufcc_cli.core.taxonomy.linked_data.concepts import read_uris
-from eufcc_cli.core.taxonomy.tables.annotations import FACETS, facet_column, names, paths, read_table
+from eufcc_cli.core.taxonomy.tables.annotation_files import read_table
+from eufcc_cli.core.taxonomy.tables.annotations import FACETS, facet_column, names, paths
 from tests.servers import catalogue
 from tests.servers.europe import Europe, europe
 from tests.servers.europeana import KEY

@@ -14,7 +14,7 @@ from eufcc_cli.core.model.methods import METHODS
 from eufcc_cli.core.model.model_files import TAG_IMAGES
 from eufcc_cli.core.model.preprocessing import Preprocessing
 from eufcc_cli.core.model.tagging_model import TaggingModel, build_methods
-from eufcc_cli.core.taxonomy.tables.annotations import read_table
+from eufcc_cli.core.taxonomy.tables.annotation_files import read_table
 from eufcc_cli.core.taxonomy.vocabulary import FacetVocabulary, Vocabulary
 from tests.oracles import method_scores
 

@@ -12,7 +12,8 @@ from eufcc_cli.core.errors import EufccError
 from eufcc_cli.core.report.statistics_plot import check_plot_file, plot_statistics
 from eufcc_cli.core.taxonomy.hierarchy import build_trees
 from eufcc_cli.core.taxonomy.statistics import Statistics, statistics
-from eufcc_cli.core.taxonomy.tables.annotations import FACETS, PROVIDER, facet_column, read_table
+from eufcc_cli.core.taxonomy.tables.annotation_files import read_table
+from eufcc_cli.core.taxonomy.tables.annotations import FACETS, PROVIDER, facet_column
 from tests import oracles
 from tests.core.taxonomy.tables import CELLS, table
 

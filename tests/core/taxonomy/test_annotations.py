@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from eufcc_cli.core.errors import DataError
 from eufcc_cli.core.taxonomy.tables import csv_blocks
+from eufcc_cli.core.taxonomy.tables.annotation_files import read_table, write_parts, write_table
 from eufcc_cli.core.taxonomy.tables.annotations import (
     DATABASE,
     FACETS,
@@ -24,9 +25,6 @@ from eufcc_cli.core.taxonomy.tables.annotations import (
     distinct,
     names,
     paths,
-    read_table,
-    write_parts,
-    write_table,
 )
 from tests.core.taxonomy.tables import CELLS, HEADER, table, written
 

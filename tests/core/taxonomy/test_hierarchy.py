@@ -8,7 +8,8 @@ from hypothesis import HealthCheck, given, settings
 
 from eufcc_cli.core.errors import DataError
 from eufcc_cli.core.taxonomy.hierarchy import MAX_DEPTH, Hierarchy, build_trees, read_trees
-from eufcc_cli.core.taxonomy.tables.annotations import FACETS, facet_column, read_table
+from eufcc_cli.core.taxonomy.tables.annotation_files import read_table
+from eufcc_cli.core.taxonomy.tables.annotations import FACETS, facet_column
 from tests import oracles
 from tests.core.taxonomy.tables import CELLS, table, written
 

@@ -9,7 +9,8 @@ from hypothesis import given
 from eufcc_cli.core.taxonomy.hierarchy import Hierarchy, build_trees, read_trees
 from eufcc_cli.core.taxonomy.lint import KINDS, Finding, lint
 from eufcc_cli.core.taxonomy.spelling import fold, near_misses, singulars
-from eufcc_cli.core.taxonomy.tables.annotations import FACETS, read_table
+from eufcc_cli.core.taxonomy.tables.annotation_files import read_table
+from eufcc_cli.core.taxonomy.tables.annotations import FACETS
 from tests import oracles
 from tests.core.taxonomy.tables import CELLS, HEADER, table, written
 

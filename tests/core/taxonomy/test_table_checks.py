@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 
-from eufcc_cli.core.taxonomy.tables.annotations import FACET_COLUMNS, read_table, write_table
+from eufcc_cli.core.taxonomy.tables.annotation_files import read_table, write_table
+from eufcc_cli.core.taxonomy.tables.annotations import FACET_COLUMNS
 from eufcc_cli.core.taxonomy.tables.table_checks import annotation_problems, repeats, validate
 from tests.core.taxonomy.tables import CELLS, HEADER, written
 

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from eufcc_cli.core.errors import DataError
 from eufcc_cli.core.taxonomy.hierarchy import build_trees, read_trees
-from eufcc_cli.core.taxonomy.tables.annotations import FACETS, facet_column, read_table
+from eufcc_cli.core.taxonomy.tables.annotation_files import read_table
+from eufcc_cli.core.taxonomy.tables.annotations import FACETS, facet_column
 from eufcc_cli.core.taxonomy.vocabulary import Vocabulary
 from tests import oracles
 from tests.core.taxonomy.tables import CELLS, table

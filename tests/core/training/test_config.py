@@ -7,7 +7,8 @@ from eufcc_cli.commands.train import command
 from eufcc_cli.core.errors import ModelError
 from eufcc_cli.core.model.methods import METHODS
 from eufcc_cli.core.settings import settings_of
-from eufcc_cli.core.training.configuration.config import TrainConfig, read_settings
+from eufcc_cli.core.training.configuration.config import TrainConfig
+from eufcc_cli.core.training.configuration.settings_file import read_settings
 
 
 def test_the_command_has_every_setting_with_the_same_default() -> None:

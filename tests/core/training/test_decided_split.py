@@ -15,7 +15,8 @@ from eufcc_cli.core.model.backbone.network import create_backbone
 from eufcc_cli.core.model.checkpoint import load_model
 from eufcc_cli.core.model.inference.prediction import predict
 from eufcc_cli.core.taxonomy.decisions import Decision, DecisionsFile, read_decisions
-from eufcc_cli.core.taxonomy.tables.annotations import ID, read_table
+from eufcc_cli.core.taxonomy.tables.annotation_files import read_table
+from eufcc_cli.core.taxonomy.tables.annotations import ID
 from eufcc_cli.core.taxonomy.vocabulary import training_vocabulary
 from eufcc_cli.core.training.configuration.config import TrainConfig
 from eufcc_cli.core.training.loading.data import load_split

@@ -20,7 +20,7 @@ from eufcc_cli.core.model.model_files import read_config
 from eufcc_cli.core.model.preprocessing import as_images
 from eufcc_cli.core.taxonomy.decided_targets import with_decisions
 from eufcc_cli.core.taxonomy.decisions import Decision
-from eufcc_cli.core.taxonomy.tables.annotations import read_table
+from eufcc_cli.core.taxonomy.tables.annotation_files import read_table
 from eufcc_cli.core.taxonomy.vocabulary import FacetVocabulary, Targets
 from eufcc_cli.core.training.configuration.config import TrainConfig
 from eufcc_cli.core.training.heads import head

@@ -12,7 +12,8 @@ from eufcc_cli.core.errors import DataError, ModelError
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.model.backbone.network import Network, create_backbone
 from eufcc_cli.core.model.checkpoint import load_model
-from eufcc_cli.core.taxonomy.tables.annotations import PROVIDER, read_table
+from eufcc_cli.core.taxonomy.tables.annotation_files import read_table
+from eufcc_cli.core.taxonomy.tables.annotations import PROVIDER
 from eufcc_cli.core.training.configuration.config import TrainConfig
 from eufcc_cli.core.training.loading.data import Split
 from eufcc_cli.core.training.loop import interpolation

@@ -17,7 +17,8 @@ from eufcc_cli.core.errors import CollectError, DataError
 from eufcc_cli.core.files import SPLITS, Root, replace_file, sha256, write_text
 from eufcc_cli.core.locks import hold_lock
 from eufcc_cli.core.progress import SILENT, Progress
-from eufcc_cli.core.taxonomy.tables.annotations import ID, IMAGE_URL, PROVIDER, read_table, write_parts
+from eufcc_cli.core.taxonomy.tables.annotation_files import read_table, write_parts
+from eufcc_cli.core.taxonomy.tables.annotations import ID, IMAGE_URL, PROVIDER
 
 _MINE = {"source": "splits"}
 

@@ -17,7 +17,8 @@ from eufcc_cli.core.dataset import provenance
 from eufcc_cli.core.errors import DataError
 from eufcc_cli.core.files import SPLITS, Root, write_text
 from eufcc_cli.core.taxonomy.spelling import fold
-from eufcc_cli.core.taxonomy.tables.annotations import ID, PROVIDER, RECORD, factorize, read_table
+from eufcc_cli.core.taxonomy.tables.annotation_files import read_table
+from eufcc_cli.core.taxonomy.tables.annotations import ID, PROVIDER, RECORD, factorize
 from eufcc_cli.core.taxonomy.tables.csv_blocks import csv_blocks
 from eufcc_cli.core.taxonomy.tables.text_columns import first_places
 

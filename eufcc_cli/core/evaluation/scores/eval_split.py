@@ -13,7 +13,8 @@ import pandas as pd
 from eufcc_cli.core.errors import DataError
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.progress import SILENT, Progress
-from eufcc_cli.core.taxonomy.tables.annotations import ID, PROVIDER, facet_column, read_table
+from eufcc_cli.core.taxonomy.tables.annotation_files import read_table
+from eufcc_cli.core.taxonomy.tables.annotations import ID, PROVIDER, facet_column
 from eufcc_cli.core.taxonomy.vocabulary import Targets, Vocabulary
 
 

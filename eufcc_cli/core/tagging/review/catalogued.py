@@ -8,6 +8,7 @@ from eufcc_cli.core.download.image_locations import find_images
 from eufcc_cli.core.files import Root, possible_ids
 from eufcc_cli.core.tagging.review.suggestions import Suggestions, locate
 from eufcc_cli.core.taxonomy.hierarchy import Hierarchy
+from eufcc_cli.core.taxonomy.tables.annotation_files import read_table
 from eufcc_cli.core.taxonomy.tables.annotations import (
     FACET_COLUMNS,
     FACETS,
@@ -15,7 +16,6 @@ from eufcc_cli.core.taxonomy.tables.annotations import (
     PROVIDER,
     facet_column,
     paths,
-    read_table,
 )
 
 if TYPE_CHECKING:

@@ -1,17 +1,13 @@
 """All settings of a training run, documented field by field, checked before any work starts."""
 
-import json
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from eufcc_cli.core.errors import ModelError
 from eufcc_cli.core.model.methods import METHODS, Method, find_method, method_settings
 from eufcc_cli.core.model.views import VIEWS
 from eufcc_cli.core.settings import Declared, check_settings, setting, settings_of, typed_settings
-from eufcc_cli.core.training.configuration.recipes import RECIPE, read_recipe
 from eufcc_cli.core.training.configuration.usual_settings import (
     AUTO,
     BACKBONE,
@@ -306,25 +302,3 @@ class TrainConfig(UsualSettings):
                     hint=f"it is one of {', '.join(known[name].about.methods)}",
                 )
         return cls(**own, method_options=options)
-
-
-def read_settings(path: Path) -> dict[str, Any]:
-    """The settings in a TOML file, of a run (its config.json or folder), or of `recipe:NAME/METHOD`."""
-    if str(path).startswith(RECIPE):
-        return read_recipe(path.as_posix())
-    if path.is_dir():
-        path = path / "config.json"
-    read = json.loads if path.suffix == ".json" else tomllib.loads
-    try:
-        settings = read(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        hint = "give a TOML file or a run's config.json"
-        raise ModelError(f"`config` {path}: {error.strerror}", hint) from error
-    except ValueError as error:
-        hint = "write one setting a line: `name = value`"
-        raise ModelError(f"`config` {path}: {error}", hint) from error
-    if path.suffix == ".json" and isinstance(settings, dict):
-        settings = settings.get("training", settings)
-    if not isinstance(settings, dict):
-        raise ModelError(f"`config` {path}: holds no settings", hint="give a run's config.json")
-    return settings

@@ -19,7 +19,8 @@ from eufcc_cli.core.files import Root
 from eufcc_cli.core.images.decode import open_image
 from eufcc_cli.core.model.preprocessing import Preprocessing, as_images
 from eufcc_cli.core.progress import SILENT, Progress
-from eufcc_cli.core.taxonomy.tables.annotations import ID, read_table
+from eufcc_cli.core.taxonomy.tables.annotation_files import read_table
+from eufcc_cli.core.taxonomy.tables.annotations import ID
 from eufcc_cli.core.taxonomy.vocabulary import Targets, Vocabulary
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from eufcc_cli.core.download.image_locations import find_images
 from eufcc_cli.core.files import Root, possible_ids, sha256
 from eufcc_cli.core.taxonomy.decided_targets import with_decisions
 from eufcc_cli.core.taxonomy.decisions import Decision, Decisions
-from eufcc_cli.core.taxonomy.tables.annotations import ID, read_table
+from eufcc_cli.core.taxonomy.tables.annotation_files import read_table
+from eufcc_cli.core.taxonomy.tables.annotations import ID
 from eufcc_cli.core.taxonomy.vocabulary import Vocabulary
 from eufcc_cli.core.training.loading.data import Split
 
