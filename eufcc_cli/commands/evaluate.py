@@ -8,10 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from eufcc_cli import console
-from eufcc_cli.commands.acceptance_output import measure_decisions
 from eufcc_cli.commands.common import SOME_FAILED, ModelLoader, existing_root, importing, is_given
-from eufcc_cli.commands.doubtful_annotations import find_and_write
-from eufcc_cli.commands.evaluation_output import note_result, print_comparison, warn_incomplete, write_files
+from eufcc_cli.commands.evaluating.acceptance_output import measure_decisions
+from eufcc_cli.commands.evaluating.calibration_output import fit_probabilities
+from eufcc_cli.commands.evaluating.doubtful_annotations import find_and_write
+from eufcc_cli.commands.evaluating.evaluation_output import (
+    note_result,
+    print_comparison,
+    warn_incomplete,
+    write_files,
+)
 from eufcc_cli.commands.options import (
     Decoders,
     Device,
@@ -30,11 +36,10 @@ from eufcc_cli.commands.options import (
 from eufcc_cli.core.errors import EufccError, HubError
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.machine import use_threads
-from eufcc_cli.core.progress import Progress
 
 if TYPE_CHECKING:
     from eufcc_cli.core.evaluation.bootstrap import Bootstrap
-    from eufcc_cli.core.evaluation.scores.eval_split import Source, TestSplit
+    from eufcc_cli.core.evaluation.scores.eval_split import TestSplit
 
 _what = in_panel("What is scored")
 _trust = in_panel("Trust")
@@ -228,7 +233,7 @@ def evaluate(
     if not split:
         splits = splits_of(sources, splits)
     if calibrate:
-        _calibrate(sources, root, console.progress(first))
+        fit_probabilities(sources, root, console.progress(first))
         return
     doubtful = find_and_write(suspects, sources, root, split, batch_size, workers) if suspects else None
     comparison = compare_sources(
@@ -284,25 +289,6 @@ def _bootstrap(
         return Bootstrap(draws, by or "provider", seed) if draws else None
     several = all(len(set(split.providers)) > 1 for split in splits)
     return Bootstrap(1000, by or ("provider" if several else "image"), seed)
-
-
-_NEEDED = "tags suggested for a coverage of 90 %"
-
-
-def _calibrate(sources: "Sequence[Source]", root: Root, progress: Progress) -> None:
-    from eufcc_cli.core.evaluation.calibrate import calibrate
-    from eufcc_cli.core.evaluation.scores.eval_split import read_split
-
-    split = read_split(root, "val")
-    for source in sources:
-        needed = calibrate(source, split, root, progress)
-        if needed:
-            console.table(
-                ("facet", _NEEDED),
-                [(facet, f"{count:.1f}") for facet, count in needed.items()],
-                title=f"{source.name}: calibrated on val",
-                numeric=(_NEEDED,),
-            )
 
 
 def _test_splits(root: Root) -> list[str]:

@@ -7,7 +7,7 @@ import typer
 
 from eufcc_cli import console
 from eufcc_cli.commands.common import is_given
-from eufcc_cli.commands.evaluation_output import draw_tables
+from eufcc_cli.commands.evaluating.evaluation_output import draw_tables
 from eufcc_cli.core.errors import EufccError
 from eufcc_cli.core.files import csv_text
 

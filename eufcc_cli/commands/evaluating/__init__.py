@@ -1,0 +1,1 @@
+"""What `eufcc evaluate` is made of."""
