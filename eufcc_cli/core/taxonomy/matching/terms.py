@@ -131,7 +131,7 @@ class TermMatcher:
             if entry is None or (length > 1 and not self._stands_together(words, i, length, index)):
                 continue
             paths, edited = entry.paths, entry.how == "edited"
-            if length == 1 and not edited and words[i].key in self.rules.functional:
+            if length == 1 and not edited and self._is_other_word(words[i], entry):
                 continue
             free[i : i + length] = [False] * length
             if not edited and self._qualified(words, i, length, index):
@@ -157,6 +157,13 @@ class TermMatcher:
             and behind[0].after_comma
             and behind[-1] is words[i + length - 1]
             and not any(word.key in index.entries for word in behind)
+        )
+
+    def _is_other_word(self, word: Word, entry: TermEntry) -> bool:
+        """True if a word has a meaning of its own here: `or` in English, `ton` in French (German: clay)."""
+        key, rules = word.key, self.rules
+        return key in rules.functional or (
+            entry.how == "synonym" and (key in rules.likenesses or key in rules.imitations)
         )
 
     def _qualified(self, words: list[Word], i: int, length: int, index: TermIndex) -> bool:

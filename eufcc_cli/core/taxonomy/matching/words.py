@@ -38,6 +38,7 @@ class Rules:
     negations: frozenset[str]
     doubts: frozenset[str]
     imitations: frozenset[str]
+    references: frozenset[str]
     likenesses: frozenset[str]
     colours: frozenset[str]
     shades: frozenset[str]
@@ -61,6 +62,16 @@ class Rules:
         return self.functional | self.colouring | self.likenesses
 
     @cached_property
+    def qualifying(self) -> frozenset[str]:
+        """Words that qualify what follows in the same part."""
+        return self.negations | self.doubts | self.imitations | self.references
+
+    @cached_property
+    def uncertain(self) -> frozenset[str]:
+        """Words that also qualify what stands before them: `ebony, probably`, `leather (imitation)`."""
+        return self.doubts | self.imitations - self.hues
+
+    @cached_property
     def tokens(self) -> "_Tokens":
         """Tokens as this language has them."""
         return _Tokens(self)
@@ -78,7 +89,7 @@ class _Tokens(dict[str, tuple[str, str, bool, bool]]):
         key = plain(token) if token[0].isalnum() else ""
         if key in fillers():
             key = ""
-        qualifies = key in language.negations or key in language.doubts or key in language.imitations
+        qualifies = key in language.qualifying
         self[token] = found = token.casefold(), key, key in language.conjunctions, qualifies
         return found
 
@@ -130,32 +141,64 @@ def words_of(text: str, language: Rules) -> list[Word]:
     >>> words = words_of("Bronze, not wood; gold (?)", rules("en"))
     >>> [(word.key, word.part, word.qualifier) for word in words]
     [('bronze', 0, None), ('not', 1, 1), ('wood', 1, 1), ('gold', 2, -1)]
+    >>> [(word.key, word.qualifier) for word in words_of("ebony (probably), ?ivory", rules("en"))]
+    [('ebony', 1), ('probably', 1), ('ivory', -1)]
     """
     words: list[Word] = []
     part, last, comma, start, active = 0, -1, False, 0, None
     # last: the part of the last word; start: of the words that a question mark doubts
+    before = 0  # the start of the words before those
     known, new = language.tokens, tuple.__new__  # a named tuple's own constructor takes twice as long
     for found in _TOKEN.finditer(text):
         token = found[0]
         accented, key, conjunction, qualifier = known[token]
         if not key:
             if token == "?":
-                words[start:] = [word._replace(qualifier=DOUBTED) for word in words[start:]]
+                if _leads(text, found):
+                    active = DOUBTED
+                else:
+                    _qualify(words, start, DOUBTED)
             elif token not in _JOINS and not token.isalnum():
+                behind = bool(words) and active == len(words) - 1 and words[-1].key in language.uncertain
+                if behind and token == ".":  # an abbreviation: "prob. ebony"
+                    continue
+                if behind and last == part:
+                    _look_back(words, before, start, language)
                 if last == part:
                     part, comma = part + 1, token == ","
                 active = None
             continue
         if last != part:
-            last, start = part, len(words)
-        if conjunction:
-            start = len(words) + 1
-            if key not in language.alternatives:
-                active = None
+            last, before, start = part, start, len(words)
+        if conjunction and key not in language.alternatives:
+            start, active = len(words) + 1, None
         if qualifier:
             active = len(words)
         words.append(new(Word, (*found.span(), accented, key, part, comma, active)))
+    if words and active == len(words) - 1 and words[-1].key in language.uncertain:
+        _look_back(words, before, start, language)
     return words
+
+
+def _leads(text: str, mark: re.Match[str]) -> bool:
+    """Whether a question mark doubts what follows it: `?gold`, `? gold`."""
+    return not text[: mark.start()].strip() or (
+        text[mark.end() : mark.end() + 1].isalpha() and not text[mark.start() - 1].isalnum()
+    )
+
+
+def _look_back(words: list[Word], before: int, start: int, language: Rules) -> None:
+    """Qualify what stands before the last word: `ebony, probably`, `wood probably`, `leather (imitation)`."""
+    last = len(words) - 1
+    if start == last:
+        _qualify(words, before, last)
+    elif words[-1].key not in language.likenesses:  # those reach one word back
+        _qualify(words, start, last)
+
+
+def _qualify(words: list[Word], start: int, by: int) -> None:
+    end = len(words) if by == DOUBTED else by
+    words[start:end] = [word._replace(qualifier=by) for word in words[start:end]]
 
 
 def accented_keys(name: str) -> tuple[str, ...]:
