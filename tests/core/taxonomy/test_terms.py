@@ -170,7 +170,7 @@ def test_reading_of_english_texts(english: TermMatcher, text: str, terms: list[s
         ("fr", "couleur or", []),
         ("fr", "peut-être bronze", []),
         ("fr", "cuir artificiel; plastique ton ivoire; or", ["plastique", "or"]),
-        ("fr", "plâtre d'après un original en bois", ["plâtre"]),
+        ("fr", "verre d'après un original en bois", ["verre"]),
         ("de", "evtl. Silber; Gold", ["Gold"]),
         ("es", "tal vez oro; plata", ["plata"]),
         ("de", "Bronze, nicht Gold; Hölzer", ["Bronze", "Holz"]),
