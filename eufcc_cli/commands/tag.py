@@ -324,6 +324,8 @@ def tag(
         if own_table is None and writes_own_table(ctx.params):
             own_table = OwnTable.read(table, root)
         if own_table is not None:
+            if accept is not None and output is None:
+                raise typer.BadParameter("--accept P writes the museum's table: name it with --output OUT")
             note_missing_photographs(own_table)
     if "-" in arguments and "stdin" in console.CLOSED:
         raise EufccError("standard input is closed: - reads a list there", hint="name files or folders")

@@ -148,6 +148,12 @@ def test_wrong_usage(trained: Path, arguments: tuple[str, ...], message: str) ->
     assert message in " ".join(result.stderr.split())
 
 
+def test_accepting_without_an_output_is_wrong_usage(tag: Tag, museum: Path) -> None:
+    code, _, err = tag("--table", museum / "export.csv", "--accept", "0.5")
+    assert code == 2
+    assert "name it with --output" in " ".join(err.split())
+
+
 def test_an_interrupted_run_goes_on(
     trained: Path, museum: Path, tmp_path: Path, quick_command: list[str]
 ) -> None:
