@@ -1,5 +1,6 @@
 """What the columns of an export hold, guessed from their names and contents."""
 
+import re
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -18,6 +19,8 @@ from eufcc_cli.core.taxonomy.spelling import fold
 ROLES = ("id", "photo", "provider", "title")
 _SAMPLE = 2000
 _EXAMPLES = 3
+_NAMESPACE = re.compile(r"(?:dc|dcterms|dublin core|edm|lido|ca_objects|o)[:.]", re.IGNORECASE)
+_BETWEEN_WORDS = re.compile(r"[\W_]+|(?<=[a-z])(?=[A-Z])")
 
 
 @dataclass(frozen=True)
@@ -72,15 +75,34 @@ def _names() -> dict[str, Any]:
 
 def _find(names: Iterable[str], export: Export, taken: set[str], role: str) -> str | None:
     """The first column with one of the names whose contents fit; else one whose name contains such a name."""
-    free = {column: fold(column) for column in export.columns if column not in taken}
+    free = [column for column in export.columns if column not in taken]
     keys = list(dict.fromkeys(map(fold, names)))
-    exact = [column for key in keys for column, of in free.items() if of == key]
-    inside = [column for key in keys if len(key) > 4 for column, of in free.items() if key in of]
+    spelled = {column: {fold(column), fold(_NAMESPACE.sub("", column, count=1))} for column in free}
+    exact = [column for key in keys for column in free if key in spelled[column]]
+    one_word = set(map(fold, _names()["one_word"]))
+    rest = {column: _from_each_word(column) for column in free}
+    inside = [
+        column
+        for key in keys
+        if len(key) > 4 and key not in one_word
+        for column in free
+        if any(text.startswith(key) for text in rest[column])
+    ]
     for column in dict.fromkeys([*exact, *inside]):
         if _fits(export.frame[column], role):
             return column
     # A repeated or missing id is an error to report, not a reason to choose another column.
     return exact[0] if exact and role == "id" else None
+
+
+def _from_each_word(name: str) -> list[str]:
+    """A column's name from each of its words on.
+
+    >>> _from_each_word("Primary materials (all)"), _from_each_word("o:resource_class")
+    (['primarymaterialsall', 'materialsall', 'all'], ['oresourceclass', 'resourceclass', 'class'])
+    """
+    words = [word for word in _BETWEEN_WORDS.split(name) if word]
+    return [fold("".join(words[i:])) for i in range(len(words))]
 
 
 def _fits(column: pd.Series, role: str) -> bool:
