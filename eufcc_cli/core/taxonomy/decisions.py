@@ -124,7 +124,8 @@ def read_decisions(paths: Path | Sequence[Path]) -> Decisions:
             content = path.read_bytes()
         except OSError as error:
             raise DataError(
-                f"{path}: cannot read: {error.strerror or error}", hint="`eufcc tag --review SUGGESTIONS` writes one"
+                f"{path}: cannot read: {error.strerror or error}",
+                hint="`eufcc tag --review SUGGESTIONS` writes one",
             ) from error
         for number, line in enumerate(content.split(b"\n"), start=1):
             if decision := parse(line, f"{path}: line {number}"):

@@ -23,7 +23,8 @@ VALUES = {
 
 SYSTEMS = {
     "Axiell": "- priref; id object_number; provider institution.name; title title; objectTypes object_name;"
-    "classifications object_category; materials material; subjects content.subject; photo reproduction.reference",
+    "classifications object_category; materials material; subjects content.subject;"
+    "photo reproduction.reference",
     "CollectiveAccess": "- ca_objects.object_id; id ca_objects.idno; objectTypes ca_objects.type_id;"
     "title ca_objects.preferred_labels.name; materials ca_objects.materials",
     "Omeka S": "- o:id; - o:resource_template; title dcterms:title; id dcterms:identifier;"
@@ -38,7 +39,7 @@ SYSTEMS = {
     "provider MUSEO; photo IMG",
     "German": "id Inv. Nr.; objectTypes Objekt; title Titel/Bezeichnung; materials Material/Technik;"
     "- Objektmaße; photo Foto",
-    "French": "id N° inv.; objectTypes Désignation; materials Matière(s); provider Établissement; photo Photo",
+    "French": "id N° inv.; objectTypes Désignation; materials Matière(s); provider Établissement;photo Photo",
     "Spanish": "id Nº Inventario; objectTypes Objeto/Documento; title Título; materials Materia/Soporte;"
     "provider Museo; subjects Descriptores; photo Imagen",
     "Catalan": "id Núm. inventari; objectTypes Nom de l'objecte; materials Materials i tècniques;"
