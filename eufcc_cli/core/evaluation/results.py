@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from torch import Tensor
 from eufcc_cli.core.errors import DataError, ModelError
 from eufcc_cli.core.evaluation.scores.eval_split import Scores, Source, TestSplit
 from eufcc_cli.core.metrics.belief import Right, right_above
-from eufcc_cli.core.metrics.calibration import Calibration, log_probabilities
+from eufcc_cli.core.metrics.calibration import Calibration, FacetCalibration, log_probabilities
 from eufcc_cli.core.metrics.decided import average_precisions, decisions_in_parts, micro_average_precision
 from eufcc_cli.core.metrics.ranking import RankMeans, Ranks, nan_row, rank_metrics_of, ranks
 from eufcc_cli.core.taxonomy.tables.annotations import FACETS
@@ -137,11 +137,11 @@ def measure(source: Source, split: TestSplit, scores: Scores, measures: Measures
                 f"{source.name}: a score of {split.ids[scores.rows[row]]} ({split.name}) in {name} is NaN",
                 hint="the weights or the predictions are broken: train or export again",
             )
-        facets[name] = _measure_facet(tags, targets[name], scores.rows, table, measures)
+        fitted = calibration.facets.get(name) if calibration is not None else None
+        facets[name] = _measure_facet(tags, targets[name], scores.rows, table, measures, fitted)
         if not len(facets[name].rows):
             continue
         own = scores.facets[name][np.flatnonzero(targets[name].annotated[scores.rows])]
-        fitted = calibration.facets.get(name) if calibration is not None else None
         if fitted is not None:
             right = right_above(own, targets[name].dense(facets[name].rows), tags, fitted)
             facets[name] = replace(facets[name], right=right)
@@ -169,7 +169,12 @@ def measure(source: Source, split: TestSplit, scores: Scores, measures: Measures
 
 
 def _measure_facet(
-    tags: FacetVocabulary, targets: Targets, scored: np.ndarray, scores: Tensor, measures: Measures
+    tags: FacetVocabulary,
+    targets: Targets,
+    scored: np.ndarray,
+    scores: Tensor,
+    measures: Measures,
+    fitted: FacetCalibration | None,
 ) -> FacetResult:
     chosen = np.flatnonzero(targets.annotated[scored])
     rows = scored[chosen]
@@ -191,14 +196,21 @@ def _measure_facet(
     )
     if len(rows) and (measures.details or measures.threshold is not None):
         truth = targets.dense(rows)
-        result = replace(result, **_beyond_ranking(result, scores[chosen], truth, measures))
+        result = replace(result, **_beyond_ranking(result, scores[chosen], truth, measures, fitted))
     return result
 
 
 def _beyond_ranking(
-    result: FacetResult, scores: Tensor, truth: np.ndarray, measures: Measures
+    result: FacetResult,
+    scores: Tensor,
+    truth: np.ndarray,
+    measures: Measures,
+    fitted: FacetCalibration | None,
 ) -> dict[str, Any]:
-    """The fields of a FacetResult that need more than the ranks of the true tags."""
+    """The fields of a FacetResult that need more than the ranks of the true tags.
+
+    Tags are decided by the probabilities that `tag` shows; scores without a calibration are taken as given.
+    """
     fields: dict[str, Any] = {}
     figures: dict[str, float] = {}
     if measures.details:
@@ -211,5 +223,6 @@ def _beyond_ranking(
         fields |= {"average_precision": precision, "best": best.numpy(), "best_scores": best_scores.numpy()}
     if measures.threshold is not None:
         ancestors, true = result.tags.ancestors, torch.from_numpy(truth)
-        figures |= decisions_in_parts(scores, true, ancestors, measures.threshold).metrics()
+        shown = partial(log_probabilities, tags=result.tags, calibration=fitted) if fitted else None
+        figures |= decisions_in_parts(scores, true, ancestors, measures.threshold, shown).metrics()
     return {**fields, "figures": figures}

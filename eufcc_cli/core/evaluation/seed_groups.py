@@ -122,7 +122,7 @@ def _deviations(results: Sequence[Result]) -> dict[Figure, float]:
     for facet in results[0].facets:
         scopes[facet] = [figures["facets"][facet] for figures in all_figures]
     return {
-        (scope, metric): statistics.stdev(float(figures[metric]) for figures in some)
+        (scope, metric): float(np.std([figures[metric] for figures in some], ddof=1))
         for scope, some in scopes.items()
         for metric in some[0]
         if metric not in ("pairs", "images", "tags")

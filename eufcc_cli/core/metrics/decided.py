@@ -5,7 +5,7 @@ probabilities themselves. Counts of batches add up, so that a facet of any size 
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -13,6 +13,9 @@ import torch
 from torch import Tensor
 
 BINS = 15  # of the reliability diagram, as in Guo et al. (2017)
+
+Probabilities = Callable[[np.ndarray], np.ndarray]
+"""Log-scores [B, n] -> log-probabilities [B, n]."""
 
 
 def average_precisions(scores: np.ndarray, truth: np.ndarray) -> np.ndarray:
@@ -98,15 +101,23 @@ def _ratio(part: Tensor, whole: Tensor) -> float:
     return float(part) / float(whole) if whole else math.nan
 
 
-def decisions(log_scores: Tensor, truth: Tensor, ancestors: np.ndarray, threshold: float) -> Decisions:
+def decisions(
+    log_scores: Tensor,
+    truth: Tensor,
+    ancestors: np.ndarray,
+    threshold: float,
+    probabilities: Probabilities | None = None,
+) -> Decisions:
     """Count one batch: `log_scores` [B, n] are log-probabilities, `truth` [B, n] bool.
 
     A tag is decided where its probability is at least `threshold`. `ancestors` [n, depth] is that of
-    `FacetVocabulary`: row t holds t, its parent, its grandparent, …, padded with -1.
+    `FacetVocabulary`: row t holds t, its parent, its grandparent, …, padded with -1. `probabilities` makes
+    log-probabilities of scores that are none; only coherence is then counted on the scores themselves.
     """
     chains = torch.as_tensor(ancestors, device=log_scores.device)
     depths = (chains >= 0).sum(1)
-    decided = log_scores >= math.log(threshold)
+    likely = log_scores if probabilities is None else torch.from_numpy(probabilities(log_scores.numpy()))
+    decided = likely >= math.log(threshold)
     closed_decided, closed_true = _closed(decided, chains, depths), _closed(truth, chains, depths)
     correct = decided & truth
 
@@ -117,7 +128,7 @@ def decisions(log_scores: Tensor, truth: Tensor, ancestors: np.ndarray, threshol
     below_top = len(log_scores) * (depths > 1).sum()
     incoherent = above.sum()
 
-    probability = log_scores.double().exp().clamp(max=1).flatten()
+    probability = likely.double().exp().clamp(max=1).flatten()
     edges = torch.linspace(0, 1, BINS + 1, device=log_scores.device, dtype=torch.float64)
     bins = (torch.bucketize(probability, edges) - 1).clamp(min=0)
     return Decisions(
@@ -147,11 +158,16 @@ def _closed(tags: Tensor, chains: Tensor, depths: Tensor) -> Tensor:
 
 
 def decisions_in_parts(
-    log_scores: Tensor, truth: Tensor, ancestors: np.ndarray, threshold: float, rows: int = 2048
+    log_scores: Tensor,
+    truth: Tensor,
+    ancestors: np.ndarray,
+    threshold: float,
+    probabilities: Probabilities | None = None,
+    rows: int = 2048,
 ) -> Decisions:
     """`decisions` of a whole split, in parts that bound the memory it takes."""
     return total(
-        decisions(log_scores[i : i + rows], truth[i : i + rows], ancestors, threshold)
+        decisions(log_scores[i : i + rows], truth[i : i + rows], ancestors, threshold, probabilities)
         for i in range(0, max(1, len(log_scores)), rows)
     )
 

@@ -6,7 +6,7 @@ import pytest
 from eufcc_cli.core.errors import DataError, ModelError
 from eufcc_cli.core.evaluation.results import Measures, measure
 from eufcc_cli.core.evaluation.scores.eval_split import read_split
-from eufcc_cli.core.metrics.calibration import Coherence
+from eufcc_cli.core.metrics.calibration import Calibration, Coherence, FacetCalibration
 from eufcc_cli.core.taxonomy.tables.annotations import paths
 from tests import oracles
 from tests.core.evaluation.tiny import random_source
@@ -78,8 +78,12 @@ def test_every_true_tag_knows_its_place(root):
             assert facet.rank[mine].mean() == pytest.approx(facet.values["avg_rp"][pair], abs=1e-12)
 
 
-def test_details_agree_with_the_oracles(root):
+@pytest.mark.parametrize("calibrated", [False, True])
+def test_details_agree_with_the_oracles(root, calibrated):
     split, source = read_split(root, "test_id"), random_source(root, "random")
+    if calibrated:
+        curve = FacetCalibration(1, 0.8, 0.7, {}, np.empty((0, 2)))
+        source.calibration = Calibration(dict.fromkeys(source.vocabulary.facets, curve))
     result = measure(source, split, source.scores(split), Measures(threshold=0.3, details=True))
     for name, facet in result.facets.items():
         scores = source.tables["test_id"][name][facet.rows]
@@ -91,12 +95,15 @@ def test_details_agree_with_the_oracles(root):
             if truth[:, tag].any()
         ]
         assert facet.figures["map"] == pytest.approx(sum(expected) / len(expected))
-        probabilities = np.exp(scores.astype(np.float64)).tolist()
+        coherent = Coherence(facet.tags)(scores)
+        shown = np.log(curve.probabilities(coherent)) if calibrated else coherent
+        probabilities = np.exp((shown if calibrated else scores).astype(np.float64)).tolist()
         decided = oracles.decision_metrics(probabilities, truth.tolist(), facet.tags.parents, 0.3)
+        given = oracles.decision_metrics(np.exp(scores).tolist(), truth.tolist(), facet.tags.parents, 0.3)
+        decided["incoherent"] = given["incoherent"]  # of the model's own scores
         assert {m: facet.figures[m] for m in decided} == pytest.approx(decided, abs=1e-9, nan_ok=True)
         assert (np.diff(np.take_along_axis(scores, facet.best, 1)) <= 0).all()
-        coherent = Coherence(facet.tags)(scores)
-        assert (np.take_along_axis(coherent, facet.best, 1) == facet.best_scores).all()
+        assert (np.take_along_axis(shown, facet.best, 1) == facet.best_scores).all()
     macro = [result.figures["facets"][facet]["map"] for facet in result.facets]
     assert result.figures["macro"]["map"] == pytest.approx(sum(macro) / len(macro))
 

@@ -86,6 +86,16 @@ def test_a_group_is_the_mean_and_standard_deviation_of_its_runs(found):
         assert mean.intervals["overall", "acc@1"] == pytest.approx((low, high))
 
 
+def test_a_facet_without_an_annotated_image_has_no_figures_and_stops_nothing(root, sources):
+    split = read_split(root, "test_id")
+    split.frame["materials.hierarchy"] = ""
+    (mean,) = (found := compare(sources, [split], root, bootstrap=Bootstrap(5))).means
+    assert np.isnan(mean.deviations["materials", "r_precision"])
+    assert mean.deviations["overall", "r_precision"] > 0
+    group = json.loads(to_json(found))["seed_groups"][0]
+    assert group["standard_deviation"]["materials"]["r_precision"] is None
+
+
 def test_rows_are_groups_and_differences_are_to_any_row(root, sources, found):
     assert [r.model for r in found.grouped.of_split("test_id")] == ["soft-{seed}", "fast"]
     assert [(d.model, d.against, d.split) for d in found.differences] == [
