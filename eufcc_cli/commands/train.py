@@ -15,7 +15,13 @@ from eufcc_cli import console
 from eufcc_cli.commands.common import SOME_FAILED, existing_root, importing, is_given
 from eufcc_cli.commands.learned_decisions import show_decisions
 from eufcc_cli.commands.options import Photos, Plugin, option_of, with_settings
-from eufcc_cli.commands.training_output import show_epoch, show_plan, show_result, show_runs
+from eufcc_cli.commands.training_output import (
+    propose_evaluation,
+    show_epoch,
+    show_plan,
+    show_result,
+    show_runs,
+)
 from eufcc_cli.core.errors import EufccError
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.training.configuration.config import TrainConfig
@@ -114,7 +120,11 @@ def train(
     if decisions and "method" not in base.keys() | given.keys():
         given["method"] = FULL_METHOD  # which learns from rejected tags, too
     runs = planned_runs({**base, **given}, name, str(config or "options"))
-    one = Once(root, overwrite, track, export, decisions or [])
+    if resume and not any(root.run(run.name).is_dir() for run in runs):
+        raise EufccError(
+            f"`resume`: there is no {root.run(runs[0].name)}", hint="leave out `resume` to begin a run"
+        )
+    one = Once(root, overwrite, track, export, decisions or [], plugin or [])
     if len(runs) == 1:
         run = runs[0]
         if export and is_finished(root.run(run.name)) and not overwrite:
@@ -123,7 +133,8 @@ def train(
             return
         trained = one(run, resume)
         if one.main:
-            show_result(trained, root.path)
+            show_result(trained)
+            propose_evaluation(root, [run.name], one.plugins)
             if trained.unreadable:
                 raise typer.Exit(SOME_FAILED)
         return
@@ -142,6 +153,7 @@ class Once:
     track: list[str]
     export: Path | None
     decisions: list[Path]
+    plugins: list[str]
     main: bool = field(default_factory=lambda: int(os.environ.get("RANK", "0")) == 0)
 
     def __call__(self, run: "Planned", resume: bool) -> "Trained":
@@ -187,22 +199,21 @@ def _train_all(one: Once, runs: "list[Planned]", todo: "list[tuple[Planned, bool
     if one.main and len(todo) < len(runs):
         console.note(f"{len(runs) - len(todo)} of {len(runs)} runs are finished")
     trained: dict[str, Trained] = {}
-    failed: list[EufccError] = []
+    failed: dict[str, EufccError] = {}
     for number, (run, resume) in enumerate(todo, start=len(runs) - len(todo) + 1):
         if one.main:
             console.note(f"Run {number} of {len(runs)}: {run.name}")
         try:
             trained[run.name] = one(run, resume)
         except EufccError as error:
-            failed.append(error)
+            failed[run.name] = error
             console.warn(f"{run.name}: {error}" + (f"; {error.hint}" if error.hint else ""))
     if failed and not trained:
-        raise failed[-1]
+        raise failed.popitem()[1]
     if one.main:
         if trained:
-            show_runs(trained, one.root.path)
-        names = " ".join(shlex.quote(run.name) for run in runs)
-        console.note(f"Next: eufcc --root {one.root.path} evaluate {names}")
+            show_runs(trained)
+        propose_evaluation(one.root, [run.name for run in runs if run.name not in failed], one.plugins)
         if failed or any(run.unreadable for run in trained.values()):
             raise typer.Exit(SOME_FAILED)
 

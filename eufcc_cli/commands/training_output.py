@@ -1,6 +1,6 @@
 """What `eufcc train` prints: the plan, every epoch, the result."""
 
-from pathlib import Path
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from eufcc_cli import console
@@ -68,7 +68,7 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
-def show_result(trained: "Trained", root: Path) -> None:
+def show_result(trained: "Trained") -> None:
     from eufcc_cli.core.metrics.belief import overall
 
     for path, reason in trained.unreadable.items():
@@ -100,13 +100,17 @@ def show_result(trained: "Trained", root: Path) -> None:
     if (way := trained.interpolation) is not None and best.best_epoch:
         by = f", which is best for {', '.join(way.held_out.providers)}" if way.held_out else ""
         console.note(f"Its weights are {way.a:g} of the way from the start to that epoch{by}")
-    tests = [split for split in Root(root).splits() if split.startswith("test")]
-    if tests:
-        named = [word for split in tests for word in ("--split", split)]
-        propose(root, "evaluate", trained.folder.name, *named)
 
 
-def show_runs(trained: "dict[str, Trained]", root: Path) -> None:
+def propose_evaluation(root: Root, runs: Iterable[str], plugins: Iterable[str]) -> None:
+    """Print the command that measures runs, if there are test splits."""
+    if tests := [split for split in root.splits() if split.startswith("test")]:
+        options = [word for split in tests for word in ("--split", split)]
+        options += [word for plugin in plugins for word in ("--plugin", plugin)]
+        propose(root.path, "evaluate", *runs, *options)
+
+
+def show_runs(trained: "dict[str, Trained]") -> None:
     """The runs of a grid, with what they reach on the validation split."""
     metrics = ("r_precision", "acc@1", "acc@10")
     rows = []

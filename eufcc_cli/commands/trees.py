@@ -1,6 +1,7 @@
 """`eufcc trees`: draw, count, check and export the label trees of a collection."""
 
 from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     Trees = dict[str, Hierarchy]
     Tables = dict[Path, pd.DataFrame]
 
+_LISTED = 20  # rare tags that are named
 _what = in_panel("What to do")
 _skos = in_panel("SKOS")
 
@@ -250,7 +252,8 @@ def _pruned(trees: "Trees", minimum: int) -> "Trees":
     for facet, tree in trees.items():
         kept[facet], rare = tree.prune(minimum)
         if rare:
-            listed = ", ".join(f"{name} ({images})" for name, images in rare.items())
+            listed = ", ".join(f"{name} ({images})" for name, images in islice(rare.items(), _LISTED))
+            listed += ", …" * (len(rare) > _LISTED)
             console.note(f"{facet}: left out {len(rare):,} tags of fewer than {minimum:,} images: {listed}")
     return kept
 

@@ -117,7 +117,7 @@ def print_findings(findings: Sequence["Finding"], kinds: Mapping[str, str], *, a
     console.table(
         ["found", "kind", "what"],
         [(f"{counts[kind]:,}", kind, what) for kind, what in kinds.items() if counts[kind]],
-        title=f"{len(findings):,} findings",
+        title=f"{len(findings):,} finding{'s' * (len(findings) != 1)}",
         numeric=["found"],
     )
 

@@ -47,6 +47,8 @@ def test_options_on_the_line_win_over_a_file(eufcc: Run, demo_root: Path, tmp_pa
         (["--method", "softmax", "--stop"], "error: --stop: not an option of softmax"),
         (["--method", "clip-1-tag", "--freeze", "1"], "error: --freeze: not an option of clip-1-tag"),
         (["--lr", "nan"], "error: --lr nan: must be above 0"),
+        (["--resume", "--name", "other"], "error: --resume: there is no "),
+        (["--tune", "head", "--epochs", "3"], "error: --epochs: heads on features are fitted until"),
         (["--config", "nothing.toml"], "nothing.toml: No such file"),
         (["--name", "../up", *map(str, QUICK)], "error: --name ../up: not a name for a folder"),
     ],

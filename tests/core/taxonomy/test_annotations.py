@@ -164,6 +164,12 @@ def test_parts_of_a_table_are_written_as_tables_of_their_own(tmp_path: Path, dat
         assert path.read_bytes() == (tmp_path / "alone.csv").read_bytes()
 
 
+def test_lists_in_an_annotation_column_of_parquet_are_named(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"idInSource": ["a"], "materials.hierarchy": [["metal | bronze", "wood"]]})
+    frame.to_parquet(tmp_path / "t.parquet")
+    refused(tmp_path / "t.parquet", "column 'materials.hierarchy' is of the type list")
+
+
 def test_parquet_keeps_the_types_of_extra_columns(tmp_path: Path) -> None:
     frame = pd.DataFrame({ID: [7, 8], "materials.hierarchy": ["or", None], "year": [1900, 1950]})
     write_table(frame, tmp_path / "t.parquet")

@@ -55,7 +55,9 @@ def open_sources(
     sources: list[Source] = []
     last: HubError | None = None
     for name in runs:
-        members = [name] if root.run(name).is_dir() or Path(name).exists() else name.split("+")
+        members = [name] if name and (root.run(name).is_dir() or Path(name).exists()) else name.split("+")
+        if "" in members:
+            raise EufccError(f"{name!r} lacks the name of a model", hint="name runs; A+B is an ensemble")
         try:
             found = [load(member) for member in members]
         except HubError as error:

@@ -110,7 +110,11 @@ def _read_parquet(path: Path, columns: list[str], as_text: bool) -> "pa.Table":
     table = pq.read_table(path, columns=columns)
     for i, field in enumerate(table.schema):
         if field.name in _OPTIONAL | {ID, IMAGE_URL} or pa.types.is_string(field.type):
-            text = table.column(i).cast(pa.large_string()).fill_null("")
+            try:
+                text = table.column(i).cast(pa.large_string()).fill_null("")
+            except pa.ArrowNotImplementedError as error:
+                kind = f"column {field.name!r} is of the type {field.type}, not text"
+                raise DataError(f"{path}: {kind}", hint='write a cell as "metal | bronze $ wood"') from error
             table = table.set_column(i, field.name, text)
         elif as_text:
             table = table.set_column(i, field.name, pa.array(_texts(table.column(i)), pa.large_string()))

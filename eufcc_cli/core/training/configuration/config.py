@@ -210,7 +210,7 @@ class TrainConfig(UsualSettings):
         for name, declared in settings_of(self).items():
             if declared.about.vision_only and method.reads_texts and getattr(self, name) != declared.default:
                 raise ModelError(
-                    f"`{name}`: not an option of {self.method}", hint="it is one of the methods with heads"
+                    f"`{name}`: not an option of {self.method}", hint="it is an option of methods with heads"
                 )
         object.__setattr__(self, "method_options", self.own_method().settings())
         batch_size = self.batch_size or self.usual_batch()
@@ -222,7 +222,7 @@ class TrainConfig(UsualSettings):
         for name in ("epochs", "time_budget") if self.tune == "head" else ():
             if getattr(self, name) is not None:
                 hint = "leave it out, or give `tune=full`"
-                raise ModelError(f"`{name}`: heads on features take neither", hint)
+                raise ModelError(f"`{name}`: heads on features are fitted until they are done", hint)
         if self.tune in ("head", "head-then-full") and self.from_scratch:
             raise ModelError(
                 f"`tune` {self.tune}: needs pretrained weights",
@@ -299,6 +299,6 @@ class TrainConfig(UsualSettings):
             elif value != known[name].default:
                 raise ModelError(
                     f"`{name}`: not an option of {method}",
-                    hint=f"it is one of {', '.join(known[name].about.methods)}",
+                    hint=f"it is an option of {', '.join(known[name].about.methods)}",
                 )
         return cls(**own, method_options=options)
