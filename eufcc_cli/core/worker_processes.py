@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from pebble import ProcessExpired, ProcessPool
+from pebble.common import Result, ResultStatus
+from pebble.pool.process import PoolManager, dictionary_values
 
 from eufcc_cli.core.allocation import collect_rarely, keep_freed_images
 from eufcc_cli.core.errors import CollectError
@@ -43,17 +45,23 @@ class ProcessCalls:
     ) -> "tuple[ProcessPool, Future[Any]]":
         """Start a call. If its future raises one of LOST, call `judge`."""
         with self._lock:
-            if self._stopped:
-                raise RuntimeError("the processes were stopped")
-            if self._pool is not None and not self._pool.active:
-                self._end(self._pool)  # a process without a call was ended, and with it the pool
-                self._count()
-            if self._pool is None:
-                self._pool = _started(self.processes)
-            call = self._pool.schedule(function, arguments, timeout=_LONGEST_CALL)
-            self._open.add(call)
-            call.add_done_callback(self._open.discard)
-            return self._pool, call
+            while True:
+                if self._stopped:
+                    raise RuntimeError("the processes were stopped")
+                if self._pool is not None and not self._pool.active:
+                    self._end(self._pool)  # a process without a call was ended, and with it the pool
+                    self._count()
+                if self._pool is None:
+                    self._pool = _started(self.processes)
+                try:
+                    call = self._pool.schedule(function, arguments, timeout=_LONGEST_CALL)
+                except RuntimeError:
+                    if self._pool.active:
+                        raise
+                    continue  # it ended just now
+                self._open.add(call)
+                call.add_done_callback(self._open.discard)
+                return self._pool, call
 
     def succeeded(self) -> None:
         """Note that a call returned."""
@@ -99,10 +107,28 @@ class ProcessCalls:
                 call.set_exception(BrokenProcessPool("the processes have ended"))
 
 
+class _Pool(ProcessPool):
+    """A pool in which the call of a process that ends always ends, too."""
+
+    def __init__(self, processes: int) -> None:
+        super().__init__(processes, initializer=_prepare, context=get_context("spawn"))
+        self._pool_manager = _Manager(self._context, get_context("spawn"))
+
+
+class _Manager(PoolManager):
+    def update_workers(self) -> None:
+        """Also end calls that pebble learns to have begun only after it has noted their process's end."""
+        super().update_workers()
+        for task in dictionary_values(self.task_manager.tasks):
+            if task.worker_id and task.worker_id not in self.worker_manager.workers:
+                error = ProcessExpired("Abnormal termination", pid=task.worker_id)
+                self.task_manager.task_done(task.id, Result(ResultStatus.ERROR, error))
+
+
 def _started(processes: int) -> ProcessPool:
     # Modules in the current folder must not come before the installed ones.
     os.environ.setdefault("PYTHONSAFEPATH", "1")
-    pool = ProcessPool(processes, initializer=_prepare, context=get_context("spawn"))
+    pool = _Pool(processes)
     with _without_interrupts():
         _ = pool.active  # which starts it
     return pool

@@ -1,6 +1,11 @@
 """Processes for untrusted files: what their end means for the calls that they had not begun."""
 
+import os
 import time
+
+import pytest
+from pebble import ProcessExpired
+from pebble.pool.process import PoolManager
 
 from eufcc_cli.core.worker_processes import ProcessCalls
 
@@ -10,3 +15,42 @@ def test_no_call_waits_for_processes_that_were_stopped() -> None:
     started = [calls.start(time.sleep, (0.2,))[1] for _ in range(20)]
     calls.stop()
     assert all(call.done() for call in started)
+
+
+def test_a_call_ends_with_its_process_however_late_it_is_known_to_have_begun(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As on a busy machine, where the end of the process is noted before the beginning of its call."""
+    process = PoolManager.process_next_message
+
+    def late(manager: PoolManager, timeout: float) -> None:
+        time.sleep(0.3)
+        process(manager, timeout)
+
+    calls = ProcessCalls(2)
+    _, other = calls.start(time.sleep, (60,))
+    while not other.running():
+        time.sleep(0.01)
+    monkeypatch.setattr(PoolManager, "process_next_message", late)
+    _, call = calls.start(os._exit, (1,))
+    with pytest.raises(ProcessExpired):
+        call.result(timeout=60)
+    assert other.running()
+    calls.stop()
+
+
+def test_a_pool_that_ends_as_it_is_called_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = ProcessCalls(1)
+    pool, call = calls.start(abs, (-1,))
+    assert call.result(timeout=100) == 1
+    schedule = pool.schedule
+
+    def stopped(*arguments: object, **options: object) -> object:
+        pool.stop()
+        return schedule(*arguments, **options)
+
+    monkeypatch.setattr(pool, "schedule", stopped)
+    other, call = calls.start(abs, (-2,))
+    assert other is not pool
+    assert call.result(timeout=100) == 2
+    calls.stop()
