@@ -2,6 +2,7 @@
 
 import gc
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -11,15 +12,17 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.warm_command import WarmCommand
 
-# Hypothesis tries fifty examples unless a test asks for others. It times them, which says nothing on a busy
-# machine. In continuous integration it tries the same ones every time, so that a failure belongs to the
-# change that shows it.
-settings.register_profile("untimed", deadline=None, max_examples=50, derandomize="CI" in os.environ)
-settings.load_profile("untimed")
+# Hypothesis tries fifty examples unless a test asks for others. It times them, and how long it takes to make
+# them, which says nothing on a busy machine. It tries the same ones every time, so that a failure belongs to
+# the change that shows it; `--hypothesis-profile explore` tries others. Examples may share fixtures.
+_CHECKS = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+settings.register_profile("explore", deadline=None, max_examples=50, suppress_health_check=_CHECKS)
+settings.register_profile("same", settings.get_profile("explore"), derandomize=True)
+settings.load_profile("same")
 
 # Whoever starts the tests in the background has them ignore Ctrl-C, and with them all that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -34,6 +37,16 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 gc.disable()
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(autouse=True)
+def _same_numbers() -> None:
+    """What a test draws without a seed does not depend on the tests that its process ran before."""
+    random.seed(0)
+    if numpy := sys.modules.get("numpy"):
+        numpy.random.seed(0)
+    if torch := sys.modules.get("torch"):
+        torch.default_generator.manual_seed(0)
 
 
 @pytest.fixture(scope="session")

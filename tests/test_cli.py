@@ -183,7 +183,7 @@ def test_the_pipe_may_be_closed(quick_command: list[str], drawn: Path, arguments
     # `true` reads nothing: what is written meets a pipe without a reader.
     command = f"{shlex.join([*quick_command, '--root', str(drawn)])} {arguments} | true"
     done = subprocess.run(
-        ["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, check=False, timeout=60
+        ["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, check=False, timeout=200
     )
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -197,7 +197,7 @@ def test_a_full_disk_behind_standard_output(quick_command: list[str], drawn: Pat
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,
-            timeout=60,
+            timeout=200,
             check=False,
         )
     assert done.returncode == 1

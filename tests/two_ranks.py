@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-import random
+import secrets
 import socket
 import subprocess
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 def meeting_point() -> dict[str, str]:
     """The environment that names a free port, not one of those that connections take at random meanwhile."""
     while True:
-        port = random.randrange(20_000, 30_000)
+        port = 20_000 + secrets.randbelow(10_000)  # another one in each process of tests
         with socket.socket() as free, contextlib.suppress(OSError):
             free.bind(("127.0.0.1", port))
             return {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}

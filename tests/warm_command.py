@@ -92,9 +92,10 @@ def _unused(pipe: int) -> bool:
 def _fork(connection: socket.socket, others: list[int | socket.socket]) -> int:
     """Fork for a call; the fork (0) closes what belongs to the server, and is as the caller is."""
     message, data, _, _ = connection.recvmsg(1 << 20, socket.CMSG_SPACE(12))
-    streams = array.array("i", data[0][2])
+    streams = array.array("i", data[0][2] if data else b"")
     while not message.endswith(b"\n"):
-        message += connection.recv(1 << 20)
+        more = connection.recv(1 << 20)
+        message += more or b"null\n"  # the caller was killed: its fork ends at once
     child = os.fork()
     if child == 0:
         for number, stream in enumerate(streams):

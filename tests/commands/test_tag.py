@@ -110,7 +110,7 @@ def test_results_come_line_by_line(trained: Path, pictures: list[Path], quick_co
     for path in pictures[:4]:
         process.stdin.write(f"{path}\n".encode())
         process.stdin.flush()
-        ready, _, _ = select.select([process.stdout], [], [], 60)
+        ready, _, _ = select.select([process.stdout], [], [], 200)
         assert ready, "no result came"
         assert json.loads(process.stdout.readline())["image"] == str(path)
     process.stdin.close()
@@ -329,6 +329,12 @@ def wait_for_lines(path: Path, count: int, process: "subprocess.Popen[bytes]") -
         time.sleep(0.02)
 
 
+def kill(process: "subprocess.Popen[bytes]") -> None:
+    """Kill a command whose standard error is a pipe, and wait until that is closed: it may have a helper."""
+    process.send_signal(signal.SIGKILL)
+    process.communicate(timeout=200)
+
+
 @pytest.mark.one_processor
 def test_killed_in_the_middle_it_goes_on_to_the_same_file(
     trained: Path, many: Path, eufcc_command: str, quick_command: list[str], tmp_path: Path
@@ -338,10 +344,9 @@ def test_killed_in_the_middle_it_goes_on_to_the_same_file(
     few = peak_memory([*command, tmp_path / "few.jsonl", *sorted(many.iterdir())[:200]])
     assert peak_memory([*command, whole, many]) < few + (64 << 20)  # it does not grow with their number
 
-    killed = start(quick_command, trained, many, "--output", output)
+    killed = start(quick_command, trained, many, "--output", output, stderr=subprocess.PIPE)
     wait_for_lines(output, 300, killed)
-    killed.send_signal(signal.SIGKILL)
-    killed.wait()
+    kill(killed)
     done = output.read_bytes().count(b"\n")
     assert 300 <= done < 2000
     with output.open("ab") as file:
@@ -422,10 +427,9 @@ def test_an_image_that_comes_twice_has_two_results_killed_or_not(
     pd.concat([frame] * 12, ignore_index=True).to_csv(table, index=False)
     whole, output = tmp_path / "whole.jsonl", tmp_path / "tags.jsonl"
     assert start(quick_command, trained, "--table", table, "--output", whole).wait() == 0
-    killed = start(quick_command, trained, "--table", table, "--output", output)
+    killed = start(quick_command, trained, "--table", table, "--output", output, stderr=subprocess.PIPE)
     wait_for_lines(output, len(frame) + 1, killed)
-    killed.send_signal(signal.SIGKILL)
-    killed.wait()
+    kill(killed)
     assert start(quick_command, trained, "--table", table, "--output", output).wait() == 0
     assert output.read_bytes() == whole.read_bytes()
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
@@ -164,14 +165,14 @@ def test_an_interrupted_run_goes_on(
         "--accept", "0.05", "--batch-size", "1", "--workers", "1", "-o", str(out),
     ]  # fmt: skip
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE)
     while process.poll() is None:
-        hidden = [path for path in tmp_path.glob(".out.csv.*.jsonl") if path.stat().st_size]
-        if hidden:
-            process.send_signal(signal.SIGKILL)
-            break
+        with suppress(FileNotFoundError):  # it has ended meanwhile
+            if any(path.stat().st_size for path in tmp_path.glob(".out.csv.*.jsonl")):
+                process.send_signal(signal.SIGKILL)
+                break
         time.sleep(0.002)
-    process.wait(timeout=200)
+    process.communicate(timeout=200)  # until whatever has its standard error has ended
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=250)
     assert done.returncode == 0, done.stderr
     straight = tmp_path / "straight.csv"

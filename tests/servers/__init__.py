@@ -20,12 +20,12 @@ class Misbehaving:
 
     def log(self) -> dict[str, Any]:
         """What was asked so far: per path the times of its requests, per host the most at once."""
-        with urllib.request.urlopen(self.url("_log"), timeout=10) as answer:
+        with urllib.request.urlopen(self.url("_log"), timeout=100) as answer:
             return json.load(answer)
 
     def forget(self) -> None:
         """Begin the log, and everything that happens only once, anew."""
-        urllib.request.urlopen(self.url("_forget"), timeout=10).close()
+        urllib.request.urlopen(self.url("_forget"), timeout=100).close()
 
 
 @contextmanager

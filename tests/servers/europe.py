@@ -33,17 +33,17 @@ class Europe:
     def log(self) -> dict[str, Any]:
         """`asked`: how often each address; `keys`: the first parts of the paths that were sent a key;
         `ranges`: raw files asked for from an offset."""
-        with urllib.request.urlopen(f"{self.base}/_log", timeout=10) as answer:
+        with urllib.request.urlopen(f"{self.base}/_log", timeout=100) as answer:
             return json.load(answer)
 
     def count(self) -> int:
         """How many requests there were."""
-        with urllib.request.urlopen(f"{self.base}/_count", timeout=10) as answer:
+        with urllib.request.urlopen(f"{self.base}/_count", timeout=100) as answer:
             return int(answer.read())
 
     def forget(self) -> None:
         """Begin the log, and everything that happens only once, anew."""
-        urllib.request.urlopen(f"{self.base}/_forget", timeout=10).close()
+        urllib.request.urlopen(f"{self.base}/_forget", timeout=100).close()
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from pathlib import Path
 import openpyxl
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eufcc_cli.core.dataset.museum.export_file import Dialect, read_export, write_export
@@ -39,7 +39,7 @@ def path_for(folder: Path, dialect: Dialect) -> Path:
 
 
 @pytest.mark.parametrize("name", DIALECTS)
-@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20)
 @given(rows=st.lists(st.tuples(cell, cell, cell), min_size=1, max_size=5))
 def test_what_is_written_is_read_again(name: str, rows: list[tuple[str, str, str]], tmp_path: Path) -> None:
     dialect = DIALECTS[name]

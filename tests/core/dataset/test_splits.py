@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
@@ -355,7 +355,7 @@ def _where(root: Root) -> dict[str, str]:
 
 
 @given(st.integers(0, 50), st.sampled_from([(0.1, 0.1, 0.1), (0.2, 0.1, 0), (0.3, 0.3, 0.2)]))
-@settings(max_examples=4, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=4)
 def test_a_table_that_grows_tenfold_moves_no_test_image(
     tmp_path_factory: pytest.TempPathFactory, seed: int, shares: tuple[float, float, float]
 ) -> None:

@@ -283,9 +283,10 @@ def test_an_interrupted_drawing_is_continued(way, eufcc, eufcc_command, drawn, t
     )
     images = tmp_path / "new/data/images"
     deadline = time.monotonic() + 200
+    workers = []
     while not any(images.rglob("*.jpg")) and time.monotonic() < deadline:
+        workers = psutil.Process(process.pid).children(recursive=True)
         time.sleep(0.01)
-    workers = psutil.Process(process.pid).children(recursive=True)
     # As a terminal does it: Ctrl-C reaches the workers, too. A kill only reaches the command.
     if way is signal.SIGINT:
         os.killpg(process.pid, way)

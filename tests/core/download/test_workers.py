@@ -4,6 +4,7 @@ import asyncio
 import math
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from pickle import PicklingError
 from typing import Any
@@ -25,7 +26,12 @@ def importable(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def spawned() -> set[psutil.Process]:
     """The processes of pools that this one started."""
-    return {child for child in psutil.Process().children() if "spawn_main" in " ".join(child.cmdline())}
+    found = set()
+    for child in psutil.Process().children():
+        with suppress(psutil.Error):  # it has just ended
+            if "spawn_main" in " ".join(child.cmdline()):
+                found.add(child)
+    return found
 
 
 def with_workers(use: Callable[[Workers], Awaitable[Any]], processes: int = 2) -> Any:

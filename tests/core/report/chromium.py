@@ -84,6 +84,8 @@ class Chromium:
         self.call("Page.navigate", url=page.absolute().as_uri())
         while not any(event["method"] == "Page.loadEventFired" for event in self._events):
             self._read()
+        # That may have been the event of the empty page before.
+        self.evaluate("document.readyState === 'complete' || new Promise(end => onload = () => end(1))")
 
     def evaluate(self, expression: str) -> Any:
         """The value of a JavaScript expression in the page."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eufcc_cli.core.errors import DataError
@@ -28,7 +28,6 @@ from eufcc_cli.core.taxonomy.tables.annotations import (
 )
 from tests.core.taxonomy.tables import CELLS, HEADER, table, written
 
-SHAREABLE = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 
 
@@ -117,7 +116,6 @@ def test_missing_ids_are_kept_where_they_are_to_be_reported(tmp_path: Path) -> N
     assert read_table(path, need_ids=False)[ID].tolist() == [""]
 
 
-@SHAREABLE
 @given(
     rows=st.lists(st.tuples(TEXT.filter(str.strip), TEXT, TEXT), min_size=1, max_size=6),
     extra=TEXT.filter(lambda name: name.isprintable() and name not in ("", ID, "materials.hierarchy")),
@@ -135,7 +133,6 @@ def test_read_and_written_again_it_is_the_same_table(
     assert second.read_bytes() == first.read_bytes()
 
 
-@SHAREABLE
 @given(rows=st.lists(st.tuples(TEXT.filter(str.strip), TEXT, TEXT), min_size=1, max_size=6))
 def test_reading_agrees_with_pythons_own_reader(tmp_path: Path, rows: list[tuple[str, str, str]]) -> None:
     text = io.StringIO()
@@ -145,7 +142,7 @@ def test_reading_agrees_with_pythons_own_reader(tmp_path: Path, rows: list[tuple
     assert list(frame.itertuples(index=False, name=None)) == rows
 
 
-@settings(SHAREABLE, max_examples=25)
+@settings(max_examples=25)
 @given(st.data())
 def test_parts_of_a_table_are_written_as_tables_of_their_own(tmp_path: Path, data: st.DataObject) -> None:
     rows = st.lists(

@@ -4,7 +4,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 
 from eufcc_cli.core.errors import DataError
 from eufcc_cli.core.taxonomy.hierarchy import MAX_DEPTH, Hierarchy, build_trees, read_trees
@@ -12,8 +12,6 @@ from eufcc_cli.core.taxonomy.tables.annotation_files import read_table
 from eufcc_cli.core.taxonomy.tables.annotations import FACETS, facet_column
 from tests import oracles
 from tests.core.taxonomy.tables import CELLS, table, written
-
-SHAREABLE = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def tree_of(cells: list[str]) -> Hierarchy:
@@ -98,7 +96,6 @@ def test_a_hostile_depth_is_refused(tmp_path: Path) -> None:
         Hierarchy.read(written(tmp_path / "l.txt", "\n".join(lines)), "materials")
 
 
-@SHAREABLE
 @given(CELLS)
 def test_label_files_read_and_written_again_are_the_same(tmp_path: Path, cells: list[str]) -> None:
     tree = tree_of(cells)

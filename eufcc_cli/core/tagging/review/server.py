@@ -24,6 +24,7 @@ class ReviewServer:
     def __init__(self, review: Review, names: Names, pictures: Pictures) -> None:
         self._socket = socket.socket()
         self._socket.bind((HOST, 0))
+        self._socket.listen(128)  # before anyone knows the URL
         self._token = secrets.token_urlsafe(24)
         port = self._socket.getsockname()[1]
         self.url = f"http://{HOST}:{port}/{self._token}/"
@@ -48,7 +49,6 @@ class ReviewServer:
 
         Raises KeyboardInterrupt after a Ctrl-C, when all that was under way is finished.
         """
-        self._socket.listen(128)  # before the browser asks
         if browser:
             webbrowser.open(self.url)
         try:

@@ -15,7 +15,7 @@ def chromium() -> Iterator[Any]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=str(BINARY), args=_OPTIONS)
+        browser = driver.chromium.launch(executable_path=str(BINARY), args=_OPTIONS, timeout=200_000)
         try:
             yield browser
         finally:

@@ -29,6 +29,7 @@ from tests.core.tagging.review.test_state import verdicts
 
 playwright = pytest.importorskip("playwright.sync_api", reason="no playwright (pip install playwright)")
 pytestmark = needs_chromium
+playwright.expect.set_options(timeout=100_000)  # a busy machine
 
 
 @pytest.fixture
@@ -195,10 +196,26 @@ def test_by_image_with_the_mouse(opened: tuple[Review, str, Person]) -> None:
     person.click("#found li")
     assert verdicts(review, 6) == {"silk": "added"}
     person.click("#large")
-    assert (
-        person.page.locator("#zoom-picture").evaluate("image => image.complete && image.naturalWidth") == 96
-    )
+    shown = person.page.locator("#zoom-picture")
+    assert shown.evaluate("image => image.decode().then(() => image.naturalWidth)") == 96
     person.click("#close-zoom")
+
+
+def test_a_number_is_that_of_a_suggestion_of_the_image_where_it_was_typed(
+    tmp_path: Path, browser: Any
+) -> None:
+    tags = {"materials": [suggestion([f"tag {n}"], 0.9) for n in range(12)]}
+    path = write_lines(tmp_path / "t.jsonl", [line(0, tags), line(1, tags)])
+    with serving(path, Root(tmp_path)) as (review, url):
+        person = Person(browser, url)
+        person.press("v", "1")  # another digit may follow
+        person.click("#next-image")
+        assert person.text("#image-name") == "1.png"
+        assert (verdicts(review, 0), verdicts(review, 1)) == ({"tag 0": "rejected"}, {})
+        person.press("2")
+        assert verdicts(review, 1) == {"tag 1": "rejected"}
+        person.context.close()
+        assert person.problems == []
 
 
 def test_filters_reload_and_the_last_decision(opened: tuple[Review, str, Person]) -> None:
@@ -222,7 +239,6 @@ def test_filters_reload_and_the_last_decision(opened: tuple[Review, str, Person]
     assert review.decided == 0
     person.page.locator("#filter-button").click()
     person.page.locator("#filters button[type=reset]").click()
-    person.settle()
     person.settle()
     assert person.page.locator("#term-list .entry").count() == 5
     for _ in range(5):
@@ -387,8 +403,10 @@ def test_a_killed_server_loses_nothing_that_was_shown_as_saved(
             person.page.keyboard.press(" ")
             person.page.keyboard.press("ArrowRight")
             if presses == 40:
+                person.page.wait_for_selector("#sheet .tile.decided")
                 os.kill(server.pid, signal.SIGKILL)
         person.page.wait_for_selector("#problem:not([hidden])")
+        person.settle()
         assert "does not answer" in person.text("#problem")
         shown = {
             mark.split(", ")[0]: mark.split(", ")[2]

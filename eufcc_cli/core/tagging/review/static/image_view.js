@@ -62,6 +62,7 @@ export class ImageView {
   }
 
   async load(wanted = null) {
+    await this.useTyped();
     await this.loadImages();
     const place = this.images.findIndex((one) => one.image === wanted);
     const undecided = this.images.findIndex((one) => one.left);
@@ -75,6 +76,7 @@ export class ImageView {
   }
 
   async open(index) {
+    await this.useTyped(); // of the image that is left
     this.index = Math.max(0, Math.min(this.images.length - 1, index));
     await this.read();
     const { image, name } = this.images[this.index] ?? {};

@@ -54,7 +54,11 @@ class App {
     });
     byId("filter-button").addEventListener("click", () => this.toggleFilters());
     this.form.addEventListener("change", () => inTurn(() => this.refilter()));
-    this.form.addEventListener("reset", () => setTimeout(() => inTurn(() => this.refilter())));
+    this.form.querySelector("[type=reset]").addEventListener("click", (event) => {
+      event.preventDefault(); // a "reset" event comes before the fields are as they were
+      this.form.reset();
+      inTurn(() => this.refilter());
+    });
     this.form.addEventListener("submit", (event) => event.preventDefault());
     byId("help-button").addEventListener("click", () => byId("help").showModal());
     byId("close-help").addEventListener("click", () => byId("help").close());

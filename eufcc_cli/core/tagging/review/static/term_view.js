@@ -151,7 +151,7 @@ export class TermView {
     byId("term-list").setAttribute("aria-activedescendant", numbers.length ? `term-${numbers[0]}` : "");
     this.list.reveal(this.terms.indexOf(this.entryOf(numbers.at(-1))));
     this.list.reveal(this.terms.indexOf(this.entryOf(numbers[0])));
-    this.prefetch();
+    this.prefetch().catch(() => {}); // whatever fails is asked for again when it is needed
     this.app.remember();
   }
 
