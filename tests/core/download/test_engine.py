@@ -4,10 +4,12 @@ import hashlib
 import itertools
 import logging
 import os
+import signal
 import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
@@ -20,7 +22,7 @@ from PIL import Image
 from eufcc_cli.core.download.backlog import find_backlog
 from eufcc_cli.core.download.engine import Options, download_images
 from eufcc_cli.core.download.image_locations import find_images
-from eufcc_cli.core.download.ledger import FAILURES, TEMPORARY, Entry, Ledger
+from eufcc_cli.core.download.ledger import FAILURES, TEMPORARY, Entry, Ledger, LedgerReader
 from eufcc_cli.core.download.origins import Origin
 from eufcc_cli.core.download.store import Stored, Storing, store
 from eufcc_cli.core.files import Root, image_stem
@@ -151,6 +153,32 @@ def check_file(root: Root, entry: Entry) -> None:
     assert (entry.bytes, entry.sha256) == (len(content), hashlib.sha256(content).hexdigest())
     with Image.open(path) as image:
         assert (entry.width, entry.height, entry.format) == (*image.size, image.format)
+
+
+class _CtrlC:
+    """Progress that presses Ctrl-C when so many images are done."""
+
+    def __init__(self, images: int) -> None:
+        self.left = images
+
+    @contextmanager
+    def task(self, description: str, total: int | None, unit: str = "images") -> Iterator["_CtrlC"]:
+        yield self
+
+    def advance(self, steps: int = 1, **fields: object) -> None:
+        self.left -= steps
+        if self.left == 0:
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_ctrl_c_keeps_what_is_done_and_not_committed_yet(server: Misbehaving, root: Root) -> None:
+    wanted = pd.DataFrame({"id": [f"{n}" for n in range(60)]}, dtype=str)
+    wanted["url"] = [server.url(f"ok/{n}" if n < 5 else f"silent/{n}") for n in range(60)]
+    with Ledger(root.ledger) as ledger:
+        with pytest.raises(KeyboardInterrupt):
+            download_images(root, ledger, wanted, options=Options(politeness=QUICK), progress=_CtrlC(5))
+        with LedgerReader(root.ledger) as reader:
+            assert {entry.id: entry.status for entry in reader.entries()} == {f"{n}": "ok" for n in range(5)}
 
 
 def test_what_failed_is_taken_up_again_as_asked(server: Misbehaving, root: Root) -> None:

@@ -6,6 +6,7 @@ import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -40,7 +41,11 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Review, s
 
 
 def get(url: str, path: str = "", **headers: str) -> httpx.Response:
-    return httpx.get(url + path, headers=headers)
+    return httpx.get(url + path, headers=headers, timeout=100)
+
+
+def post(url: str, **content: Any) -> httpx.Response:
+    return httpx.post(url + "api/decide", timeout=100, **content)
 
 
 def test_only_this_machine(served: tuple[Review, str]) -> None:
@@ -90,13 +95,10 @@ def test_a_change_needs_the_pages_own_origin(served: tuple[Review, str]) -> None
     review, url = served
     origin = url[: url.index("/", 8)]
     body = {"page": "p", "rows": [[0, "accepted"]]}
-    assert httpx.post(url + "api/decide", json=body).status_code == 404
-    assert (
-        httpx.post(url + "api/decide", json=body, headers={"Origin": "http://evil.example"}).status_code
-        == 404
-    )
+    assert post(url, json=body).status_code == 404
+    assert post(url, json=body, headers={"Origin": "http://evil.example"}).status_code == 404
     assert not review.verdict[0]
-    answer = httpx.post(url + "api/decide", json=body, headers={"Origin": origin})
+    answer = post(url, json=body, headers={"Origin": origin})
     assert answer.json()["changed"] == [[0, 0, 0, 1]]
     for wrong in (
         "x",
@@ -106,7 +108,7 @@ def test_a_change_needs_the_pages_own_origin(served: tuple[Review, str]) -> None
         '{"rows": [[1e9, "accepted"]]}',
         "[" * 9999,
     ):
-        answer = httpx.post(url + "api/decide", content=wrong, headers={"Origin": origin})
+        answer = post(url, content=wrong, headers={"Origin": origin})
         assert answer.status_code == 400, wrong[:20]
         assert answer.json()["error"]
 
@@ -153,7 +155,7 @@ def test_a_full_disk_is_an_answer_and_changes_nothing(tmp_path: Path, root: Root
     with serving(path, root) as (review, url):
         Path(review.path).mkdir()
         origin = url[: url.index("/", 8)]
-        answer = httpx.post(url + "api/decide", json={"rows": [[0, "accepted"]]}, headers={"Origin": origin})
+        answer = post(url, json={"rows": [[0, "accepted"]]}, headers={"Origin": origin})
         assert answer.status_code in (400, 507)
         assert review.path in answer.json()["error"]
         assert not review.verdict.any()
