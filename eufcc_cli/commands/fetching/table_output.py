@@ -10,7 +10,7 @@ from eufcc_cli.core.errors import first_of
 from eufcc_cli.core.files import Root, csv_text, write_text
 
 if TYPE_CHECKING:
-    from eufcc_cli.core.dataset.museum.importing import Imported
+    from eufcc_cli.core.dataset.museum.importing import Imported, Problem
 
 _MOST_LISTED = 20
 
@@ -23,6 +23,11 @@ def shortened(text: str) -> str:
 def write_report(done: "Imported", path: Path) -> None:
     """Write what was not found, or cannot be used, as CSV."""
     write_text(path, csv_text(["kind", "record", "file", "reason"], map(vars, done.problems)))
+
+
+def _shown(problem: "Problem") -> str:
+    name = shortened(problem.record or Path(problem.file).name)
+    return f"{name}: {problem.reason}" if problem.kind == "unreadable" else name
 
 
 def show_import(done: "Imported", root: Root, report: Path | None) -> None:
@@ -43,7 +48,7 @@ def show_import(done: "Imported", root: Root, report: Path | None) -> None:
         console.note(f"The most frequent words that name no known term: {words}")
         console.note(f"Fill in the column `term` of {root.terms} and run this command again.")
     for kind, count in done.counts.items():
-        of_kind = [shortened(each.record or each.file) for each in done.problems if each.kind == kind]
+        of_kind = [_shown(each) for each in done.problems if each.kind == kind]
         console.note(f"{kind}: {count:,} ({first_of(of_kind)})")
     if done.problems and report:
         console.note(f"{report} lists them all.")

@@ -14,6 +14,7 @@ from eufcc_cli.core.dataset.museum.columns import complete
 from eufcc_cli.core.dataset.museum.export_file import Dialect, Export, read_export, write_export
 from eufcc_cli.core.dataset.museum.importing import Imported, import_table
 from eufcc_cli.core.dataset.museum.profile import Profile, parse_facets, profile_file
+from eufcc_cli.core.dataset.museum.readers.export import text_frame
 from eufcc_cli.core.dataset.splits.division_report import Shares
 from eufcc_cli.core.download.image_files import ImageFiles
 from eufcc_cli.core.download.image_locations import find_images
@@ -281,6 +282,34 @@ def test_unreadable_and_equal_photographs_are_listed(own: Path, tmp_path: Path) 
     assert table.loc[table.index.intersection(["1913.2", "1913.3"]), "split"].nunique() == 1
 
 
+def test_photographs_that_cannot_be_read_are_the_reason(own: Path, tmp_path: Path) -> None:
+    (tmp_path / "shelf").mkdir()
+    (tmp_path / "shelf" / "1913-1.jpg").write_text("<html>")
+    with pytest.raises(DataError, match=r"has a photograph that can be read \(1913\.1: "):
+        fetch(Root(tmp_path / "root"), own / "export.csv", tmp_path / "shelf")
+
+
+def test_the_name_of_a_file_may_be_the_id(tmp_path: Path) -> None:
+    frame = museum.export().drop(columns=["Inventar-Nr.", "Bild"])
+    frame["Datei"] = pd.array([f"scan {i}.JPG" for i in range(len(frame))], dtype="str")
+    write_export(frame, tmp_path / "t.csv", Dialect("csv"))
+    export = read_export(tmp_path / "t.csv")
+    profile, _ = complete(Profile(), export)
+    assert (profile.id, profile.photo) == ("Datei", "Datei")
+    named, _ = complete(Profile(id="Datei"), export, ["id"])
+    assert named.photo == "Datei"
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.xlsx"])
+def test_a_title_above_the_names_of_the_columns(tmp_path: Path, name: str) -> None:
+    rows = text_frame(["Museum of X", *"12345"], [[name, *cells] for name, cells in museum.export().items()])
+    write_export(rows, tmp_path / name, Dialect(name[2:]), ["Museum of X", *[""] * 5])
+    with pytest.raises(DataError) as error:
+        export = read_export(tmp_path / name)
+        import_table(Root(tmp_path / "root"), export, mapped(export), SHARES)
+    assert "Delete the rows above" in str(error.value.hint)
+
+
 def _bad(frame: pd.DataFrame, **changes: object) -> pd.DataFrame:
     out = frame.copy()
     for column, (row, value) in changes.items():  # type: ignore[misc]
@@ -351,7 +380,7 @@ def test_folders_and_columns_that_are_not_there(own: Path, tmp_path: Path) -> No
     with pytest.raises(DataError, match=r"empty: no image in it, or below it"):
         fetch(root, own / "export.csv", empty)
     other = museum.photograph(tmp_path / "other" / "x.jpg", 1).parent
-    with pytest.raises(DataError, match="none of its 60 records has a photograph"):
+    with pytest.raises(DataError, match="none of its 60 records has a photograph: the first id is "):
         fetch(root, own / "export.csv", other)
     export = read_export(own / "export.csv")
     for profile, reason, hint in (

@@ -44,11 +44,16 @@ def complete(profile: Profile, export: Export, skip: Iterable[str] = ()) -> tupl
     facets = dict(profile.facets)
     for role in ROLES:
         if not getattr(profile, role) and role not in skip:
-            column = _find(_names()[role], export, taken, role)
+            # A file's name may be the id as well.
+            column = _find(_names()[role], export, taken - {profile.id} if role == "photo" else taken, role)
             if column:
                 chosen[role] = column
                 taken.add(column)
                 guesses.append(Guess(role, column, _examples(export.frame[column])))
+    names = chosen.get("photo")
+    if names and not profile.id and "id" not in (*chosen, *skip) and _fits(export.frame[names], "id"):
+        chosen["id"] = names
+        guesses.insert(0, Guess("id", names, _examples(export.frame[names])))
     if not facets:
         for facet, names in _names()["facets"].items():
             if column := _find(names, export, taken, "facet"):

@@ -13,7 +13,7 @@ import pandas as pd
 from pandas.api.extensions import ExtensionArray
 
 from eufcc_cli.core.dataset.museum.profile import SEPARATORS, Profile
-from eufcc_cli.core.dataset.museum.readers.export import Export
+from eufcc_cli.core.dataset.museum.readers.export import HEADER_HINT, Export
 from eufcc_cli.core.errors import DataError, first_of
 from eufcc_cli.core.files import ignores_case, image_stem
 from eufcc_cli.core.taxonomy.matching.assignment import Assignment
@@ -128,7 +128,9 @@ def read_records(export: Export, profile: Profile, folder: Path) -> Records:
     if not profile.id:
         raise DataError(
             f"{export.paths[0]}: which column holds the ids is not known",
-            hint=f"name it with `id`; the columns are {', '.join(export.columns[:20])}",
+            hint=HEADER_HINT
+            if 2 * sum(not name.strip() for name in export.header) >= len(export.header)
+            else f"name it with `id`; the columns are {', '.join(export.columns[:20])}",
         )
     if not profile.facets:
         raise DataError(
@@ -193,7 +195,10 @@ def _check_ids(export: Export, column: str, ids: pd.Series, rows: np.ndarray, fo
     missing = np.flatnonzero((ids == "").to_numpy(dtype=bool))
     if len(missing):
         places = first_of(rows[missing].tolist(), shown=export.place)
-        raise DataError(f"no id ({column}) in {places}", hint="give every record an id")
+        raise DataError(
+            f"no id ({column}) in {places}",
+            hint="give every record an id, and delete rows that are no record, such as totals",
+        )
     formulas = np.flatnonzero(ids.str.startswith("=").to_numpy(dtype=bool))
     if len(formulas):
         place, formula = export.place(int(rows[formulas[0]])), str(ids.iloc[formulas[0]])[:60]

@@ -24,7 +24,7 @@ from eufcc_cli.core.dataset.museum.record_images import RECORD_NUMBER, image_row
 from eufcc_cli.core.dataset.museum.terms_file import write_terms
 from eufcc_cli.core.dataset.splits.division_report import Report, Shares
 from eufcc_cli.core.dataset.splits.split_files import write_division
-from eufcc_cli.core.download.image_files import links_out, loose_spelling
+from eufcc_cli.core.download.image_files import ImageFiles, links_out, loose_spelling
 from eufcc_cli.core.download.image_locations import any_images, find_images
 from eufcc_cli.core.errors import DataError, first_of
 from eufcc_cli.core.files import Root, sha256
@@ -110,10 +110,7 @@ def import_table(
     problems = _problems(found, checked)
     table, without = _table(root, described, found.photographs, checked, only_there=bool(folders))
     if not len(table):
-        raise DataError(
-            f"{export.paths[0]}: none of its {len(records):,} records has a photograph",
-            hint="is the folder that `photos` names the right one, and are its files named by the ids?",
-        )
+        raise _no_photographs(export, described, files, checked)
     problems += _without_photographs(without, found.lost, folders)
     same, doubles = _same_pictures(table, checked)
     problems += doubles
@@ -150,6 +147,20 @@ def import_table(
         problems=problems,
         language=described.language,
         counts=Counter(problem.kind for problem in problems),
+    )
+
+
+def _no_photographs(export: Export, described: Annotated, files: ImageFiles, checked: Checked) -> DataError:
+    """The error for an export none of whose records has a photograph that can be read."""
+    records = described.records
+    problem = f"{export.paths[0]}: none of its {len(records):,} records has a photograph"
+    if checked.bad:
+        record, reason = next(iter(checked.bad.items()))
+        return DataError(f"{problem} that can be read ({record}: {reason})", hint="save them as JPEG or PNG")
+    file = next((file.name for file in files.files), "")
+    return DataError(
+        f"{problem}: the first id is {records.ids[0]}, the first file {file}",
+        hint="name the column with the files' numbers as `id`, or that with their names as `photo`",
     )
 
 

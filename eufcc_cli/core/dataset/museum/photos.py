@@ -10,10 +10,11 @@ from eufcc_cli.core.download.image_files import ImageFiles, loose_spelling, spel
 
 # What may follow the id in a file's name: a view's letter, number or word, with something between.
 _VIEW = re.compile(
-    r"(?:[ _-]*\((?:\d{1,3}|[a-z])\)|[ _-]+(?:\d{1,3}[a-z]?|[a-z]\d{0,2}|"
+    r"(?:[ _-]*\((?:\d{1,3}|[a-z]|copy|kopie|copie|copia)\)|[ _-]+(?:\d{1,3}[a-z]?|[a-z]\d{0,2}|"
     r"recto|verso|front|back|side|top|bottom|"
     r"left|right|detail|det|view|obverse|reverse|av|rv|rs|vs|vorderseite|rueckseite|rückseite|seite|"
-    r"web|print|full|large|small|primary|copy|kopie|original))+",
+    r"détail|dos|profil|revers|avers|detalle|detall|anverso|anvers|reverso|voorkant|achterkant|"
+    r"web|print|full|large|small|primary|copy|kopie|copie|copia|original))+",
     re.IGNORECASE,
 )
 _PREFERRED = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff")

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from eufcc_cli.core.dataset.museum.readers.detection import codec_of, detect
-from eufcc_cli.core.dataset.museum.readers.export import Dialect, Export, unique_names
+from eufcc_cli.core.dataset.museum.readers.export import HEADER_HINT, Dialect, Export, unique_names
 from eufcc_cli.core.errors import DataError, first_line
 from eufcc_cli.core.files import atomic_open
 from eufcc_cli.core.taxonomy.tables.annotations import texts_of
@@ -156,6 +156,8 @@ def _problem(path: Path, dialect: Dialect, names: list[str]) -> DataError | None
         more = f" (and {len(ragged) - 1:,} more rows)" if len(ragged) > 1 else ""
         return DataError(
             f"{path}: {ragged[0]}, the header {len(names)}{more}",
-            hint=f"a cell that holds {dialect.separator!r} belongs in quotes; or save the table as .xlsx",
+            hint=HEADER_HINT
+            if len(names) == 1
+            else f"a cell that holds {dialect.separator!r} belongs in quotes; or save the table as .xlsx",
         )
     return None

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
+HEADER_HINT = "is its first row the one with the columns' names? Delete the rows above that one"
+
 
 @dataclass(frozen=True)
 class Dialect:

@@ -7,7 +7,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from eufcc_cli.core.dataset.museum.readers.export import Dialect, Export, text_frame, unique_names
+from eufcc_cli.core.dataset.museum.readers.export import (
+    HEADER_HINT,
+    Dialect,
+    Export,
+    text_frame,
+    unique_names,
+)
 from eufcc_cli.core.errors import DataError
 
 MOST_COLUMNS = 2000
@@ -101,7 +107,8 @@ def table_of(path: Path, rows: Rows, dialect: Dialect) -> Export:
         blank = 0
         if any(row[width:]):
             raise DataError(
-                f"{path}, row {number}: a cell beyond the last named column", hint="give every column a name"
+                f"{path}, row {number}: a cell beyond the last named column",
+                hint=HEADER_HINT if width == 1 else "give every column a name",
             )
         for column, cell in zip(columns, row + [""] * (width - len(row)), strict=False):
             column.append(cell)
