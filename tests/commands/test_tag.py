@@ -710,8 +710,13 @@ def test_an_ensemble_and_its_calibration(
     code, _, err = here(pictures[0], *both, "--coverage", 0.8, root=two_runs)
     assert code == 1
     assert "evaluate --calibrate" in err
-    calibrated = CliRunner().invoke(app, ["--root", str(two_runs), "evaluate", "--calibrate", "small+twin"])
+    evaluate = ["--root", str(two_runs), "evaluate", "small+twin"]
+    measure = [*evaluate, "--split", "val", "--all-metrics"]
+    assert "not calibrated, scores count as" in CliRunner().invoke(app, measure).stdout
+    calibrated = CliRunner().invoke(app, [*evaluate, "--calibrate"])
     assert calibrated.exit_code == 0, calibrated.stderr
+    measured = CliRunner().invoke(app, measure).stdout
+    assert "decided: " in measured and "not calibrated" not in measured
     assert "materials" in calibrated.stdout
     code, out, _ = here(pictures[0], *both, "--coverage", 0.8, root=two_runs)
     assert code == 0

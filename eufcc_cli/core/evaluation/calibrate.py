@@ -1,8 +1,6 @@
 """Calibrations of trained models and of ensembles: fitted on the validation split, saved in the root."""
 
 import json
-from collections.abc import Iterable
-from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +8,7 @@ import numpy as np
 from eufcc_cli.core.devices import precision_name
 from eufcc_cli.core.errors import ModelError
 from eufcc_cli.core.evaluation.scores import processes
-from eufcc_cli.core.evaluation.scores.ensembles import Ensemble
+from eufcc_cli.core.evaluation.scores.ensembles import Ensemble, ensemble_file
 from eufcc_cli.core.evaluation.scores.eval_split import Scores, Source, TestSplit
 from eufcc_cli.core.evaluation.scores.scoring import ModelScorer
 from eufcc_cli.core.files import Root, write_text
@@ -44,25 +42,12 @@ def calibrate(source: Source, split: TestSplit, root: Root, progress: Progress =
     return _tags_needed(source, scores, calibration, 0.9)
 
 
-def ensemble_calibration(digests: Iterable[str], root: Root) -> Calibration | None:
-    """The stored calibration of the ensemble of models with these digests, if there is one."""
-    path = ensemble_file(digests, root)
-    return Calibration.from_json(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
-
-
-def ensemble_file(digests: Iterable[str], root: Root) -> Path:
-    """The file of the calibration of an ensemble of these models, in any order."""
-    return root.runs / ".ensembles" / f"{sha256('+'.join(sorted(digests)).encode()).hexdigest()}.json"
-
-
 def _place(source: Source, root: Root) -> Path:
     if isinstance(source, ModelScorer):
         folder = source.model.folder
         return calibration_file(source.model, root) if folder is None else folder / "config.json"
-    if isinstance(source, Ensemble) and source.weights is None:
-        members = [member for member in source.members if isinstance(member, ModelScorer)]
-        if len(members) == len(source.members):
-            return ensemble_file([member.model.digest for member in members], root)
+    if isinstance(source, Ensemble) and source.weights is None and source.digests is not None:
+        return ensemble_file(source.digests, root)
     raise ModelError(
         f"`calibrate`: {source.name} has no folder in which to save a calibration",
         hint="name runs, model folders, or ensembles of them with equal weights",

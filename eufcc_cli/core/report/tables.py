@@ -107,6 +107,9 @@ def other_table(comparison: Comparison) -> Table:
     columns = ["Split", "Model", "Facet", *map(label, metrics)]
     threshold = comparison.measures.threshold
     notes = [] if threshold is None else [f"decided: a probability of at least {threshold:g}"]
+    plain = [r.model for r in comparison.results if not any(facet.right for facet in r.facets.values())]
+    if notes and plain:
+        notes.append(f"not calibrated, scores count as probabilities: {', '.join(dict.fromkeys(plain))}")
     return Table("tags, decisions and calibration", columns, rows, numeric=columns[3:], notes=notes)
 
 

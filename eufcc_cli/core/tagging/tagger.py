@@ -187,8 +187,7 @@ class Tagger:
 
 def _ensemble_calibration(models: "Sequence[Model]", root: Root) -> Calibration | None:
     """The calibration of models together; raises ModelError where they do not score the same tags."""
-    from eufcc_cli.core.evaluation.calibrate import ensemble_calibration
-    from eufcc_cli.core.evaluation.scores.ensembles import check_same_vocabulary
+    from eufcc_cli.core.evaluation.scores.ensembles import check_same_vocabulary, ensemble_calibration
 
     for other in models[1:]:
         check_same_vocabulary(models[0], other)

@@ -1,9 +1,12 @@
 """Several sources as one: the mean of their normalised probabilities, with equal or fitted weights."""
 
+import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import reduce
+from hashlib import sha256
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,6 +14,9 @@ from torch import Tensor
 
 from eufcc_cli.core.errors import DataError, ModelError
 from eufcc_cli.core.evaluation.scores.eval_split import Scores, Source, Tagging, TestSplit
+from eufcc_cli.core.evaluation.scores.scoring import ModelScorer
+from eufcc_cli.core.files import Root
+from eufcc_cli.core.metrics.calibration import Calibration
 from eufcc_cli.core.progress import SILENT, Progress
 from eufcc_cli.core.taxonomy.vocabulary import Vocabulary
 
@@ -45,6 +51,20 @@ class Ensemble:
     def vocabulary(self) -> Vocabulary:
         return self.members[0].vocabulary
 
+    @property
+    def digests(self) -> list[str] | None:
+        """Those of the members; None where one is no model."""
+        models = [member.model for member in self.members if isinstance(member, ModelScorer)]
+        return [model.digest for model in models] if len(models) == len(self.members) else None
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """That of the models with equal weights, where they were calibrated together."""
+        first = self.members[0]
+        if self.weights is not None or self.digests is None or not isinstance(first, ModelScorer):
+            return None
+        return ensemble_calibration(self.digests, first.root)
+
     def scores(self, split: TestSplit, progress: Progress = SILENT) -> Scores:
         return self.combine([member.scores(split, progress) for member in self.members], split)
 
@@ -69,6 +89,17 @@ class Ensemble:
             )
             facets[facet] = reduce(torch.logaddexp, shares).numpy()
         return Scores(first.rows, facets, first.missing, first.failed)
+
+
+def ensemble_calibration(digests: Iterable[str], root: Root) -> Calibration | None:
+    """The stored calibration of the ensemble of models with these digests, if there is one."""
+    path = ensemble_file(digests, root)
+    return Calibration.from_json(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+
+
+def ensemble_file(digests: Iterable[str], root: Root) -> Path:
+    """The file of the calibration of an ensemble of these models, in any order."""
+    return root.runs / ".ensembles" / f"{sha256('+'.join(sorted(digests)).encode()).hexdigest()}.json"
 
 
 def _normalised(scores: Scores, facet: str, name: str, split: TestSplit) -> Tensor:
