@@ -196,13 +196,14 @@ class ReviewApi:
         return {**self._answer(page, since), "undone": undone}
 
     def _answer(self, page: str, since: int) -> dict[str, Any]:
+        """What changed after a version: the page may know an older one, and lack what others did since."""
         review = self._review
         rows = review.changed_since(since)
         changed = [
             [row, int(review.image[row]), int(review.term[row]), int(review.verdict[row])] for row in rows
         ]
         many = len(changed) > _MOST_CHANGES
-        return {"changed": [] if many else changed, "reload": many, **self._progress(page)}
+        return {"changed": [] if many else changed, "reload": many, "since": since, **self._progress(page)}
 
     async def _picture(self, request: Request, side: int) -> Response:
         image = self._review.suggestions.images

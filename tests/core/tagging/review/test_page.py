@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -262,6 +263,10 @@ def test_two_pages_see_each_other(opened: tuple[Review, str, Person], browser: A
     assert [mark.split(", ")[2] for mark in ann.marks()[:3]] == ["rejected", "rejected", "marked"]
     ann.press("u")
     assert of_term(review, "bronze") == {1: "rejected"}  # hers alone
+    ann.press("End", " ")
+    bob.press("End", " ")  # before his page has asked what she did
+    last = bob.page.locator("#sheet .tile[aria-label^='23.png']")
+    playwright.expect(last).to_have_attribute("aria-label", re.compile("accepted"))
     assert bob.problems == []
     bob.context.close()
 

@@ -144,7 +144,8 @@ class App {
   }
 
   async apply(answer) {
-    this.version = answer.version;
+    // Else others decided in between, and `watch` asks for that.
+    if (answer.since <= this.version) this.version = answer.version;
     this.progress(answer);
     if (answer.reload) {
       await this.current.load(this.view === "terms" ? this.terms.opened : this.images.image);
