@@ -110,6 +110,13 @@ def test_by_term_with_the_mouse(opened: tuple[Review, str, Person]) -> None:
     person.click("#next-term")
     person.click("#previous-term")
     assert person.term == name
+    person.open_term("bronze")
+    marks = person.marks()
+    clicks = "tiles => [1, 2, 4].forEach(index => tiles[index].querySelector('img').click())"
+    person.page.locator("#sheet .tile").evaluate_all(clicks)  # each before the one before is saved
+    person.settle()
+    rejected = {i for i, verdict in of_term(review, "bronze").items() if verdict == "rejected"}
+    assert rejected == {int(marks[index].partition(".")[0]) for index in (1, 2, 4)}
 
 
 def test_the_line_can_be_moved(opened: tuple[Review, str, Person]) -> None:

@@ -77,9 +77,13 @@ export class TermView {
     byId("sheet").addEventListener("click", (event) => {
       const tile = event.target.closest(".tile");
       if (!tile) return;
-      this.move(Number(tile.dataset.index));
-      if (event.target.closest(".magnify")) this.zoom();
-      else inTurn(() => this.toggle());
+      const row = this.rows[Number(tile.dataset.index)];
+      inTurn(() => {
+        const index = this.rows.indexOf(row); // it may be on a sheet that what was pressed before has left
+        if (index < 0) return;
+        this.move(index);
+        return event.target.closest(".magnify") ? this.zoom() : this.toggle();
+      });
     });
     byId("term-list").addEventListener("click", (event) => {
       const entry = event.target.closest(".entry");
