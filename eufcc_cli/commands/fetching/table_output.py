@@ -38,6 +38,8 @@ def show_import(done: "Imported", root: Root, report: Path | None) -> None:
         [(facet, f"{count:,}", f"{count / done.records:.0%}") for facet, count in done.facets.items()],
         numeric=["records with a term", "share"],
     )
+    language = done.language or "not recognized, so the tags are in English"
+    console.note(f"language of the words: {language} (`lang=CODE` names another)")
     show_splits(done.division)
     rare = [tag for tag in done.division.dropped if tag.instead]
     if rare:

@@ -173,6 +173,7 @@ def test_reading_of_english_texts(english: TermMatcher, text: str, terms: list[s
         ("fr", "verre d'après un original en bois", ["verre"]),
         ("de", "evtl. Silber; Gold", ["Gold"]),
         ("es", "tal vez oro; plata", ["plata"]),
+        ("es", "piedra caliza", ["caliza"]),
         ("de", "Bronze, nicht Gold; Hölzer", ["Bronze", "Holz"]),
         ("de", "Bronze mit Einlagen aus Gold, vermutlich Silber", ["Bronze", "Gold"]),
         ("es", "maderas con plata (¿?)", ["madera"]),
@@ -251,4 +252,9 @@ def test_the_language_of_texts() -> None:
         "de": "Holz mit Gold",
     }.items():
         assert language_of({text: 5}, names) == language
-    assert language_of({"12 x 13": 4}, names) is None
+    for text in (
+        "12 x 13",
+        "olieverf op doek, papier, hout, glas, zilver, aardewerk, ijzer",  # Dutch
+        "óleo sobre tela, papel, bronze, madeira, prata, vidro, mármore",  # Portuguese
+    ):
+        assert language_of({text: 4}, names) is None

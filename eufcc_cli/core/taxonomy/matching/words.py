@@ -16,6 +16,7 @@ _LIGATURES = str.maketrans({"œ": "oe", "æ": "ae", "ø": "o", "ł": "l", "đ": 
 _UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue"})
 _JOINS = frozenset("-‐‑'’‘`´·")  # they do not end a part
 _SHORTEST = 4  # letters of an inflected form
+_ENOUGH, _CLEARLY = 0.3, 1.2  # of all words, and of the second language's points: what shows a language
 
 
 @lru_cache(maxsize=1 << 17)
@@ -276,7 +277,8 @@ def spellings(name: str, language: str | None) -> Iterator[str]:
 
 
 def language_of(texts: Mapping[str, int], names: Mapping[str, Iterable[str]]) -> str | None:
-    """The language of most words in these texts, None if it cannot be detected.
+    """The language of most words in these texts, None if it cannot be detected: if a language has few of the
+    words, as for Dutch, or two have as many, as for Portuguese.
 
     texts: how often each occurs; names: those of known terms by language. Function words count double,
     and a word that several languages have counts for none of those that others have too.
@@ -293,10 +295,15 @@ def language_of(texts: Mapping[str, int], names: Mapping[str, Iterable[str]]) ->
     points = dict.fromkeys(LANGUAGES, 0.0)
     known.pop("", None)
     tokens = rules(None).tokens
+    words, having = 0, dict.fromkeys(LANGUAGES, 0)
     for text, count in texts.items():
         for token in _TOKEN.findall(text):
-            languages = known.get(tokens[token][1], {})
+            key = tokens[token][1]
+            words += count if key.isalpha() else 0
+            languages = known.get(key, {})
             for language, weight in languages.items():
                 points[language] += weight * count / len(languages) ** 2
-    best = max(points, key=lambda language: points[language])
-    return best if points[best] else None
+                having[language] += count
+    best, second = sorted(points, key=lambda language: -points[language])[:2]
+    is_clear = points[best] > _CLEARLY * points[second] and having[best] >= _ENOUGH * words
+    return best if points[best] and is_clear else None
