@@ -152,8 +152,11 @@ def test_killed_at_every_step_of_writing_it_continues(
             done = itertools.count(1)
             steps = {"open", "os.mkdir", "os.rename", "os.remove", "os.utime", "os.truncate", "mmap.__new__"}
             sys.addaudithook(lambda event, _: os._exit(9) if event in steps and next(done) == step else None)
-            fill(folder)
-            os._exit(0)
+            try:
+                fill(folder)
+                os._exit(0)
+            finally:  # else it would go on with the tests
+                os._exit(1)
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
     kept = set()
