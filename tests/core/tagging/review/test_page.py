@@ -278,6 +278,20 @@ def test_two_pages_see_each_other(opened: tuple[Review, str, Person], browser: A
     bob.context.close()
 
 
+def test_an_answer_that_was_cut_off_is_said_and_the_next_key_works(
+    opened: tuple[Review, str, Person],
+) -> None:
+    review, _, person = opened
+    person.open_term("bronze")
+    person.page.route("**/api/decide", lambda route: route.fulfill(body='{"changed": ['))
+    person.press(" ")
+    assert "does not answer" in person.text("#problem")
+    person.page.unroute("**/api/decide")
+    person.press(" ")
+    assert of_term(review, "bronze") == {0: "rejected"}
+    assert not person.page.locator("#problem").is_visible()
+
+
 def test_hostile_names_are_only_text(tmp_path: Path, browser: Any) -> None:
     hostile = "<img src=x onerror=document.title='bad'>"
     tags = {"materials": [suggestion([hostile, f"{hostile}2"], 0.9), suggestion([hostile], 0.9)]}

@@ -8,13 +8,13 @@ sessionStorage.setItem("page", page);
 export class Problem extends Error {}
 
 async function answer(request) {
-  let response;
+  let response, content;
   try {
     response = await request;
+    content = await response.json(); // which fails where the program ends in the middle of it
   } catch {
     throw new Problem("The program in the terminal does not answer. What was shown as saved is saved. Start it again to go on.");
   }
-  const content = await response.json();
   if (!response.ok) throw new Problem(`Not saved: ${content.error}${content.hint ? ` (${content.hint})` : ""}`);
   return content;
 }
@@ -60,9 +60,9 @@ const queue = { last: Promise.resolve() };
 
 /** Runs actions one after another, so that fast key presses each meet what the one before has left. */
 export function inTurn(action) {
-  const run = queue.last.then(action);
-  queue.last = run.catch((error) => report(error));
-  return queue.last;
+  const done = queue.last.then(action).catch(report);
+  queue.last = done.catch(() => {}); // whatever went wrong, the next action has its turn
+  return done;
 }
 
 /** Shows what went wrong, until something works again. */
