@@ -1,5 +1,6 @@
 """A museum's own export becomes a collection: the same from every format, and nothing changed by an error."""
 
+import itertools
 import re
 import shutil
 import sys
@@ -12,6 +13,7 @@ import pytest
 
 from eufcc_cli.core.dataset.museum.columns import complete
 from eufcc_cli.core.dataset.museum.export_file import Dialect, Export, read_export, write_export
+from eufcc_cli.core.dataset.museum.export_records import read_records
 from eufcc_cli.core.dataset.museum.importing import Imported, import_table
 from eufcc_cli.core.dataset.museum.profile import Profile, parse_facets, profile_file
 from eufcc_cli.core.dataset.museum.readers.export import text_frame
@@ -107,13 +109,22 @@ def test_every_format_gives_the_same_collection(own: Path, tmp_path: Path, name:
     assert first.terms.read_bytes() == second.terms.read_bytes()
 
 
+def test_a_value_with_a_uri_is_one_concept() -> None:
+    frame = text_frame(["id", "m", "uri"], [["1"], ["gold; silver | wood; bone"], [" | http://c"]])
+    export = Export((Path("x"),), frame, tuple(frame), Dialect("lido"), separator="|", uris={"m": "uri"})
+    records = read_records(export, Profile("id", facets={"materials": ("m",)}), Path("x"))
+    [pieces] = records.facets["materials"].pieces
+    assert pieces == [("gold", ""), ("silver", ""), ("wood; bone", "http://c")]
+
+
 def as_lido(frame: pd.DataFrame) -> str:
-    """The same records in LIDO, which knows several terms where a cell has separators."""
+    """The same records in LIDO: a cell as several terms, or, in every other record, as one with separators."""
+    as_one = itertools.cycle([False, False, True, True])  # a record has two cells
 
     def terms(cell: str, tag: str) -> str:
         return "".join(
             f"<lido:{tag}><lido:term>{text.strip()}</lido:term></lido:{tag}>"
-            for text in cell.split(";")
+            for text in ([cell] if next(as_one) else cell.split(";"))
             if text.strip()
         )
 

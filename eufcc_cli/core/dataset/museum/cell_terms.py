@@ -18,7 +18,8 @@ def separators_of(facet: str, export: Export, profile: Profile, records: Records
     """What separates the terms in a facet's cells."""
     if records.facets[facet].published:
         return _PUBLISHED
-    return profile.separators or ((export.separator,) if export.separator else SEPARATORS)
+    given = profile.separators or SEPARATORS
+    return tuple(dict.fromkeys((export.separator, *given))) if export.separator else given
 
 
 def single_facets(export: Export, profile: Profile, records: Records) -> tuple[str, ...]:

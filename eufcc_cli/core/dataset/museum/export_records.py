@@ -143,7 +143,7 @@ def read_records(export: Export, profile: Profile, folder: Path) -> Records:
         frame = frame.iloc[rows].reset_index(drop=True)
     ids = frame[profile.id].str.strip()
     _check_ids(export, profile.id, ids, rows, folder)
-    separators = profile.separators or ((export.separator,) if export.separator else SEPARATORS)
+    separators = profile.separators or SEPARATORS
     return Records(
         rows,
         ids,
@@ -242,19 +242,24 @@ def _facet_cells(
     published = several == [facet_column(facet)] or (
         len(several) == 1 and several[0] not in export.uris and any(_PUBLISHED in cell for cell in cells)
     )
-    pieces = [[] if published else _pieces(cell, separators) for cell in cells]
+    pieces = [[] if published else _pieces(cell, export.separator, separators) for cell in cells]
     return FacetCells(codes, cells, published, pieces)
 
 
-def _pieces(cell: str, separators: Sequence[str]) -> list[Piece]:
-    if not any(mark in cell for mark in (_COLUMN, URIS, *separators)):
+def _pieces(cell: str, between: str | None, separators: Sequence[str]) -> list[Piece]:
+    """The items of a cell; between: what the format puts between values, each with a URI or none."""
+    if not any(mark in cell for mark in (_COLUMN, URIS, between or URIS, *separators)):
         return [Piece(text)] if (text := cell.strip()) else []
     pieces: dict[Piece, None] = {}
     for part in cell.split(_COLUMN):
         text, _, uris = part.partition(URIS)
-        texts = split_cell(text, separators)
+        values = split_cell(text, [between] if between else [])
         of = [uri.strip() for uri in uris.split("|")] if uris else []
-        if len(of) != len(texts):
-            of = [""] * len(texts)
-        pieces |= dict.fromkeys(Piece(*pair) for pair in zip(texts, of, strict=True))
+        if len(of) != len(values):
+            of = [""] * len(values)
+        for value, uri in zip(values, of, strict=True):
+            # A value with a URI is one concept, whatever its text.
+            pieces |= dict.fromkeys(
+                Piece(each, uri) for each in ([value] if uri else split_cell(value, separators))
+            )
     return list(pieces)
