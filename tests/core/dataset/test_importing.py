@@ -118,7 +118,7 @@ def test_a_value_with_a_uri_is_one_concept() -> None:
 
 
 def as_lido(frame: pd.DataFrame) -> str:
-    """The same records in LIDO: a cell as several terms, or, in every other record, as one with separators."""
+    """The same records in LIDO: a cell as several terms or, in every other record, as one."""
     as_one = itertools.cycle([False, False, True, True])  # a record has two cells
 
     def terms(cell: str, tag: str) -> str:
