@@ -32,7 +32,7 @@ MEANINGS = {
     ("h_precision", "h_recall", "h_f1"): "precision, recall and F1 of the decided tags, counted with "
     "their broader tags: oil paint instead of tempera is partly right",
     ("deepest",): "mean depth in the hierarchy of the most specific decided tag that is right",
-    ("incoherent",): "share of tags that have a higher probability than one of their broader tags",
+    ("incoherent",): "share of tags that the model scores higher than one of their broader tags",
     ("ece",): "expected calibration error: how far probabilities are from the share of tags that are right, "
     "on average over 15 ranges of probability",
 }

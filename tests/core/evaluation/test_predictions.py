@@ -12,6 +12,7 @@ from eufcc_cli.core.evaluation.results import Measures, measure
 from eufcc_cli.core.evaluation.scores.eval_split import TestSplit, read_split
 from eufcc_cli.core.evaluation.scores.prediction_files import read_predictions
 from eufcc_cli.core.evaluation.scores.saved_scores import save_predictions
+from eufcc_cli.core.evaluation.scores.score_sources import open_sources
 from eufcc_cli.core.files import Root, image_stem
 from tests import oracles
 from tests.core.evaluation.tiny import random_source
@@ -76,6 +77,12 @@ def test_images_are_known_by_the_file_name_without_its_ending(root, tmp_path, im
         assert found.scores(split).rows.tolist() == [3], name
 
 
+def test_an_image_of_another_name_is_known_by_its_id(root, split, tmp_path):
+    lines = ['{"image": "IMG_7.jpg", "id": "test_id.3", "tags": {"materials": []}}']
+    lines += ['{"id": "test_id.4", "tags": {"materials": []}}']
+    assert read(root, tmp_path, *lines).scores(split).rows.tolist() == [3, 4]
+
+
 GOOD = line("test_id.1.jpg", materials={"wood": 0.5})
 
 
@@ -94,9 +101,9 @@ GOOD = line("test_id.1.jpg", materials={"wood": 0.5})
         ([line("test_id.1", materials={"wood": 1.5})], "line 1: materials: the score of wood is 1.5, not a"),
         ([line("test_id.1", materials={"wood": -0.1})], "line 1: materials: the score of wood is -0.1"),
         ([line("test_id.1", materials={"wood": True})], "line 1: materials: the score of wood is True"),
-        ([line("test_id.1", materials={"wood": "high"})], "line 1: materials: the score of wood is high"),
+        ([line("test_id.1", materials={"wood": "0.5"})], "line 1: materials: the score of wood is '0.5'"),
         (['{"image": "test_id.1", "tags": {"materials": {"wood": 1}}}'], "line 1: materials is not a list"),
-        (['{"image": "test_id.1", "tags": {"materials": [["wood", 1]]}}'], "line 1: materials: the tag None"),
+        (['{"image": "test_id.1", "tags": {"materials": [["wood", 1]]}}'], "line 1: materials: .'wood', 1. is"),
         (
             ['{"image": "test_id.1", "tags": {"materials": [{"tag": "wood", "score": 1}, '
              '{"tag": "wood", "score": 0.5}]}}'],
@@ -116,8 +123,18 @@ def test_error_lines_are_counted_as_failed(root, split, tmp_path):
     scores = found.scores(split)
     assert scores.failed == {"test_id.2": "not an image"}
     assert "test_id.2" not in scores.missing
-    with pytest.raises(DataError, match="no prediction for any of the 12 images of test_ood"):
+    with pytest.raises(DataError, match="no prediction for any of the 12 images of test_ood") as caught:
         found.scores(read_split(root, "test_ood"))
+    assert "its first is test_id.1, that of test_ood is test_ood.0" in str(caught.value.hint)
+
+
+def test_files_of_one_name_have_two_names(root, tmp_path):
+    for name in ("a.jsonl", "a.txt", "b/a.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(GOOD)
+    paths = [tmp_path / name for name in ("a.jsonl", "a.txt", "b/a.txt")]
+    names = [source.name for source in open_sources(root, [], paths, str)]
+    assert names[0] == "other" and len(set(names)) == 3
 
 
 def test_a_root_without_label_files_has_no_vocabulary(root, tmp_path):

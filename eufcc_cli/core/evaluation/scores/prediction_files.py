@@ -82,7 +82,7 @@ def _parse(raw: bytes, where: str) -> dict[str, Any]:
         content = json.loads(raw)
     except (ValueError, RecursionError) as error:
         raise DataError(f"{where} is not JSON: {error}", hint=hint) from error
-    if not isinstance(content, dict) or not isinstance(content.get("image"), str):
+    if not isinstance(content, dict) or not any(isinstance(content.get(key), str) for key in ("image", "id")):
         raise DataError(f"{where} names no image", hint=hint)
     if not isinstance(content.get("tags"), dict) and "error" not in content:
         raise DataError(f"{where} has neither tags nor an error", hint=hint)
@@ -90,7 +90,10 @@ def _parse(raw: bytes, where: str) -> dict[str, Any]:
 
 
 def _line(content: dict[str, Any], number: int, where: str, vocabulary: Vocabulary) -> Line:
-    names = tuple(possible_ids(content["image"]))
+    image, image_id = content.get("image"), content.get("id")
+    names = tuple(possible_ids(image)) if isinstance(image, str) else ()
+    if isinstance(image_id, str) and image_id not in names:
+        names += (image_id,)
     if "error" in content:
         return Line(number, names, error=str(content["error"]))
     facets = {}
@@ -109,7 +112,11 @@ def _listed(listed: Any, where: str, tags: FacetVocabulary) -> tuple[np.ndarray,
         )
     scores: dict[int, float] = {}
     for entry in listed:
-        tag, score = (entry.get("tag"), entry.get("score")) if isinstance(entry, dict) else (None, None)
+        if not isinstance(entry, dict):
+            raise DataError(
+                f"{where}: {entry!r} is no suggestion", hint='one is {"tag": "bronze", "score": 0.9}'
+            )
+        tag, score = entry.get("tag"), entry.get("score")
         number = tags.index.get(tag) if isinstance(tag, str) else None
         if number is None:
             raise DataError(
@@ -120,7 +127,7 @@ def _listed(listed: Any, where: str, tags: FacetVocabulary) -> tuple[np.ndarray,
             raise DataError(f"{where}: the tag {tag} is listed twice", hint="list every tag once")
         if isinstance(score, bool) or not isinstance(score, int | float) or not 0 <= score <= 1:
             raise DataError(
-                f"{where}: the score of {tag} is {score}, not a probability from 0 to 1",
+                f"{where}: the score of {tag} is {score!r}, not a probability from 0 to 1",
                 hint="turn logits or similarities into probabilities first (softmax, sigmoid)",
             )
         scores[number] = math.log(score) if score > 0 else ZERO

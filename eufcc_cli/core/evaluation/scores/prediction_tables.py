@@ -75,7 +75,7 @@ def _read_long(path: Path, table: pa.Table, root: Root, first: int) -> Predictio
     names = table.column_names
     key = "id" if "id" in names else "image"
     if absent := [column for column in (key, *_LONG) if column not in names]:
-        raise DataError(f"{path}: no column {absent[0]}, but {', '.join(names)}", hint=_HINT)
+        raise DataError(f"{path}: no column {absent[0]}, but {', '.join(names[:9])}", hint=_HINT)
     vocabulary = label_vocabulary(root)
     if key == "id" and table["id"].null_count:
         key = "image"

@@ -74,7 +74,8 @@ class Predictions:
     def _no_lines(self, split: TestSplit) -> DataError:
         return DataError(
             f"{self.path}: no prediction for any of the {len(split):,} images of {split.name}",
-            hint="choose the `split` of the file's images",
+            hint=f"choose the `split` of the file's images: its first is {self.lines[0].names[0]}, "
+            f"that of {split.name} is {split.ids[0]}",
         )
 
     def _lines_of(self, known: Container[str]) -> dict[str, Line]:

@@ -72,8 +72,9 @@ def open_sources(
     for path in predictions:
         read = read_predictions(path, root)
         # Several predictions of one model, or predictions and the model itself: named after the files.
-        clash = read.name in {source.name for source in sources}
-        sources.append(replace(read, name=path.stem) if clash else read)
+        taken = {source.name for source in sources}
+        names = (name for name in (read.name, path.stem, path.name, str(path)) if name not in taken)
+        sources.append(replace(read, name=next(names, read.name)))
     if not sources and last is not None:
         raise last
     if ensemble:
