@@ -36,13 +36,13 @@ class Fetcher:
         self._room = asyncio.Semaphore(_AHEAD)
 
     def __enter__(self) -> Self:
+        self._thread.start()  # not by the first image: several threads may ask for one at the same time
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._thread.is_alive():
-            asyncio.run_coroutine_threadsafe(self._close(), self._loop).result()
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join()
+        self.start(self._close()).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
         self._loop.close()
 
     def __call__(self, url: str) -> "Picture":
@@ -63,8 +63,6 @@ class Fetcher:
 
     def start(self, work: Coroutine[Any, Any, T]) -> "Future[T]":
         """Run a coroutine that needs no room, such as fetching a document."""
-        if not self._thread.is_alive():
-            self._thread.start()
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     def document(self, url: str) -> Callable[[], bytes]:

@@ -3,7 +3,10 @@
 import asyncio
 import io
 import json
-from collections.abc import Iterator
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from math import ceil
 from typing import Any
@@ -13,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from eufcc_cli.core.download.prefetch import Fetcher
+from eufcc_cli.core.download.prefetch import Fetcher, Get
 from eufcc_cli.core.errors import DataError, ImageError
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.harvest.iiif.image_service import Tiles, request_by_info, request_by_manifest
@@ -44,6 +47,26 @@ def fetcher() -> Iterator[Fetcher]:
     polite = Politeness(rate=0, retries=0, allow_private_hosts=True)
     with Fetcher(polite) as made:
         yield made
+
+
+def test_any_number_of_threads_may_ask_first() -> None:
+    async def recipe(get: Get) -> bytes:
+        return b"picture"
+
+    everyone, before = threading.Barrier(8), sys.getswitchinterval()
+
+    def ask(picture: Callable[[], bytes]) -> bytes:
+        everyone.wait()
+        return picture()
+
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(5):
+            with Fetcher(Politeness()) as made, ThreadPoolExecutor(8) as pool:
+                pictures = [made.by(recipe) for _ in range(8)]
+                assert list(pool.map(ask, pictures)) == [b"picture"] * 8
+    finally:
+        sys.setswitchinterval(before)
 
 
 # --- documents -----------------------------------------------------------------------------------------
@@ -395,6 +418,12 @@ def test_manifests_become_records_and_an_interrupted_harvest_goes_on(
 
     with pytest.raises(Interrupted):
         harvest_table(root, collection, fetcher, progress=Interrupting())
+
+    async def all_answered() -> None:
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        await asyncio.gather(*others, return_exceptions=True)
+
+    fetcher.start(all_answered()).result()  # what is under way may be asked for again
     del served.broken["/objects/2/manifest"]
     before = list(served.asked)
     done = harvest_table(root, collection, fetcher)

@@ -78,6 +78,7 @@ def hub(tmp_path: Path) -> Iterator[tuple[Path, dict[str, str]]]:
         "HF_HOME": str(tmp_path / "cache"),
         "HF_HUB_OFFLINE": "0",
         "HF_HUB_DISABLE_XET": "1",
+        "HF_HUB_ETAG_TIMEOUT": "100",  # a busy machine
         "OMP_NUM_THREADS": "1",
     }
     yield folder, environment

@@ -72,21 +72,23 @@ def why_unreachable() -> str | None:
     if constants.HF_HUB_OFFLINE:
         return "HF_HUB_OFFLINE is set"
     patience = float(os.environ.get("HF_HUB_ETAG_TIMEOUT") or _PATIENCE)
-    failed = [f"no answer in {patience:g} s"]
+    reasons: list[str | None] = [f"no answer in {patience:g} s"]
+    session = get_session()  # which takes its time, too
 
     def ask() -> None:
         try:
-            get_session().head(constants.ENDPOINT, timeout=patience)
-            failed.clear()
+            session.head(constants.ENDPOINT, timeout=patience)
+            reasons.append(None)
         except Exception as error:  # whatever the library's transport raises
-            failed[:] = [first_line(error)]
+            reasons.append(first_line(error))
 
     # In a thread: looking up a name has no time limit of its own.
     asking = threading.Thread(target=ask, daemon=True)
     asking.start()
     asking.join(patience)
-    if not failed:
+    reason = reasons[-1]
+    if reason is None:
         return None
-    log.info("%s: %s", constants.ENDPOINT, failed[0])
+    log.info("%s: %s", constants.ENDPOINT, reason)
     constants.HF_HUB_OFFLINE = True
-    return f"{constants.ENDPOINT} cannot be reached: {failed[0]}"
+    return f"{constants.ENDPOINT} cannot be reached: {reason}"
