@@ -250,6 +250,31 @@ def test_a_new_export_needs_nothing_and_moves_no_test_image(own: Path, tmp_path:
     assert len(after) > 500
 
 
+def test_a_test_image_stays_one_under_another_id(own: Path, tmp_path: Path) -> None:
+    root = Root(tmp_path / "root")
+    fetch(root, own / "export.csv", own / FOLDER)
+    tested = set(tables(root).query("split == 'test_id'").index)
+    frame = museum.export()
+    renamed = {old: f"Neu {number}" for number, old in enumerate(frame["Inventar-Nr."])}
+    shelf = tmp_path / "shelf"
+    shutil.copytree(own / FOLDER, shelf)
+    for old, new in renamed.items():
+        if (shelf / f"{old}.jpg").is_file():
+            (shelf / f"{old}.jpg").rename(shelf / f"{new}.jpg")
+    # The records are away at first, then back under other ids.
+    write_export(frame[~frame["Inventar-Nr."].isin(tested)], tmp_path / "t.csv", Dialect("csv"))
+    fetch(root, tmp_path / "t.csv", own / FOLDER)
+    write_export(
+        frame.assign(**{"Inventar-Nr.": frame["Inventar-Nr."].map(renamed)}),
+        tmp_path / "t.csv",
+        Dialect("csv"),
+    )
+    fetch(root, tmp_path / "t.csv", shelf)
+    table = tables(root)
+    assert set(table.query("split == 'test_id'").index) == {renamed[old] for old in tested}
+    assert len(table) > len(tested)
+
+
 def test_the_number_of_records_that_a_term_needs_is_kept(own: Path, tmp_path: Path) -> None:
     root = Root(tmp_path / "root")
     fetch(root, own / "export.csv", own / FOLDER, replace(SHARES, min_count=5))

@@ -118,7 +118,10 @@ def import_table(
         "source": [path.name for path in export.paths],
         "sha256": [sha256(path) for path in export.paths],
     }
-    division = write_division(root, table, shares, of, same=[same], force=force, anew=anew, progress=progress)
+    division = write_division(
+        root, table, shares, of,
+        same=[same], digests=checked.digests, force=force, anew=anew, progress=progress,
+    )  # fmt: skip
     record_photographs(root, found, checked, copy=copy, progress=progress)
     write_terms(root.terms, described.assignment.rows)
     single = single_facets(export, profile, records)

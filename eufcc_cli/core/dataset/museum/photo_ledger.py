@@ -25,6 +25,8 @@ class Checked:
     good: dict[str, Stored] = field(default_factory=dict)
     bad: dict[str, str] = field(default_factory=dict)
     statuses: dict[str, str] = field(default_factory=dict)
+    digests: dict[str, str] = field(default_factory=dict)
+    """{image: SHA-256 of its file}, also of images that the ledger has and this export lacks."""
 
     def digest(self, image_id: str) -> str | None:
         """The SHA-256 of an image's file."""
@@ -79,6 +81,7 @@ def check_photographs(root: Root, photographs: Sequence[Photograph], progress: P
     how = Storing(root.images.resolve(), None)
     with LedgerReader(root.ledger) as ledger:
         known = {entry.id: entry for entry in ledger.entries("status = ?", (OK,))}
+    checked.digests = {entry.id: entry.sha256 for entry in known.values() if entry.sha256}
     todo = []
     for photograph in photographs:
         entry = known.get(photograph.id)
@@ -98,6 +101,7 @@ def check_photographs(root: Root, photographs: Sequence[Photograph], progress: P
             else:
                 checked.good[photograph.id] = result
             task.advance()
+    checked.digests |= {image_id: stored.sha256 for image_id, stored in checked.good.items()}
     return checked
 
 

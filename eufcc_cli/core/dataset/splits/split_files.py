@@ -66,16 +66,17 @@ def write_division(
     of: Mapping[str, object],
     *,
     same: Sequence[np.ndarray] = (),
+    digests: Mapping[str, str] | None = None,
     force: bool = False,
     anew: bool = False,
     progress: Progress = SILENT,
 ) -> Report:
     """Divide an annotation table into the root's tables, as `write_splits`; `of` describes the table.
 
-    same: as in `divide`.
+    same: as in `divide`; digests: those of images' files, {id: SHA-256}.
     """
     provenance.read_provenance(root)  # an unusable record is an error before the work
-    memory = SplitMemory() if anew else SplitMemory.read(root, _MINE)
+    memory = SplitMemory(digests=digests or {}) if anew else SplitMemory.read(root, _MINE, digests or {})
     with progress.task("Dividing", None):
         division = divide(table, shares, memory, same)
     targets = [root.table(name) for name in SPLITS]

@@ -1,7 +1,7 @@
 """The memory of earlier divisions: no image ever moves out of a test split.
 
-data/test_images.csv lists every image that was ever in test_id or test_ood, data/held_out.txt the providers
-of test_ood, one per line.
+data/test_images.csv lists every image that was ever in test_id or test_ood, with the digest of its file where
+that is known; data/held_out.txt the providers of test_ood, one per line.
 """
 
 import difflib
@@ -24,29 +24,33 @@ from eufcc_cli.core.taxonomy.tables.text_columns import first_places
 
 TEST_SPLITS = ("test_id", "test_ood")
 _COLUMNS = ["id", "record", "split"]
+_DIGEST = "sha256"
 _NEAR = 0.85
 
 
 def _nothing() -> pd.DataFrame:
-    return pd.DataFrame(columns=_COLUMNS, dtype="str")
+    return pd.DataFrame(columns=[*_COLUMNS, _DIGEST], dtype="str")
 
 
 @dataclass
 class SplitMemory:
     """Images that were in a test split, the last split of the others, and providers held out.
 
-    The tables have the columns id, record and split; of several rows with one id or record the first counts.
+    The tables have the columns id, record and split, that of tests also sha256; of several rows with one of
+    these the first counts. digests: those of images' files, {id: SHA-256}, by which a test image is known
+    under another id.
     """
 
     tests: pd.DataFrame = field(default_factory=_nothing)
     others: pd.DataFrame = field(default_factory=_nothing)
     held_out: list[str] = field(default_factory=list)
+    digests: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, root: Root, mine: Mapping[str, object]) -> Self:
+    def read(cls, root: Root, mine: Mapping[str, object], digests: Mapping[str, str]) -> Self:
         """What is remembered in a root, by these files and by its tables; the providers of test_ood are held
         out where an earlier division wrote it (by its provenance, `mine`). DataError for a damaged list."""
-        memory = cls(read_tests(root))
+        memory = cls(read_tests(root), digests=digests)
         if (path := held_out_file(root)).is_file():
             lines = map(str.strip, path.read_text(encoding="utf-8").splitlines())
             memory.held_out = [line for line in lines if line and not line.startswith("#")]
@@ -67,9 +71,10 @@ class SplitMemory:
         records = table[RECORD].where(table[RECORD] != "", images) if RECORD in table else images
         new = pd.DataFrame(dict(zip(_COLUMNS, (images, records, split), strict=True)))
         if split in TEST_SPLITS:
+            new[_DIGEST] = self._digests_of(images) if self.digests else ""
             self.tests = pd.concat([self.tests, new], ignore_index=True)
         else:
-            self.others = pd.concat([new, self.others], ignore_index=True)
+            self.others = pd.concat([new, self.others[_COLUMNS]], ignore_index=True)
 
     def _hold_out(self, providers: pd.Series) -> None:
         known = set(map(fold, self.held_out))
@@ -88,10 +93,16 @@ class SplitMemory:
         ways = [(records, "record"), (table[ID], "id")]
         if records.equals(table[ID]) and self.tests["record"].equals(self.tests["id"]):
             del ways[0]  # most records have one image
+        if self.digests and (self.tests[_DIGEST] != "").any():
+            ways.insert(0, (self._digests_of(table[ID]), _DIGEST))
         for column, name in ways:
             tested = _splits_of(column, name, self.tests)
-            places = np.where(tested >= 0, tested, places)
+            places = np.where((tested >= 0) & (column != ""), tested, places)
         return places
+
+    def _digests_of(self, images: pd.Series) -> pd.Series:
+        """[N] str: the digests of some images, "" where they are not known."""
+        return images.map(self.digests).fillna("").astype("str")
 
     def near(self, providers: Iterable[str]) -> list[tuple[str, str]]:
         """Providers whose names resemble one held out but differ: (provider, the one held out)."""
@@ -115,6 +126,9 @@ class SplitMemory:
         if "test_ood" in rows:
             self._hold_out(some[PROVIDER].iloc[rows["test_ood"]])
         tests = self.tests.drop_duplicates("id").sort_values("id")
+        if self.digests:
+            now = self._digests_of(tests["id"])
+            tests[_DIGEST] = now.where(now != "", tests[_DIGEST])
         write_text(list_of_tests(root), b"".join(csv_blocks(tests)).decode())
         if self.held_out:
             lines = [
@@ -136,12 +150,16 @@ def _digits(text: str) -> str:
 
 
 def read_tests(root: Root) -> pd.DataFrame:
-    """All images that were ever in a test split: id, record and split. DataError for a damaged list."""
+    """All images that were ever in a test split: id, record, split and sha256 ("": not known).
+
+    Raises DataError for a damaged list.
+    """
     path = list_of_tests(root)
     if not path.is_file():
         return _nothing()
     try:
-        tests = pd.read_csv(path, dtype="str", keep_default_na=False)[_COLUMNS]
+        tests = pd.read_csv(path, dtype="str", keep_default_na=False)
+        tests = tests.assign(**{_DIGEST: tests.get(_DIGEST, "")})[[*_COLUMNS, _DIGEST]]
         if not tests["split"].isin(TEST_SPLITS).all():
             raise ValueError
     except (KeyError, ValueError) as error:
