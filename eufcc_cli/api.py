@@ -62,6 +62,10 @@ class Scored:
     errors: dict[str, str] = field(default_factory=dict)
     """{image: reason} of those that could not be read."""
 
+    def __repr__(self) -> str:
+        tags = sum(map(len, self.tags.values()))
+        return f"<Scored: {len(self):,} images, {tags:,} tags, {len(self.errors):,} errors>"
+
     def __len__(self) -> int:
         return len(self.probabilities)
 
@@ -218,7 +222,7 @@ def rank_metrics(scores: Any, truth: Any, ks: Sequence[int] = (1, 10)) -> "dict[
 
     scores [B, n], any numbers of which the higher rank first; truth [B, n], true tags: NumPy arrays, nested
     lists, or torch tensors, which give tensors. Every row needs a true tag. Ties count by their expected
-    value over the random order of the tied tags.
+    value over the random order of the tied tags. Raises ValueError for a truth that is neither 0 nor 1.
 
     >>> rank_metrics([[0.9, 0.5, 0.5, 0.1]], [[1, 1, 0, 0]])["r_precision"].tolist()
     [0.75]
@@ -233,6 +237,8 @@ def rank_metrics(scores: Any, truth: Any, ks: Sequence[int] = (1, 10)) -> "dict[
     if not table.is_floating_point():
         table = table.double()
     true = truth if isinstance(truth, torch.Tensor) else torch.from_numpy(np.ascontiguousarray(truth))
+    if bool(((true != 0) & (true != 1)).any()):
+        raise ValueError("truth holds other values than 0 and 1: scores come first, then truth")
     found = rank_metrics(table, true.to(table.device, torch.bool), ks)
     return dict(found) if given else {name: value.numpy() for name, value in found.items()}
 
@@ -242,6 +248,9 @@ class Evaluation:
     """What `evaluate` measured."""
 
     comparison: "Comparison"
+
+    def __repr__(self) -> str:
+        return repr(self.overall)
 
     def to_dict(self) -> dict[str, Any]:
         """As `eufcc evaluate --format json` prints it."""

@@ -128,6 +128,8 @@ def test_metrics_of_arrays_lists_and_tensors() -> None:
         assert isinstance(values, np.ndarray) and isinstance(tensors[name], torch.Tensor)
         assert values.tolist() == tensors[name].tolist() == lists[name].tolist()
     assert rank_metrics([[3, 2, 1]], [[0, 1, 0]])["avg_rp"].tolist() == [2]
+    with pytest.raises(ValueError, match="scores come first"):
+        rank_metrics(truth, scores)
 
 
 def test_evaluation_is_that_of_the_command(trained: Path, eufcc: Run) -> None:

@@ -31,12 +31,12 @@ class TaggingModel:
 
     name: str
     method: str
-    vocabulary: Vocabulary
-    network: nn.Module
+    vocabulary: Vocabulary = field(repr=False)
+    network: nn.Module = field(repr=False)
     """Normalised images [B, 3, size, size] -> {facet: logits [B, outputs]}."""
-    methods: dict[str, Method]
+    methods: dict[str, Method] = field(repr=False)
     preprocessing: Preprocessing
-    config: dict[str, Any] = field(default_factory=dict)
+    config: dict[str, Any] = field(default_factory=dict, repr=False)
     folder: Path | None = None
     precision: torch.dtype = torch.float32
     store: FeatureStore | None = None
