@@ -101,7 +101,7 @@ def _processes(files: list[Path]) -> float:
     """Images a second of reading and resizing alone, in as many processes as there are cores."""
     squares = Preprocessing(_SIZE)
     with DecoderProcesses(cores(), [squares]) as processes, ThreadPoolExecutor(processes.threads) as pool:
-        orders = [Order(file, (squares,)) for file in files]
+        orders = [Order(str(file), (squares,)) for file in files]
         some = [
             orders[start : start + processes.together] for start in range(0, len(files), processes.together)
         ]

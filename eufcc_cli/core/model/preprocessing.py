@@ -54,6 +54,9 @@ class Preprocessing:
         if not 1 <= self.size <= 4096 or not all(0 < share <= 1 for share in shares):
             raise ModelError(f"preprocessing: size {self.size}, crop {self.crop_pct} make no sense")
 
+    def __hash__(self) -> int:
+        return hash(self.size)  # of all fields it would take longer, several times for each image
+
     @property
     def stored(self) -> int:
         """Side in pixels of the square that is decoded; training crops from it, tagging takes its middle."""

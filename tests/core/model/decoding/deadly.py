@@ -12,7 +12,7 @@ really_decode_into = decoder_processes.decode_into
 
 def decode_into(name: str | None, place: int | None, orders: list[Order]) -> list[Seen | str | None]:
     for order in orders:
-        content = order.file.read_bytes() if isinstance(order.file, Path) else order.file
+        content = Path(order.file).read_bytes() if isinstance(order.file, str) else order.file
         if b"deadly" in content:
             os.kill(os.getpid(), signal.SIGKILL)
     return really_decode_into(name, place, orders)

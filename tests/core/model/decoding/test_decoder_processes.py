@@ -123,7 +123,7 @@ def test_without_shared_memory_pixels_come_through_pipes(
             one if isinstance(one, str) else {p: seen.tolist() for p, seen in one.items()} for one in decoded
         ]
 
-    orders = [Order(file, (SMALL, LARGE)) for file in files[:8]]
+    orders = [Order(str(file), (SMALL, LARGE)) for file in files[:8]]
     expected = arrays(decode_images(orders))
     assert arrays(processes.decode(orders)) == expected
     wide = [*orders, *orders]  # more than a slot holds
