@@ -17,7 +17,7 @@ Below it, matrix products take other paths, which differ by some 1e-6 (seen with
 """
 
 _FIRST = {"cpu": 16, "cuda": 32, "mps": 16}
-_MOST = {"cpu": 64, "cuda": 512, "mps": 128}
+_MOST = {"cpu": 128, "cuda": 512, "mps": 128}
 _WORTH_IT = 1.05  # a doubled batch has to be this much faster, image by image
 _SHORT = 0.01  # seconds: a batch that takes less is doubled anyway, for all that is done once per batch
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from eufcc_cli.core.model.converted_model import ConvertedModel, Processor
     from eufcc_cli.core.model.tagging_model import TaggingModel
 
-_TOGETHER = 32  # images of one call, which costs about as much as decoding one or two of them
+_TOGETHER = 64  # images of one call, which costs about as much as decoding one or two of them
 _CALL_BYTES = 4 << 20  # of what they become
 _FEW_CORES = 4
 _WORTH, _WORTH_ON_FEW_CORES = 200, 2000  # images from which on processes have paid for their start
