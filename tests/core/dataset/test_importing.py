@@ -255,7 +255,7 @@ def test_a_test_image_stays_one_under_another_id(own: Path, tmp_path: Path) -> N
     fetch(root, own / "export.csv", own / FOLDER)
     tested = set(tables(root).query("split == 'test_id'").index)
     frame = museum.export()
-    renamed = {old: f"Neu {number}" for number, old in enumerate(frame["Inventar-Nr."])}
+    renamed = {old: f"Neu {number}" for number, old in enumerate(sorted(tested))}
     shelf = tmp_path / "shelf"
     shutil.copytree(own / FOLDER, shelf)
     for old, new in renamed.items():
@@ -265,7 +265,7 @@ def test_a_test_image_stays_one_under_another_id(own: Path, tmp_path: Path) -> N
     write_export(frame[~frame["Inventar-Nr."].isin(tested)], tmp_path / "t.csv", Dialect("csv"))
     fetch(root, tmp_path / "t.csv", own / FOLDER)
     write_export(
-        frame.assign(**{"Inventar-Nr.": frame["Inventar-Nr."].map(renamed)}),
+        frame.assign(**{"Inventar-Nr.": frame["Inventar-Nr."].replace(renamed)}),
         tmp_path / "t.csv",
         Dialect("csv"),
     )
