@@ -39,6 +39,7 @@ SYSTEMS = {
     "provider MUSEO; photo IMG",
     "German": "id Inv. Nr.; objectTypes Objekt; title Titel/Bezeichnung; materials Material/Technik;"
     "- Objektmaße; photo Foto",
+    "numbered": "id Accession number; objectTypes Object; materials Material 1; materials Material 2",
     "French": "id N° inv.; objectTypes Désignation; materials Matière(s); provider Établissement;photo Photo",
     "Spanish": "id Nº Inventario; objectTypes Objeto/Documento; title Título; materials Materia/Soporte;"
     "provider Museo; subjects Descriptores; photo Imagen",

@@ -20,6 +20,7 @@ ROLES = ("id", "photo", "provider", "title")
 _SAMPLE = 2000
 _EXAMPLES = 3
 _NAMESPACE = re.compile(r"(?:dc|dcterms|dublin core|edm|lido|ca_objects|o)[:.]", re.IGNORECASE)
+_NUMBER = re.compile(r"[\s_.(#-]*\d+\)?$")
 _BETWEEN_WORDS = re.compile(r"[\W_]+|(?<=[a-z])(?=[A-Z])")
 
 
@@ -57,9 +58,9 @@ def complete(profile: Profile, export: Export, skip: Iterable[str] = ()) -> tupl
     if not facets:
         for facet, names in _names()["facets"].items():
             if column := _find(names, export, taken, "facet"):
-                facets[facet] = (column,)
-                taken.add(column)
-                guesses.append(Guess(facet, column, _examples(export.frame[column])))
+                facets[facet] = _numbered(column, [name for name in export.columns if name not in taken])
+                taken.update(facets[facet])
+                guesses += [Guess(facet, name, _examples(export.frame[name])) for name in facets[facet]]
     return replace(profile, **chosen, facets=facets), guesses  # type: ignore[arg-type]
 
 
@@ -98,6 +99,18 @@ def _find(names: Iterable[str], export: Export, taken: set[str], role: str) -> s
             return column
     # A repeated or missing id is an error to report, not a reason to choose another column.
     return exact[0] if exact and role == "id" else None
+
+
+def _numbered(column: str, columns: Iterable[str]) -> tuple[str, ...]:
+    """A column, and those that differ from it in a number only.
+
+    >>> _numbered("Material 1", ["Material 1", "Material 2", "material_3", "Materials"])
+    ('Material 1', 'Material 2', 'material_3')
+    >>> _numbered("Material", ["Material", "Technique", "Material (2)"])
+    ('Material', 'Material (2)')
+    """
+    name = fold(_NUMBER.sub("", column))
+    return tuple(other for other in columns if fold(_NUMBER.sub("", other)) == name)
 
 
 def _from_each_word(name: str) -> list[str]:
