@@ -180,7 +180,7 @@ class Tally:
         if self.catalogued:
             done = f"{self.images:,} records: {self.filled:,} filled, {self.contradicted:,} contradicted"
         else:
-            done = f"{self.images:,} images: {self.suggestions:,} suggestions"
+            done = f"{self.images:,} image{'s' * (self.images != 1)}: {self.suggestions:,} suggestions"
         if self.missing:
             done += f"; {self.missing:,} records without a photograph"
         return done + (f"; {failed:,} image{'s' if failed > 1 else ''} could not be tagged" if failed else "")

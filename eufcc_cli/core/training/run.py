@@ -104,6 +104,8 @@ def train_run(
     most_threads = threads(config.threads, free=True)
     torch.set_num_threads(most_threads)
     accelerator = _accelerator(config, device)
+    if config.tune == "head" and accelerator.num_processes > 1:
+        raise _one_process(config)
     torch.manual_seed(config.seed)
     split = load_split(root, "train", vocabulary, train_frame)
     validation = load_split(root, "val", vocabulary, validation_frame)
@@ -160,7 +162,7 @@ def train_run(
     main = accelerator.is_main_process
     if config.tune == "head-then-full" and not (resume and (folder / STATE).is_file()):
         if accelerator.num_processes > 1:
-            raise ModelError("`tune` head-then-full: on one process only", hint="choose `tune=full`")
+            raise _one_process(config)
         learn_heads(model, config, root, split, validation, priors, progress)
         model.store = None  # from here on the backbone changes
     else:
@@ -246,6 +248,13 @@ def _tables(root: Root) -> tuple[pd.DataFrame, pd.DataFrame]:
                 hint="training needs train.csv and val.csv: `eufcc fetch`, or `eufcc fetch splits FILE`",
             )
     return read_table(root.table("train")), read_table(root.table("val"))
+
+
+def _one_process(config: TrainConfig) -> ModelError:
+    return ModelError(
+        f"`tune` {config.tune}: heads are fitted by one process",
+        hint="leave out torchrun, or choose `tune=full`",
+    )
 
 
 def _accelerator(config: TrainConfig, device: torch.device) -> Accelerator:

@@ -274,6 +274,14 @@ def test_ctrl_c_saves_and_leaves_with_130(demo_root: Path, quick_command: list[s
     assert len(history(demo_root, "long")) == before + 1
 
 
+@pytest.mark.parametrize("tune", ["head", "head-then-full"])
+def test_heads_are_fitted_by_one_process(demo_root: Path, monkeypatch: pytest.MonkeyPatch, tune: str) -> None:
+    monkeypatch.setattr(Accelerator, "num_processes", 2)
+    with pytest.raises(ModelError, match="heads are fitted by one process") as caught:
+        train_run(TrainConfig(tune=tune, device="cpu"), Root(demo_root), "two")  # type: ignore[arg-type]
+    assert "leave out torchrun" in str(caught.value.hint)
+
+
 def test_kill_9_loses_at_most_the_time_since_the_last_save(demo_root: Path, quick_command: list[str]) -> None:
     command = [*endless(quick_command, demo_root), "--save-every", "1e-9"]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
