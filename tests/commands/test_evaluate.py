@@ -113,6 +113,13 @@ def test_a_split_that_the_predictions_do_not_speak_of_is_refused(made, tmp_path)
     assert "no prediction for any of the 12 images of test_ood" in done.stderr
 
 
+def test_figures_of_training_images_are_no_judgement(made):
+    told = [inside(made, "ml", "--split", split).stderr for split in ("train", "val")]
+    assert "ml on train: a model that was trained on these images is less good on others" in told[0]
+    assert "ml on train: materials: " not in told[0]
+    assert "ml on val: materials: " in told[1] and "less good" not in told[1]
+
+
 def test_a_page_has_intervals_of_its_own_accord(made, tmp_path):
     root = tmp_path / "root"
     shutil.copytree(made.path, root)

@@ -63,7 +63,10 @@ def judgements(comparison: Comparison) -> list[str]:
         beliefs = comparison.beliefs(result)
         named = f"{result.model} on {result.split.name}"
         lines += [f"{named}: {line}" for line in overall(beliefs)]
-        lines += [f"{named}: {belief.sentence()}" for belief in beliefs]
+        if result.split.name == "train":
+            lines.append(f"{named}: a model that was trained on these images is less good on others")
+        else:
+            lines += [f"{named}: {belief.sentence()}" for belief in beliefs]
     return lines
 
 
