@@ -21,16 +21,17 @@ def show_splits(report: "Report") -> None:
             f"least evenly divided tag: {worst.facet} {worst.tag}, {worst.images:,} images in {worst.split} "
             f"where an even share is {worst.even:,}"
         )
+    replaced = sum(1 for tag in report.dropped if tag.instead)
     console.note(
-        f"{report.tags:,} tags, and {len(report.dropped):,} dropped because too few images in "
-        f"train have them "
-        f"({sum(1 for tag in report.dropped if tag.instead):,} fall back to a broader one)"
+        f"{report.tags:,} tags; of those with too few images in train, {replaced:,} replaced by a broader "
+        f"one, {len(report.dropped) - replaced:,} left out"
     )
     if report.untagged:
-        console.note(f"{report.untagged:,} images left out, since all of their tags were dropped")
+        console.note(f"images left out, since all of their tags are: {report.untagged:,}")
     if report.duplicates:
         console.note(
-            f"{report.duplicates:,} images share URL, record or picture with another, and are in its split"
+            "images in the split of another, since they share its URL, record or picture: "
+            f"{report.duplicates:,}"
         )
     for provider, held_out in report.near_held_out:
         console.warn(

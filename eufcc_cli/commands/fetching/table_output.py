@@ -45,6 +45,8 @@ def show_import(done: "Imported", root: Root, report: Path | None) -> None:
     if rare:
         some = first_of([f"{tag.tag} → {tag.instead} ({tag.images})" for tag in rare], _MOST_LISTED)
         console.note(f"Too rare, and replaced by a broader term: {some}")
+    if others := [f"{tag.tag} ({tag.images})" for tag in done.division.dropped if not tag.instead]:
+        console.note(f"Too rare, and left out: {first_of(others, _MOST_LISTED)}")
     if done.unmatched:
         words = ", ".join(f"{row.text} ({row.count})" for row in done.unmatched[:_MOST_LISTED])
         console.note(f"The most frequent words that name no known term: {words}")

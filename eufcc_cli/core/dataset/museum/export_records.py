@@ -225,7 +225,8 @@ def _check_ids(export: Export, column: str, ids: pd.Series, rows: np.ndarray, fo
                 )
             raise DataError(
                 f"two records have the id {earlier!r}: {one}, and {other}",
-                hint=f"is {column!r} the column of the ids? Each record needs its own",
+                hint=f"is {column!r} the column of the ids? Each object needs one row, its terms and "
+                "photographs separated by ;",
             )
 
 

@@ -75,7 +75,7 @@ class Profile:
         if len(missing) == len(self.columns()) > 1:
             raise DataError(
                 f"{export}: has none of the named columns ({', '.join(missing)})",
-                hint=f"its columns are {', '.join(there[:20])}",
+                hint=f"its columns are {', '.join(there[:20])}; give another museum a `root` of its own",
             )
         column, of = next(iter(missing.items()))
         near = near_misses(column, there) or there[:20]
