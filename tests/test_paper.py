@@ -57,7 +57,7 @@ class Script:
     def __call__(self, *arguments: str) -> list[list[str]]:
         self.notes.unlink(missing_ok=True)
         command = ["bash", str(SCRIPT), str(self.root), *arguments]
-        subprocess.run(command, env=self.environment, capture_output=True, check=True, timeout=60)
+        subprocess.run(command, env=self.environment, capture_output=True, check=True, timeout=200)
         return [line.rstrip("\t").split("\t") for line in self.notes.read_text().splitlines()]
 
 
