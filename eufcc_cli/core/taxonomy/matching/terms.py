@@ -163,7 +163,9 @@ class TermMatcher:
         """True if a word has a meaning of its own here: `or` in English, `ton` in French (German: clay)."""
         key, rules = word.key, self.rules
         return key in rules.functional or (
-            entry.how == "synonym" and (key in rules.likenesses or key in rules.imitations)
+            self.language is not None
+            and entry.how == "synonym"
+            and (key in rules.likenesses or key in rules.imitations)
         )
 
     def _qualified(self, words: list[Word], i: int, length: int, index: TermIndex) -> bool:
