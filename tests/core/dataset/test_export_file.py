@@ -180,6 +180,19 @@ def test_lido(tmp_path: Path) -> None:
     assert read_export(path, language="en").frame["objectWorkType"].tolist() == ["painting"] * 3
 
 
+def test_lido_with_materials_in_words_only(tmp_path: Path) -> None:
+    start, end = "<lido:materialsTech>", "</lido:materialsTech>"
+    before, rest = RECORD.format(id="A").split(start)
+    words = "".join(
+        f'<lido:displayMaterialsTech xml:lang="{code}">{text}</lido:displayMaterialsTech>'
+        for code, text in (("de", "Öl auf Holz"), ("en", "oil on wood"))
+    )
+    path = tmp_path / "objects.xml"
+    path.write_text(LIDO.format(records=before + words + rest.split(end)[1]), encoding="utf-8")
+    assert read_export(path).frame["termMaterialsTech"].tolist() == ["Öl auf Holz"]
+    assert read_export(path, language="en").frame["termMaterialsTech"].tolist() == ["oil on wood"]
+
+
 EDM = """<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#" xmlns:edm="http://www.europeana.eu/schemas/edm/"
  xmlns:ore="http://www.openarchives.org/ore/terms/" xmlns:dc="http://purl.org/dc/elements/1.1/"
  xmlns:dcterms="http://purl.org/dc/terms/" xmlns:skos="http://www.w3.org/2004/02/skos/core#">

@@ -21,7 +21,8 @@ def read_lido(path: Path, language: str | None = None) -> Export:
     """Read a LIDO file, with its terms in a language if they have it, else in their first one.
 
     Several terms of an object share a cell, joined by ` | `; next to each column of terms is one with the
-    URIs of their concepts. DataError if the file holds no LIDO record.
+    URIs of their concepts. For an object without terms for its materials, their description in words
+    (displayMaterialsTech) is used. DataError if the file holds no LIDO record.
     """
     rows: list[list[str]] = []
     with path.open("rb") as file:
@@ -54,6 +55,7 @@ def in_language(texts: list[tuple[str, str]], language: str | None) -> str:
 
 def _row(record: Any, language: str | None) -> list[str]:
     concepts = {name: _concepts(record, name, language) for name in CONCEPTS}
+    concepts["termMaterialsTech"] = concepts["termMaterialsTech"] or _displayed(record, language)
     plain = [
         next(_texts(record, f"{_N}repositorySet/{_N}workID"), ""),
         next(_texts(record, f"{_N}lidoRecID"), ""),
@@ -72,6 +74,15 @@ def _row(record: Any, language: str | None) -> list[str]:
 
 def _texts(record: Any, path: str) -> Any:
     return (text for element in record.iterfind(f".//{path}") if (text := text_of(element)))
+
+
+def _displayed(record: Any, language: str | None) -> list[tuple[str, str]]:
+    """The materials of a record in words for display, without URIs: one text for each set."""
+    of_set: dict[Any, list[tuple[str, str]]] = {}
+    for element in record.iter(f"{_N}displayMaterialsTech"):
+        if text := text_of(element):
+            of_set.setdefault(element.getparent(), []).append((element.get(XML_LANG) or "", text))
+    return [(in_language(texts, language), "") for texts in of_set.values()]
 
 
 def _concepts(record: Any, name: str, language: str | None) -> list[tuple[str, str]]:
