@@ -102,7 +102,7 @@ def tag_sharded(
         if options["engine"] is EngineName.RAY:
             found = run_on_ray(job, plan, numbers, options["ray_address"], options["shard_timeout"])
         else:
-            shards = stack.enter_context(Shards(job, plan, tagger))
+            shards = stack.enter_context(Shards(job, plan, tagger, len(numbers) * plan.shard_size))
             found = map(shards.tag, numbers)
         bar = stack.enter_context(console.progress().task("tagging", len(numbers), "shards"))
         for done in found:

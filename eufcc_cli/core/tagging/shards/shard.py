@@ -107,8 +107,11 @@ def shard_errors(number: int) -> Iterator[None]:
 class Shards:
     """A process's hold on a plan: the model, loaded once, and the shards that it tags; a context manager."""
 
-    def __init__(self, job: Job, plan: Plan, tagger: Tagger | None = None) -> None:
-        """Raises EufccError if this machine's models would not give the scores that the plan is for."""
+    def __init__(self, job: Job, plan: Plan, tagger: Tagger | None = None, images: int = 0) -> None:
+        """images: how many it will tag in all its shards, if that is known.
+
+        Raises EufccError if this machine's models would not give the scores that the plan is for.
+        """
         self.job = job
         self.plan = plan
         self.place = Place(job.output)
@@ -121,6 +124,7 @@ class Shards:
                 hint="give every machine the same models, processor precision and version of eufcc",
             )
 
+        self._images = images
         self._processes: DecoderProcesses | None = None
         self._stack = ExitStack()
 
@@ -131,9 +135,9 @@ class Shards:
         self._stack.close()
 
     def _processes_for(self, images: int, *, careful: bool) -> DecoderProcesses | None:
-        """The processes that decode, from the first shard on that is worth them, or needs them."""
+        """The processes that decode, if all images are worth them, or from the first shard on that is."""
         models = self.tagger.models
-        number = processes_for(models[0].device, self.job.workers, images)
+        number = processes_for(models[0].device, self.job.workers, max(images, self._images))
         if self._processes is None and (number or careful):
             number = number or self.job.workers or cores()
             made = DecoderProcesses(number, [model.preprocessing for model in models])

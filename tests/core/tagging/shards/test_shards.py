@@ -100,6 +100,19 @@ def test_a_job_cut_short_ends_with_the_bytes_of_one_that_was_not(
     assert digests(tmp_path / "cut") == digests(tmp_path / "whole")
 
 
+def test_small_shards_share_processes_if_all_together_are_worth_them(
+    plan_in: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EUFCC_MACHINE", "cores=2")
+    monkeypatch.setattr(decoder_processes, "may_start_processes", lambda: True)
+    few, _ = plan_in("few")
+    with few, Shards(few.job, few.plan, few.tagger, images=2000) as many:
+        assert few._processes_for(4, careful=False) is None
+        made = many._processes_for(4, careful=False)  # they start at the first call
+        assert made is not None
+        assert many._processes_for(2, careful=False) is made
+
+
 def said_by(folder: Path, root: Root) -> dict[tuple[str, ...], object]:
     """What predictions say of each image: the error, or the scores of the tags that are listed."""
 
