@@ -138,6 +138,7 @@ def test_nothing_is_matched_that_the_text_does_not_name(english: TermMatcher, da
         ("plaster cast after a bronze original", ["plaster"]),
         ("clay mould for glass", ["clay"]),
         ("horn-shaped glass", ["glass"]),
+        ("wood-like plastic", ["plastic"]),
         ("wood, gold missing", ["wood"]),
         ("glass, 1850 or after", ["glass"]),
         ("bronze No. 5, silver", ["bronze", "silver"]),

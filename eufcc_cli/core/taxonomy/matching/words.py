@@ -14,6 +14,7 @@ from eufcc_cli.core.taxonomy.names import LANGUAGES
 _TOKEN = re.compile(r"[^\W_]+(?:·[^\W_]+)*|[^\w\s]|[_\n]")
 _LIGATURES = str.maketrans({"œ": "oe", "æ": "ae", "ø": "o", "ł": "l", "đ": "d", "·": None})
 _UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue"})
+_HYPHENS = ("-", "‐", "‑")
 _JOINS = frozenset("-‐‑'’‘`´·")  # they do not end a part
 _SHORTEST = 4  # letters of an inflected form
 _ENOUGH, _CLEARLY = 0.3, 1.2  # of all words, and of the second language's points: what shows a language
@@ -173,8 +174,8 @@ def words_of(text: str, language: Rules) -> list[Word]:
             last, before, start = part, start, len(words)
         if conjunction and key not in language.alternatives:
             start, active = len(words) + 1, None
-        if qualifier:
-            active = len(words)
+        if qualifier and not (key in language.likenesses and text[: found.start()].endswith(_HYPHENS)):
+            active = len(words)  # but not in "wood-like plastic"
         words.append(new(Word, (*found.span(), accented, key, part, comma, active)))
     if words and active == len(words) - 1 and words[-1].key in language.uncertain:
         _look_back(words, before, start, language)
