@@ -99,8 +99,8 @@ def _tag(suggestion: Suggestion) -> dict[str, Any]:
 def to_json(result: Result) -> str:
     """A whole result as a line of JSON, which `from_json` reads."""
     item = result.input
-    content = {**as_json(result, None), "iri": item.iri, "item": item.item, "row": item.row}
-    return json.dumps(content, ensure_ascii=False) + "\n"
+    more = _encoded({"iri": item.iri, "item": item.item, "row": item.row})
+    return f"{json_text(result, None)[:-1]}, {more[1:]}\n"
 
 
 def from_json(content: dict[str, Any]) -> Result:
@@ -212,7 +212,8 @@ class Csv(Writer):
         item = result.input
         image = {"id": item.id or "", "image": item.name, "error": result.error or ""}
         image |= {"canvas": item.canvas or "", "label": item.label}
-        return csv_rows([{**image, **row}.get(column, "") for column in self.columns] for row in rows or [{}])
+        cells = (image | row for row in rows or [{}])
+        return csv_rows([one.get(column, "") for column in self.columns] for one in cells)
 
     def _cells(self, facet: str, tag: Suggestion) -> dict[str, object]:
         return {
@@ -245,10 +246,11 @@ def flag_text(flag: Flag) -> str:
 def csv_rows(rows: Iterable[Sequence[object]]) -> str:
     """Rows as CSV, one a line."""
     text = io.StringIO()
+    usual, quoted = (
+        csv.writer(text, lineterminator="\n", quoting=q) for q in (csv.QUOTE_MINIMAL, csv.QUOTE_ALL)
+    )
     for row in rows:
         # Python's csv does not quote a carriage return for its own sake, but reads it as the row's end.
         broken = any("\r" in cell for cell in row if isinstance(cell, str))
-        csv.writer(
-            text, lineterminator="\n", quoting=csv.QUOTE_ALL if broken else csv.QUOTE_MINIMAL
-        ).writerow(row)
+        (quoted if broken else usual).writerow(row)
     return text.getvalue()
