@@ -113,6 +113,18 @@ def test_a_split_that_the_predictions_do_not_speak_of_is_refused(made, tmp_path)
     assert "no prediction for any of the 12 images of test_ood" in done.stderr
 
 
+def test_images_of_two_splits_are_named(made, tmp_path):
+    root = tmp_path / "root"
+    shutil.copytree(made.path, root)
+    table, train = root / "data" / "test_ood.csv", root / "data" / "train.csv"
+    rows = table.read_text().splitlines()
+    table.write_text("\n".join([*rows, rows[-1], train.read_text().splitlines()[2]]) + "\n")
+    told = inside(root, "ml", "--split", "test_ood").stderr
+    assert "test_ood: 1 of its images is also in train, such as train.1: its figures are too good" in told
+    assert "test_ood: 1 of its rows has an id of an earlier row" in told
+    assert "its images" not in inside(root, "ml", "--split", "val").stderr
+
+
 def test_figures_of_training_images_are_no_judgement(made):
     told = [inside(made.path, "ml", "--split", split).stderr for split in ("train", "val")]
     assert "ml on train: a model that was trained on these images is less good on others" in told[0]

@@ -92,7 +92,12 @@ def write_files(
 
 
 def warn_incomplete(comparison: "Comparison") -> None:
-    """Each unreadable image with its reason, and how many are missing."""
+    """Ids of several splits, each unreadable image with its reason, and how many are missing."""
+    from eufcc_cli.core.taxonomy.tables.table_checks import repeated_ids
+
+    splits = {split.name: split.ids for split in (comparison.counted, *(r.split for r in comparison.results))}
+    for leak in repeated_ids(splits):
+        console.warn(f"{leak}; `eufcc trees --lint` lists them")
     shown = set()
     for result in comparison.results:
         name = result.split.name

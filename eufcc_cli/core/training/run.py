@@ -1,6 +1,7 @@
 """One training from settings to a model on disk: what `eufcc train` calls."""
 
 import contextlib
+import logging
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -32,6 +33,8 @@ from eufcc_cli.core.model.model_files import save_config
 from eufcc_cli.core.progress import SILENT, Progress
 from eufcc_cli.core.taxonomy.decisions import read_decisions
 from eufcc_cli.core.taxonomy.tables.annotation_files import read_table
+from eufcc_cli.core.taxonomy.tables.annotations import ID
+from eufcc_cli.core.taxonomy.tables.table_checks import repeated_ids
 from eufcc_cli.core.taxonomy.vocabulary import training_vocabulary
 from eufcc_cli.core.training.configuration.config import TrainConfig
 from eufcc_cli.core.training.heads.head_run import learn_heads, train_heads
@@ -55,6 +58,8 @@ from eufcc_cli.core.training.new_model import new_vision_model, priors_of, start
 from eufcc_cli.core.training.state.resumption import clear, continues
 from eufcc_cli.core.training.state.training_state import START, STATE, Position
 from eufcc_cli.core.training.training_plan import Plan, plan_of
+
+log = logging.getLogger("eufcc")
 
 
 @dataclass(frozen=True)
@@ -106,6 +111,9 @@ def train_run(
     accelerator = _accelerator(config, device)
     if config.tune == "head" and accelerator.num_processes > 1:
         raise _one_process(config)
+    if accelerator.is_main_process:
+        for leak in repeated_ids({"train": train_frame[ID].tolist(), "val": validation_frame[ID].tolist()}):
+            log.warning("%s; `eufcc trees --lint` lists them", leak)
     torch.manual_seed(config.seed)
     split = load_split(root, "train", vocabulary, train_frame)
     validation = load_split(root, "val", vocabulary, validation_frame)

@@ -274,6 +274,17 @@ def test_ctrl_c_saves_and_leaves_with_130(demo_root: Path, quick_command: list[s
     assert len(history(demo_root, "long")) == before + 1
 
 
+def test_validation_images_that_train_has_too_are_named(
+    demo_root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = demo_root / "data"
+    shutil.copy(data / "train.csv", data / "val.csv")
+    shutil.rmtree(data / "images")  # so that nothing is trained
+    with pytest.raises(DataError):
+        train_run(QUICK, Root(demo_root), "leak")
+    assert "of its images are also in train, such as demo-" in caplog.text
+
+
 @pytest.mark.parametrize("tune", ["head", "head-then-full"])
 def test_heads_are_fitted_by_one_process(demo_root: Path, monkeypatch: pytest.MonkeyPatch, tune: str) -> None:
     monkeypatch.setattr(Accelerator, "num_processes", 2)

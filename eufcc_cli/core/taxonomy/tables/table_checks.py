@@ -2,7 +2,7 @@
 
 import itertools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -80,6 +80,25 @@ def annotation_problems(annotation: str) -> list[Found]:
         message = f"spaces that are doubled, missing or at the ends in {annotation!r}"
         problems.append(("stray-space", "warning", message))
     return problems
+
+
+def repeated_ids(tables: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """A sentence for each table with ids that occur twice, or that an earlier table has: leakage.
+
+    >>> list(repeated_ids({"train": ["a", "b"], "val": ["b", "c"]}))
+    ['val: 1 of its images is also in train, such as b: its figures are too good']
+    """
+    seen: dict[str, str] = {}
+    for name, ids in tables.items():
+        distinct = dict.fromkeys(ids)
+        if twice := len(ids) - len(distinct):
+            yield f"{name}: {twice:,} of its rows {'has' if twice == 1 else 'have'} an id of an earlier row"
+        shared = [image_id for image_id in distinct if image_id in seen]
+        if shared:
+            verb = "is" if len(shared) == 1 else "are"
+            where = f"also in {seen[shared[0]]}, such as {shared[0]}"
+            yield f"{name}: {len(shared):,} of its images {verb} {where}: its figures are too good"
+        seen = dict.fromkeys(distinct, name) | seen
 
 
 def validate(tables: Mapping[Path, pd.DataFrame]) -> list[Problem]:
