@@ -25,7 +25,7 @@ _SINGLE = 16  # images for each decoder that are read one by one: the first are 
 _FETCHED = 32  # images that are got at once where their source is a function: it waits for a server
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Item(Generic[Key]):
     """An image that is being read."""
 

@@ -34,7 +34,7 @@ Decode = Callable[[list[Order]], list[Seen | str]]
 """Decodes images; the reason for one that cannot be."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ReadImage:
     """An image as it was read: its SHA-256 where a store needs it, and each model's input."""
 
@@ -73,7 +73,10 @@ def read_images(
     for place, seen in zip(places, decode(orders) if orders else (), strict=True):
         image = read[place]
         assert isinstance(image, ReadImage)
-        read[place] = seen if isinstance(seen, str) else ReadImage(image.digest, image.kept, seen)
+        if isinstance(seen, str):
+            read[place] = seen
+        else:
+            image.seen = seen
     return read
 
 
