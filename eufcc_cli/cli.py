@@ -14,7 +14,6 @@ from eufcc_cli import __version__, console
 from eufcc_cli.commands import download, evaluate, fetch, tag, train, trees
 from eufcc_cli.core.errors import EufccError
 from eufcc_cli.core.files import Root
-from eufcc_cli.core.machine import allow_processes
 
 
 class _Boundary(TyperGroup):
@@ -172,7 +171,6 @@ def options(
     ] = False,
 ) -> None:
     console.setup(quiet=quiet, verbose=verbose)
-    allow_processes()
     if isinstance(ctx.command, TyperGroup) and ctx.invoked_subcommand:
         console.name_options(_option_names(ctx.command.commands[ctx.invoked_subcommand]))
     _set_variable("EUFCC_USER_AGENT", user_agent)

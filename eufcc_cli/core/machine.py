@@ -68,18 +68,6 @@ def cores() -> int:
 
 
 _MOMENT = 0.3  # seconds
-_starts_processes = False
-
-
-def allow_processes() -> None:
-    """Let this program start processes. A script without `if __name__ == "__main__"` would run in each."""
-    global _starts_processes
-    _starts_processes = True
-
-
-def may_start_processes() -> bool:
-    """Whether this program may start processes: commands may."""
-    return _starts_processes
 
 
 _asked: int | None = None

@@ -2,13 +2,15 @@
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, InvalidStateError
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
-from multiprocessing import get_context
+from multiprocessing.context import SpawnContext, SpawnProcess
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from pebble import ProcessExpired, ProcessPool
@@ -22,6 +24,7 @@ LOST = (ProcessExpired, TimeoutError, BrokenProcessPool, RuntimeError)
 """What a call may raise if its process, or the pool, has ended: for `ProcessCalls.judge`."""
 _LONGEST_CALL = 120.0  # seconds, after which its process is ended
 _MOST_CRASHES = 10  # in a row: then the files are not the cause
+_STARTING = threading.Lock()
 _NICENESS = 5  # so that the process that feeds them gets a core first
 
 
@@ -107,12 +110,32 @@ class ProcessCalls:
                 call.set_exception(BrokenProcessPool("the processes have ended"))
 
 
+class _Process(SpawnProcess):
+    def start(self) -> None:
+        with _STARTING:
+            main = sys.modules["__main__"]
+            sys.modules["__main__"] = ModuleType("__main__")  # without a file that the process would run
+            try:
+                super().start()
+            finally:
+                sys.modules["__main__"] = main
+
+
+class CleanContext(SpawnContext):
+    """Processes that do not run the program's main module again.
+
+    It may be a script without `if __name__ == "__main__":`, of which every process would begin anew.
+    """
+
+    Process = _Process
+
+
 class _Pool(ProcessPool):
     """A pool in which the call of a process that ends always ends, too."""
 
     def __init__(self, processes: int) -> None:
-        super().__init__(processes, initializer=_prepare, context=get_context("spawn"))
-        self._pool_manager = _Manager(self._context, get_context("spawn"))
+        super().__init__(processes, initializer=_prepare, context=CleanContext())
+        self._pool_manager = _Manager(self._context, CleanContext())
 
 
 class _Manager(PoolManager):

@@ -25,7 +25,7 @@ from PIL import Image
 
 from eufcc_cli.core.devices import select_precision
 from eufcc_cli.core.files import Root
-from eufcc_cli.core.machine import allow_processes, cores
+from eufcc_cli.core.machine import cores
 from eufcc_cli.core.model.backbone.network import Network, create_backbone
 from eufcc_cli.core.model.checkpoint import load_model, save_weights
 from eufcc_cli.core.model.inference.batching import BatchSize
@@ -76,7 +76,6 @@ def tagging(root: Root, name: str, pictures: Path, batch: int | None, device: st
     if compiled:
         compile_network(tagger.models[0])
     writer = JsonLines(name)
-    allow_processes()
     with decoder_processes(tagger.models) as processes:
         batches = tagger.batches(listed([str(pictures)]), batch_size=batch, processes=processes)
         results = chain.from_iterable(batches)

@@ -1,7 +1,10 @@
 """Processes for untrusted files: what their end means for the calls that they had not begun."""
 
 import os
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 from pebble import ProcessExpired
@@ -54,3 +57,19 @@ def test_a_pool_that_ends_as_it_is_called_is_replaced(monkeypatch: pytest.Monkey
     assert other is not pool
     assert call.result(timeout=100) == 2
     calls.stop()
+
+
+@pytest.mark.parametrize("piped", [False, True])
+def test_a_script_without_a_guard_is_not_run_again_by_its_processes(tmp_path: Path, piped: bool) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from eufcc_cli.core.worker_processes import ProcessCalls\n"
+        "calls = ProcessCalls(2)\n"
+        "print(calls.start(abs, (-1,))[1].result(timeout=300))\n"
+        "calls.stop()\n"
+    )
+    command = [sys.executable, "-" if piped else str(script)]
+    done = subprocess.run(
+        command, input=script.read_text() if piped else "", capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, done.stderr) == ("1\n", "")

@@ -9,7 +9,7 @@ from typing import Any
 
 from eufcc_cli.core.allocation import collect_rarely
 from eufcc_cli.core.errors import CollectError, EufccError, first_line
-from eufcc_cli.core.machine import allow_processes, cores
+from eufcc_cli.core.machine import cores
 from eufcc_cli.core.tagging.shards.place import Place
 from eufcc_cli.core.tagging.shards.plan import Plan
 from eufcc_cli.core.tagging.shards.shard import Done, Job, Shards, shard_errors
@@ -156,7 +156,6 @@ class _Worker:
     """An actor: it loads the models once, and tags shard after shard."""
 
     def __init__(self, job: Job, plan: Plan) -> None:
-        allow_processes()
         collect_rarely()
         self._job, self._plan = job, plan
         self._shards: Shards | None = None

@@ -46,7 +46,8 @@ def read_table(
     import pyarrow.parquet as pq
 
     if not os.path.isfile(path):  # noqa: PTH113  (pathlib's raises for names that cannot be)
-        raise DataError(f"{path}: no such file", hint="run `eufcc fetch` first, or give another `root`")
+        hint = "run `eufcc fetch` first, or give another `root` or file"
+        raise DataError(f"{path}: no such file", hint=hint)
     parquet = path.suffix.lower() == ".parquet"
     try:
         header = pq.read_schema(path).names if parquet else source.read_header(path)

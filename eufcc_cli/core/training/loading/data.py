@@ -22,6 +22,7 @@ from eufcc_cli.core.progress import SILENT, Progress
 from eufcc_cli.core.taxonomy.tables.annotation_files import read_table
 from eufcc_cli.core.taxonomy.tables.annotations import ID
 from eufcc_cli.core.taxonomy.vocabulary import Targets, Vocabulary
+from eufcc_cli.core.worker_processes import CleanContext
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -165,7 +166,7 @@ class FileImageLoader:
             collate_fn=_collate,
             prefetch_factor=4 if self.workers else None,
             # Workers must not inherit a parent that has begun computing in threads or on a GPU.
-            multiprocessing_context="spawn" if self.workers else None,
+            multiprocessing_context=CleanContext() if self.workers else None,
         )
         for crops, kept, failures in loader:
             self.bad |= failures

@@ -15,7 +15,6 @@ import psutil
 import pytest
 from PIL import Image
 
-from eufcc_cli.core import machine
 from eufcc_cli.core.errors import CollectError, ImageError
 from eufcc_cli.core.model.converted_model import Processor
 from eufcc_cli.core.model.inference.decoding import decoder_processes
@@ -137,9 +136,6 @@ def test_without_shared_memory_pixels_come_through_pipes(
 def test_they_are_for_accelerators_many_cores_and_many_images(monkeypatch: pytest.MonkeyPatch) -> None:
     cpu, gpu = Processor(), Processor("cuda")
     monkeypatch.setenv("EUFCC_MACHINE", "cores=4")
-    monkeypatch.setattr(machine, "_starts_processes", False)
-    assert processes_for(gpu) == 0  # a script that would run again in each
-    monkeypatch.setattr(machine, "_starts_processes", True)
     assert [processes_for(device) for device in (cpu, gpu)] == [0, 4]
     assert [processes_for(gpu, images=images) for images in (10, 10_000)] == [0, 4]
     assert [processes_for(cpu, workers) for workers in (1, 8)] == [0, 8]

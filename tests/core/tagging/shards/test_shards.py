@@ -104,7 +104,6 @@ def test_small_shards_share_processes_if_all_together_are_worth_them(
     plan_in: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("EUFCC_MACHINE", "cores=2")
-    monkeypatch.setattr(decoder_processes, "may_start_processes", lambda: True)
     few, _ = plan_in("few")
     with few, Shards(few.job, few.plan, few.tagger, images=2000) as many:
         assert few._processes_for(4, careful=False) is None

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from eufcc_cli.core.machine import cores, may_start_processes
+from eufcc_cli.core.machine import cores
 from eufcc_cli.core.model.inference.decoding.read_images import Order, Seen, decode_images
 from eufcc_cli.core.model.preprocessing import Preprocessing
 from eufcc_cli.core.worker_processes import LOST, CrashError, ProcessCalls
@@ -45,7 +45,7 @@ def processes_for(
     """
     several = workers or cores()
     few_cores = device.type == "cpu" and several <= _FEW_CORES
-    if not may_start_processes() or (few_cores and (several == 1 or images is None)):
+    if few_cores and (several == 1 or images is None):
         return 0
     worth = _WORTH_ON_FEW_CORES if few_cores else _WORTH
     return several if images is None or images >= worth else 0
