@@ -89,10 +89,8 @@ def show_result(trained: "Trained") -> None:
         console.note(line)
     best = trained.position
     kept = best.history[best.best_epoch - 1] if best.best_epoch else {}
-    unit, name = (
-        "epoch" + "s" * (len(best.history) != 1),
-        f"epoch {best.best_epoch}" if best.best_epoch else "the heads, before any epoch",
-    )
+    unit = "epoch" + "s" * (len(best.history) != 1)
+    name = f"epoch {best.best_epoch}" if best.best_epoch else "the heads, before any epoch"
     if "strength" in kept:
         unit, name = "strengths of weight decay", f"strength {kept['strength']:g}"
     seconds = best.history[-1]["seconds"] if best.history else 0.0

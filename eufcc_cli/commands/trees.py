@@ -1,7 +1,6 @@
 """`eufcc trees`: draw, count, check and export the label trees of a collection."""
 
 from collections.abc import Iterable
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -11,7 +10,7 @@ from eufcc_cli import console
 from eufcc_cli.commands import trees_output as output
 from eufcc_cli.commands.common import SOME_FAILED, existing_root, importing
 from eufcc_cli.commands.options import FlagTerms, Language, in_panel
-from eufcc_cli.core.errors import DataError
+from eufcc_cli.core.errors import DataError, first_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -252,8 +251,7 @@ def _pruned(trees: "Trees", minimum: int) -> "Trees":
     for facet, tree in trees.items():
         kept[facet], rare = tree.prune(minimum)
         if rare:
-            listed = ", ".join(f"{name} ({images})" for name, images in islice(rare.items(), _LISTED))
-            listed += ", …" * (len(rare) > _LISTED)
+            listed = first_of([f"{name} ({images})" for name, images in rare.items()], _LISTED)
             console.note(f"{facet}: left out {len(rare):,} tags of fewer than {minimum:,} images: {listed}")
     return kept
 
