@@ -23,7 +23,7 @@ class Order(NamedTuple):
     """An image to decode: its file or bytes, and how it is wanted."""
 
     file: str | bytes
-    """Not a Path, which takes three times as long to send to a process."""
+    """Not a Path, which takes much longer to send to a process."""
     wanted: tuple[Preprocessing, ...]
 
 
