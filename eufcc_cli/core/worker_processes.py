@@ -139,6 +139,11 @@ class _Pool(ProcessPool):
 
 
 class _Manager(PoolManager):
+    def stop(self) -> None:
+        """End the processes before their channels: one that just starts would miss them, with a traceback."""
+        self.worker_manager.force_stop_workers()
+        self.worker_manager.close_channels()
+
     def update_workers(self) -> None:
         """Also end calls that pebble learns to have begun only after it has noted their process's end."""
         super().update_workers()

@@ -4,11 +4,12 @@ import os
 import subprocess
 import sys
 import time
+from multiprocessing import active_children
 from pathlib import Path
 
 import pytest
 from pebble import ProcessExpired
-from pebble.pool.process import PoolManager
+from pebble.pool.process import PoolManager, WorkerManager
 
 from eufcc_cli.core.worker_processes import ProcessCalls
 
@@ -18,6 +19,26 @@ def test_no_call_waits_for_processes_that_were_stopped() -> None:
     started = [calls.start(time.sleep, (0.2,))[1] for _ in range(20)]
     calls.stop()
     assert all(call.done() for call in started)
+
+
+def test_processes_that_just_start_are_ended_before_the_channels_they_would_open(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One that finds its channels gone prints a traceback."""
+    close = WorkerManager.close_channels
+    before = set(active_children())
+    living = []
+
+    def closed(manager: WorkerManager) -> None:
+        living.append(set(active_children()) - before)
+        close(manager)
+
+    monkeypatch.setattr(WorkerManager, "close_channels", closed)
+    calls = ProcessCalls(2)
+    calls.start(abs, (-1,))
+    assert len(set(active_children()) - before) == 2
+    calls.stop()
+    assert living == [set()]
 
 
 def test_a_call_ends_with_its_process_however_late_it_is_known_to_have_begun(
