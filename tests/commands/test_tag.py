@@ -16,7 +16,9 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 import pytest
@@ -62,6 +64,27 @@ def start(command: list[str], root: Path, *arguments: object, **kwargs: object) 
     return subprocess.Popen(
         [*command, "--root", str(root), "tag", *map(str, arguments)], env=environment, **kwargs
     )
+
+
+@contextmanager
+def served(folder: Path, before: Callable[[str], object] = lambda path: None) -> Iterator[str]:
+    """The host and port that serve a folder's files; each path is given to `before` it is answered."""
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+        def do_GET(self) -> None:
+            before(self.path)
+            super().do_GET()
+
+    handler = functools.partial(Handler, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
 
 
 # --- one result for every image ------------------------------------------------------------------------
@@ -257,17 +280,12 @@ def test_addresses_are_fetched_safely(
 ) -> None:
     shutil.copy(pictures[0], tmp_path / "a.jpg")
     (tmp_path / "page.jpg").write_text("<!doctype html><title>no picture</title>")
-    quiet = type("Quiet", (http.server.SimpleHTTPRequestHandler,), {"log_message": lambda *_: None})
-    handler = functools.partial(quiet, directory=str(tmp_path))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        base = f"http://user:secret@127.0.0.1:{server.server_port}"
-        urls = [f"{base}/{name}" for name in ("a.jpg", "page.jpg", "none.jpg")]
+    with served(tmp_path) as host:
+        urls = [f"http://user:secret@{host}/{name}" for name in ("a.jpg", "page.jpg", "none.jpg")]
         code, out, err = here(
             *urls, pictures[0], "ftp://example.org/a.jpg", "--allow-private-hosts", "--format", "jsonl"
         )
         refused = here(urls[0], "--format", "jsonl")
-        server.shutdown()
     good, page, none, same, ftp = map(json.loads, out.splitlines())
     assert code == 3
     assert good["tags"] == same["tags"]
@@ -286,25 +304,13 @@ def test_addresses_are_fetched_safely(
 def test_addresses_that_are_done_are_not_fetched_again(
     here: Callable[..., tuple[int, str, str]], pictures: list[Path], tmp_path: Path
 ) -> None:
-    asked = []
-
-    class Counting(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *_: object) -> None:
-            pass
-
-        def do_GET(self) -> None:
-            asked.append(self.path)
-            super().do_GET()
-
+    asked: list[str] = []
     shutil.copy(pictures[0], tmp_path / "a.jpg")
-    handler = functools.partial(Counting, directory=str(tmp_path))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        urls = [f"http://127.0.0.1:{server.server_port}/a.jpg?{number}" for number in range(22)]
+    with served(tmp_path, asked.append) as host:
+        urls = [f"http://{host}/a.jpg?{number}" for number in range(22)]
         options = ("--allow-private-hosts", "--output", tmp_path / "out.jsonl")
         assert here(*urls[:20], *options)[0] == 0
         assert here(*urls, *options, "--skip-existing")[0] == 0
-        server.shutdown()
     assert sorted(asked) == sorted(f"/a.jpg?{number}" for number in range(22))
     lines = (tmp_path / "out.jsonl").read_text().splitlines()
     assert [json.loads(line)["image"] for line in lines] == urls
@@ -321,12 +327,30 @@ def many(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+class Late(NamedTuple):
+    """An image whose server answers while it may."""
+
+    url: str
+    answers: threading.Event
+
+
+@pytest.fixture
+def late(pictures: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Late]:
+    folder, answers = tmp_path_factory.mktemp("late"), threading.Event()
+    answers.set()
+    shutil.copy(pictures[0], folder / "late.jpg")
+    with served(folder, lambda _: answers.wait()) as host:
+        yield Late(f"http://{host}/late.jpg", answers)
+        answers.set()
+
+
 def wait_for_lines(path: Path, count: int, process: "subprocess.Popen[bytes]") -> None:
-    deadline = time.monotonic() + 200
+    deadline, ended = time.monotonic() + 200, False
     while not path.exists() or path.read_bytes().count(b"\n") < count:
-        assert process.poll() is None, "it ended too early"
+        assert not ended, "it ended too early"
         assert time.monotonic() < deadline, "nothing is written"
         time.sleep(0.02)
+        ended = process.poll() is not None
 
 
 def kill(process: "subprocess.Popen[bytes]") -> None:
@@ -337,23 +361,27 @@ def kill(process: "subprocess.Popen[bytes]") -> None:
 
 @pytest.mark.one_processor
 def test_killed_in_the_middle_it_goes_on_to_the_same_file(
-    trained: Path, many: Path, eufcc_command: str, quick_command: list[str], tmp_path: Path
+    trained: Path, many: Path, late: Late, eufcc_command: str, quick_command: list[str], tmp_path: Path
 ) -> None:
     whole, output = tmp_path / "whole.jsonl", tmp_path / "tags.jsonl"
-    command = [eufcc_command, "--root", trained, "tag", "--output"]
+    last = (late.url, "--allow-private-hosts")
+    command = [eufcc_command, "--root", trained, "tag", *last, "--output"]
     few = peak_memory([*command, tmp_path / "few.jsonl", *sorted(many.iterdir())[:200]])
-    assert peak_memory([*command, whole, many]) < few + (64 << 20)  # it does not grow with their number
+    command = [eufcc_command, "--root", trained, "tag", many, *last, "--output"]
+    assert peak_memory([*command, whole]) < few + (64 << 20)  # it does not grow with their number
 
-    killed = start(quick_command, trained, many, "--output", output, stderr=subprocess.PIPE)
+    late.answers.clear()  # so that no command has ended before it is killed
+    images = (many, *last, "--output", output)
+    killed = start(quick_command, trained, *images, stderr=subprocess.PIPE)
     wait_for_lines(output, 300, killed)
     kill(killed)
     done = output.read_bytes().count(b"\n")
-    assert 300 <= done < 2000
+    assert 300 <= done <= 2000
     with output.open("ab") as file:
         file.write(b'{"image": "torn')  # what a kill in the middle of a write leaves
 
-    interrupted = start(quick_command, trained, many, "--output", output, stderr=subprocess.PIPE)
-    wait_for_lines(output, done + 200, interrupted)
+    interrupted = start(quick_command, trained, *images, stderr=subprocess.PIPE)
+    wait_for_lines(output, min(done + 200, 2000), interrupted)
     interrupted.send_signal(signal.SIGINT)
     _, told = interrupted.communicate(timeout=200)
     assert interrupted.returncode == 130
@@ -368,7 +396,8 @@ def test_killed_in_the_middle_it_goes_on_to_the_same_file(
         path = Path(json.loads(line)["image"])
         path.rename(aside / path.name)
         path.write_bytes(b"")
-    assert start(quick_command, trained, many, "--output", output).wait(timeout=250) == 0
+    late.answers.set()
+    assert start(quick_command, trained, *images).wait(timeout=250) == 0
     for path in aside.iterdir():
         path.replace(many / path.name)
     assert output.read_bytes() == whole.read_bytes()

@@ -41,6 +41,10 @@ class Europe:
         with urllib.request.urlopen(f"{self.base}/_count", timeout=100) as answer:
             return int(answer.read())
 
+    def answer(self, requests: float) -> None:
+        """Answer so many more requests, and none after them."""
+        urllib.request.urlopen(f"{self.base}/_answer/{requests}", timeout=100).close()
+
     def forget(self) -> None:
         """Begin the log, and everything that happens only once, anew."""
         urllib.request.urlopen(f"{self.base}/_forget", timeout=100).close()

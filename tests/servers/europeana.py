@@ -29,6 +29,7 @@ class Server:
         self.keys: set[str] = set()
         self.ranges: list[str] = []
         self.by_original: dict[str, str] = {}
+        self.most = float("inf")
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -48,6 +49,8 @@ class Server:
         if path.startswith("/_"):
             return await self._send(writer, *self._control(path))
         self.asked[target] += 1
+        if self.asked.total() > self.most:
+            await asyncio.Event().wait()
         if "x-api-key" in headers:
             self.keys.add(path.split("/")[1])
         if path.startswith("/elsewhere/"):
@@ -93,6 +96,8 @@ class Server:
                 self.asked.clear()
                 self.keys.clear()
                 self.ranges.clear()
+            case _ if path.startswith("/_answer/"):
+                self.most = self.asked.total() + float(path.rpartition("/")[2])
         return (b"",)
 
     async def _search(self, writer: asyncio.StreamWriter, query: dict[str, list[str]], target: str) -> bool:

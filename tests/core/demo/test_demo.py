@@ -274,12 +274,32 @@ def test_the_command_refuses_a_root_with_other_data(eufcc, tmp_path):
     assert (tmp_path / "data/train.csv").read_text() == "idInSource\n1\n"
 
 
+# Whoever draws the last image does not finish it while the command is there: that cannot end too early.
+_HELD = """
+import os, time
+replace, command = os.replace, os.getppid()
+def held(source, target):
+    while os.fspath(target).endswith({last!r}) and os.getppid() == command:
+        time.sleep(0.01)
+    replace(source, target)
+os.replace = held
+"""
+
+
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("way", [signal.SIGINT, signal.SIGKILL])
 def test_an_interrupted_drawing_is_continued(way, eufcc, eufcc_command, drawn, tmp_path):
+    held = tmp_path / "held" / "sitecustomize.py"
+    held.parent.mkdir()
+    held.write_text(_HELD.format(last=image_stem(f"demo-0-{IMAGES - 1:05d}").name + ".jpg"))
     command = [eufcc_command, "--root", "new", "fetch", "demo", "--images", str(IMAGES), "--workers", "2"]
     process = subprocess.Popen(
-        command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True
+        command,
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env=os.environ | {"PYTHONPATH": str(held.parent)},
     )
     images = tmp_path / "new/data/images"
     deadline = time.monotonic() + 200

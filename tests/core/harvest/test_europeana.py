@@ -516,12 +516,15 @@ def test_a_harvest_interrupted_three_times_equals_one_that_was_not(
             return process.returncode
 
         def interrupt(after: int, how: signal.Signals) -> int:
-            process = start(broken)
+            server.answer(after)  # so that it has not ended before it is interrupted
             already = server.count()
+            process = start(broken)
             while server.count() - already < after and process.poll() is None:
                 time.sleep(0.02)
             process.send_signal(how)
-            return end(process)
+            code = end(process)
+            server.answer(float("inf"))
+            return code
 
         assert interrupt(20, signal.SIGKILL) == -signal.SIGKILL
         assert not (broken / "data/europeana.csv").exists()

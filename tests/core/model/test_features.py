@@ -85,10 +85,10 @@ def test_the_least_recently_used_go_first(tmp_path: Path, caplog: pytest.LogCapt
         store.flush()
         return store
 
-    fill("old", 1.0)
-    time.sleep(0.02)
-    fill("used", 1.0)
-    time.sleep(0.02)
+    for seconds, name in enumerate(("old", "used")):
+        fill(name, 1.0)
+        for part in (tmp_path / name).glob("*.npy"):
+            os.utime(part, (seconds, seconds))
     open_store(tmp_path / "old")  # used again: it is now the younger one
     limit = 2.3 * size / 1e9
     fill("new", limit)

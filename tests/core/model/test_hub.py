@@ -10,7 +10,8 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -155,21 +156,18 @@ def test_published_weights_load_from_the_hub_by_name_and_then_without_it(
 
 
 @pytest.fixture
-def silent_hub(tmp_path: Path) -> Iterator[tuple[list[int], dict[str, str]]]:
-    """A hub that takes connections and never answers; how many it has taken, and the environment for it."""
-    server = socket.create_server(("127.0.0.1", 0))
-    taken: list[int] = []
+def silent_hub(tmp_path: Path) -> Iterator[tuple[Callable[[], int], dict[str, str]]]:
+    """A hub that never answers; how many connections there were to it, and the environment for it."""
+    server = socket.create_server(("127.0.0.1", 0), backlog=100)
+    server.setblocking(False)
+    accepted = []
 
-    def accept() -> None:
-        held = []
-        while True:
-            try:
-                held.append(server.accept())
-            except OSError:
-                return
-            taken.append(1)
+    def taken() -> int:
+        with suppress(BlockingIOError):
+            while True:
+                accepted.append(server.accept()[0])
+        return len(accepted)
 
-    threading.Thread(target=accept, daemon=True).start()
     yield (
         taken,
         {
@@ -179,7 +177,8 @@ def silent_hub(tmp_path: Path) -> Iterator[tuple[list[int], dict[str, str]]]:
             "HF_HUB_ETAG_TIMEOUT": "1",
         },
     )
-    server.close()
+    for one in (*accepted, server):
+        one.close()
 
 
 TRAIN = ("train", "--device", "cpu", "--epochs", "1", "--backbone", "convnext_atto")
@@ -201,12 +200,12 @@ def session(folder: Path, lists: list[list[str]], environment: dict[str, str]) -
 
 
 def test_a_hub_that_does_not_answer_is_asked_once_and_the_hint_names_what_works(
-    silent_hub: tuple[list[int], dict[str, str]], demo_root: Path, eufcc: Run
+    silent_hub: tuple[Callable[[], int], dict[str, str]], demo_root: Path, eufcc: Run
 ) -> None:
     taken, environment = silent_hub
     done = eufcc("--root", demo_root, *TRAIN, env=environment)
     assert done.returncode == 1
-    assert len(taken) == 1
+    assert taken() == 1
     error, hint = done.stderr.splitlines()
     assert error.startswith("error: ") and environment["HF_ENDPOINT"] in error
     command = re.search("`(eufcc .*)`", hint)
@@ -217,7 +216,7 @@ def test_a_hub_that_does_not_answer_is_asked_once_and_the_hint_names_what_works(
 
 
 def test_hf_hub_offline_is_honoured(
-    silent_hub: tuple[list[int], dict[str, str]], demo_root: Path, tmp_path: Path
+    silent_hub: tuple[Callable[[], int], dict[str, str]], demo_root: Path, tmp_path: Path
 ) -> None:
     taken, environment = silent_hub
     lists = [["--root", str(demo_root), *TRAIN], ["--root", str(demo_root), *TRAIN, "--backbone", HUBS]]
@@ -225,11 +224,11 @@ def test_hf_hub_offline_is_honoured(
         assert code == 1
         assert "HF_HUB_OFFLINE is set" in error
         assert len(error.splitlines()) == 2
-    assert not taken
+    assert taken() == 0
 
 
 def test_a_model_out_of_reach_costs_its_row_and_not_the_table(
-    silent_hub: tuple[list[int], dict[str, str]], trained: Path, tmp_path: Path
+    silent_hub: tuple[Callable[[], int], dict[str, str]], trained: Path, tmp_path: Path
 ) -> None:
     taken, environment = silent_hub
     evaluate = ["--root", str(trained), "evaluate"]
@@ -241,7 +240,7 @@ def test_a_model_out_of_reach_costs_its_row_and_not_the_table(
     assert {row["model"] for row in json.loads(out)["results"]} == {"small"}
     for name in absent:
         assert f"{name} is left out" in error
-    assert len(taken) == 1  # what was found out is remembered
+    assert taken() == 1  # what was found out is remembered
     code, _, error = alone
     assert code == 1
     assert len(error.splitlines()) == 2

@@ -4,10 +4,12 @@ import hashlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -70,8 +72,14 @@ def processes() -> Iterator[DecoderProcesses]:
         patch.setenv("PYTHONPATH", str(REPOSITORY))
         with DecoderProcesses(2, [SMALL, LARGE]) as made:
             yield made
-    started = [child for child in psutil.Process().children() if child not in before]
-    assert not [child for child in started if "spawn_main" in " ".join(child.cmdline())]
+    assert not [child for child in psutil.Process().children() if child not in before and decodes(child)]
+
+
+def decodes(process: psutil.Process) -> bool:
+    """Whether a process is one that decodes, and has not ended."""
+    with suppress(psutil.Error):
+        return "spawn_main" in " ".join(process.cmdline())
+    return False
 
 
 def scores(sources: list[Source], processes: DecoderProcesses | None) -> list[object]:
@@ -176,10 +184,12 @@ def test_stopped_it_leaves_no_process(
     trained: Path, many: Path, quick_command: list[str], tmp_path: Path, how: signal.Signals
 ) -> None:
     output = tmp_path / "tags.jsonl"
-    command = [*quick_command, "--root", str(trained), "tag", str(many), "--model", "small"]
-    command += ["--device", "cpu", "--batch-size", "4", "-o", str(output)]
     environment = os.environ | on_cores(5) | {"OMP_NUM_THREADS": "1", "MARK": str(tmp_path)}
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as run:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # so that it has not ended before it is stopped
+        last = f"http://127.0.0.1:{silent.getsockname()[1]}/last.jpg"
+        command = [*quick_command, "--root", str(trained), "tag", str(many), last, "--allow-private-hosts"]
+        command += ["--model", "small", "--device", "cpu", "--batch-size", "4", "-o", str(output)]
+        run = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
         while not (output.exists() and output.read_bytes()):
             assert run.poll() is None, run.stderr and run.stderr.read()
             time.sleep(0.01)
@@ -195,12 +205,8 @@ def test_stopped_it_leaves_no_process(
 
 def spawned(mark: str) -> list[psutil.Process]:
     """The processes that decode for a command with this mark in its environment."""
-    found = []
-    for process in psutil.process_iter(["cmdline", "environ"]):
-        ours = (process.info["environ"] or {}).get("MARK") == mark
-        if ours and "spawn_main" in " ".join(process.info["cmdline"] or ()):
-            found.append(process)
-    return found
+    running = psutil.process_iter(["environ"])
+    return [one for one in running if (one.info["environ"] or {}).get("MARK") == mark and decodes(one)]
 
 
 def on_cores(number: int) -> dict[str, str]:
