@@ -67,6 +67,10 @@ def cluster() -> Iterator[str]:
         patch.setenv("RAY_AUTH_MODE", "token")
         patch.setenv("RAY_worker_niceness", "0")  # at Ray's own 15 other tests would leave them no time
         patch.setenv("RAY_memory_monitor_refresh_ms", "0")  # others may fill the memory
+        for patience in ("agent_register_timeout_ms", "health_check_timeout_ms"):
+            patch.setenv(f"RAY_{patience}", "600000")  # on a busy machine Ray starts slowly
+        for patience in ("worker_register_timeout_seconds", "gcs_server_port_wait_time_s"):
+            patch.setenv(f"RAY_{patience}", "600")
         patch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
