@@ -18,7 +18,9 @@ MOST_TRIES = 4
 """Of one shard in one run, where its process or machine ends."""
 _CORES_EACH = 4  # of a Ray worker without a GPU
 _CONNECTING = 10.0  # seconds
-_STARTING = 300.0  # seconds for a worker to load its models
+_STARTING = 300.0  # seconds for a machine to join, or a worker to load its models
+_POLL = 5.0  # seconds
+_STARTS = 3  # of a cluster on this machine: Ray gives each 30 s, which a busy machine may exceed
 
 log = logging.getLogger("eufcc")
 
@@ -47,6 +49,7 @@ def run_on_ray(
     _connect(ray, address)
     try:
         needs = _needs(ray, job)
+        images = len(numbers) * plan.shard_size // _most(ray, needs)
         worker: Any = ray.remote(max_restarts=0, scheduling_strategy="SPREAD", **needs)(_Worker)
         waiting = list(reversed(numbers))
         tries: dict[int, int] = {}
@@ -55,7 +58,7 @@ def run_on_ray(
         here = ray.get_runtime_context().get_node_id()
         while waiting or running:
             while waiting and len(running) < _most(ray, needs):
-                actor = idle.pop() if idle else _Actor(worker.remote(job, plan))
+                actor = idle.pop() if idle else _Actor(worker.remote(job, plan, images))
                 number = waiting.pop()
                 limit = time.monotonic() + shard_timeout + _STARTING
                 running[actor.handle.tag.remote(number)] = (actor, number, limit)
@@ -94,10 +97,30 @@ def run_on_ray(
 
 def _needs(ray: Any, job: Job) -> dict[str, Any]:
     """What Ray sets aside for one worker: a GPU where there are some, else a few cores."""
-    total = ray.cluster_resources()
-    if job.device == "cuda" or (job.device == "auto" and total.get("GPU", 0) >= 1):
+    if job.device == "cuda":
+        return {"num_gpus": 1}
+    total = _resources(ray)
+    if job.device == "auto" and total.get("GPU", 0) >= 1:
         return {"num_gpus": 1}
     return {"num_cpus": max(1, min(job.workers or _CORES_EACH, int(total.get("CPU", 1))))}
+
+
+def _resources(ray: Any) -> dict[str, float]:
+    """What the cluster's machines have: those of a cluster that just starts are waited for.
+
+    A head without cores of its own would else decide that there are no GPUs.
+    """
+    limit = time.monotonic() + _STARTING
+    while time.monotonic() < limit:
+        total: dict[str, float] = ray.cluster_resources()
+        if total.get("GPU") or total.get("CPU"):
+            return total
+        log.info("waiting for the cluster's machines")
+        time.sleep(_POLL)
+    raise CollectError(
+        f"the cluster has no machine with cores or GPUs, {_STARTING:g} s after the start",
+        hint="`ray status` shows what it waits for",
+    )
 
 
 def _most(ray: Any, needs: dict[str, Any]) -> int:
@@ -135,14 +158,14 @@ class _Actor:
 
 def _connect(ray: Any, address: str | None) -> None:
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    if address is None:
+        _start(ray, options)
+        return
     try:
-        if address and ":" in address:  # Ray itself would try for minutes
+        if ":" in address:  # Ray itself would try for minutes
             host, _, port = address.rpartition("/")[2].rpartition(":")
             socket.create_connection((host, int(port)), _CONNECTING).close()
-        if address is None:
-            ray.init(address="local", num_cpus=cores(), include_dashboard=False, **options)
-        else:
-            ray.init(address=address, **options)
+        ray.init(address=address, **options)
     except (OSError, ValueError, RuntimeError) as error:
         reason = first_line(error)
         raise CollectError(
@@ -152,12 +175,29 @@ def _connect(ray: Any, address: str | None) -> None:
         ) from error
 
 
+def _start(ray: Any, options: dict[str, Any]) -> None:
+    """Start a cluster on this machine, again if it is too slow for Ray's own time limit."""
+    for last in (*[False] * (_STARTS - 1), True):
+        try:
+            ray.init(address="local", num_cpus=cores(), include_dashboard=False, **options)
+            return
+        except Exception as error:  # the time limit raises no other class
+            ray.shutdown()
+            if last or "timed out" not in str(error).lower():
+                raise CollectError(
+                    f"Ray does not start on this machine: {first_line(error)}",
+                    hint="see its logs, in /tmp/ray/session_latest/logs, or choose `engine=local`",
+                ) from error
+            log.warning("Ray did not start in time on this machine; trying again")
+
+
 class _Worker:
     """An actor: it loads the models once, and tags shard after shard."""
 
-    def __init__(self, job: Job, plan: Plan) -> None:
+    def __init__(self, job: Job, plan: Plan, images: int) -> None:
+        """images: about how many it will tag."""
         collect_rarely()
-        self._job, self._plan = job, plan
+        self._job, self._plan, self._images = job, plan, images
         self._shards: Shards | None = None
 
     def node(self) -> str:
@@ -168,7 +208,8 @@ class _Worker:
         try:
             with shard_errors(number):
                 if self._shards is None:
-                    self._shards = Shards(replace(self._job, workers=self._decoders()), self._plan)
+                    job = replace(self._job, workers=self._decoders())
+                    self._shards = Shards(job, self._plan, images=self._images)
             return self._shards.tag(number)
         except EufccError as error:
             return EufccError(str(error), hint=error.hint)

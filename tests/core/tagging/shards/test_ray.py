@@ -13,13 +13,17 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import psutil
 import pytest
 
+from eufcc_cli.core.errors import CollectError
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.model.checkpoint import load_model
 from eufcc_cli.core.tagging.selection import Choice
+from eufcc_cli.core.tagging.shards import engines
 from eufcc_cli.core.tagging.shards.engines import left
 from eufcc_cli.core.tagging.shards.place import Place
 from eufcc_cli.core.tagging.shards.plan import Plan, make_plan
@@ -149,6 +153,42 @@ def test_the_bytes_are_the_same_whatever_is_killed(
 
     work.finish()
     assert digests(tmp_path / "job") == expected
+
+
+def test_a_machine_too_slow_for_rays_time_limit_is_tried_again() -> None:
+    late, wrong = Exception("The current node timed out during startup."), Exception("no space")
+
+    def starts(*outcomes: Exception | None) -> int:
+        """How often Ray is started."""
+        waiting = list(outcomes)
+
+        def init(**_: Any) -> None:
+            if error := waiting.pop(0):
+                raise error
+
+        engines._connect(SimpleNamespace(init=init, shutdown=lambda: None), None)
+        return len(outcomes) - len(waiting)
+
+    assert starts(None, late) == 1
+    assert starts(late, late, None) == 3
+    for outcomes, reason in (([late] * 3, "timed out"), ([wrong, None], "no space")):
+        with pytest.raises(CollectError, match=f"Ray does not start on this machine: .*{reason}"):
+            starts(*outcomes)
+
+
+def test_a_cluster_that_just_starts_is_waited_for(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "_POLL", 0.0)
+    job = replace(work.job, device="auto")
+
+    def needs(*states: dict[str, float]) -> dict[str, Any]:
+        waiting = iter(states)
+        return engines._needs(SimpleNamespace(cluster_resources=lambda: next(waiting)), job)
+
+    assert needs({"memory": 1e9}, {}, {"CPU": 8.0, "GPU": 1.0}) == {"num_gpus": 1}
+    assert needs({"CPU": 8.0}, {"CPU": 8.0, "GPU": 1.0}) == {"num_cpus": 1}
+    monkeypatch.setattr(engines, "_STARTING", 0.0)
+    with pytest.raises(CollectError, match="no machine with cores or GPUs"):
+        needs({})
 
 
 def step(driver: "subprocess.Popen[str]", times: int) -> list[str]:

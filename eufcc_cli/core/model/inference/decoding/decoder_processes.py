@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from eufcc_cli.core.model.converted_model import ConvertedModel, Processor
     from eufcc_cli.core.model.tagging_model import TaggingModel
 
-_TOGETHER = 64  # images of one call, which costs about as much as decoding one or two of them
+_TOGETHER = 128  # images of one call, which costs about as much as decoding one or two of them
 _CALL_BYTES = 4 << 20  # of what they become
 _FEW_CORES = 4
 _WORTH, _WORTH_ON_FEW_CORES = 200, 2000  # images from which on processes have paid for their start
@@ -105,7 +105,7 @@ class DecoderProcesses:
 
     def _decode(self, orders: list[Order]) -> list[Seen | str]:
         place = None
-        if sum(_bytes(p) for order in orders for p in order.wanted) <= self._slot:
+        if len(orders) <= self.together:
             with contextlib.suppress(queue.Empty):
                 place = self._free.get_nowait()
         name = None if self._memory is None or place is None else self._memory.name

@@ -21,7 +21,7 @@ Key = TypeVar("Key")
 _AHEAD_BYTES = 128 << 20  # of decoded images that wait for the network
 _PATIENCE = 0.02  # seconds that an eager prediction waits for one more image
 _TOGETHER = 16  # images that a thread reads at once
-_SINGLE = 16  # images for each decoder that are read one by one: the first are there soon, and shared evenly
+_FEWEST = 4  # groups of images that are read ahead
 _FETCHED = 32  # images that are got at once where their source is a function: it waits for a server
 
 
@@ -62,9 +62,11 @@ class ImageQueue(Generic[Key]):
         self._fetchers = ThreadPoolExecutor(_FETCHED, thread_name_prefix="fetch")
         self._room = threading.Semaphore(_FETCHED)
         each = sum(3 * p.crop_count * p.size**2 for p in {p for p, _ in models})
-        ahead = min(3 * batch, max(batch + 1, _AHEAD_BYTES // each))
-        self._single = _SINGLE * threads
-        self._together = max(1, min(processes.together if processes else _TOGETHER, ahead // 6))
+        together = processes.together if processes else _TOGETHER
+        ahead = min(max(3 * batch, threads * together), max(batch + 1, _AHEAD_BYTES // each))
+        self._together = max(1, min(together, ahead // max(threads, _FEWEST)))
+        # The first calls are of one image, which is there soon; none is a large share of a short list.
+        self._shares = 2 * threads
         self._queue: queue.Queue[list[Item[Key]] | BaseException | None] = queue.Queue(
             ahead // self._together
         )
@@ -78,10 +80,12 @@ class ImageQueue(Generic[Key]):
         some: list[tuple[Key, Source]] = []
         count = 0
         try:
-            for item in self._items:
-                some.append((item[0], self._fetched(item[1])))
+            for key, source in self._items:
+                some.append((key, self._fetched(source)))
                 count += 1
-                if self._eager or count <= self._single or len(some) == self._together:
+                # A group is read when it is whole: it must not need more images than are got at once.
+                most = _FETCHED // 2 if callable(source) else self._together
+                if self._eager or len(some) >= min(most, self._together, 1 + count // self._shares):
                     self._submit(some)
                     some = []
                 if self._stopped.is_set():
