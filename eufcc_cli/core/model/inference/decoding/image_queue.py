@@ -21,7 +21,7 @@ Key = TypeVar("Key")
 _AHEAD_BYTES = 128 << 20  # of decoded images that wait for the network
 _PATIENCE = 0.02  # seconds that an eager prediction waits for one more image
 _TOGETHER = 16  # images that a thread reads at once
-_FEWEST = 4  # groups of images that are read ahead
+_GROUPS = 6  # of images that are read ahead, at least
 _FETCHED = 32  # images that are got at once where their source is a function: it waits for a server
 
 
@@ -63,8 +63,10 @@ class ImageQueue(Generic[Key]):
         self._room = threading.Semaphore(_FETCHED)
         each = sum(3 * p.crop_count * p.size**2 for p in {p for p, _ in models})
         together = processes.together if processes else _TOGETHER
-        ahead = min(max(3 * batch, threads * together), max(batch + 1, _AHEAD_BYTES // each))
-        self._together = max(1, min(together, ahead // max(threads, _FEWEST)))
+        groups = max(_GROUPS, threads) if processes else _GROUPS  # so that each process has its next one
+        enough = max(3 * batch, groups * together) if processes else 3 * batch
+        ahead = min(enough, max(batch + 1, _AHEAD_BYTES // each))
+        self._together = max(1, min(together, ahead // groups))
         # The first calls are of one image, which is there soon; none is a large share of a short list.
         self._shares = 2 * threads
         self._queue: queue.Queue[list[Item[Key]] | BaseException | None] = queue.Queue(
