@@ -27,6 +27,7 @@ from eufcc_cli.core.errors import EufccError
 from eufcc_cli.core.files import Root, image_stem
 from eufcc_cli.core.locks import hold_lock
 from tests.conftest import Run
+from tests.processes import all_end
 from tests.servers import Misbehaving, misbehaving_server
 from tests.servers.misbehaving import picture
 
@@ -156,7 +157,7 @@ def test_killed_again_and_again_nothing_is_torn_lost_or_fetched_twice(
         workers = psutil.Process(process.pid).children(recursive=True)
         process.kill()
         process.wait()
-        assert psutil.wait_procs(workers, timeout=100)[1] == [], "workers outlive their parent"
+        assert all_end(workers), "workers outlive their parent"
         kept = [path for path in files(root) if not path.name.startswith(".")]
         for path in kept:
             assert path.read_bytes() == picture(targets[path.stem])
@@ -196,7 +197,7 @@ def test_ctrl_c_ends_at_once_and_keeps_what_is_done(
     assert process.returncode == 130
     assert "interrupted" in told
     assert "Traceback" not in told
-    assert psutil.wait_procs(workers, timeout=100)[1] == []
+    assert all_end(workers)
     assert fine <= find_images(root).keys()
     # A worker may have put a file in its place that is not recorded yet: the next run takes it over.
     targets = {image_stem(image_id).name: urlsplit(url).path for image_id, url in urls.items()}

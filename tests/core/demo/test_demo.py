@@ -27,6 +27,7 @@ from eufcc_cli.core.files import SPLITS, Root, image_stem
 from eufcc_cli.core.taxonomy.hierarchy import build_trees
 from eufcc_cli.core.taxonomy.tables.annotation_files import read_table
 from eufcc_cli.core.taxonomy.tables.annotations import FACETS, ID, PROVIDER, facet_column, paths
+from tests.processes import all_end
 
 IMAGES = 136
 DEFAULT_IMAGES = 3200
@@ -315,7 +316,7 @@ def test_an_interrupted_drawing_is_continued(way, eufcc, eufcc_command, drawn, t
     _, told = process.communicate(timeout=200)
     assert process.returncode == (130 if way is signal.SIGINT else -signal.SIGKILL)
     assert "Traceback" not in told
-    assert psutil.wait_procs(workers, timeout=100)[1] == []
+    assert all_end(workers)
     kept = {path: path.stat().st_mtime_ns for path in images.rglob("*.jpg")}
     assert kept and not (tmp_path / "new/data/train.csv").exists()
     assert eufcc(*command[1:], timeout=250).returncode == 0

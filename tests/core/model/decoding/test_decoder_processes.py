@@ -27,6 +27,7 @@ from eufcc_cli.core.model.preprocessing import Preprocessing
 from eufcc_cli.core.taxonomy.vocabulary import FacetVocabulary, Vocabulary
 from tests.conftest import Run
 from tests.core.model.decoding import deadly
+from tests.processes import all_end
 
 pytestmark = pytest.mark.one_processor
 
@@ -197,7 +198,7 @@ def test_stopped_it_leaves_no_process(
         run.send_signal(how)
         errors = run.communicate(timeout=200)[1]
     assert started
-    assert psutil.wait_procs(started, timeout=100)[1] == []
+    assert all_end(started)
     if how is signal.SIGINT:
         assert run.returncode == 130
         assert "Traceback" not in errors
