@@ -73,7 +73,7 @@ def session(library: Path, drawn: Path, tmp_path_factory: pytest.TempPathFactory
     assert CliRunner().invoke(app, ["--root", str(root), "download"]).exit_code == 0
     whole = shutil.copy(root / "data" / "train.csv", folder / "all.csv")
     commands = (
-        ("fetch", "splits", whole, "--force", "--anew"),
+        ("fetch", "splits", whole, "--force", "--resplit"),
         ("trees", "--write", folder / "labels"),
         ("download", "--report", folder / "failed.csv"),
         ("train", "--name", "small", *TRAIN, "--no-cache", "--workers", 1),

@@ -13,7 +13,7 @@ from typer.core import TyperCommand
 from eufcc_cli import console
 from eufcc_cli.commands.common import SOME_FAILED, existing_root, importing, is_given
 from eufcc_cli.commands.options import AllowPrivateHosts, in_panel, option_of
-from eufcc_cli.core.errors import EufccError
+from eufcc_cli.core.errors import EufccError, number_of
 from eufcc_cli.core.files import csv_text, write_text
 
 if TYPE_CHECKING:
@@ -174,10 +174,11 @@ def _export(root: "Root", target: Path, splits: list[str]) -> None:
 
     done = export_imagefolder(root, target, splits, console.progress())
     console.note(
-        f"{target}: " + ", ".join(f"{count:,} images of {name}" for name, count in done.images.items())
+        f"{target}: "
+        + ", ".join(f"{number_of(count, 'image')} of {name}" for name, count in done.images.items())
     )
     if done.missing:
-        console.warn(f"{done.missing:,} images are missing: `eufcc download` downloads them")
+        console.warn(f"{number_of(done.missing, 'image')} missing: `eufcc download` downloads them")
         raise typer.Exit(SOME_FAILED)
 
 
@@ -203,8 +204,9 @@ def _print_plan(plan: "Plan", format: str) -> None:
     rows = [(host, f"{requests:,}") for host, requests in plan.requests.items()]
     console.table(["host", "requests"], rows, numeric=["requests"])
     console.line(
-        f"{plan.images:,} images to download from {len(rows):,} hosts: about {_duration(plan.hours)} and "
-        f"{_amount(plan.bytes)}; {plan.found:,} files are there and will be verified"
+        f"{number_of(plan.images, 'image')} to download from {number_of(len(rows), 'host')}: about "
+        f"{_duration(plan.hours)} and {_amount(plan.bytes)}; files that are there and will be verified: "
+        f"{plan.found:,}"
     )
     console.line(f"{plan.done:,} done, {plan.failed:,} failed before")
 
@@ -229,7 +231,7 @@ def _print_summary(result: "Summary", format: str) -> None:
     done, more = f"{result.statuses.get('ok', 0):,} present ({_amount(result.bytes)} in data/images)", ""
     if result.failed:
         more = ": --report FILE lists them with their reasons, --retry-failed retries temporary ones"
-    console.note(f"{result.images:,} images: {done}, {result.failed:,} failed{more}")
+    console.note(f"{number_of(result.images, 'image')}: {done}, {result.failed:,} failed{more}")
 
 
 def _print_verification(found: "Verification", format: str) -> None:
@@ -239,7 +241,9 @@ def _print_verification(found: "Verification", format: str) -> None:
         return
     if found.findings:
         console.table(["found", "image", "done"], found.findings)
-    console.line(f"{found.intact:,} files are as recorded; {len(found.findings):,} differences")
+    console.line(
+        f"{number_of(found.intact, 'file')} as recorded; {number_of(len(found.findings), 'difference')}"
+    )
     if found.removed:
         console.note("`eufcc download` downloads the images that were removed from the ledger")
 
@@ -248,7 +252,7 @@ def _write_duplicates(path: Path, found: Any) -> None:
     write_text(path, found.to_csv(index=False, lineterminator="\n"))
     leaking = found.loc[found["leakage"] == "yes", "group"].nunique()
     groups = found["group"].nunique()
-    console.note(f"{groups:,} groups of duplicates, {leaking:,} of them in both training and test")
+    console.note(f"{number_of(groups, 'group')} of duplicates, {leaking:,} of them in both training and test")
 
 
 def _amount(count: float) -> str:

@@ -15,9 +15,9 @@ from eufcc_cli.commands.fetching.splits_output import show_splits
 from eufcc_cli.commands.options import (
     SPARQL_URL,
     AatRoots,
-    Anew,
     OodShare,
     ReplaceTables,
+    Resplit,
     Seed,
     SparqlUrl,
     TestShare,
@@ -205,7 +205,7 @@ def splits(
     ] = 10,
     seed: Seed = 0,
     force: ReplaceTables = False,
-    anew: Anew = False,
+    resplit: Resplit = False,
 ) -> None:
     """Divide a table into train, val, test_id and test_ood, stratified by tag.
 
@@ -218,6 +218,6 @@ def splits(
 
     root: Root = ctx.obj
     shares = Shares(val, test, ood, min_count, seed)
-    report = write_splits(root, file, shares, force=force, anew=anew, progress=console.progress())
+    report = write_splits(root, file, shares, force=force, resplit=resplit, progress=console.progress())
     show_splits(report)
     console.note(f"{report_file(root)} lists providers held out and tags dropped.")

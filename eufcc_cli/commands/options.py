@@ -92,7 +92,9 @@ OodShare = Annotated[
 Seed = Annotated[
     int, _splits("--seed", min=0, help="Random seed: the same table and seed give the same splits.")
 ]
-Anew = Annotated[bool, _splits("--anew", help="Ignore earlier splits: test images may move to train.")]
+Resplit = Annotated[
+    bool, _splits("--resplit", help="Divide from the beginning: test images may move to train.")
+]
 EntityUrl = Annotated[str, _servers(envvar="EUFCC_ENTITY_URL", help="Europeana's Entity API.")]
 SparqlUrl = Annotated[str, _servers(envvar="EUFCC_SPARQL_URL", help="AAT's SPARQL endpoint.")]
 ENTITY_URL = "https://api.europeana.eu/entity"

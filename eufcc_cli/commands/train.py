@@ -72,7 +72,7 @@ def train(
         typer.Option(
             metavar="N,N,…",
             help="One run for each seed, one after the other, such as 0,1,2. Any setting may be a list in a "
-            "configuration: all combinations are trained. Given again, the command continues.",
+            "configuration: all combinations are trained. Run the command again to resume.",
         ),
     ] = None,
     track: Annotated[
@@ -89,7 +89,7 @@ def train(
 ) -> None:
     """Train a model on the root's train split and keep the best by val.
 
-    An interrupted training (Ctrl-C, a crash) continues when the same command is given again. Several GPUs
+    After an interruption (Ctrl-C, a crash), run the same command again to resume. Several GPUs
     or machines: torchrun --nproc-per-node N -m eufcc_cli train …
     """
     with importing():

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from eufcc_cli import console
 from eufcc_cli.commands.common import propose
+from eufcc_cli.core.errors import number_of
 from eufcc_cli.core.files import Root
 
 if TYPE_CHECKING:
@@ -23,7 +24,9 @@ def show_plan(plan: "Plan") -> None:
     )
     if plan.resumed_at:
         console.note(f"Continues the interrupted training after step {plan.resumed_at:,}")
-    console.note(f"{plan.images:,} images to learn from, {plan.validation_images:,} to validate on")
+    console.note(
+        f"{number_of(plan.images, 'image')} to learn from, {plan.validation_images:,} to validate on"
+    )
     if plan.held_out:
         console.note(
             f"{len(plan.held_out.split):,} images of {', '.join(plan.held_out.providers)} are held out, to "

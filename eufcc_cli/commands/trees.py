@@ -10,7 +10,7 @@ from eufcc_cli import console
 from eufcc_cli.commands import trees_output as output
 from eufcc_cli.commands.common import SOME_FAILED, existing_root, importing
 from eufcc_cli.commands.options import FlagTerms, Language, in_panel
-from eufcc_cli.core.errors import DataError, first_of
+from eufcc_cli.core.errors import DataError, first_of, number_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -129,7 +129,7 @@ def trees(
     if write:
         for name, tree in trees.items():
             tree.write(write / f"{name}.txt")
-            console.note(f"{write / name}.txt: {len(tree):,} tags")
+            console.note(f"{write / name}.txt: {number_of(len(tree), 'tag')}")
     if find is not None:
         places = search.find(trees, find, names_of(ctx.obj, trees))
         output.print_places(places, as_document=format == "json")
@@ -186,7 +186,8 @@ def _check_no_errors(tables: "Tables") -> None:
         console.warn(f"{problem}")
     if errors := sum(problem.severity == "error" for problem in problems):
         raise DataError(
-            f"{errors} errors in the tables", hint="correct the lines printed above, or leave out --strict"
+            f"{number_of(errors, 'error')} in the tables",
+            hint="correct the lines printed above, or leave out --strict",
         )
 
 

@@ -11,6 +11,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from eufcc_cli import console
+from eufcc_cli.core.errors import number_of
 from eufcc_cli.core.files import visible
 
 if TYPE_CHECKING:
@@ -57,7 +58,8 @@ def _counted(tree: "Hierarchy", name: str) -> str:
 
 
 def _coloured(tree: "Hierarchy", shown: "Shown", *, counts: bool) -> Tree:
-    about = f"  {len(tree):,} tags" + (f", {tree.counts.annotated:,} images annotated" if counts else "")
+    about = f"  {number_of(len(tree), 'tag')}"
+    about += f", {number_of(tree.counts.annotated, 'image')} annotated" if counts else ""
     drawn = Tree(Text.assemble((tree.facet, "bold cyan"), (about, "dim")), guide_style="dim")
 
     def grow(branch: Tree, tags: Sequence["Tag"]) -> None:
@@ -117,7 +119,7 @@ def print_findings(findings: Sequence["Finding"], kinds: Mapping[str, str], *, a
     console.table(
         ["found", "kind", "what"],
         [(f"{counts[kind]:,}", kind, what) for kind, what in kinds.items() if counts[kind]],
-        title=f"{len(findings):,} finding{'s' * (len(findings) != 1)}",
+        title=number_of(len(findings), "finding"),
         numeric=["found"],
     )
 
@@ -145,10 +147,12 @@ def print_statistics(statistics: "Statistics", *, as_document: bool) -> None:
         )
         return
     tables = ", ".join(f"{visible(name)} {images:,}" for name, images in statistics.images.items())
-    console.line(f"{statistics.total:,} images ({tables})")
+    console.line(f"{number_of(statistics.total, 'image')} ({tables})")
     most = statistics.providers.most_common(3)
     largest = ", ".join(f"{visible(name)} {images:,}" for name, images in most)
-    console.line(f"{len(statistics.providers):,} providers" + (f" (largest: {largest})" if largest else ""))
+    console.line(
+        number_of(len(statistics.providers), "provider") + (f" (largest: {largest})" if largest else "")
+    )
     console.line()
     console.table(
         ["facet", "annotated", "coverage", "tags per image", "at most", "tags", "tags per depth"],

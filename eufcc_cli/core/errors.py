@@ -90,6 +90,15 @@ def first_of(
     return between.join(map(shown, things[:most])) + more
 
 
+def number_of(count: int, thing: str) -> str:
+    """A number of things for a message.
+
+    >>> number_of(1, "image"), number_of(2000, "image")
+    ('1 image', '2,000 images')
+    """
+    return f"{count:,} {thing}" + "s" * (count != 1)
+
+
 def did_you_mean(name: str, known: Iterable[str], otherwise: str | None, cutoff: float = 0.6) -> str | None:
     """The hint for an unknown name: up to three known ones that are similar, or `otherwise`.
 

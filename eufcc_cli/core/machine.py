@@ -11,13 +11,9 @@ import time
 from dataclasses import dataclass, fields
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from eufcc_cli.core.control_groups import cpu_limit, memory_left
 from eufcc_cli.core.errors import EufccError
-
-if TYPE_CHECKING:
-    pass
 
 VARIABLE = "EUFCC_MACHINE"
 

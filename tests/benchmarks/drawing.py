@@ -42,3 +42,7 @@ def main() -> None:
     }
     for name, took in rows.items():
         print(f"{name:34}{IMAGES / took:8.0f} images/s{took:8.2f} s")
+
+
+if __name__ == "__main__":
+    main()

@@ -95,3 +95,7 @@ async def _bare(urls: list[str]) -> None:
 
     async with httpx.AsyncClient(headers={"X-Api-Key": KEY}) as client:
         await asyncio.gather(*(worker(client) for _ in range(4)))
+
+
+if __name__ == "__main__":
+    main()

@@ -153,3 +153,7 @@ def _distinct() -> None:
         f"\n{len(frame):,} rows with {texts[0]:,} distinct annotations {few_s:.3f} s, "
         f"with {texts[1]:,} {many_s:.3f} s"
     )
+
+
+if __name__ == "__main__":
+    main()

@@ -93,7 +93,7 @@ def test_predictions_of_any_system_need_no_image_and_no_model(eufcc, made, tmp_p
     assert done.returncode == 3
     (entry,) = json.loads(done.stdout)["results"]
     assert done.stderr.splitlines() == [
-        "warning: wood on test_id: 4 images have no scores: test_id.20, test_id.21, test_id.22 and 1 more",
+        "warning: wood on test_id: 4 images without scores: test_id.20, test_id.21, test_id.22 and 1 more",
         f"Evaluated 1 model on {entry['images']} images of test_id; 4 images missing or unreadable",
     ]
     assert (entry["model"], entry["method"], entry["images_missing"]) == ("wood", "external", 4)
@@ -154,7 +154,7 @@ def test_missing_and_broken_images_are_told_and_end_with_3(made, tmp_path):
     done = inside(root, "ml", "--split", "test_ood", "--format", "csv")
     assert done.exit_code == 3, done.stderr
     assert "warning: test_ood: test_ood.2: " in done.stderr
-    assert "warning: ml on test_ood: 1 images have no scores: test_ood.1" in done.stderr
+    assert "warning: ml on test_ood: 1 image without scores: test_ood.1" in done.stderr
     rows = list(csv.DictReader(done.stdout.splitlines()))
     assert (rows[0]["images_missing"], rows[0]["images_failed"]) == ("1", "1")
 

@@ -28,14 +28,11 @@ def find_and_write(
     from eufcc_cli.core.model.backbone.network import Network
 
     source = sources[0]
-    if (
-        len(sources) > 1
-        or not isinstance(source, ModelScorer)
-        or not isinstance(source.model.network, Network)
-    ):
-        raise EufccError(
-            "`suspects`: needs one trained vision model", hint="name one run: `eufcc evaluate RUN`"
-        )
+    if len(sources) > 1:
+        named = " and ".join(one.name for one in sources[:2])
+        raise EufccError(f"`suspects`: is about one model, not {named}", hint="name one RUN only")
+    if not isinstance(source, ModelScorer) or not isinstance(source.model.network, Network):
+        raise EufccError(f"`suspects`: {source.name} is not a trained vision model", hint="name a run")
     progress = console.progress(True)
     names = list(splits or root.splits())
     suspects = find_suspects(source.model, root, names, progress, batch_size=batch_size, workers=workers)

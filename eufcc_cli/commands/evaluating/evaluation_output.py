@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from eufcc_cli import console
-from eufcc_cli.core.errors import first_of
+from eufcc_cli.core.errors import first_of, number_of
 from eufcc_cli.core.files import write_text
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def print_comparison(
             draw_tables(shown)
             metrics = tables.ranking_metrics(comparison)
             metrics += tables.other_metrics(comparison) if all_metrics else []
-            for text in [*tables.judgements(comparison), *tables.legend(metrics)]:
+            for text in [*tables.judgements(grouped), *tables.legend(metrics)]:
                 console.note(text)
 
 
@@ -107,7 +107,8 @@ def warn_incomplete(comparison: "Comparison") -> None:
                 console.warn(f"{name}: {image_id}: {reason}")
         if result.missing:
             some = first_of(result.missing, 3)
-            console.warn(f"{result.model} on {name}: {len(result.missing):,} images have no scores: {some}")
+            number = number_of(len(result.missing), "image")
+            console.warn(f"{result.model} on {name}: {number} without scores: {some}")
 
 
 def note_result(comparison: "Comparison") -> None:
@@ -116,8 +117,8 @@ def note_result(comparison: "Comparison") -> None:
     models = len({result.model for result in results})
     images = {result.split.name: result.images for result in results}
     missing = len({(result.split.name, i) for result in results for i in (*result.missing, *result.failed)})
-    splits = ", ".join(f"{count:,} images of {split}" for split, count in images.items())
+    splits = ", ".join(f"{number_of(count, 'image')} of {split}" for split, count in images.items())
     console.note(
-        f"Evaluated {models:,} model{'s' if models > 1 else ''} on {splits}"
-        + (f"; {missing:,} images missing or unreadable" if missing else "")
+        f"Evaluated {number_of(models, 'model')} on {splits}"
+        + (f"; {number_of(missing, 'image')} missing or unreadable" if missing else "")
     )

@@ -28,7 +28,7 @@ def fetch_dumps(
     servers: "Servers",
     *,
     force: bool,
-    anew: bool,
+    resplit: bool,
 ) -> None:
     """Records of Europeana's dumps: a table, data/europeana.csv, and its splits."""
     from eufcc_cli.core.dataset.splits.split_files import write_splits
@@ -47,7 +47,7 @@ def fetch_dumps(
         progress=console.progress(),
     )
     show_harvest(done)
-    show_splits(write_splits(root, output, shares, force=force, anew=anew, progress=console.progress()))
+    show_splits(write_splits(root, output, shares, force=force, resplit=resplit, progress=console.progress()))
     console.note(harvest_sentence(done))
     propose(root.path, "download")
     if done.failed:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from eufcc_cli import console
+from eufcc_cli.core.errors import number_of
 from eufcc_cli.core.files import Root
 
 
@@ -25,7 +26,7 @@ def local_exports(
                 paths.append(Path(source))
                 continue
             found = harvest_table(root, source, fetcher, language=language, progress=console.progress())
-            console.note(f"{source}: {found.records:,} records, written to {found.path}")
+            console.note(f"{source}: {number_of(found.records, 'record')}, written to {found.path}")
             for one in found.broken:
                 console.warn(f"{one.url}: {one.reason}")
             paths.append(found.path)

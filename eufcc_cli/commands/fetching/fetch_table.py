@@ -16,17 +16,17 @@ from eufcc_cli.commands.options import (
     ENTITY_URL,
     SPARQL_URL,
     AllowPrivateHosts,
-    Anew,
     EntityUrl,
     OodShare,
     ReplaceTables,
+    Resplit,
     Seed,
     SparqlUrl,
     TestShare,
     ValShare,
     in_panel,
 )
-from eufcc_cli.core.errors import EufccError
+from eufcc_cli.core.errors import EufccError, number_of
 from eufcc_cli.core.files import Root
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ def table(
     ] = None,
     seed: Seed = 0,
     force: ReplaceTables = False,
-    anew: Anew = False,
+    resplit: Resplit = False,
 ) -> None:
     """Make a collection from a museum's own export and photographs.
 
@@ -189,7 +189,9 @@ def table(
             raise EufccError("ZIP files together with other exports", hint="import them one after the other")
         wanted = DumpFilter(tuple(provider or ()), reusability, theme)
         servers = Servers(entity=entity_url.rstrip("/"), sparql=sparql_url.rstrip("/"))
-        fetch_dumps(root, exports, wanted, shares, lang or "en", api_key, servers, force=force, anew=anew)
+        fetch_dumps(
+            root, exports, wanted, shares, lang or "en", api_key, servers, force=force, resplit=resplit
+        )
         return
     if provider is not None and len(provider) > 1:
         raise EufccError("`provider` names several columns", hint="several names are for ZIP files of EDM")
@@ -220,7 +222,7 @@ def table(
         photos=photos or (),
         copy=copy,
         force=force,
-        anew=anew,
+        resplit=resplit,
         progress=console.progress(),
     )
     if report:
@@ -232,7 +234,7 @@ def table(
 
 def _accepted(guesses: "list[Guess]", export: "Export", mapping: "Profile", yes: bool) -> bool:
     """Show what the columns seem to hold; True if that is to be used. EufccError where it has to be."""
-    rows = "1 row" if len(export) == 1 else f"{len(export):,} rows"
+    rows = number_of(len(export), "row")
     console.note(f"{export.paths[0]}: {rows}. Its columns seem to hold:")
     console.table(
         ["what", "column", "for example"],

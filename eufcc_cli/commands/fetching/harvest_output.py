@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from eufcc_cli import console
+from eufcc_cli.core.errors import number_of
 
 if TYPE_CHECKING:
     from eufcc_cli.core.harvest.harvesting import Harvest
@@ -21,7 +22,7 @@ def show_harvest(done: "Harvest", unmapped: Path | None = None, *, by_api: bool 
         [facet, f"{images:,}", f"{images / done.images:.0%}", f"{tags:,}"]
         for facet, (images, tags) in done.facets.items()
     ]
-    console.line(f"{done.output}: {done.images:,} images, {done.untagged:,} without a tag")
+    console.line(f"{done.output}: {number_of(done.images, 'image')}, {done.untagged:,} without a tag")
     columns = ["facet", "images", "share", "tags"]
     console.table(columns, rows, numeric=columns[1:])
     if done.foreign_names:
@@ -33,7 +34,8 @@ def show_harvest(done: "Harvest", unmapped: Path | None = None, *, by_api: bool 
         if unmapped is None:
             _list(
                 (
-                    f"  {each.value} {each.label} in {each.field}: {each.reason} ({count:,} records)"
+                    f"  {each.value} {each.label} in {each.field}: {each.reason} "
+                    f"({number_of(count, 'record')})"
                     for each, count in done.unmapped.most_common()
                 ),
                 "`unmapped=FILE` lists them all" if by_api else "",
@@ -49,7 +51,7 @@ def harvest_sentence(done: "Harvest") -> str:
     """What a harvest did, in one line."""
     failed = f"; {len(done.failed):,} could not be fetched" if done.failed else ""
     return (
-        f"{done.images + len(done.failed):,} records: {done.images - done.untagged:,} with a tag, "
+        f"{number_of(done.images + len(done.failed), 'record')}: {done.images - done.untagged:,} with a tag, "
         f"{done.untagged:,} without{failed}"
     )
 

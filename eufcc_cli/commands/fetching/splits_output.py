@@ -46,7 +46,7 @@ def show_splits(report: "Report") -> None:
             f"No test_ood: the provider with the fewest images, {least.provider}, has {least.share:.0%} of "
             f"them, where --ood asks for {report.shares.ood:.0%}"
             + (
-                f". To hold it out: --ood {least.share:g} --anew"
+                f". To hold it out: --ood {least.share:g} --resplit"
                 if least.possible
                 else "; without it, train would lose tags"
             )
@@ -56,7 +56,7 @@ def show_splits(report: "Report") -> None:
             f"test_ood has {outer / images:.1%} of the images: more providers cannot be held out without "
             "taking tags from train"
             + (
-                f" (perhaps with --min-count {report.shares.min_count - 1} --anew)"
+                f" (perhaps with --min-count {report.shares.min_count - 1} --resplit)"
                 if report.shares.min_count > 1 and report.dropped
                 else ""
             )

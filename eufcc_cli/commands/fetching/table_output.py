@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from eufcc_cli import console
 from eufcc_cli.commands.common import propose
 from eufcc_cli.commands.fetching.splits_output import show_splits
-from eufcc_cli.core.errors import first_of
+from eufcc_cli.core.errors import first_of, number_of
 from eufcc_cli.core.files import Root, csv_text, write_text
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def _shown(problem: "Problem") -> str:
 
 def show_import(done: "Imported", root: Root, report: Path | None) -> None:
     """The summary: coverage, splits, words without a term, rare terms, what was not found, what is next."""
-    console.line(f"{done.records:,} records, {done.images:,} images")
+    console.line(f"{number_of(done.records, 'record')}, {number_of(done.images, 'image')}")
     console.table(
         ["facet", "records with a term", "share"],
         [(facet, f"{count:,}", f"{count / done.records:.0%}") for facet, count in done.facets.items()],
@@ -61,8 +61,8 @@ def show_import(done: "Imported", root: Root, report: Path | None) -> None:
     divided = sum(size.images for size in done.division.splits.values())
     problems = "".join(f"; {kind}: {count:,}" for kind, count in done.counts.items())
     console.note(
-        f"{done.records:,} records: {done.annotated:,} with terms; {divided:,} images in "
-        f"{', '.join(done.division.splits)}{problems}"
+        f"{number_of(done.records, 'record')}: {done.annotated:,} with terms; "
+        f"{number_of(divided, 'image')} in {', '.join(done.division.splits)}{problems}"
     )
     if done.pictures or done.urls:
         propose(root.path, "train" if done.pictures else "download")

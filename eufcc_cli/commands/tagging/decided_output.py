@@ -9,7 +9,7 @@ import typer
 from eufcc_cli import console
 from eufcc_cli.commands.common import SOME_FAILED
 from eufcc_cli.commands.tagging.tag_output import keyword_place
-from eufcc_cli.core.errors import EufccError, ImageError, first_of
+from eufcc_cli.core.errors import EufccError, ImageError, first_of, number_of
 from eufcc_cli.core.files import Root, atomic_open
 from eufcc_cli.core.tagging.writers.formats import DECISIONS, EMBEDDED, KEYWORDS
 
@@ -86,7 +86,7 @@ def write_decided(options: dict[str, Any], root: Root) -> None:
         with atomic_open(output, "w") as file:
             file.writelines(texts)
     tags = sum(len(image.tags) for image in decided)
-    console.note(f"{tags:,} accepted and added tags of {len(decided):,} images")
+    console.note(f"{number_of(tags, 'accepted or added tag')} of {number_of(len(decided), 'image')}")
 
 
 def _inputs(options: dict[str, Any], root: Root) -> "tuple[list[Input] | None, pd.DataFrame | None]":

@@ -11,7 +11,7 @@ import typer
 
 from eufcc_cli import console
 from eufcc_cli.commands.tagging.sinks import File
-from eufcc_cli.core.errors import first_of
+from eufcc_cli.core.errors import first_of, number_of
 from eufcc_cli.core.files import Root
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def write_decisions(options: Mapping[str, Any], root: Root) -> None:
     additions, elsewhere = from_decisions(table, decisions)
     if elsewhere:
         images = list(dict.fromkeys(decision.id or decision.image for decision in elsewhere))
-        what = "1 decision" if len(elsewhere) == 1 else f"{len(elsewhere):,} decisions"
+        what = number_of(len(elsewhere), "decision")
         console.warn(f"{options['table']} has no record for {what}: {first_of(images)}")
     _note(
         write_back(
@@ -134,10 +134,11 @@ class OwnTableFile(File):
 
 
 def _note(written: "Written", table: "OwnTable", output: Path) -> None:
-    terms = "1 term" if written.terms == 1 else f"{written.terms:,} terms"
-    console.note(f"{output}: {terms} for {written.records:,} of {len(table.ids):,} records")
+    terms = number_of(written.terms, "term")
+    console.note(f"{output}: {terms} for {written.records:,} of {number_of(len(table.ids), 'record')}")
     if written.held_back:
-        terms = "1 term was" if written.held_back == 1 else f"{written.held_back:,} terms were"
+        terms = number_of(written.held_back, "term")
         console.note(f"{terms} left out: the cell is filled already, or holds one value only")
     if written.unplaced:
-        console.warn(f"{written.unplaced:,} terms of facets without a column were left out: see --profile")
+        terms = number_of(written.unplaced, "term")
+        console.warn(f"{terms} left out, of facets without a column: see --profile")

@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 from eufcc_cli import console
-from eufcc_cli.core.errors import first_of
+from eufcc_cli.core.errors import first_of, number_of
 from eufcc_cli.core.files import Root
 
 
@@ -67,7 +67,7 @@ def serve_review(
 def _note_leftovers(path: str, names: list[str]) -> None:
     if names:
         console.warn(
-            f"{path}: {len(names):,} decision{'s' if len(names) > 1 else ''} about what the suggestions no "
+            f"{path}: {number_of(len(names), 'decision')} about what the suggestions no "
             f"longer have stay in the file: {first_of(names)}"
         )
 

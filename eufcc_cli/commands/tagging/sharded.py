@@ -12,6 +12,7 @@ import typer
 
 from eufcc_cli import console
 from eufcc_cli.commands.common import SOME_FAILED, ModelLoader
+from eufcc_cli.core.errors import number_of
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.tagging.shards.choices import PART_FORMATS, EngineName
 
@@ -96,7 +97,9 @@ def tag_sharded(
         console.progress(),
     )
     numbers = left(plan, place, part)
-    console.note(f"{plan.images:,} images in {plan.shards:,} shards; {len(numbers):,} to do here")
+    console.note(
+        f"{number_of(plan.images, 'image')} in {number_of(plan.shards, 'shard')}; {len(numbers):,} to do here"
+    )
     failed = images = undone = 0
     with ExitStack() as stack:
         if options["engine"] is EngineName.RAY:
@@ -112,9 +115,9 @@ def tag_sharded(
             bar.advance(**({"failed": failed} if failed else {}))
     if not left(plan, place):
         place.clear_unfinished()
-    sentence = f"{len(numbers) - undone:,} shards done with {images:,} images"
-    sentence += f"; {failed:,} images could not be tagged" if failed else ""
-    sentence += f"; {undone:,} shards failed: run it again to retry" if undone else ""
+    sentence = f"{number_of(len(numbers) - undone, 'shard')} done with {number_of(images, 'image')}"
+    sentence += f"; {number_of(failed, 'image')} could not be tagged" if failed else ""
+    sentence += f"; {number_of(undone, 'shard')} failed: run it again to retry" if undone else ""
     console.note(sentence)
     if failed or undone:
         raise typer.Exit(SOME_FAILED)
@@ -130,7 +133,7 @@ def show_status(address: str) -> None:
                  f"{state.left:,} left")  # fmt: skip
     console.line(f"images    {state.images:,} of {state.plan.images:,}")
     if state.images:
-        machines = "1 machine" if state.nodes == 1 else f"{state.nodes} machines"
+        machines = number_of(state.nodes, "machine")
         console.line(f"rate      {state.rate:.1f} images a second and process, on {machines}")
     for reason, number in state.reasons.items():
         console.line(f"no tags   {number:,}: {reason}")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from eufcc_cli import console
-from eufcc_cli.core.errors import EufccError, ImageError
+from eufcc_cli.core.errors import EufccError, ImageError, number_of
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -178,9 +178,10 @@ class Tally:
     def sentence(self, failed: int) -> str:
         """`failed` counts those of earlier runs that the file holds, too."""
         if self.catalogued:
-            done = f"{self.images:,} records: {self.filled:,} filled, {self.contradicted:,} contradicted"
+            done = number_of(self.images, "record")
+            done += f": {self.filled:,} filled, {self.contradicted:,} contradicted"
         else:
-            done = f"{self.images:,} image{'s' * (self.images != 1)}: {self.suggestions:,} suggestions"
+            done = f"{number_of(self.images, 'image')}: {number_of(self.suggestions, 'suggestion')}"
         if self.missing:
-            done += f"; {self.missing:,} records without a photograph"
-        return done + (f"; {failed:,} image{'s' if failed > 1 else ''} could not be tagged" if failed else "")
+            done += f"; {number_of(self.missing, 'record')} without a photograph"
+        return done + (f"; {number_of(failed, 'image')} could not be tagged" if failed else "")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from eufcc_cli.core.errors import DataError
+from eufcc_cli.core.errors import DataError, number_of
 from eufcc_cli.core.files import Root, sha256, write_text
 
 AAT_ATTRIBUTION = (
@@ -90,5 +90,5 @@ def write_attribution(path: Path, sources: Iterable[str], providers: Mapping[str
         for name in sorted(providers, key=str.casefold):
             images, rights = providers[name]
             of = f" ({rights})" if rights else ""
-            lines.append(f"- {name or '(not named)'}: {images:,} {'image' if images == 1 else 'images'}{of}")
+            lines.append(f"- {name or '(not named)'}: {number_of(images, 'image')}{of}")
     write_text(path, "\n".join(lines) + "\n")

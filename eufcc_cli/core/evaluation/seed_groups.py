@@ -12,6 +12,7 @@ from eufcc_cli.core.evaluation.results import MACRO, OVERALL, FacetResult, Figur
 from eufcc_cli.core.evaluation.scores.ensembles import Ensemble
 from eufcc_cli.core.evaluation.scores.eval_split import Source
 from eufcc_cli.core.evaluation.scores.scoring import ModelScorer
+from eufcc_cli.core.metrics.belief import Right
 
 _MACHINE = ("seed", "device", "threads", "workers", "cache", "save_every", "features_limit")
 """Settings of a training that may differ between runs of one group."""
@@ -111,8 +112,15 @@ def _mean(facets: Sequence[FacetResult]) -> FacetResult:
         rank=np.mean([facet.rank for facet in facets], axis=0),
         found=np.mean([facet.found for facet in facets], axis=0),
         average_precision=np.mean(known, axis=0) if known else None,
-        right={},
+        right=_mean_right([facet.right for facet in facets]),
     )
+
+
+def _mean_right(members: Sequence[Right]) -> Right:
+    """The members' mean numbers of suggestions; {} where one of them has no probabilities."""
+    levels = [level for level in members[0] if all(level in right for right in members)]
+    means = {level: np.mean([right[level] for right in members], axis=0) for level in levels}
+    return {level: (round(right), round(all_)) for level, (right, all_) in means.items()}
 
 
 def _deviations(results: Sequence[Result]) -> dict[Figure, float]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
+from eufcc_cli.core.errors import number_of
 from eufcc_cli.core.evaluation.acceptance import Acceptance
 from eufcc_cli.core.files import write_text
 from eufcc_cli.core.report.cells import MISSING, Table
@@ -98,7 +99,7 @@ def write_acceptance_page(found: Sequence[Acceptance], path: Path) -> None:
     decided = sum(one.decided for one in found if one.facet is None)
     page = template("evaluation.html.j2").render(
         models=list(_names(found).values()),
-        splits=[f"{decided:,} decisions"],
+        splits=[number_of(decided, "decision")],
         tables=acceptance_tables(found),
         legend=NOTES,
         appendix=None,

@@ -53,7 +53,7 @@ def render_page(
             *(table for table in beside if table is not None),
             *tables.groups_tables(grouped),
         ],
-        judgements=tables.judgements(comparison),
+        judgements=tables.judgements(grouped),
         legend=tables.legend(tables.ranking_metrics(comparison)),
         appendix=tables.other_table(comparison) if technical else None,
         technical=tables.legend(technical),

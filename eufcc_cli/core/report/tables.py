@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from eufcc_cli.core.errors import number_of
 from eufcc_cli.core.evaluation.breakdown import groups
 from eufcc_cli.core.evaluation.comparison import Comparison
 from eufcc_cli.core.evaluation.paper import METRICS, PUBLISHED, published_row
@@ -158,14 +159,15 @@ def seed_notes(results: Iterable[Result]) -> list[str]:
 def counted(result: Result) -> str:
     """One line: the images that were scored, and those that were not."""
     total = len(result.split)
-    parts = [f"{result.images:,} of {total:,} images, {result.figures[OVERALL]['pairs']:,} pairs"]
-    parts.append(f"{len(result.missing):,} images missing")
+    pairs = number_of(result.figures[OVERALL]["pairs"], "pair")
+    parts = [f"{result.images:,} of {number_of(total, 'image')}, {pairs}"]
+    parts.append(f"{number_of(len(result.missing), 'image')} missing")
     if result.failed:
         parts.append(f"{len(result.failed):,} unreadable")
     parts.append(f"{result.unannotated:,} without a tag of the vocabulary")
     unknown, distinct = result.out_of_vocabulary, sum(map(len, result.unknown.values()))
     distinct_too = f" ({distinct:,} distinct)" if distinct else ""
-    parts.append(f"{unknown:,} true tags outside the vocabulary{distinct_too}")
+    parts.append(f"{number_of(unknown, 'true tag')} outside the vocabulary{distinct_too}")
     if result.not_scored:
         parts.append(f"not scored: {', '.join(result.not_scored)}")
     return "; ".join(parts)

@@ -37,7 +37,9 @@ def planned_runs(settings: Mapping[str, Any], name: str | None, source: str) -> 
     values = {key.replace("-", "_"): value for key, value in settings.items()}
     lists = {key: value for key, value in values.items() if isinstance(value, list | tuple)}
     for key, many in lists.items():
-        if not many or any(many.count(value) > 1 for value in many):
+        if not many:
+            raise ModelError(f"{source}: {key} = []: has no value", hint="list one value or more")
+        if any(many.count(value) > 1 for value in many):
             raise ModelError(f"{source}: {key} = {list(many)}: needs different values", hint="list each once")
     runs: dict[str, TrainConfig] = {}
     for chosen in itertools.product(*lists.values()):

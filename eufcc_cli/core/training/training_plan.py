@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from eufcc_cli.core.devices import precision_name
+from eufcc_cli.core.errors import number_of
 from eufcc_cli.core.machine import cores, used_memory
 from eufcc_cli.core.model.backbone.network import Network, count_parameters
 from eufcc_cli.core.model.tagging_model import TaggingModel
@@ -91,7 +92,7 @@ def plan_of(
         split,
         validation,
         trainer.plain,
-        device=_shown(trainer.accelerator.device, f"{number} thread{'s' if number > 1 else ''}"),
+        device=_shown(trainer.accelerator.device, number_of(number, "thread")),
         precision=trainer.accelerator.mixed_precision.replace("no", "fp32"),
         memory=costs.used + costs.memory(trainer.share, part) + _mapped(trainer),
         seconds=seconds,
@@ -107,7 +108,7 @@ def plan_of_heads(
     """The plan of heads on features."""
     network = model.network
     assert isinstance(network, Network)
-    precision, shown = precision_name(model.precision), _shown(device, f"{cores()} cores")
+    precision, shown = precision_name(model.precision), _shown(device, number_of(cores(), "core"))
     how = {"device": shown, "precision": precision, "memory": used_memory(), "seconds": None}
     return _plan(config, model.name, why, split, validation, network.heads, **how)
 

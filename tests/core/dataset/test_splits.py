@@ -183,7 +183,7 @@ def test_dividing_again_replaces_its_own_tables_and_no_others(tmp_path: Path) ->
     source, root = tmp_path / "harvest.csv", Root(tmp_path / "root")
     collection(400).to_csv(source, index=False)
     write_splits(root, source, Shares(min_count=3))
-    write_splits(root, source, Shares(ood=0, min_count=3, seed=1), anew=True)
+    write_splits(root, source, Shares(ood=0, min_count=3, seed=1), resplit=True)
     assert not root.table("test_ood").exists()
     assert "data/test_ood.csv" not in (root.data / "provenance.json").read_text()
     root.table("val").write_text("mine")
@@ -404,7 +404,7 @@ def test_a_test_image_stays_one_though_it_was_away(tmp_path: Path) -> None:
     table.to_csv(source, index=False)
     write_splits(root, source, Shares(min_count=3, seed=4))
     assert {image: _where(root)[image] for image in gone} == {image: before[image] for image in gone}
-    write_splits(root, source, Shares(min_count=3, seed=4), anew=True)
+    write_splits(root, source, Shares(min_count=3, seed=4), resplit=True)
     assert {image: _where(root)[image] for image in gone} != {image: before[image] for image in gone}
 
 

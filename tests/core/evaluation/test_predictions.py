@@ -304,10 +304,7 @@ def test_images_of_other_splits_are_left_out(root, split, tmp_path, caplog):
     found = read(root, tmp_path, GOOD, line("stranger.jpg", materials={"wood": 0.1}))
     caplog.clear()
     found.check([split], others)
-    assert (
-        "1 images are in no table of the root and are left out; the first is stranger in line 2"
-        in caplog.text
-    )
+    assert "1 image left out, in no table of the root; the first is stranger in line 2" in caplog.text
 
 
 def test_constant_predictions_score_what_chance_gives(root, split, tmp_path):

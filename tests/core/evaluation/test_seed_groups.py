@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,13 +13,14 @@ import pytest
 from eufcc_cli.core.errors import EufccError
 from eufcc_cli.core.evaluation.bootstrap import Bootstrap
 from eufcc_cli.core.evaluation.comparison import compare
+from eufcc_cli.core.evaluation.results import Measures, measure
 from eufcc_cli.core.evaluation.scores.ensembles import Ensemble
 from eufcc_cli.core.evaluation.scores.eval_split import read_split
 from eufcc_cli.core.evaluation.scores.scoring import ModelScorer
 from eufcc_cli.core.evaluation.seed_groups import seed_groups
 from eufcc_cli.core.report.comparison_files import to_csv, to_json, to_markdown
 from eufcc_cli.core.report.latex import to_latex
-from eufcc_cli.core.report.tables import comparison_tables, paper_table
+from eufcc_cli.core.report.tables import comparison_tables, judgements, paper_table
 from tests.core.evaluation.tiny import make_root, random_source
 
 
@@ -107,6 +109,21 @@ def test_rows_are_groups_and_differences_are_to_any_row(root, sources, found):
     with pytest.raises(EufccError, match="`against` nothing") as caught:
         compare(sources, [split], root, against="nothing")
     assert "soft-{seed}" in caught.value.hint
+
+
+def test_a_group_is_judged_once_and_its_suggestions_are_the_members_mean(root):
+    runs = [Run(root, f"soft-{seed}", seed) for seed in (0, 1, 2)]
+    (group,), split = seed_groups(runs), read_split(root, "test_id")
+    results = [measure(run, split, run.scores(split), Measures()) for run in runs]
+    for number, result in enumerate(results):
+        facet = result.facets["materials"]
+        result.facets["materials"] = replace(facet, right={0.9: (number, 10), 0.5: (2, 4 + number)})
+    mean = group.mean(results)
+    assert mean.facets["materials"].right == {0.9: (1, 10), 0.5: (2, 5)}
+    lines = judgements(compare(runs, [split], root).grouped)
+    assert len(lines) == len(set(lines)) and all(
+        line.startswith("soft-{seed} on test_id: ") for line in lines
+    )
 
 
 def test_runs_that_failed_on_other_images_are_no_group(root):

@@ -80,5 +80,6 @@ def test_the_command_writes_list_and_page(trained: Path, tmp_path: Path, eufcc: 
     assert {line["split"] for line in lines} <= {"test_id"}
     if lines:
         assert 'href="s.jsonl"' in (tmp_path / "page.html").read_text()
-    wrong = eufcc("--root", trained, "evaluate", "small", "clip:x", "--suspects", "s.jsonl")
+    wrong = eufcc("--root", trained, "evaluate", "small", trained / "runs/small", "--suspects", "s.jsonl")
     assert wrong.returncode == 1
+    assert f"--suspects: is about one model, not small and {trained / 'runs/small'}" in wrong.stderr

@@ -33,7 +33,7 @@ def test_all_combinations_in_order_with_names_that_say_what_differs() -> None:
 @pytest.mark.parametrize(
     ("settings", "name", "message"),
     [
-        ({"lr": []}, None, "needs different values"),
+        ({"lr": []}, None, "lr = []: has no value"),
         ({"seed": [1, 1]}, None, "needs different values"),
         ({"lr": [1e-4, -1.0]}, None, "`lr` -1.0: must be above 0"),
         ({"lr": [1e-4, "fast"]}, None, "must be float"),

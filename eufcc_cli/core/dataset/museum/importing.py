@@ -84,7 +84,7 @@ def import_table(
     photos: Sequence[Path] = (),
     copy: bool = False,
     force: bool = False,
-    anew: bool = False,
+    resplit: bool = False,
     progress: Progress = SILENT,
 ) -> Imported:
     """Make a collection of an export: its images in train, val and the test splits.
@@ -120,7 +120,7 @@ def import_table(
     }
     division = write_division(
         root, table, shares, of,
-        same=[same], digests=checked.digests, force=force, anew=anew, progress=progress,
+        same=[same], digests=checked.digests, force=force, resplit=resplit, progress=progress,
     )  # fmt: skip
     record_photographs(root, found, checked, copy=copy, progress=progress)
     write_terms(root.terms, described.assignment.rows)

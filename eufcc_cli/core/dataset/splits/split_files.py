@@ -29,13 +29,13 @@ def write_splits(
     shares: Shares = Shares(),
     *,
     force: bool = False,
-    anew: bool = False,
+    resplit: bool = False,
     progress: Progress = SILENT,
 ) -> Report:
     """Divide a harvest into the root's four tables and write the report, data/splits.json.
 
     Images that were ever in a test split stay there, providers held out stay held out (data/test_images.csv,
-    data/held_out.txt), unless `anew`. Existing tables are replaced only if an earlier call wrote them, or
+    data/held_out.txt), unless `resplit`. Existing tables are replaced only if an earlier call wrote them, or
     with `force`. The same table, shares and seed give the same files. Raises DataError for an
     unusable table.
     """
@@ -56,7 +56,7 @@ def write_splits(
                 f"{source}: column {column} is missing", hint="providers and URLs divide the images"
             )
     of = {"source": source.name, "sha256": sha256(source)}
-    return write_division(root, table, shares, of, force=force, anew=anew, progress=progress)
+    return write_division(root, table, shares, of, force=force, resplit=resplit, progress=progress)
 
 
 def write_division(
@@ -68,7 +68,7 @@ def write_division(
     same: Sequence[np.ndarray] = (),
     digests: Mapping[str, str] | None = None,
     force: bool = False,
-    anew: bool = False,
+    resplit: bool = False,
     progress: Progress = SILENT,
 ) -> Report:
     """Divide an annotation table into the root's tables, as `write_splits`; `of` describes the table.
@@ -76,7 +76,7 @@ def write_division(
     same: as in `divide`; digests: those of images' files, {id: SHA-256}.
     """
     provenance.read_provenance(root)  # an unusable record is an error before the work
-    memory = SplitMemory(digests=digests or {}) if anew else SplitMemory.read(root, _MINE, digests or {})
+    memory = SplitMemory(digests=digests or {}) if resplit else SplitMemory.read(root, _MINE, digests or {})
     with progress.task("Dividing", None):
         division = divide(table, shares, memory, same)
     targets = [root.table(name) for name in SPLITS]

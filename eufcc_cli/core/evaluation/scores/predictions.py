@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from eufcc_cli.core.errors import DataError
+from eufcc_cli.core.errors import DataError, number_of
 from eufcc_cli.core.evaluation.scores.eval_split import Scores, TestSplit
 from eufcc_cli.core.progress import SILENT, Progress
 from eufcc_cli.core.taxonomy.vocabulary import Vocabulary
@@ -67,8 +67,8 @@ class Predictions:
         elsewhere = others() if left_out else ()
         if strange := [line for line in left_out if _id_of(line, elsewhere) is None]:
             log.warning(
-                "%s: %s images are in no table of the root and are left out; the first is %s in line %d",
-                self.path, f"{len(strange):,}", strange[0].names[0], strange[0].number,
+                "%s: %s left out, in no table of the root; the first is %s in line %d",
+                self.path, number_of(len(strange), "image"), strange[0].names[0], strange[0].number,
             )  # fmt: skip
 
     def _no_lines(self, split: TestSplit) -> DataError:
