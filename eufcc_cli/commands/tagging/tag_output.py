@@ -53,17 +53,14 @@ def make_sink(
     if form == "additions" and own_table is not None:
         asked |= {"images": [], "table": sha256(options["table"])}
         return OwnTableFile(own_table, options, make_writer("jsonl", tagger, date), asked, stack)
-    writer = make_writer(
-        form,
-        tagger,
-        date,
-        catalogue,
-        fills=options["fill"],
-        language=options["language"],
-        names=options["language"] is not None or options["names"] is not None,
-        flags=options["flag_terms"] is not None,
-        canvases=any(map(is_iiif, options["images"] or ())),
-    )
+    columns = {
+        "id": catalogue is not None,
+        "kind": options["fill"],
+        "name": options["language"] is not None or options["names"] is not None,
+        "flags": options["flag_terms"] is not None,
+    } | dict.fromkeys(("canvas", "label"), any(map(is_iiif, options["images"] or ())))
+    shown = [name for name, is_shown in columns.items() if is_shown]
+    writer = make_writer(form, tagger, date, catalogue, language=options["language"], columns=shown)
     if output is None:
         return Pipe(writer)
     table = options["table"] and sha256(options["table"])

@@ -19,7 +19,7 @@ from eufcc_cli.core.errors import CollectError
 from eufcc_cli.core.files import Root, atomic_open
 from eufcc_cli.core.harvest import aat
 from eufcc_cli.core.harvest.concept_cache import Concepts
-from eufcc_cli.core.harvest.europeana import REUSABILITIES, image_url
+from eufcc_cli.core.harvest.europeana import image_url
 from eufcc_cli.core.harvest.harvesting import Counts, Harvest, Servers
 from eufcc_cli.core.harvest.mapping import Mapper, mentioned
 from eufcc_cli.core.harvest.rows import COLUMNS, annotation_cells, describe
@@ -51,10 +51,6 @@ class DumpFilter:
     theme: str | None = None
 
     def __post_init__(self) -> None:
-        if self.reusability not in REUSABILITIES:
-            raise CollectError(
-                f"`reusability` {self.reusability} is not known", hint=f"one of {', '.join(REUSABILITIES)}"
-            )
         if self.theme is not None and self.theme not in themes():
             near = near_misses(self.theme, themes()) or themes()
             raise CollectError(f"`theme` {self.theme} is not known", hint=f"perhaps {', '.join(near)}")

@@ -3,7 +3,7 @@
 Only named fields are kept: the answers' `apikey`, `link` and `guid` echo the key and never get this far.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -207,18 +207,13 @@ def _by_language(value: Any) -> dict[str, list[str]]:
 
 
 def _any_language(value: Any) -> list[str]:
-    by_language = _by_language(value)
-    return [
-        text
-        for language in sorted(by_language, key=lambda code: code != "def")
-        for text in by_language[language]
-    ]
+    return _ordered(value, lambda code: code != "def")
 
 
 def _in_english_first(value: Any) -> list[str]:
+    return _ordered(value, lambda code: (code != "en", code))
+
+
+def _ordered(value: Any, key: Callable[[str], Any]) -> list[str]:
     by_language = _by_language(value)
-    return [
-        text
-        for language in sorted(by_language, key=lambda code: (code != "en", code))
-        for text in by_language[language]
-    ]
+    return [text for language in sorted(by_language, key=key) for text in by_language[language]]

@@ -30,6 +30,12 @@ class DecidedTag:
     def tag(self) -> str:
         return self.path[-1]
 
+    @property
+    def suggestion(self) -> Suggestion:
+        """The tag as a model's suggestion; an added tag has probability 1."""
+        score = 1.0 if self.decision.score is None else self.decision.score
+        return Suggestion(self.tag, self.path, score, names=self.names)
+
 
 @dataclass(slots=True)
 class DecidedImage:
@@ -48,11 +54,10 @@ class DecidedImage:
         return max((tag.decision.time for tag in self.tags), default="")
 
     def result(self) -> Result:
-        """The image as a result of tagging; an added tag has probability 1."""
+        """The image as a result of tagging."""
         found: dict[str, list[Suggestion]] = {}
         for tag in self.tags:
-            score = 1.0 if tag.decision.score is None else tag.decision.score
-            found.setdefault(tag.facet, []).append(Suggestion(tag.tag, tag.path, score, names=tag.names))
+            found.setdefault(tag.facet, []).append(tag.suggestion)
         return Result(self.input, found)
 
 

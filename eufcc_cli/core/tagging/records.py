@@ -78,28 +78,21 @@ class Contradiction:
     instead: Suggestion
 
 
-@dataclass(frozen=True, slots=True)
-class Filled:
-    """A model's proposals for a record, and its contradictions, per facet."""
-
-    tags: dict[str, list[Suggestion]]
-    contradictions: dict[str, list[Contradiction]]
-
-
-def fill(chooser: Chooser, record: Mapping[str, str], log_scores: Mapping[str, np.ndarray]) -> Filled:
-    """Compare a record, {facet: annotation}, with the scores of its image.
+def fill(
+    chooser: Chooser, record: Mapping[str, str], log_scores: Mapping[str, np.ndarray]
+) -> tuple[dict[str, list[Suggestion]], dict[str, list[Contradiction]]]:
+    """Compare a record, {facet: annotation}, with the scores of its image: proposals, and contradictions.
 
     Tags that the record lacks are proposed: as `missing`, or as `more specific` than one that it has. If all
     catalogued tags of a facet are improbable (below 5 %), nothing is proposed in that facet; if another tag
     is likely (from 50 %), the catalogued ones are reported as contradicted.
     """
-    filled = Filled({}, {})
-    for facet, facet_chooser in chooser.facets.items():
-        tags, contradictions = _fill_facet(facet_chooser, record.get(facet, ""), log_scores[facet])
-        filled.tags[facet] = tags
-        if contradictions:
-            filled.contradictions[facet] = contradictions
-    return filled
+    found = {
+        facet: _fill_facet(one, record.get(facet, ""), log_scores[facet])
+        for facet, one in chooser.facets.items()
+    }
+    contradictions = {facet: doubted for facet, (_, doubted) in found.items() if doubted}
+    return {facet: tags for facet, (tags, _) in found.items()}, contradictions
 
 
 def _fill_facet(

@@ -147,10 +147,9 @@ class Tagger:
                 yield Result(item, self._shown(next(chosen)))
             else:
                 row = next(rows)
-                filled = fill(
-                    self.chooser, record_of(item), {facet: table[row] for facet, table in scores.items()}
-                )
-                yield Result(item, self._shown(filled.tags), None, filled.contradictions)
+                own = {facet: table[row] for facet, table in scores.items()}
+                tags, contradictions = fill(self.chooser, record_of(item), own)
+                yield Result(item, self._shown(tags), None, contradictions)
 
     @cached_property
     def names(self) -> Names:

@@ -18,10 +18,8 @@ VOCABULARY = Vocabulary({"materials": FacetVocabulary(TAGS, (-1, 0, 1, 0, -1, 4)
 def filled(annotation: str, probabilities: dict[str, float], **choice: object):
     scores = np.log([probabilities.get(tag, 1e-4) for tag in TAGS]).astype(np.float32)
     chooser = Chooser(VOCABULARY, None, Choice(**choice))
-    result = fill(chooser, {"materials": annotation}, {"materials": scores})
-    return [(tag.tag, tag.kind) for tag in result.tags["materials"]], result.contradictions.get(
-        "materials", []
-    )
+    tags, contradictions = fill(chooser, {"materials": annotation}, {"materials": scores})
+    return [(tag.tag, tag.kind) for tag in tags["materials"]], contradictions.get("materials", [])
 
 
 BRONZE = {"metal": 0.99, "copper alloy": 0.9, "bronze": 0.8}

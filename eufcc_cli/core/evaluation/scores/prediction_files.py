@@ -106,16 +106,12 @@ def _line(content: dict[str, Any], number: int, where: str, vocabulary: Vocabula
 
 
 def _listed(listed: Any, where: str, tags: FacetVocabulary) -> tuple[np.ndarray, np.ndarray]:
-    if not isinstance(listed, list):
+    if not isinstance(listed, list) or not all(isinstance(entry, dict) for entry in listed):
         raise DataError(
             f"{where} is not a list of suggestions", hint='one is {"tag": "bronze", "score": 0.9}'
         )
     scores: dict[int, float] = {}
     for entry in listed:
-        if not isinstance(entry, dict):
-            raise DataError(
-                f"{where}: {entry!r} is no suggestion", hint='one is {"tag": "bronze", "score": 0.9}'
-            )
         tag, score = entry.get("tag"), entry.get("score")
         number = tags.index.get(tag) if isinstance(tag, str) else None
         if number is None:

@@ -1,8 +1,7 @@
 """The verdicts on suggestions: read from a decisions file, and changed by reviewers."""
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -26,14 +25,6 @@ VERDICT_OF = {code: verdict for verdict, code in CODES.items()}
 ACCEPT = CODES[ACCEPTED]
 _TRUE = (ACCEPT, CODES[ADDED])
 _MOST_UNDOS = 1000
-
-
-@dataclass
-class Page:
-    """One open page, with the actions that it can undo."""
-
-    undos: deque[list[tuple[int, int, int]]] = field(default_factory=lambda: deque(maxlen=_MOST_UNDOS))
-    """Per action, its (row, verdict before, verdict after)."""
 
 
 class Review:
@@ -60,7 +51,10 @@ class Review:
         self.orphans: dict[DecisionKey, Decision] = {}
         """Decisions about images or tags that the suggestions no longer have; they stay in the file."""
         self._file = file
-        self._pages: dict[str, Page] = {}
+        self._undos: defaultdict[str, deque[list[tuple[int, int, int]]]] = defaultdict(
+            lambda: deque(maxlen=_MOST_UNDOS)
+        )
+        """{page: the actions that it can undo}, each as (row, verdict before, verdict after)."""
         rows = suggestions.rows()
         self.suggested = len(rows)
         self.image = np.array([row.image for row in rows], dtype=np.int64)
@@ -148,7 +142,7 @@ class Review:
     def undo(self, page: str) -> list[int]:
         """Undo the last action of a page, except rows that were changed since; returns the rows."""
         self.refresh()
-        undos = self._page(page).undos
+        undos = self._undos[page]
         if not undos:
             return []
         restored = {row: before for row, before, after in undos[-1] if self.verdict[row] == after}
@@ -157,10 +151,7 @@ class Review:
         return list(restored)
 
     def can_undo(self, page: str) -> bool:
-        return bool(self._page(page).undos)
-
-    def _page(self, name: str) -> Page:
-        return self._pages.setdefault(name, Page())
+        return bool(self._undos[page])
 
     def _change(self, page: str, codes: Mapping[int, int]) -> None:
         changes = {row: code for row, code in codes.items() if self.verdict[row] != code}
@@ -168,7 +159,7 @@ class Review:
             return
         before = [(row, int(self.verdict[row]), code) for row, code in changes.items()]
         self._append(changes)
-        self._page(page).undos.append(before)
+        self._undos[page].append(before)
 
     def _append(self, codes: Mapping[int, int]) -> None:
         time = now()

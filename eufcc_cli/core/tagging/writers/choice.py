@@ -1,5 +1,7 @@
 """The writers of suggestions, by the names of their formats."""
 
+from collections.abc import Collection
+
 from eufcc_cli.core.tagging.records import Catalogue
 from eufcc_cli.core.tagging.tagger import Tagger
 from eufcc_cli.core.tagging.writers.lines import Csv, Json, JsonLines
@@ -15,21 +17,17 @@ def make_writer(
     date: str,
     catalogue: Catalogue | None = None,
     *,
-    fills: bool = False,
     language: str | None = None,
-    names: bool = False,
-    canvases: bool = False,
-    flags: bool = False,
+    columns: Collection[str] = (),
 ) -> Writer:
     """The writer of a form: those of `formats.SUGGESTIONS`, additions (to a catalogue).
 
-    fills, names, canvases, flags: suggestions have a kind, names or flags, or images are those of canvases;
-    language: that of annotations' texts.
+    language: that of annotations' texts; columns: those of CSV that are not always there.
     """
     if form in ("table", "tree"):
         return Plain(form)
     if form == "csv":
-        return Csv(ids=catalogue is not None, kinds=fills, names=names, canvases=canvases, flags=flags)
+        return Csv(columns)
     if form in ("webannotation", "crowdheritage"):
         kind = WebAnnotations
         if form == "crowdheritage":

@@ -7,7 +7,6 @@ from typing import Any
 from eufcc_cli import __version__
 from eufcc_cli.core.tagging.decided_images import DecidedImage, DecidedTag
 from eufcc_cli.core.tagging.inputs import Input
-from eufcc_cli.core.tagging.selection import Suggestion
 from eufcc_cli.core.tagging.writers.keywords.xmp import Terms
 from eufcc_cli.core.tagging.writers.lines import PATH_SEPARATOR, csv_rows
 from eufcc_cli.core.tagging.writers.web_annotations import WebAnnotations, urn
@@ -46,7 +45,7 @@ class DecidedAnnotations:
         yield self._suggested.head
         separator = ""
         for image in images:
-            for tag in (tag for tag in image.tags if self._suggested.allows(tag.facet, _suggestion(tag))):
+            for tag in (tag for tag in image.tags if self._suggested.allows(tag.facet, tag.suggestion)):
                 yield separator + json.dumps(self.annotation(image.input, tag), ensure_ascii=False)
                 separator = self._suggested.separator
         yield self._suggested.tail
@@ -58,7 +57,7 @@ class DecidedAnnotations:
     def annotation(self, item: Input, tag: DecidedTag) -> dict[str, Any]:
         """One annotation: its creator is the reviewer, its generator the model whose suggestion it was."""
         decision = tag.decision
-        content = self._suggested.annotation(item, tag.facet, _suggestion(tag))
+        content = self._suggested.annotation(item, tag.facet, tag.suggestion)
         content["id"] = urn(item.iri, tag.facet, tag.tag, decision.reviewer, decision.time)
         content["creator"] = {"type": "Person", "name": decision.reviewer}
         content["created"] = decision.time
@@ -70,11 +69,6 @@ class DecidedAnnotations:
                 suggested_by = {"id": f"urn:sha256:{decision.digest}", **suggested_by}
             content["generator"] = [content["generator"], suggested_by]
         return content
-
-
-def _suggestion(tag: DecidedTag) -> Suggestion:
-    score = 1.0 if tag.decision.score is None else tag.decision.score
-    return Suggestion(tag.tag, tag.path, score, names=tag.names)
 
 
 def decided_terms(image: DecidedImage) -> Terms:

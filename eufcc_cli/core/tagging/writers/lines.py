@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -181,25 +181,10 @@ class Json(JsonLines):
 class Csv(Writer):
     """One row for each suggestion; an image without any, or with an error, has one row."""
 
-    def __init__(
-        self,
-        *,
-        ids: bool = False,
-        kinds: bool = False,
-        names: bool = False,
-        canvases: bool = False,
-        flags: bool = False,
-    ) -> None:
-        """ids: the images come from a table; kinds, names, flags: suggestions have a kind, names, or flags;
-        canvases: some images are those of IIIF canvases."""
-        self.columns = [
-            *(["id"] if ids else []),
-            *("image", "facet", "tag", "path", "score", "error"),
-            *(["kind"] if kinds else []),
-            *(["name"] if names else []),
-            *(["canvas", "label"] if canvases else []),
-            *(["flags"] if flags else []),
-        ]
+    def __init__(self, more: Collection[str] = ()) -> None:
+        """more: the columns besides those that are always there: id, kind, name, canvas, label, flags."""
+        self.columns = [*(["id"] if "id" in more else []), "image", "facet", "tag", "path", "score", "error"]
+        self.columns += [name for name in ("kind", "name", "canvas", "label", "flags") if name in more]
         self.head = csv_rows([self.columns])
 
     def text(self, result: Result) -> str:

@@ -118,7 +118,7 @@ def test_csv() -> None:
     assert rows[1]["path"] == "metal | copper alloy | bronze"
     assert rows[2] == dict.fromkeys(rows[2], "") | {"image": "b.jpg", "error": "not an image: empty file"}
     assert [row["image"] for row in rows] == ["photos/a.jpg", "photos/a.jpg", "b.jpg", "c.jpg"]
-    (vase, silk) = csv.DictReader(io.StringIO(whole(Csv(kinds=True), [DOUBT])))
+    (vase, silk) = csv.DictReader(io.StringIO(whole(Csv(["kind"]), [DOUBT])))
     assert (vase["tag"], vase["kind"]) == ("vase", "more specific")
     assert (silk["tag"], silk["kind"]) == ("silk", "contradicted by bronze")
 
@@ -144,7 +144,7 @@ def test_flags_stand_in_every_form_and_come_back() -> None:
     assert "flags" not in metal
     assert bronze["flags"] == [flag._asdict()]
     assert from_json(content).tags == tags
-    _, row = csv.DictReader(io.StringIO(whole(Csv(flags=True), [result])))
+    _, row = csv.DictReader(io.StringIO(whole(Csv(["flags"]), [result])))
     assert row["flags"] == "Bronze: A note, with a comma."
     for form in ("table", "tree"):
         assert "⚑ Bronze: A note, with a comma." in Plain(form).text(result)
@@ -155,7 +155,7 @@ def test_a_canvas_is_the_target_and_has_its_label() -> None:
     result = Result(Input("https://a.org/1.jpg", Path("x"), url, canvas=url, label="Book: 1r"), GOOD.tags)
     content = json.loads(JsonLines("demo").text(result))
     assert (content["image"], content["canvas"], content["label"]) == ("https://a.org/1.jpg", url, "Book: 1r")
-    row = next(csv.DictReader(io.StringIO(whole(Csv(canvases=True), [result]))))
+    row = next(csv.DictReader(io.StringIO(whole(Csv(["canvas", "label"]), [result]))))
     assert (row["image"], row["canvas"], row["label"]) == ("https://a.org/1.jpg", url, "Book: 1r")
     assert {item["target"] for item in annotations([result])["items"]} == {url}
     assert Plain("table").text(result).startswith("Book: 1r\n")
@@ -452,7 +452,7 @@ def test_forms_for_reading_cannot_be_continued(tmp_path: Path) -> None:
 def test_names_in_another_language_stand_beside_the_tags() -> None:
     wood = Suggestion("fusta", ("material vegetal", "fusta"), 0.5, names=("plant material", "wood"))
     named = replace(GOOD, tags={"materials": [wood]})
-    (row,) = csv.DictReader(io.StringIO(whole(Csv(names=True), [named])))
+    (row,) = csv.DictReader(io.StringIO(whole(Csv(["name"]), [named])))
     assert (row["tag"], row["path"], row["name"]) == ("fusta", "material vegetal | fusta", "wood")
     (line,) = map(json.loads, whole(JsonLines("demo"), [named]).splitlines())
     assert line["tags"]["materials"][0]["names"] == ["plant material", "wood"]
@@ -469,5 +469,5 @@ def test_names_in_another_language_stand_beside_the_tags() -> None:
 
 def test_rows_of_a_table_begin_with_their_id() -> None:
     found = replace(GOOD, input=replace(GOOD.input, id="1913.5"))
-    first, *_ = csv.DictReader(io.StringIO(whole(Csv(ids=True), [found])))
+    first, *_ = csv.DictReader(io.StringIO(whole(Csv(["id"]), [found])))
     assert list(first)[:2] == ["id", "image"] and first["id"] == "1913.5"
