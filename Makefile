@@ -1,4 +1,4 @@
-# make help tells what there is; every target installs what it needs into .venv.
+# `make help` lists the targets; each installs what it needs into .venv.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help

@@ -22,13 +22,13 @@ run --root "$root" download
 step "3. Read the annotations: the tags, their hierarchy, and how many images have each"
 run --root "$root" trees --counts --facet materials
 
-step "4. Train: heads for each facet, on what a pretrained network sees in the pictures"
+step "4. Train: heads for each facet, on features of a pretrained network"
 run --root "$root" train --name demo --tune head --backbone tf_efficientnet_lite0 --overwrite
 
-step "5. Measure it: on images of the same museums (test_id), and of museums it has never seen (test_ood)"
+step "5. Measure it: on images of the same museums (test_id), and of museums that are not in train (test_ood)"
 run --root "$root" evaluate demo --split test_id --split test_ood
 
-step "6. Let it tag three images it has not seen, the first with several objects"
+step "6. Tag three test images, the first with several objects"
 mapfile -t images < <(eufcc --quiet --root "$root" fetch demo)
 run --root "$root" tag "${images[@]}" --model demo --format table
 
@@ -38,5 +38,5 @@ Done. The collection is in $root/, the model in $root/runs/demo/. Next:
   look at the pictures   $root/data/images/
   tag an image           eufcc --root $root tag IMAGE
   learn from scratch     eufcc --root $root train --backbone convnext_mini --no-pretrained --time-budget 90
-  your own collection    README.md tells how
+  your own collection    see README.md
 END

@@ -13,7 +13,7 @@ async function answer(request) {
     response = await request;
     content = await response.json(); // which fails where the program ends in the middle of it
   } catch {
-    throw new Problem("The program in the terminal does not answer. What was shown as saved is saved. Start it again to go on.");
+    throw new Problem("The program in the terminal does not answer. What was shown as saved is saved. Start it again to continue.");
   }
   if (!response.ok) throw new Problem(`Not saved: ${content.error}${content.hint ? ` (${content.hint})` : ""}`);
   return content;

@@ -301,7 +301,7 @@ export class TermView {
     const unseen = open.filter(({ index }) => index > this.sheet.furthest).length;
     if (unseen && !this.confirmed) {
       this.confirmed = true;
-      byId("unseen").textContent = `${number(unseen)} images further down have not been on the screen. The same again decides them as well.`;
+      byId("unseen").textContent = `${number(unseen)} images further down have not been on the screen. Repeat the key or the click to decide them as well.`;
       byId("unseen").hidden = false;
       return;
     }
