@@ -5,7 +5,6 @@ the display names of a table, and the phrase is set into the prompts of its face
 prompts has its tags' embeddings averaged over them (Radford et al. 2021, section 3.1.4).
 """
 
-import csv
 import logging
 import re
 import tomllib
@@ -19,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from eufcc_cli.core.errors import DataError, first_of
-from eufcc_cli.core.files import Root
+from eufcc_cli.core.files import Root, read_rows
 from eufcc_cli.core.model.methods import ClipMethod
 from eufcc_cli.core.taxonomy.names import names_of_paths
 from eufcc_cli.core.taxonomy.tables.annotations import FACETS, check_facets
@@ -226,24 +225,9 @@ def read_names(path: Path, vocabulary: Vocabulary) -> dict[str, dict[str, str]]:
     Only the vocabulary's tags are taken; a warning counts those without a name. Raises
     DataError for a file without these columns, or two names for one tag.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            columns, rows = reader.fieldnames or (), list(reader)
-    except OSError as error:
-        raise DataError(
-            f"`names` {path}: {error.strerror}", hint="give a CSV file with columns tag, name"
-        ) from error
-    except (ValueError, csv.Error) as error:
-        raise DataError(f"`names` {path}: {error}", hint="give a CSV file in UTF-8") from error
-    if not {"tag", "name"} <= set(columns):
-        raise DataError(
-            f"`names` {path}: no columns tag and name, but {', '.join(columns) or 'nothing'}",
-            hint="the first line has to be tag,name or facet,tag,name",
-        )
     names: dict[str, dict[str, str]] = {facet: {} for facet in vocabulary.facets}
-    for number, row in enumerate(rows, start=2):
-        tag, name = row["tag"], (row["name"] or "").strip()
+    for number, row in read_rows(path, ("tag", "name")):
+        tag, name = row["tag"], row["name"].strip()
         for facet in [row["facet"]] if row.get("facet") else vocabulary.facets:
             if not name or facet not in names or tag not in vocabulary.facets[facet].index:
                 continue

@@ -144,8 +144,8 @@ def test_names_may_differ_by_facet(tmp_path, caplog):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"tag;name\n", "no columns tag and name"),
-        (b"", "but nothing"),
+        (b"tag;name\n", "needs the columns tag, name, and has tag;name"),
+        (b"", "and has nothing"),
         (b"tag,name\npaper,Papier\npaper,Karton\n", "line 3: paper has two names, Papier and Karton"),
         (b"tag,name\npaper,\xff\n", "names.csv"),
         (None, "No such file"),
