@@ -9,8 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
@@ -18,36 +16,27 @@ from accelerate.utils import broadcast_object_list
 
 from eufcc_cli.core.allocation import give_memory_back
 from eufcc_cli.core.devices import select_device, select_precision
-from eufcc_cli.core.errors import DataError, HubError, ModelError
+from eufcc_cli.core.errors import HubError, ModelError
 from eufcc_cli.core.files import Root
 from eufcc_cli.core.locks import hold_lock
 from eufcc_cli.core.machine import threads
 from eufcc_cli.core.metrics.belief import Belief
 from eufcc_cli.core.model.backbone.hub import without_network
-from eufcc_cli.core.model.backbone.network import (
-    Network,
-)
+from eufcc_cli.core.model.backbone.network import Network
 from eufcc_cli.core.model.checkpoint import save_weights
 from eufcc_cli.core.model.methods import METHODS
 from eufcc_cli.core.model.model_files import save_config
+from eufcc_cli.core.model.tagging_model import TaggingModel
 from eufcc_cli.core.progress import SILENT, Progress
-from eufcc_cli.core.taxonomy.decisions import read_decisions
-from eufcc_cli.core.taxonomy.tables.annotation_files import read_table
-from eufcc_cli.core.taxonomy.tables.annotations import ID
-from eufcc_cli.core.taxonomy.tables.table_checks import repeated_ids
-from eufcc_cli.core.taxonomy.vocabulary import training_vocabulary
 from eufcc_cli.core.training.configuration.config import TrainConfig
 from eufcc_cli.core.training.heads.head_run import learn_heads, train_heads
-from eufcc_cli.core.training.loading.data import load_split
-from eufcc_cli.core.training.loading.decided_split import LearnedDecisions, learn_decisions
+from eufcc_cli.core.training.loading.decided_split import LearnedDecisions
 from eufcc_cli.core.training.loading.sources import open_images
 from eufcc_cli.core.training.loop.clip_trainer import ClipTrainer, new_clip_model
 from eufcc_cli.core.training.loop.costs import threads_worth
 from eufcc_cli.core.training.loop.interpolation import (
-    AUTO,
     GRID,
     Interpolation,
-    hold_out,
     interpolate,
     keep_start,
 )
@@ -55,6 +44,7 @@ from eufcc_cli.core.training.loop.trial import check_memory, measure_costs
 from eufcc_cli.core.training.loop.vision_trainer import VisionTrainer
 from eufcc_cli.core.training.model_provenance import Computation, provenance, weights_digest
 from eufcc_cli.core.training.new_model import new_vision_model, priors_of, start_from_priors
+from eufcc_cli.core.training.run_data import RunData, run_data
 from eufcc_cli.core.training.state.resumption import clear, continues
 from eufcc_cli.core.training.state.training_state import START, STATE, Position
 from eufcc_cli.core.training.training_plan import Plan, plan_of
@@ -102,87 +92,36 @@ def train_run(
     folder = root.run(name)
     resume = continues(config, folder, name, resume, overwrite)
     given, config = config, config.resolved()
-    train_frame, validation_frame = _tables(root)
-    decided = read_decisions(decisions)
-    vocabulary = training_vocabulary(root, train_frame, {one.facet for one in decided if one.is_true})
     device = select_device(config.device)
     most_threads = threads(config.threads, free=True)
     torch.set_num_threads(most_threads)
     accelerator = _accelerator(config, device)
     if config.tune == "head" and accelerator.num_processes > 1:
         raise _one_process(config)
-    if accelerator.is_main_process:
-        for leak in repeated_ids({"train": train_frame[ID].tolist(), "val": validation_frame[ID].tolist()}):
-            log.warning("%s; `eufcc trees --lint` lists them", leak)
     torch.manual_seed(config.seed)
-    split = load_split(root, "train", vocabulary, train_frame)
-    validation = load_split(root, "val", vocabulary, validation_frame)
-    learned = None
-    if decisions:
-        split, learned = learn_decisions(split, decided, vocabulary, root)
-        if on_decisions is not None:
-            on_decisions(learned)
-    # An image without a tag in any facet teaches nothing.
-    teaches = split.annotated if METHODS[config.method].learns_rejections else split.tagged
-    split = split.without(np.flatnonzero(~teaches))
-    held_out = None
-    if config.interpolate == AUTO:
-        split, held_out = hold_out(split, config.seed)
-    clip = METHODS[config.method].reads_texts
-    for part in (split, validation):
-        if not part.tagged.any():
-            raise DataError(
-                f"{root.table(part.name)}: none of its images that are there has a tag to be learned",
-                hint="training and validation need tags that the label files, or train.csv, know",
-            )
-    counts = {facet: np.bincount(t.indices, minlength=t.size) for facet, t in split.targets.items()}
-    try:
-        if clip:
-            model = new_clip_model(config, name, vocabulary, root)
-        else:
-            model = new_vision_model(config, name, vocabulary, counts)
-    except HubError as error:
-        asked = name if name != config.method else None  # the default name
-        raise HubError(str(error), hint=without_network(asked)) from error
-    if config.tune != "head":
-        check_memory(model, config)
-    if learned is not None:
-        model.config["decisions"] = learned.to_json()
-    if not config.from_scratch:
-        model.config["pretrained_weights"] = weights_digest(model.network)
+    data = run_data(config, root, decisions, on_decisions, warn=accelerator.is_main_process)
+    model = _new_model(config, name, data, root)
     # The default of `evaluate` and `tag` here: figures and calibration are of the same scores.
     model.precision = select_precision("auto", device, inference=True)
     if config.tune == "head":
         reporting = progress, on_plan, on_epoch, command
-        found = train_heads(model, given, config, root, folder, split, validation, counts, *reporting)
-        return Trained(folder, *found)
+        images = data.split, data.validation, data.counts
+        return Trained(folder, *train_heads(model, given, config, root, folder, *images, *reporting))
+    main, held_out = accelerator.is_main_process, data.held_out
     packing = time.monotonic()
     with accelerator.main_process_first():  # one process builds the cache, the others find it
-        loader, validation_loader, *further = (
+        loaders = [
             open_images(root, part, model.preprocessing, config, device, progress)
-            for part in (split, validation, *((held_out.split,) if held_out is not None else ()))
-        )
+            for part in (data.split, data.validation, *((held_out.split,) if held_out else ()))
+        ]
     packing = time.monotonic() - packing  # a time budget is for learning: the next run has these images
-    model.network.to(accelerator.device).to(memory_format=torch.channels_last)
-    for method in model.methods.values():
-        method.to(accelerator.device)
-    priors = {} if clip else priors_of(model, split, counts)
-    main = accelerator.is_main_process
-    if config.tune == "head-then-full" and not (resume and (folder / STATE).is_file()):
-        if accelerator.num_processes > 1:
-            raise _one_process(config)
-        learn_heads(model, config, root, split, validation, priors, progress)
-        model.store = None  # from here on the backbone changes
-    else:
-        start_from_priors(model, priors)
-    if isinstance(model.network, Network):
-        model.network.keeps_statistics = config.keeps_statistics
-    trainer = (ClipTrainer if clip else VisionTrainer)(
+    _start(model, config, root, data, accelerator, progress, resumed=resume and (folder / STATE).is_file())
+    trainer = (ClipTrainer if METHODS[config.method].reads_texts else VisionTrainer)(
         model,
         config,
         folder,
-        (split, loader),
-        (validation, validation_loader),
+        (data.split, loaders[0]),
+        (data.validation, loaders[1]),
         accelerator=accelerator,
         progress=progress,
         on_epoch=on_epoch,
@@ -192,7 +131,7 @@ def train_run(
     with hold_lock(folder / ".lock", f"{folder} is being trained") if main else contextlib.nullcontext():
         resumed = resume and (folder / STATE).is_file()
         if held_out is not None:
-            trainer.closing += len(GRID) * len(held_out.split) / len(validation)
+            trainer.closing += len(GRID) * len(held_out.split) / len(data.validation)
         (costs,) = broadcast_object_list([measure_costs(trainer)])
         trainer.take(costs)
         if resumed:
@@ -211,10 +150,11 @@ def train_run(
                 processes=accelerator.num_processes,
                 threads=trainer.at.threads,
             )
-            record = provenance(given, name, model, root, (split, validation), how, command)
+            record = provenance(given, name, model, root, (data.split, data.validation), how, command)
             save_config(folder, {**record, "finished": False})
             if on_plan is not None:
-                on_plan(plan_of(config, name, given.why(), trainer, costs, split, validation, held_out))
+                images = data.split, data.validation, held_out
+                on_plan(plan_of(config, name, given.why(), trainer, costs, *images))
         accelerator.wait_for_everyone()
         torch.set_num_threads(trainer.at.threads)
         if config.tune == "head-then-full" and not resumed:
@@ -225,11 +165,11 @@ def train_run(
         if config.interpolate is not None:
             measured = None
             if held_out is not None:
-                measured = replace(trainer.validation, split=held_out.split, loader=further[0])
+                measured = replace(trainer.validation, split=held_out.split, loader=loaders[2])
             interpolation = interpolate(trainer.kept, folder, config.interpolate, held_out, measured)
             if main:
                 save_weights(folder, trainer.kept)
-        validated, calibration, beliefs = trainer.validation.calibrate(trainer.kept, counts)
+        validated, calibration, beliefs = trainer.validation.calibrate(trainer.kept, data.counts)
         if main:
             results = {"epochs": position.epoch, "validation": validated}
             results["calibration"] = calibration.to_json()
@@ -242,20 +182,56 @@ def train_run(
     give_memory_back()
     unreadable = {
         str(part.files[row]): reason
-        for part, found in ((split, loader), (validation, validation_loader))
+        for part, found in zip((data.split, data.validation), loaders, strict=False)
         for row, reason in found.bad.items()
     }
     return Trained(folder, position, validated, unreadable, beliefs, interpolation)
 
 
-def _tables(root: Root) -> tuple[pd.DataFrame, pd.DataFrame]:
-    for split in ("train", "val"):
-        if not root.table(split).is_file():
-            raise DataError(
-                f"{root.table(split)}: no such file",
-                hint="training needs train.csv and val.csv: `eufcc fetch`, or `eufcc fetch splits FILE`",
-            )
-    return read_table(root.table("train")), read_table(root.table("val"))
+def _new_model(config: TrainConfig, name: str, data: RunData, root: Root) -> TaggingModel:
+    """The model before it has learned anything; HubError with what works without the hub."""
+    try:
+        if METHODS[config.method].reads_texts:
+            model = new_clip_model(config, name, data.vocabulary, root)
+        else:
+            model = new_vision_model(config, name, data.vocabulary, data.counts)
+    except HubError as error:
+        asked = name if name != config.method else None  # the default name
+        raise HubError(str(error), hint=without_network(asked)) from error
+    if config.tune != "head":
+        check_memory(model, config)
+    if data.learned is not None:
+        model.config["decisions"] = data.learned.to_json()
+    if not config.from_scratch:
+        model.config["pretrained_weights"] = weights_digest(model.network)
+    return model
+
+
+def _start(
+    model: TaggingModel,
+    config: TrainConfig,
+    root: Root,
+    data: RunData,
+    accelerator: Accelerator,
+    progress: Progress,
+    *,
+    resumed: bool,
+) -> None:
+    """Put a model on its device, with the heads that its training begins with."""
+    model.network.to(accelerator.device).to(memory_format=torch.channels_last)
+    for method in model.methods.values():
+        method.to(accelerator.device)
+    clip = METHODS[config.method].reads_texts
+    priors = {} if clip else priors_of(model, data.split, data.counts)
+    if config.tune == "head-then-full" and not resumed:
+        if accelerator.num_processes > 1:
+            raise _one_process(config)
+        learn_heads(model, config, root, data.split, data.validation, priors, progress)
+        model.store = None  # from here on the backbone changes
+    else:
+        start_from_priors(model, priors)
+    if isinstance(model.network, Network):
+        model.network.keeps_statistics = config.keeps_statistics
 
 
 def _one_process(config: TrainConfig) -> ModelError:

@@ -103,7 +103,7 @@ GOOD = line("test_id.1.jpg", materials={"wood": 0.5})
         ([line("test_id.1", materials={"wood": True})], "line 1: materials: the score of wood is True"),
         ([line("test_id.1", materials={"wood": "0.5"})], "line 1: materials: the score of wood is '0.5'"),
         (['{"image": "test_id.1", "tags": {"materials": {"wood": 1}}}'], "line 1: materials is not a list"),
-        (['{"image": "test_id.1", "tags": {"materials": [["wood", 1]]}}'], "line 1: materials: .'wood', 1. "),
+        (['{"image": "test_id.1", "tags": {"materials": [["wood", 1]]}}'], "line 1: materials is not a list"),
         (
             ['{"image": "test_id.1", "tags": {"materials": [{"tag": "wood", "score": 1}, '
              '{"tag": "wood", "score": 0.5}]}}'],
