@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from eufcc_cli import console
-from eufcc_cli.core.errors import DataError, EufccError
+from eufcc_cli.core.errors import DataError
 from eufcc_cli.core.files import Root
 
 if TYPE_CHECKING:
@@ -294,7 +294,7 @@ def evaluate(
     from eufcc_cli.core.evaluation.bootstrap import Bootstrap
     from eufcc_cli.core.evaluation.comparison import compare
     from eufcc_cli.core.evaluation.results import Measures
-    from eufcc_cli.core.evaluation.scores.eval_split import read_split
+    from eufcc_cli.core.evaluation.scores.eval_split import names_of_tests, read_split
     from eufcc_cli.core.evaluation.scores.score_sources import open_sources, splits_of
 
     place = _root(root)
@@ -306,10 +306,7 @@ def evaluate(
         batch_size=batch_size,
     )
     asked = _several(splits, str)
-    names = asked or [name for name in place.splits() if name.startswith("test")]
-    if not names:
-        raise EufccError(f"{place.data}: no test split", hint="name one: splits=['val']")
-    read = [read_split(place, name) for name in names]
+    read = [read_split(place, name) for name in asked or names_of_tests(place)]
     found = compare(
         sources,
         read if asked else splits_of(sources, read),

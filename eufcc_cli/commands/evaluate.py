@@ -34,7 +34,6 @@ from eufcc_cli.commands.options import (
     in_panel,
 )
 from eufcc_cli.core.errors import EufccError, HubError
-from eufcc_cli.core.files import Root
 from eufcc_cli.core.machine import use_threads
 
 if TYPE_CHECKING:
@@ -93,7 +92,7 @@ def evaluate(
         str, _what(help="Weights of ensembles: equal, or the split whose likelihood they maximise (val).")
     ] = "equal",
     k: Annotated[
-        list[int] | None, _what("--k", metavar="K", help="Acc@k for these k.", show_default="1, 10")
+        list[int] | None, _what("--k", min=1, metavar="K", help="Acc@k for these k.", show_default="1, 10")
     ] = None,
     all_metrics: Annotated[
         bool,
@@ -102,7 +101,7 @@ def evaluate(
         ),
     ] = False,
     threshold: Annotated[float, _what(help="Probability from which a tag counts as decided (F1).")] = 0.5,
-    compare: Annotated[str | None, _trust(help="`paper`: also show the published figures.")] = None,
+    compare: Annotated[Literal["paper"] | None, _trust(help="Also show the published figures.")] = None,
     bootstrap: Annotated[
         int | None,
         _trust(
@@ -179,12 +178,8 @@ def evaluate(
     images are missing or unreadable, they are counted, and the exit code is 3. Several GPUs or machines:
     torchrun --nproc-per-node N -m eufcc_cli evaluate …
     """
-    if compare not in (None, "paper"):
-        raise EufccError(f"--compare {compare}: unknown", hint="choose `paper`")
     if not 0 < threshold < 1:
         raise EufccError(f"--threshold {threshold}: not between 0 and 1", hint="0.5 is the usual choice")
-    if any(value < 1 for value in k or ()):
-        raise EufccError(f"--k {min(k or ())}: must be at least 1")
     if calibrate and (more := [name for name in ctx.params if name not in _FITTING and is_given(ctx, name)]):
         raise typer.BadParameter(f"--calibrate does not measure: leave out --{more[0].replace('_', '-')}")
     if language is not None and html is None:
@@ -199,7 +194,7 @@ def evaluate(
         from eufcc_cli.core.evaluation.comparison import compare as compare_sources
         from eufcc_cli.core.evaluation.results import Measures
         from eufcc_cli.core.evaluation.scores import processes
-        from eufcc_cli.core.evaluation.scores.eval_split import read_split
+        from eufcc_cli.core.evaluation.scores.eval_split import names_of_tests, read_split
         from eufcc_cli.core.evaluation.scores.score_sources import open_sources, splits_of
         from eufcc_cli.core.model.backbone.plugins import load_plugins
         from eufcc_cli.core.model.clip.prompts import TextOptions
@@ -207,7 +202,7 @@ def evaluate(
     load_plugins(plugin or ())
     use_threads(threads)
     first = processes.join()[0] == 0
-    splits = [] if calibrate else [read_split(root, name) for name in split or _test_splits(root)]
+    splits = [] if calibrate else [read_split(root, name) for name in split or names_of_tests(root)]
     fitted_on = None if weights_from == "equal" else read_split(root, weights_from)
     texts = TextOptions(prompts, text, names[0] if names else None)
     load = ModelLoader(root, device, precision, weights, texts, logit_adjustment)
@@ -289,13 +284,3 @@ def _bootstrap(
         return Bootstrap(draws, by or "provider", seed) if draws else None
     several = all(len(set(split.providers)) > 1 for split in splits)
     return Bootstrap(1000, by or ("provider" if several else "image"), seed)
-
-
-def _test_splits(root: Root) -> list[str]:
-    there = [name for name in root.splits() if name.startswith("test")]
-    if not there:
-        raise EufccError(
-            f"{root.data}: there is neither test_id.csv nor test_ood.csv",
-            hint="run `eufcc fetch` first, or name a --split",
-        )
-    return there

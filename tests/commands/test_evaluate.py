@@ -168,7 +168,6 @@ def test_missing_and_broken_images_are_told_and_end_with_3(made, tmp_path):
         (["ml", "--split", "holdout"], "--split holdout: no table", "there are: test_id, "),
         (["ml", "--weights-from", "holdout"], "--split holdout: no table", "there are"),
         (["ml", "--ensemble"], "--ensemble: needs at least two models", "name several runs"),
-        (["ml", "--compare", "mine"], "--compare mine: unknown", "choose `paper`"),
         (["ml", "--threshold", "1.5"], "--threshold 1.5: not between 0 and 1", "0.5"),
         (["ml", "--device", "abacus"], "--device abacus: no such device", "choose"),
         (["ml", "s", "--save-predictions", "p.parquet"], "one file for 2 models", "{model}"),

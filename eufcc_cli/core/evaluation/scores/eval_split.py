@@ -63,6 +63,17 @@ class TestSplit:
         ]
 
 
+def names_of_tests(root: Root) -> list[str]:
+    """The names of a root's test splits; raises DataError where there is none."""
+    there = [name for name in root.splits() if name.startswith("test")]
+    if not there:
+        raise DataError(
+            f"{root.data}: there is neither test_id.csv nor test_ood.csv",
+            hint="run `eufcc fetch` first, or name a `split`",
+        )
+    return there
+
+
 def read_split(root: Root, name: str) -> TestSplit:
     """Read data/NAME.csv; raises DataError, naming the existing splits, if it does not exist."""
     there = sorted(root.splits())
