@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from eufcc_cli import console
+from eufcc_cli.commands.common import propose
 from eufcc_cli.commands.fetching.fetch_europeana import europeana
 from eufcc_cli.commands.fetching.fetch_table import table
 from eufcc_cli.commands.fetching.splits_output import show_splits
@@ -221,3 +222,4 @@ def splits(
     report = write_splits(root, file, shares, force=force, resplit=resplit, progress=console.progress())
     show_splits(report)
     console.note(f"{report_file(root)} lists providers held out and tags dropped.")
+    propose(root.path, "download")

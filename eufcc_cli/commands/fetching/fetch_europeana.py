@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from eufcc_cli import console
-from eufcc_cli.commands.common import SOME_FAILED
+from eufcc_cli.commands.common import SOME_FAILED, propose
 from eufcc_cli.commands.fetching.harvest_output import harvest_sentence, show_harvest
 from eufcc_cli.commands.options import ENTITY_URL, SPARQL_URL, AatRoots, EntityUrl, SparqlUrl, in_panel
 from eufcc_cli.core.files import Root
@@ -117,5 +117,6 @@ def europeana(
     )
     show_harvest(done, unmapped, by_api=True)
     console.note(harvest_sentence(done))
+    propose(root.path, "fetch", "splits", str(done.output))
     if done.failed:
         raise typer.Exit(SOME_FAILED)
