@@ -31,13 +31,14 @@ from eufcc_cli.core.model.methods import METHODS
 from eufcc_cli.core.model.model_files import newest_run, read_config, trained_runs
 from eufcc_cli.core.model.preprocessing import Preprocessing
 from eufcc_cli.core.taxonomy.tables.annotation_files import read_table
+from eufcc_cli.core.taxonomy.vocabulary import training_vocabulary
 from eufcc_cli.core.training import run
 from eufcc_cli.core.training.configuration.config import TrainConfig
 from eufcc_cli.core.training.configuration.settings_file import read_settings
 from eufcc_cli.core.training.loading.data import FileImageLoader, epoch_order, load_split
 from eufcc_cli.core.training.loading.image_cache import build_cache
 from eufcc_cli.core.training.loop import trainer, trial, validation
-from eufcc_cli.core.training.run import train_run, training_vocabulary
+from eufcc_cli.core.training.run import train_run
 from eufcc_cli.core.training.state.saved_state import load_state
 from eufcc_cli.core.training.state.training_state import STATE, Position, TrainingState
 from eufcc_cli.core.training.training_plan import Plan
