@@ -59,8 +59,8 @@ def make_sink(
         "name": options["language"] is not None or options["names"] is not None,
         "flags": options["flag_terms"] is not None,
     } | dict.fromkeys(("canvas", "label"), any(map(is_iiif, options["images"] or ())))
-    shown = [name for name, is_shown in columns.items() if is_shown]
-    writer = make_writer(form, tagger, date, catalogue, language=options["language"], columns=shown)
+    present = [name for name, there in columns.items() if there]
+    writer = make_writer(form, tagger, date, catalogue, language=options["language"], columns=present)
     if output is None:
         return Pipe(writer)
     table = options["table"] and sha256(options["table"])

@@ -104,9 +104,8 @@ def train_run(
     # The default of `evaluate` and `tag` here: figures and calibration are of the same scores.
     model.precision = select_precision("auto", device, inference=True)
     if config.tune == "head":
-        reporting = progress, on_plan, on_epoch, command
-        images = data.split, data.validation, data.counts
-        return Trained(folder, *train_heads(model, given, config, root, folder, *images, *reporting))
+        rest = data.split, data.validation, data.counts, progress, on_plan, on_epoch, command
+        return Trained(folder, *train_heads(model, given, config, root, folder, *rest))
     main, held_out = accelerator.is_main_process, data.held_out
     packing = time.monotonic()
     with accelerator.main_process_first():  # one process builds the cache, the others find it
@@ -153,8 +152,8 @@ def train_run(
             record = provenance(given, name, model, root, (data.split, data.validation), how, command)
             save_config(folder, {**record, "finished": False})
             if on_plan is not None:
-                images = data.split, data.validation, held_out
-                on_plan(plan_of(config, name, given.why(), trainer, costs, *images))
+                parts = data.split, data.validation, held_out
+                on_plan(plan_of(config, name, given.why(), trainer, costs, *parts))
         accelerator.wait_for_everyone()
         torch.set_num_threads(trainer.at.threads)
         if config.tune == "head-then-full" and not resumed:
