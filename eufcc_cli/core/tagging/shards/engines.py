@@ -4,6 +4,7 @@ import logging
 import socket
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +19,7 @@ MOST_TRIES = 4
 """Of one shard in one run, where its process or machine ends."""
 _CORES_EACH = 4  # of a Ray worker without a GPU
 _CONNECTING = 10.0  # seconds
+_CLOSING = 5.0  # seconds
 _STARTING = 300.0  # seconds for a machine to join, or a worker to load its models
 _POLL = 5.0  # seconds
 _STARTS = 3  # of a cluster on this machine: Ray gives each 30 s, which a busy machine may exceed
@@ -47,13 +49,13 @@ def run_on_ray(
         raise EufccError("`engine` ray is not installed", hint='`pip install "eufcc[ray]"`') from error
 
     _connect(ray, address)
+    idle: list[_Actor] = []
     try:
         needs = _needs(ray, job)
         images = len(numbers) * plan.shard_size // _most(ray, needs)
         worker: Any = ray.remote(max_restarts=0, scheduling_strategy="SPREAD", **needs)(_Worker)
         waiting = list(reversed(numbers))
         tries: dict[int, int] = {}
-        idle: list[_Actor] = []
         running: dict[Any, tuple[_Actor, int, float]] = {}
         here = ray.get_runtime_context().get_node_id()
         while waiting or running:
@@ -92,6 +94,7 @@ def run_on_ray(
                     raise answer
                 yield answer
     finally:
+        _close(ray, idle)
         ray.shutdown()
 
 
@@ -156,6 +159,15 @@ class _Actor:
             return "a machine that it did not reach"
 
 
+def _close(ray: Any, actors: Sequence[_Actor]) -> None:
+    """End the decoding processes of actors: Ray kills these, and their shared memory would stay."""
+    from ray.exceptions import RayError
+
+    with suppress(RayError):
+        if closing := [actor.handle.close.remote() for actor in actors]:
+            ray.wait(closing, num_returns=len(closing), timeout=_CLOSING)
+
+
 def _connect(ray: Any, address: str | None) -> None:
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address is None:
@@ -213,6 +225,11 @@ class _Worker:
             return self._shards.tag(number)
         except EufccError as error:
             return EufccError(str(error), hint=error.hint)
+
+    def close(self) -> None:
+        """End the processes that decode."""
+        if self._shards is not None:
+            self._shards.__exit__()
 
     def _decoders(self) -> int:
         """This worker's share of its machine's cores."""

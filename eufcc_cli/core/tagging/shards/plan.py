@@ -51,6 +51,10 @@ class Plan:
     def shards(self) -> int:
         return -(-self.images // self.shard_size)
 
+    def images_in(self, number: int) -> int:
+        """How many images a shard has."""
+        return min(self.shard_size, self.images - number * self.shard_size)
+
     def part_name(self, number: int) -> str:
         return f"part-{number:05}.{self.form}"
 

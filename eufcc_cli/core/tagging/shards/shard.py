@@ -152,12 +152,18 @@ class Shards:
     def _tag(self, number: int, progress: Progress) -> Done:
         began = time.monotonic()
         content = self.place.read(inputs_name(number))
+        listed = f"{self.place.address}/{inputs_name(number)}"
         if content is None:
             raise DataError(
-                f"{self.place.address}/{inputs_name(number)}: not there, though the plan has it",
+                f"{listed}: not there, though the plan has it",
                 hint="choose another `output`: this one is not whole",
             )
-        lines = from_bytes(content, inputs_name(number))
+        lines = from_bytes(content, listed)
+        if len(lines) != (planned := self.plan.images_in(number)):
+            raise DataError(
+                f"{listed}: {len(lines):,} images, and the plan has {planned:,}",
+                hint="choose another `output`: this one is not whole",
+            )
         tries = int(self.place.read(tries_name(number)) or 0)
         self.place.write(tries_name(number), b"%d" % (tries + 1))
         waited: set[int] = set()  # images that could not be fetched: a retry may succeed

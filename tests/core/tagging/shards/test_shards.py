@@ -183,6 +183,11 @@ def test_a_plan_that_is_cut_or_absent(plan_in: Make, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no _plan\.json there"):
         state_of(Place(str(tmp_path / "nowhere")))
     assert read_plan(Place(str(tmp_path / "nowhere"))) is None
+    cut, place = plan_in("cut")
+    path = tmp_path / "cut" / "_inputs" / "part-00001.jsonl"
+    path.write_bytes(path.read_bytes().splitlines(keepends=True)[0])
+    with pytest.raises(EufccError, match=r"shard 1 on \S+: \S+jsonl: 1 images, and the plan has 4"):
+        cut.tag(1)
 
 
 def test_stores_and_tars_hold_the_same_images(plan_in: Make, photos: list[Path], tmp_path: Path) -> None:

@@ -140,18 +140,21 @@ class DecoderProcesses:
 
 def decode_into(name: str | None, place: int | None, orders: list[Order]) -> list[Seen | str | None]:
     """In a process: decode images into shared memory, one after the other; None for each that is there."""
-    decoded: list[Seen | str | None] = [*decode_images(orders)]
     if name is None or place is None:
-        return decoded
+        return [*decode_images(orders)]
     memory = _attached(name)
-    for number, (order, seen) in enumerate(zip(orders, decoded, strict=True)):
-        if isinstance(seen, dict):
-            for preprocessing in order.wanted:
-                view = _view(memory, place, preprocessing)
-                view[:] = seen[preprocessing]
-                place += view.nbytes
-            decoded[number] = None
-    return decoded
+    answer: list[Seen | str | None] = []
+    for order in orders:
+        (seen,) = decode_images([order])
+        if isinstance(seen, str):
+            answer.append(seen)
+            continue
+        for preprocessing in order.wanted:
+            view = _view(memory, place, preprocessing)
+            view[:] = seen[preprocessing]
+            place += view.nbytes
+        answer.append(None)
+    return answer
 
 
 @cache
