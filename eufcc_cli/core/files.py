@@ -105,15 +105,11 @@ def read_rows(path: Path, columns: Sequence[str]) -> list[tuple[int, dict[str, s
             reader = csv.DictReader(file, restkey="")
             if not set(columns) <= set(reader.fieldnames or ()):
                 found = ", ".join(reader.fieldnames or ()) or "nothing"
-                raise DataError(
-                    f"{path}: needs the columns {', '.join(columns)}, and has {found}",
-                    hint="the first line has the names of the columns, with commas between them",
-                )
+                problem = f"needs the columns {', '.join(columns)}, and has {found}"
+                raise DataError(f"{path}: {problem}", hint="separate the columns' names by commas")
             return [(reader.line_num, {name: cell or "" for name, cell in row.items()}) for row in reader]
     except OSError as error:
-        raise DataError(
-            f"{path}: cannot read: {error.strerror}", hint="check its name and permissions"
-        ) from error
+        raise DataError(f"{path}: {error.strerror}", hint="check its name and permissions") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: {error}", hint="save the table as CSV in UTF-8") from error
 

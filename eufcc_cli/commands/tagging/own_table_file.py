@@ -17,7 +17,7 @@ from eufcc_cli.core.files import Root
 if TYPE_CHECKING:
     from eufcc_cli.core.tagging.own_table import OwnTable
     from eufcc_cli.core.tagging.tagger import Result
-    from eufcc_cli.core.tagging.write_back import Written
+    from eufcc_cli.core.tagging.write_back import Addition, Written
     from eufcc_cli.core.tagging.writers.writer import Writer
 
 
@@ -57,7 +57,7 @@ def note_missing_photographs(table: "OwnTable") -> None:
 def write_decisions(options: Mapping[str, Any], root: Root) -> None:
     """Write what people accepted into a museum's own table."""
     from eufcc_cli.core.tagging.own_table import OwnTable
-    from eufcc_cli.core.tagging.write_back import dialect_for, from_decisions, write_back
+    from eufcc_cli.core.tagging.write_back import dialect_for, from_decisions
     from eufcc_cli.core.taxonomy.decisions import read_decisions
 
     table = OwnTable.read(options["table"], root, options["profile"])
@@ -68,13 +68,7 @@ def write_decisions(options: Mapping[str, Any], root: Root) -> None:
         images = list(dict.fromkeys(decision.id or decision.image for decision in elsewhere))
         what = number_of(len(elsewhere), "decision")
         console.warn(f"{options['table']} has no record for {what}: {first_of(images)}")
-    _note(
-        write_back(
-            table, additions, options["output"], merge=options["merge"], only_empty=options["only_empty"]
-        ),
-        table,
-        options["output"],
-    )
+    _write(table, additions, options)
 
 
 class OwnTableFile(File):
@@ -113,19 +107,11 @@ class OwnTableFile(File):
                 console.warn(f"{result.input.name}: {result.error}")
 
     def finish(self) -> None:
-        from eufcc_cli.core.tagging.write_back import from_suggestions, write_back
+        from eufcc_cli.core.tagging.write_back import from_suggestions
 
         with self._suggestions.open(encoding="utf-8") as lines:
             additions = from_suggestions(self._table, lines)
-        written = write_back(
-            self._table,
-            additions,
-            self._output,
-            merge=self._options["merge"],
-            only_empty=self._options["only_empty"],
-        )
-        _note(written, self._table, self._output)
-        self.filled = written.records
+        self.filled = _write(self._table, additions, self._options).records
         self._done = True
 
     def _clean(self) -> None:
@@ -133,12 +119,22 @@ class OwnTableFile(File):
             self._suggestions.unlink(missing_ok=True)
 
 
-def _note(written: "Written", table: "OwnTable", output: Path) -> None:
+def _write(
+    table: "OwnTable", additions: "dict[int, list[Addition]]", options: Mapping[str, Any]
+) -> "Written":
+    """Write the table with the additions that its cells take, and print how many those are."""
+    from eufcc_cli.core.tagging.write_back import write_back
+
+    flags = {name: options[name] for name in ("merge", "only_empty")}
+    written = write_back(table, additions, options["output"], **flags)
     terms = number_of(written.terms, "term")
-    console.note(f"{output}: {terms} for {written.records:,} of {number_of(len(table.ids), 'record')}")
+    console.note(
+        f"{options['output']}: {terms} for {written.records:,} of {number_of(len(table.ids), 'record')}"
+    )
     if written.held_back:
         terms = number_of(written.held_back, "term")
         console.note(f"{terms} left out: the cell is filled already, or holds one value only")
     if written.unplaced:
         terms = number_of(written.unplaced, "term")
         console.warn(f"{terms} left out, of facets without a column: see --profile")
+    return written

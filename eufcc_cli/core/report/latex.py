@@ -6,7 +6,14 @@ from eufcc_cli.core.evaluation.comparison import Comparison
 from eufcc_cli.core.evaluation.paper import PUBLISHED
 from eufcc_cli.core.evaluation.results import OVERALL, Result
 from eufcc_cli.core.report.cells import MISSING, best_cells, label, number
-from eufcc_cli.core.report.tables import figures_of, ranking_metrics, revision_notes, scopes, seed_notes
+from eufcc_cli.core.report.tables import (
+    figures_of,
+    ranking_metrics,
+    revision_notes,
+    scopes,
+    seed_notes,
+    signed,
+)
 
 
 def to_latex(comparison: Comparison, *, per_facet: bool = False, paper: bool = False) -> str:
@@ -82,7 +89,8 @@ def _differences(comparison: Comparison, metrics: Sequence[str]) -> list[str]:
         for split in splits:
             each = found.get((model, against, split))
             for metric in metrics:
-                row.append("--" if each is None else _signed(metric, each.figures[metric]))
+                text = MISSING if each is None else signed(metric, each.figures[metric])
+                row.append("--" if text == MISSING else f"${text}$")
                 if each is not None:
                     row[-1] += _range(metric, each.intervals[metric], False)
         lines.append(_tex_row(row))
@@ -91,11 +99,6 @@ def _differences(comparison: Comparison, metrics: Sequence[str]) -> list[str]:
 
 def _figure(metric: str, value: float | None, as_published: bool) -> str:
     return number(metric, value, as_published=as_published).replace(MISSING, "--")
-
-
-def _signed(metric: str, value: float) -> str:
-    text = number(metric, value)
-    return text.replace(MISSING, "--") if text == MISSING else f"${'' if value < 0 else '+'}{text}$"
 
 
 def _spread(result: Result, scope: str, metric: str, as_published: bool) -> str:

@@ -180,7 +180,7 @@ def _difference_table(comparison: Comparison) -> Table:
             found.split,
             f"{found.model} - {found.against}",
             *(
-                f"{_signed(m, found.figures[m])} [{_signed(m, low)}, {_signed(m, high)}]"
+                f"{signed(m, found.figures[m])} [{signed(m, low)}, {signed(m, high)}]"
                 + "*" * (low > 0 or high < 0)
                 for m, (low, high) in found.intervals.items()
             ),
@@ -193,7 +193,8 @@ def _difference_table(comparison: Comparison) -> Table:
     )
 
 
-def _signed(metric: str, value: float) -> str:
+def signed(metric: str, value: float) -> str:
+    """A difference as text, with its sign."""
     text = number(metric, value)
     return text if text == MISSING or value < 0 else f"+{text}"
 

@@ -1,7 +1,6 @@
 """One training from settings to a model on disk: what `eufcc train` calls."""
 
 import contextlib
-import logging
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -48,8 +47,6 @@ from eufcc_cli.core.training.run_data import RunData, run_data
 from eufcc_cli.core.training.state.resumption import clear, continues
 from eufcc_cli.core.training.state.training_state import START, STATE, Position
 from eufcc_cli.core.training.training_plan import Plan, plan_of
-
-log = logging.getLogger("eufcc")
 
 
 @dataclass(frozen=True)
