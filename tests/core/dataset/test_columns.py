@@ -40,6 +40,11 @@ SYSTEMS = {
     "German": "id Inv. Nr.; objectTypes Objekt; title Titel/Bezeichnung; materials Material/Technik;"
     "- Objektmaße; photo Foto",
     "numbered": "id Accession number; objectTypes Object; materials Material 1; materials Material 2",
+    "two photographs": "id Object ID; objectTypes Object Name; photo Image1; photo Image2",
+    "Cleveland": "- id; id accession_number; title title; materials technique; objectTypes type;"
+    "classifications department; photo image_web",
+    "Chicago": "- id; id main_reference_number; title title; materials medium_display;"
+    "objectTypes artwork_type_title",
     "French": "id N° inv.; objectTypes Désignation; materials Matière(s); provider Établissement;photo Photo",
     "Spanish": "id Nº Inventario; objectTypes Objeto/Documento; title Título; materials Materia/Soporte;"
     "provider Museo; subjects Descriptores; photo Imagen",

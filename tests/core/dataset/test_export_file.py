@@ -99,6 +99,30 @@ def test_umlauts_late_in_a_file_decide_its_encoding(tmp_path: Path) -> None:
     assert export.dialect.encoding == "cp1252" and export.frame["Medium"].iloc[-1] == "Öl"
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[{0},\n {1}]",
+        '{{"total": 2,\n "records": [{0}, {1}]}}',
+        "{0}\n{1}\n",
+        '{{"data":[{0},{1}],"info":{{}}}}',
+    ],
+)
+def test_records_in_json(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "t.json"
+    path.write_text(text.format('{"id": 7, "material": ["gold", "silver"]}', '{"id": "07"}'))
+    export = read_export(path)
+    assert export.frame.to_numpy().tolist() == [["7", "gold | silver"], ["07", ""]]
+
+
+def test_cells_that_nothing_changes_keep_their_spaces(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(before := b"ID,Medium\r\n1,bronze \r\n 2,gold\r\n")
+    export = read_export(path)
+    write_export(export.frame, path, export.dialect, export.header)
+    assert path.read_bytes() == before
+
+
 def test_columns_without_a_name_or_of_one_name(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("ID,Notes,Notes,\n1,a,b,c\n")
@@ -233,6 +257,10 @@ def test_workbooks_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"has 2 sheets \(Sheet 1, Sheet 2\)"):
         read_export(two)
     assert len(read_export(two, sheet="Sheet 2")) == 1
+    book = openpyxl.load_workbook(two)
+    book["Sheet 1"].sheet_state = "hidden"
+    book.save(two)
+    assert read_export(two).dialect.sheet == "Sheet 2"
     with pytest.raises(DataError, match="has no sheet 'Sheet 3'"):
         read_export(two, sheet="Sheet 3")
     with pytest.raises(DataError, match="is empty"):
@@ -300,7 +328,9 @@ BOMB = """<?xml version="1.0"?><!DOCTYPE lolz [<!ENTITY a "lol"><!ENTITY b "&a;&
         ("bytes.csv", b"a,b\n1,\x81\n", "neither UTF-8 nor UTF-16 nor Windows-1252"),
         ("no.jsonl", '{"id": 1}\n[2]\n', "line 2: not an object"),
         ("torn.jsonl", '{"id": 1}\n{"id"', "line 2: not JSON"),
-        ("table.json", "[]", "one JSON document"),
+        ("table.json", "[]", "no records in it"),
+        ("torn.json", '[{"id": 1}, {"id"', "not JSON"),
+        ("number.json", "[{}, 2]", "record 2: not an object"),
         ("archive.zip", b"PK\x05\x06" + bytes(18), "a ZIP file, but not a workbook"),
     ],
 )

@@ -182,6 +182,26 @@ def test_several_photographs_of_an_object_are_images_of_one_record(tmp_path: Pat
     assert len(find_images(root, table.index)) == len(table)
 
 
+def test_photographs_and_texts_as_other_systems_write_them(tmp_path: Path) -> None:
+    frame = museum.export(24)
+    frame["Material"] = ["<p>bronze &amp; gold</p>", "Unbekannt", "k. A.", "<ul><li>wood</li></ul>"] * 6
+    cells = [r"C:\Media\A{}.JPG, C:\Media\B{}.JPG", "https://m.example/files/Bild%20{}.jpg", "", "A{}.jpg"]
+    frame["Bild"] = [cells[i % 4].format(i, i) for i in range(24)]
+    frame["Bild 2"] = [f"C{i}.jpg" if i % 4 == 3 else "" for i in range(24)]
+    write_export(frame, tmp_path / "t.csv", Dialect("csv"))
+    names = [("a{}.jpg", "b{}.jpg"), ("Bild {}.jpg",), ("1913.{}.jpg.JPG",), ("a{}.jpg", "c{}.jpg")]
+    for i in range(24):
+        for j, name in enumerate(names[i % 4]):
+            number = i + 1 if name.startswith("1913") else i
+            museum.photograph(tmp_path / "shelf" / name.format(number), 90 + 10 * i + j)
+    root = Root(tmp_path / "root")
+    done = fetch(root, tmp_path / "t.csv", tmp_path / "shelf", Shares(0.2, 0.2, 0, min_count=2))
+    assert (done.images, done.counts) == (36, {})
+    assert done.facets["materials"] == 12
+    assert {row.text for row in done.unmatched}.isdisjoint({"Unbekannt", "amp", "li"})
+    assert set(tables(root).loc["1913.4"]["materials.hierarchy"].split(" | ")) & {"Holz", "wood"}
+
+
 def test_an_export_with_urls_is_for_download(tmp_path: Path) -> None:
     frame = museum.export(40)
     frame["Bild"] = [f"https://museum.example/{i}.jpg | https://museum.example/{i}b.jpg" for i in range(40)]

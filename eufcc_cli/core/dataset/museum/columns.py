@@ -21,6 +21,7 @@ _SAMPLE = 2000
 _EXAMPLES = 3
 _NAMESPACE = re.compile(r"(?:dc|dcterms|dublin core|edm|lido|ca_objects|o)[:.]", re.IGNORECASE)
 _NUMBER = re.compile(r"[\s_.(#-]*\d+\)?$")
+_PAGE = re.compile(r"/(?:search|objects?|collections?|art|artworks?|items?|records?)/[\w-]*/?$")
 _BETWEEN_WORDS = re.compile(r"[\W_]+|(?<=[a-z])(?=[A-Z])")
 
 
@@ -49,8 +50,9 @@ def complete(profile: Profile, export: Export, skip: Iterable[str] = ()) -> tupl
             column = _find(_names()[role], export, taken - {profile.id} if role == "photo" else taken, role)
             if column:
                 chosen[role] = column
-                taken.add(column)
-                guesses.append(Guess(role, column, _examples(export.frame[column])))
+                several = numbered(column, export.columns) if role == "photo" else [column]
+                taken.update(several)
+                guesses += [Guess(role, name, _examples(export.frame[name])) for name in several]
     names = chosen.get("photo")
     if names and not profile.id and "id" not in (*chosen, *skip) and _fits(export.frame[names], "id"):
         chosen["id"] = names
@@ -58,7 +60,7 @@ def complete(profile: Profile, export: Export, skip: Iterable[str] = ()) -> tupl
     if not facets:
         for facet, names in _names()["facets"].items():
             if column := _find(names, export, taken, "facet"):
-                facets[facet] = _numbered(column, [name for name in export.columns if name not in taken])
+                facets[facet] = numbered(column, [name for name in export.columns if name not in taken])
                 taken.update(facets[facet])
                 guesses += [Guess(facet, name, _examples(export.frame[name])) for name in facets[facet]]
     return replace(profile, **chosen, facets=facets), guesses  # type: ignore[arg-type]
@@ -101,12 +103,12 @@ def _find(names: Iterable[str], export: Export, taken: set[str], role: str) -> s
     return exact[0] if exact and role == "id" else None
 
 
-def _numbered(column: str, columns: Iterable[str]) -> tuple[str, ...]:
+def numbered(column: str, columns: Iterable[str]) -> tuple[str, ...]:
     """A column, and those that differ from it in a number only.
 
-    >>> _numbered("Material 1", ["Material 1", "Material 2", "material_3", "Materials"])
+    >>> numbered("Material 1", ["Material 1", "Material 2", "material_3", "Materials"])
     ('Material 1', 'Material 2', 'material_3')
-    >>> _numbered("Material", ["Material", "Technique", "Material (2)"])
+    >>> numbered("Material", ["Material", "Technique", "Material (2)"])
     ('Material', 'Material (2)')
     """
     name = fold(_NUMBER.sub("", column))
@@ -146,7 +148,9 @@ def _fits(column: pd.Series, role: str) -> bool:
 def _names_image(text: str) -> bool:
     first = text.split("|")[0].split(";")[0].strip()
     path = first.split("?")[0].replace("\\", "/")
-    return PurePosixPath(path).suffix.lower() in FILE_ENDINGS or first.startswith(("http://", "https://"))
+    if PurePosixPath(path).suffix.lower() in FILE_ENDINGS:
+        return True
+    return first.startswith(("http://", "https://")) and not _PAGE.search(path)
 
 
 def _examples(column: pd.Series) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ import pandas as pd
 from eufcc_cli.core.dataset.museum.readers.delimited import read_delimited, write_delimited
 from eufcc_cli.core.dataset.museum.readers.edm import RDF, read_edm
 from eufcc_cli.core.dataset.museum.readers.export import Dialect, Export
-from eufcc_cli.core.dataset.museum.readers.json_lines import read_json_lines, write_json_lines
+from eufcc_cli.core.dataset.museum.readers.json_lines import read_json, write_json_lines
 from eufcc_cli.core.dataset.museum.readers.lido import NAMESPACE, read_lido
 from eufcc_cli.core.dataset.museum.readers.ods import read_ods, write_ods
 from eufcc_cli.core.dataset.museum.readers.xlsx import read_xlsx, write_xlsx
@@ -17,9 +17,9 @@ from eufcc_cli.core.errors import DataError
 
 __all__ = ["Dialect", "Export", "kind_of", "read_export", "write_export"]
 
-KINDS = "CSV, TSV, .xlsx, .ods, .jsonl, and LIDO or EDM in XML"
+KINDS = "CSV, TSV, .xlsx, .ods, JSON, and LIDO or EDM in XML"
 _WRITERS = {"csv": write_delimited, "xlsx": write_xlsx, "ods": write_ods, "jsonl": write_json_lines}
-_JSON_ENDINGS = (".jsonl", ".ndjson")
+_JSON_ENDINGS = (".json", ".jsonl", ".ndjson")
 
 
 def read_export(
@@ -81,10 +81,6 @@ def kind_of(path: Path) -> str:
         return "xml"
     if path.suffix.lower() in _JSON_ENDINGS or (text.startswith(b"{") and path.suffix.lower() != ".csv"):
         return "jsonl"
-    if text.startswith(b"[") and path.suffix.lower() == ".json":
-        raise DataError(
-            f"{path}: one JSON document", hint="save it as JSON lines (.jsonl): one object on each line"
-        )
     return "csv"
 
 
@@ -112,7 +108,7 @@ def _read(path: Path, sheet: str | None, language: str | None) -> Export:
     if kind == "ods":
         return read_ods(path, sheet)
     if kind == "jsonl":
-        return read_json_lines(path)
+        return read_json(path)
     if kind == "xml":
         return _read_xml(path, language)
     if kind == "zip":

@@ -1,21 +1,24 @@
 """The records of an export: their ids, providers, titles, and the texts of their facets."""
 
+import html
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from pandas.api.extensions import ExtensionArray
 
+from eufcc_cli.core.dataset.museum.columns import numbered
 from eufcc_cli.core.dataset.museum.profile import SEPARATORS, Profile
 from eufcc_cli.core.dataset.museum.readers.export import HEADER_HINT, Export
 from eufcc_cli.core.errors import DataError, first_of
 from eufcc_cli.core.files import ignores_case, image_stem
+from eufcc_cli.core.images.image_formats import FILE_ENDINGS
 from eufcc_cli.core.taxonomy.matching.assignment import Assignment
 from eufcc_cli.core.taxonomy.tables.annotations import facet_column, factorize, joined, paths, texts_of
 from eufcc_cli.core.taxonomy.tables.text_columns import changed
@@ -28,6 +31,9 @@ _BLANKS = (
     r"\t\n\x0b\x0c\r\x1c-\x1f\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}"
 )
 _UNEVEN = rf"^ | $|  |[{_BLANKS}]"  # what `str.split` changes, as a pattern of RE2
+_IN_LINE = re.compile(r"</?(?:a|b|em|font|i|small|span|strong|sub|sup|u)\b[^<>]*>", re.IGNORECASE)
+_BLOCK = re.compile(r"</?(?:br|div|h\d|hr|li|ol|p|table|tbody|td|tr|ul)\b[^<>]*>", re.IGNORECASE)
+_ENTITY = re.compile(r"&(?:#\d+|#x[\da-f]+|[a-z]+);", re.IGNORECASE)
 
 
 class Piece(NamedTuple):
@@ -114,7 +120,7 @@ class Records:
         return {
             number: names
             for number, cell in zip(numbers.tolist(), cells, strict=True)
-            if (names := split_cell(cell, PHOTO_SEPARATORS))
+            if (names := split_photographs(cell))
         }
 
 
@@ -149,7 +155,7 @@ def read_records(export: Export, profile: Profile, folder: Path) -> Records:
         ids,
         _column(frame, profile.provider),
         _column(frame, profile.title),
-        frame[profile.photo].str.strip() if profile.photo else _column(frame, ""),
+        _photographs(frame, profile.photo),
         {
             facet: _facet_cells(facet, frame, columns, export, separators)
             for facet, columns in profile.facets.items()
@@ -176,6 +182,45 @@ def split_cell(text: str, separators: Sequence[str]) -> list[str]:
         return [text.strip()] if text.strip() else []
     parts = re.split("|".join(map(re.escape, separators)), text)
     return [part.strip() for part in parts if part.strip()]
+
+
+def plain_text(text: str) -> str:
+    r"""A text without the HTML of a rich-text field.
+
+    >>> plain_text("<p>bronze &amp; <em>gold</em><br/>silver</p>"), plain_text("a < b & c")
+    ('bronze & gold\nsilver', 'a < b & c')
+    """
+    if "<" in text:
+        text = _BLOCK.sub("\n", _IN_LINE.sub("", text)).strip("\n")
+    return html.unescape(text) if _ENTITY.search(text) else text
+
+
+def split_photographs(cell: str) -> list[str]:
+    """The photographs that a cell names; a comma separates them where each has an image's ending.
+
+    >>> split_photographs("a.jpg, b.TIF; c, d.jpg")
+    ['a.jpg', 'b.TIF', 'c, d.jpg']
+    """
+    found = []
+    for item in split_cell(cell, PHOTO_SEPARATORS):
+        parts = [part.strip() for part in item.split(",")]
+        several = len(parts) > 1 and all(map(_names_file, parts))
+        found += parts if several else [item]
+    return found
+
+
+def _names_file(name: str) -> bool:
+    return PurePosixPath(name).suffix.lower() in FILE_ENDINGS
+
+
+def _photographs(frame: pd.DataFrame, column: str) -> pd.Series:
+    """Each record's photo cell; those of `Image 1`, `Image 2` … together."""
+    if not column:
+        return _column(frame, "")
+    first, *others = (frame[name].str.strip() for name in numbered(column, frame.columns))
+    for other in others:
+        first = first.where(other == "", (first + "\n" + other).str.strip())
+    return first
 
 
 def _column(frame: pd.DataFrame, column: str) -> pd.Series:
@@ -243,7 +288,7 @@ def _facet_cells(
     published = several == [facet_column(facet)] or (
         len(several) == 1 and several[0] not in export.uris and any(_PUBLISHED in cell for cell in cells)
     )
-    pieces = [[] if published else _pieces(cell, export.separator, separators) for cell in cells]
+    pieces = [[] if published else _pieces(plain_text(cell), export.separator, separators) for cell in cells]
     return FacetCells(codes, cells, published, pieces)
 
 

@@ -5,8 +5,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import unquote
 
 from eufcc_cli.core.download.image_files import ImageFiles, loose_spelling, spelling
+from eufcc_cli.core.images.image_formats import FILE_ENDINGS
 
 # What may follow the id in a file's name: a view's letter, number or word, with something between.
 _VIEW = re.compile(
@@ -80,6 +82,8 @@ def find_photographs(
 def _of_name(name: str, files: ImageFiles) -> list[Path]:
     """The files that a photo cell may name: by path, else by name; never one outside the folders."""
     text = name.strip().split("?")[0].replace("\\", "/").rstrip("/")
+    if "://" in text:
+        text = unquote(text)
     parts = [part for part in text.split("/") if part not in ("", ".", "..")]
     if not parts:
         return []
@@ -95,6 +99,12 @@ def _of_name(name: str, files: ImageFiles) -> list[Path]:
     return same_name if len(same_name) == 1 or len({file.parent for file in same_name}) == 1 else []
 
 
+def _stem(file: Path) -> str:
+    """A file's name without its ending, also one that was added again: `1913.5.jpg.JPG`."""
+    inner = Path(file.stem)
+    return inner.stem if inner.suffix.lower() in FILE_ENDINGS else file.stem
+
+
 def _own_by_stem(ids: Sequence[str], files: ImageFiles, owners: dict[Path, list[str]]) -> None:
     by_case: dict[str, list[str]] = defaultdict(list)
     by_loose: dict[str, list[str]] = defaultdict(list)
@@ -103,7 +113,7 @@ def _own_by_stem(ids: Sequence[str], files: ImageFiles, owners: dict[Path, list[
         by_loose[loose_spelling(record)].append(record)
     exact = set(ids)
     for file in files.files:
-        stem = file.stem
+        stem = _stem(file)
         if file in owners:
             continue
         if stem in exact:
@@ -133,13 +143,13 @@ def _views(record: str, files: Iterable[Path]) -> tuple[list[tuple[str, Path]], 
     """A record's files in order with their views, and those that repeat a view."""
     kept: dict[tuple[str, str], tuple[str, Path]] = {}
     doubles = []
-    for file in sorted(files, key=lambda file: (_natural(file.stem), _rank(file), str(file))):
+    for file in sorted(files, key=lambda file: (_natural(_stem(file)), _rank(file), str(file))):
         # The same stem in the same folder: the same picture in another format.
-        key = (str(file.parent), spelling(file.stem))
+        key = (str(file.parent), spelling(_stem(file)))
         if key in kept:
             doubles.append(file)
         else:
-            kept[key] = (_view(record, file.stem), file)
+            kept[key] = (_view(record, _stem(file)), file)
     ordered = sorted(kept.values(), key=lambda view: (bool(view[0]), _natural(view[0]), str(view[1])))
     return ordered, doubles
 

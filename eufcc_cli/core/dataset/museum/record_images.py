@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from eufcc_cli.core.dataset.museum.annotating import Annotated
-from eufcc_cli.core.dataset.museum.export_records import PHOTO_SEPARATORS, Records, split_cell
+from eufcc_cli.core.dataset.museum.export_records import PHOTO_SEPARATORS, Records, split_photographs
 from eufcc_cli.core.dataset.museum.photo_ledger import lost_photographs, moved_photographs
 from eufcc_cli.core.dataset.museum.photos import Found, Photograph, find_photographs
 from eufcc_cli.core.download.image_files import ImageFiles
@@ -32,15 +32,13 @@ def image_rows(records: Records, photographs: Sequence[Photograph], there: Conta
     for photograph in photographs:
         of_record[photograph.record].append(photograph)
     is_url = records.photos.str.startswith(_SCHEMES).to_numpy(dtype=bool)
-    several = np.flatnonzero(containing(records.photos, PHOTO_SEPARATORS))
+    several = np.flatnonzero(containing(records.photos, (*PHOTO_SEPARATORS, ",http", ", http")))
     own = [number for number, record in enumerate(records.ids) if record in of_record] if of_record else []
     numbers, ids, urls = [], [], []
     for number in sorted({*several.tolist(), *own}):
         record = records.ids[number]
         named = [
-            name
-            for name in split_cell(str(records.photos.iloc[number]), PHOTO_SEPARATORS)
-            if name.startswith(_SCHEMES)
+            name for name in split_photographs(str(records.photos.iloc[number])) if name.startswith(_SCHEMES)
         ]
         if record in of_record:
             rows = [
@@ -58,7 +56,7 @@ def image_rows(records: Records, photographs: Sequence[Photograph], there: Conta
     columns = {
         RECORD_NUMBER: np.arange(len(records)),
         ID: records.names,
-        IMAGE_URL: records.photos.where(is_url, ""),
+        IMAGE_URL: records.photos if is_url.all() else records.photos.where(is_url, ""),
     }
     simple = pd.DataFrame(columns)
     if not numbers:

@@ -8,7 +8,7 @@ from itertools import chain
 from eufcc_cli.core.taxonomy.matching.known_terms import TagPath
 from eufcc_cli.core.taxonomy.matching.term_index import key_of
 from eufcc_cli.core.taxonomy.matching.terms import Match, TermMatcher
-from eufcc_cli.core.taxonomy.matching.words import Word, inflected
+from eufcc_cli.core.taxonomy.matching.words import Word, inflected, is_placeholder
 from eufcc_cli.core.taxonomy.tables.annotations import FACETS, PATH_SEPARATOR, canonical, joined, paths
 
 MIN_COUNT = 3
@@ -71,7 +71,11 @@ class Assignment:
 
     def unmatched(self) -> list[TermRow]:
         """The single words that became no term, most frequent first."""
-        return [row for row in self.rows if row.how == "none" and " " not in row.text and row.count]
+        return [
+            row
+            for row in self.rows
+            if row.how == "none" and " " not in row.text and row.count and not is_placeholder(row.text)
+        ]
 
 
 def assign(
@@ -139,7 +143,7 @@ def _own_terms(matcher: TermMatcher, facet: str, counts: Mapping[str, int], min_
     parsed: dict[str, list[Word]] = {}
     for text, count in counts.items():
         words = parsed[text] = matcher.words(text)
-        if not 0 < len(words) <= _LONGEST_OWN or len(text) > _LONGEST_NAME:
+        if not 0 < len(words) <= _LONGEST_OWN or len(text) > _LONGEST_NAME or is_placeholder(text):
             continue
         keys = tuple(word.key for word in words)
         if (

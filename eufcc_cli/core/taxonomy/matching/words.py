@@ -10,6 +10,7 @@ from importlib.resources import files
 from typing import NamedTuple
 
 from eufcc_cli.core.taxonomy.names import LANGUAGES
+from eufcc_cli.core.taxonomy.spelling import fold
 
 _TOKEN = re.compile(r"[^\W_]+(?:·[^\W_]+)*|[^\w\s]|[_\n]")
 _LIGATURES = str.maketrans({"œ": "oe", "æ": "ae", "ø": "o", "ł": "l", "đ": "d", "·": None})
@@ -105,6 +106,20 @@ def _data() -> Mapping[str, Mapping[str, list]]:
 def fillers() -> frozenset[str]:
     """Words that are skipped inside a term, in any language."""
     return frozenset(_data()["fillers"])
+
+
+@cache
+def _placeholders() -> frozenset[str]:
+    return frozenset(map(fold, _data()["placeholders"]))
+
+
+def is_placeholder(text: str) -> bool:
+    """True for a text that says that a cell is empty.
+
+    >>> [is_placeholder(text) for text in ("Unknown", "[n/a]", "-", "k.A.", "unknown wood")]
+    [True, True, True, True, False]
+    """
+    return not any(map(str.isalnum, text)) or fold(text) in _placeholders()
 
 
 @cache

@@ -81,7 +81,7 @@ def _lines(frame: pd.DataFrame, header: tuple[str, ...], dialect: Dialect) -> It
     special = (dialect.separator, '"', "\r", "\n")
 
     def quoted(cells: pd.Series) -> pd.Series:
-        odd = (cells.str.strip() != cells) | containing(cells, special) | dialect.quote_all
+        odd = containing(cells, special) | dialect.quote_all
         if len(header) == 1:
             odd |= cells == ""
         return changed(cells, odd, lambda cell: '"' + cell.replace('"', '""') + '"')

@@ -1,6 +1,8 @@
-"""JSON lines: one object per record, its values as text."""
+"""JSON lines, or one JSON document with a list of objects: one per record, its values as text."""
 
 import json
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,27 +15,22 @@ from eufcc_cli.core.files import atomic_open
 LIST_SEPARATOR = " | "
 
 
-def read_json_lines(path: Path) -> Export:
-    """Read a .jsonl file; a list of texts becomes one cell, joined by ` | `. DataError names the line."""
+def read_json(path: Path) -> Export:
+    """Read JSON lines, or a document that is a list of objects or has one, such as {"records": [...]}.
+
+    A list of texts becomes one cell, joined by ` | `. DataError names the line, or the record of a document.
+    """
     records: list[dict[str, str]] = []
     keys: dict[str, None] = {}
     lists: dict[str, None] = {}
     try:
-        with path.open(encoding="utf-8-sig") as file:
-            for number, line in enumerate(file, start=1):
-                if not line.strip():
-                    continue
-                try:
-                    record = json.loads(line)
-                except (ValueError, RecursionError) as error:
-                    raise DataError(
-                        f"{path}, line {number}: not JSON: {error}", hint="one object on each line"
-                    ) from error
-                if not isinstance(record, dict):
-                    raise DataError(f"{path}, line {number}: not an object", hint="one object on each line")
-                keys.update(dict.fromkeys(record))
-                lists.update({key: None for key, value in record.items() if isinstance(value, list)})
-                records.append({key: _text(value) for key, value in record.items()})
+        document = _of_document(path)
+        for place, record in _of_lines(path) if document is None else document:
+            if not isinstance(record, dict):
+                raise DataError(f"{path}, {place}: not an object", hint="one object for each record")
+            keys.update(dict.fromkeys(record))
+            lists.update({key: None for key, value in record.items() if isinstance(value, list)})
+            records.append({key: _text(value) for key, value in record.items()})
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: not UTF-8 text", hint="save it as UTF-8") from error
     if not records or not keys:
@@ -44,6 +41,47 @@ def read_json_lines(path: Path) -> Export:
     dialect = Dialect("jsonl", lists=of_list)
     separator = LIST_SEPARATOR.strip() if of_list else None
     return Export((path,), text_frame(names, cells), tuple(keys), dialect, separator=separator, first_line=1)
+
+
+def _of_lines(path: Path) -> Iterator[tuple[str, Any]]:
+    with path.open(encoding="utf-8-sig") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            try:
+                yield f"line {number}", json.loads(line)
+            except (ValueError, RecursionError) as error:
+                raise DataError(
+                    f"{path}, line {number}: not JSON: {error}", hint="one object on each line"
+                ) from error
+
+
+def _of_document(path: Path) -> list[tuple[str, Any]] | None:
+    """The records of a file that is one JSON document, with their places; None for JSON lines."""
+    with path.open(encoding="utf-8-sig") as file:
+        start = next((line.strip() for line in file if line.strip()), "")
+        rest = any(line.strip() for line in file)
+    if not start.startswith("[") and path.suffix.lower() != ".json":
+        return None
+    with suppress(ValueError, RecursionError):
+        if isinstance(json.loads(start), dict) and rest:
+            return None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        if start[:1] == "{" and start != "{":
+            return None  # lines, of which the first is damaged
+        raise DataError(f"{path}: not JSON: {error}", hint="export it again") from error
+    if isinstance(content, dict):
+        found = [value for value in content.values() if _are_records(value)]
+        content = found[0] if len(found) == 1 else [content]
+    if not isinstance(content, list):
+        raise DataError(f"{path}: JSON without a list of records", hint="export it again")
+    return [(f"record {number}", record) for number, record in enumerate(content, start=1)]
+
+
+def _are_records(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(each, dict) for each in value)
 
 
 def write_json_lines(frame: pd.DataFrame, header: tuple[str, ...], path: Path, dialect: Dialect) -> None:

@@ -40,7 +40,8 @@ def read_xlsx(path: Path, sheet: str | None) -> Export:
     except Exception as error:  # openpyxl raises many kinds of errors
         raise damaged(path, error) from error
     try:
-        name = choose_sheet(path, [each.title for each in book.worksheets], sheet)
+        shown = [each.title for each in book.worksheets if sheet or each.sheet_state == "visible"]
+        name = choose_sheet(path, shown, sheet)
         chosen = book[name]
         chosen.reset_dimensions()
 
