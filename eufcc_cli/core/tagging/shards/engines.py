@@ -50,13 +50,15 @@ def run_on_ray(
 
     _connect(ray, address)
     idle: list[_Actor] = []
+    running: dict[Any, tuple[_Actor, int, float]] = {}
     try:
         needs = _needs(ray, job)
         images = len(numbers) * plan.shard_size // _most(ray, needs)
-        worker: Any = ray.remote(max_restarts=0, scheduling_strategy="SPREAD", **needs)(_Worker)
+        # Two calls at a time: a worker is closed while it tags, too.
+        options = {"max_restarts": 0, "max_concurrency": 2, "scheduling_strategy": "SPREAD"}
+        worker: Any = ray.remote(**options, **needs)(_Worker)
         waiting = list(reversed(numbers))
         tries: dict[int, int] = {}
-        running: dict[Any, tuple[_Actor, int, float]] = {}
         here = ray.get_runtime_context().get_node_id()
         while waiting or running:
             while waiting and len(running) < _most(ray, needs):
@@ -94,7 +96,7 @@ def run_on_ray(
                     raise answer
                 yield answer
     finally:
-        _close(ray, idle)
+        _close(ray, [*idle, *(actor for actor, _, _ in running.values())])
         ray.shutdown()
 
 
