@@ -46,7 +46,7 @@ def table(
         list[str],
         typer.Argument(
             metavar="EXPORT…",
-            help="The export: CSV, TSV, .xlsx, .ods, .jsonl, LIDO or EDM in XML; ZIP files of EDM "
+            help="The export: CSV, TSV, .xlsx, .ods, JSON, LIDO or EDM in XML; ZIP files of EDM "
             "(Europeana's weekly dumps); or the URL of a IIIF manifest or collection.",
         ),
     ],

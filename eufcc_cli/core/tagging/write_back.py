@@ -16,6 +16,7 @@ from eufcc_cli.core.tagging.own_table import OwnTable
 from eufcc_cli.core.taxonomy.decisions import Decision, Decisions
 from eufcc_cli.core.taxonomy.matching.assignment import TermRow
 from eufcc_cli.core.taxonomy.matching.known_terms import TagPath
+from eufcc_cli.core.taxonomy.matching.words import is_placeholder
 from eufcc_cli.core.taxonomy.spelling import fold
 from eufcc_cli.core.taxonomy.tables.annotations import FACETS, PATH_SEPARATOR, most_specific, paths
 
@@ -115,7 +116,8 @@ class _Columns:
             elif columns:
                 cells = self._cells[columns[0]]
                 words = [self._word(facet, addition.path) for addition in chosen]
-                cells[row] = self._joints[facet].join([cells[row], *words] if cells[row].strip() else words)
+                there = [] if is_placeholder(cells[row]) else [cells[row]]
+                cells[row] = self._joints[facet].join([*there, *words])
             else:
                 self._written.unplaced += len(chosen)
                 continue
@@ -131,7 +133,7 @@ class _Columns:
         cells = [self._cells[column][row] for column in self._table.profile.facets.get(facet, ())]
         words = {fold(item) for cell in cells for item in split_cell(cell, self._table.separators(facet))}
         chosen = self._new(facet, additions, there, words)
-        filled = any(map(str.strip, cells))
+        filled = not all(map(is_placeholder, cells))
         taken = 0 if filled and (single or self._only_empty) else 1 if single else len(chosen)
         self._written.held_back += len(chosen) - taken
         return chosen[:taken]

@@ -141,6 +141,16 @@ def test_a_table_without_additions_comes_back_as_it_was(
         assert [[row[i] for i in kept] for row in rows] == cells
 
 
+@pytest.mark.parametrize("only_empty", [False, True])
+def test_a_cell_that_says_unknown_counts_as_empty(tmp_path: Path, only_empty: bool) -> None:
+    cells = [[str(i), "", "", text, ""] for i, text in enumerate(["unbekannt", "k. A.", "-", "Holz"])]
+    table = make(tmp_path, cells)
+    added = {row: [Addition("materials", SILVER, 0.9, "m")] for row in range(4)}
+    write_back(table, added, tmp_path / "out.csv", merge=True, only_empty=only_empty)
+    merged = ["Silber"] * 3 + ["Holz" if only_empty else "Holz; Silber"]
+    assert [row[3] for row in written(tmp_path / "out.csv")[1]] == merged
+
+
 def test_only_empty_cells(tmp_path: Path) -> None:
     table = make(tmp_path, CELLS)
     everywhere = {row: [Addition("materials", SILVER, 0.8, "m")] for row in range(4)}
