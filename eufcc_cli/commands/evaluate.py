@@ -203,7 +203,7 @@ def evaluate(
     use_threads(threads)
     first = processes.join()[0] == 0
     splits = [] if calibrate else [read_split(root, name) for name in split or names_of_tests(root)]
-    fitted_on = None if weights_from == "equal" else read_split(root, weights_from)
+    fitted_on = None if weights_from == "equal" else read_split(root, weights_from, "weights_from")
     texts = TextOptions(prompts, text, names[0] if names else None)
     load = ModelLoader(root, device, precision, weights, texts, logit_adjustment)
     left_out: list[str] = []

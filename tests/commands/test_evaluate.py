@@ -166,7 +166,7 @@ def test_missing_and_broken_images_are_told_and_end_with_3(made, tmp_path):
         (["nothing"], "nothing: no such model in", "there are: ml, s"),
         (["ml+nothing"], "nothing: no such model in", "there are: ml, s"),
         (["ml", "--split", "holdout"], "--split holdout: no table", "there are: test_id, "),
-        (["ml", "--weights-from", "holdout"], "--split holdout: no table", "there are"),
+        (["ml", "--weights-from", "holdout"], "--weights-from holdout: no table", "there are"),
         (["ml", "--ensemble"], "--ensemble: needs at least two models", "name several runs"),
         (["ml", "--threshold", "1.5"], "--threshold 1.5: not between 0 and 1", "0.5"),
         (["ml", "--device", "abacus"], "--device abacus: no such device", "choose"),

@@ -74,14 +74,14 @@ def names_of_tests(root: Root) -> list[str]:
     return there
 
 
-def read_split(root: Root, name: str) -> TestSplit:
-    """Read data/NAME.csv; raises DataError, naming the existing splits, if it does not exist."""
+def read_split(root: Root, name: str, setting: str = "split") -> TestSplit:
+    """Read data/NAME.csv; raises DataError, naming `setting` and the existing splits, if it does not exist."""
     there = sorted(root.splits())
     if not re.fullmatch(r"[\w.-]+", name) or not root.table(name).is_file():
         hint = (
             f"there are: {', '.join(there)}" if there else "run `eufcc fetch` first, or give another `root`"
         )
-        raise DataError(f"`split` {name}: no table {root.table(name)}", hint=hint)
+        raise DataError(f"`{setting}` {name}: no table {root.table(name)}", hint=hint)
     frame = read_table(root.table(name))
     if frame.empty:
         raise DataError(f"{root.table(name)}: no rows", hint="fetch or export it once more")
