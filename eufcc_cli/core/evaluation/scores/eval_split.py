@@ -75,7 +75,7 @@ def names_of_tests(root: Root) -> list[str]:
 
 
 def read_split(root: Root, name: str, setting: str = "split") -> TestSplit:
-    """Read data/NAME.csv; raises DataError, naming `setting` and the existing splits, if it does not exist."""
+    """Read data/NAME.csv; raises DataError, naming `setting` and the splits there, if it does not exist."""
     there = sorted(root.splits())
     if not re.fullmatch(r"[\w.-]+", name) or not root.table(name).is_file():
         hint = (
