@@ -122,7 +122,8 @@ def _network(config: dict[str, Any], vocabulary: Vocabulary) -> nn.Module:
         for facet, tags in vocabulary.facets.items()
     }
     size = config.get("training", {}).get("image_size")
-    return Network(create_backbone(config["backbone"], image_size=size), outputs)
+    backbone = create_backbone(config["backbone"], image_size=size)
+    return Network(backbone, outputs, all_stages=bool(config.get("all_stages")))
 
 
 def load_weights(network: nn.Module, folder: Path) -> None:

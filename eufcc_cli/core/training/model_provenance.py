@@ -115,7 +115,7 @@ def images_digest(root: Root, split: Split) -> str:
 def weights_digest(network: nn.Module) -> str:
     """SHA-256 over the tensors that a network starts with, without its new heads."""
     digest = hashlib.sha256()
-    for name, tensor in sorted(getattr(network, "backbone", network).state_dict().items()):
+    for name, tensor in sorted(getattr(network, "trunk", network).state_dict().items()):
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
     return digest.hexdigest()
@@ -123,7 +123,7 @@ def weights_digest(network: nn.Module) -> str:
 
 def plugins_of(model: TaggingModel) -> list[str]:
     """The modules outside eufcc and timm that hold the model's method and its backbone."""
-    parts = (METHODS[model.method], type(getattr(model.network, "backbone", model.network)))
+    parts = (METHODS[model.method], type(getattr(model.network, "trunk", model.network)))
     builders = [part.__module__ for part in parts]
     if timm.is_model(name := str(model.config.get("backbone", ""))):
         builders.append(timm.model_entrypoint(name).__module__)

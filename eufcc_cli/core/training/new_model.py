@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from eufcc_cli.core.errors import ModelError
+from eufcc_cli.core.model.backbone.all_stages import has_stages
 from eufcc_cli.core.model.backbone.network import (
     Network,
     check_image_size,
@@ -33,7 +35,9 @@ def new_vision_model(
         image_size=config.image_size,
     )
     methods = build_methods(config.method, vocabulary, counts, **options)
-    network = Network(backbone, {facet: m.outputs for facet, m in methods.items()}, config.dropout)
+    outputs = {facet: made.outputs for facet, made in methods.items()}
+    all_stages = _sees_all_stages(config, backbone)
+    network = Network(backbone, outputs, config.dropout, all_stages=all_stages)
     if config.from_scratch:
         initialise(network)
     freeze_stages(backbone, config.freeze)
@@ -42,8 +46,18 @@ def new_vision_model(
     preprocessing = Preprocessing.of_backbone(backbone, config.image_size)
     if config.views is not None:
         preprocessing = preprocessing.with_views(config.views)
-    about = {"method_options": dict(options)}
+    about = {"method_options": dict(options), "all_stages": all_stages}
     return TaggingModel(name, config.method, vocabulary, network, methods, preprocessing, about)
+
+
+def _sees_all_stages(config: TrainConfig, backbone: torch.nn.Module) -> bool:
+    there = has_stages(backbone)
+    if config.all_stages and not there:
+        raise ModelError(
+            f"`all_stages`: {config.backbone} has no stages",
+            hint="leave it out, or choose another `backbone`",
+        )
+    return there and (config.tune == "head" if config.all_stages is None else config.all_stages)
 
 
 def priors_of(model: TaggingModel, split: Split, counts: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:

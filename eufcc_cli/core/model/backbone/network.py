@@ -1,7 +1,6 @@
 """A timm backbone with one linear head per facet."""
 
 import contextlib
-import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -15,6 +14,7 @@ from timm.models.convnext import ConvNeXt
 from torch import Tensor, nn
 
 from eufcc_cli.core.errors import ModelError, did_you_mean, first_line
+from eufcc_cli.core.model.backbone.all_stages import AllStages, below, width
 from eufcc_cli.core.model.backbone.bundled_weights import is_bundled, load_bundled_weights
 from eufcc_cli.core.model.backbone.hub import hub
 from eufcc_cli.core.model.backbone.memory import NOT_IMAGINED, imagined
@@ -40,17 +40,23 @@ def convnext_mini(pretrained: bool = False, **kwargs: Any) -> ConvNeXt:
 class Network(nn.Module):
     """Images to logits: [B, 3, H, W] -> {facet: [B, outputs of the facet]}."""
 
-    def __init__(self, backbone: Any, outputs: Mapping[str, int], dropout: float = 0.0) -> None:
+    def __init__(
+        self, backbone: Any, outputs: Mapping[str, int], dropout: float = 0.0, *, all_stages: bool = False
+    ) -> None:
         super().__init__()
-        self.backbone = backbone
+        self.backbone = AllStages(backbone) if all_stages else backbone
         self.dropout = nn.Dropout(dropout)
-        # Some backbones widen their features behind the pooling, and have that width under another name.
-        self.width: int = getattr(backbone, "head_hidden_size", None) or backbone.num_features
+        self.width = width(self.backbone)
         self.heads = nn.ModuleDict({facet: nn.Linear(self.width, n) for facet, n in outputs.items()})
         self.keeps_statistics = False
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         return self.logits(self.dropout(self.features(images)))
+
+    @property
+    def trunk(self) -> Any:
+        """The backbone as timm has it."""
+        return self.backbone.trunk if isinstance(self.backbone, AllStages) else self.backbone
 
     def features(self, images: Tensor) -> Tensor:
         """Normalised images [B, 3, H, W] -> what the heads see of them, [B, D]."""
@@ -79,22 +85,8 @@ class Network(nn.Module):
 
     def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
         """timm's layers from the stem to the heads, for layer-wise learning rates."""
-        matcher = self.backbone.group_matcher(coarse=coarse)
-        # timm's patterns are anchored to the backbone's own names; the heads come after its last layer.
-        return {
-            group: [_below_backbone(entry) for entry in patterns]
-            if isinstance(patterns, list | tuple)
-            else _below_backbone(patterns)
-            for group, patterns in matcher.items()
-        }
-
-
-def _below_backbone(pattern: Any) -> Any:
-    if isinstance(pattern, str):
-        return re.sub(r"^\^(.*)$", r"^backbone\\.(?:\1)", pattern)
-    if isinstance(pattern, list | tuple) and pattern and isinstance(pattern[0], str):
-        return (_below_backbone(pattern[0]), *pattern[1:])
-    return pattern
+        # The heads come after the backbone's last layer.
+        return below("backbone", self.backbone.group_matcher(coarse=coarse))
 
 
 def create_backbone(

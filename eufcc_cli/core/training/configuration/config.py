@@ -132,6 +132,13 @@ class TrainConfig(UsualSettings):
     patience: int | None = setting(
         None, "Stop after this many epochs without a better validation.", above=0, panel=_LEARNING
     )
+    all_stages: bool | None = setting(
+        None,
+        "Heads learn from mean and deviation of every stage's output, not only from the last features.",
+        panel=_LEARNING,
+        vision_only=True,
+        default_text="with `tune=head`, if the backbone has stages",
+    )
     interpolate: str | None = setting(
         None,
         "Interpolate the weights between the start, 0 (CLIP: the published model; else the pretrained "
