@@ -162,7 +162,8 @@ def head_then_full(root: Root, seed: int, seconds: float) -> dict[str, Row]:
     end = load_model(_RUN, root, "cpu", "fp32")
     end.folder = None  # its weights are not those of the folder any more
     weights = {name: tensor.clone() for name, tensor in end.network.state_dict().items()}
-    _, at_start = ours(root, seed, backbone=BUNDLED, image_size=_SIZE, tune="head")
+    heads = {"backbone": BUNDLED, "image_size": _SIZE, "tune": "head", "all_stages": False}
+    _, at_start = ours(root, seed, **heads)
     start = load_model(_RUN, root, "cpu", "fp32").network.state_dict()
     before = read_config(root.run(_RUN))["validation"]["overall"]
     margin = math.sqrt(before["r_precision"] * (1 - before["r_precision"]) / before["pairs"])

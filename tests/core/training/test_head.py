@@ -181,6 +181,7 @@ def test_heads_on_stored_features_are_those_learnt_through_the_frozen_backbone(
     with torch.no_grad():
         features = model.features(squares)
     deviation = features.flatten(0, 1).std(0, unbiased=False)
+    varies = deviation > 1e-3 * deviation.median()  # the last stage of images of 32 pixels is one pixel
     for facet, method in model.methods.items():
         # The problem is convex: where its gradient, through the backbone, is nothing, there is the solution.
         layer = model.network.heads[facet]
@@ -189,7 +190,7 @@ def test_heads_on_stored_features_are_those_learnt_through_the_frozen_backbone(
         logits = layer(features[rows].flatten(0, 1).clone())
         loss = method.loss(logits, truth).mean() + strength * (layer.weight * deviation).square().sum()
         loss.backward()
-        assert float((layer.weight.grad / deviation).abs().max()) < 3e-3, facet
+        assert float((layer.weight.grad / deviation)[:, varies].abs().max()) < 3e-3, facet
         assert float(layer.bias.grad.abs().max()) < 3e-3, facet
 
 
@@ -270,7 +271,8 @@ def test_what_is_learnt_follows_from_the_machine(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.usefixtures("by_pytorch")
 def test_everything_is_learnt_from_the_heads_on(fitted: Path, weights: Path, tmp_path: Path) -> None:
     root = Root(shutil.copytree(fitted, tmp_path / "root"))
-    config = TrainConfig(tune="head-then-full", epochs=1, lr=1e-9, weights=str(weights), **OWN)
+    own = {"weights": str(weights), "all_stages": True, **OWN}
+    config = TrainConfig(tune="head-then-full", epochs=1, lr=1e-9, **own)
     trained = train_run(config, root, "both")
     heads, both = (load_model(name, root, "cpu", "fp32") for name in ("heads", "both"))
     # With a learning rate of nearly nothing it still is where the heads are.
@@ -283,7 +285,8 @@ def test_everything_is_learnt_from_the_heads_on(fitted: Path, weights: Path, tmp
 @pytest.mark.usefixtures("by_pytorch")
 def test_what_fine_tuning_makes_worse_is_not_kept(fitted: Path, weights: Path, tmp_path: Path) -> None:
     root = Root(shutil.copytree(fitted, tmp_path / "root"))
-    broken = TrainConfig(tune="head-then-full", epochs=1, lr=10.0, clip_grad=0.0, weights=str(weights), **OWN)
+    own = {"weights": str(weights), "all_stages": True, **OWN}
+    broken = TrainConfig(tune="head-then-full", epochs=1, lr=10.0, clip_grad=0.0, **own)
     trained = train_run(broken, root, "both")
     assert (
         trained.position.best_epoch == 0

@@ -25,7 +25,7 @@ from tests.conftest import compute_by_pytorch
 pytestmark = pytest.mark.usefixtures("by_pytorch")
 OWN = {
     "method": "softmax", "backbone": "test_convnext3", "image_size": 32, "device": "cpu", "lr": 3e-3,
-    "batch_size": 64,
+    "batch_size": 64, "all_stages": True,
 }  # fmt: skip
 
 

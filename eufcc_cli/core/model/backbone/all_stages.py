@@ -32,6 +32,10 @@ class AllStages(nn.Module):
         spread = [stage.var(2, correction=0).add(_LEAST).sqrt() for stage in flat]
         return torch.cat([self.trunk.forward_head(last), *means, *spread], 1)
 
+    def extra_repr(self) -> str:
+        """What else than its parts determines the features: `backbone_digest` reads it."""
+        return f"{self.num_features} features: own, means, deviations"
+
     def no_weight_decay(self) -> set[str]:
         names = self.trunk.no_weight_decay() if hasattr(self.trunk, "no_weight_decay") else set()
         return {f"trunk.{name}" for name in names}
