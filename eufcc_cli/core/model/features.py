@@ -119,7 +119,7 @@ class FeatureStore:
         needed, held = images * self._type.itemsize, sum(part.nbytes for part in self._parts.values())
         if needed + held > self._limit:
             raise ModelError(
-                f"`features_limit` {self._limit / 1e9:g}: {(needed + held) / 1e9:.1f} GB are needed",
+                f"`features_limit` {self._limit / 1e9:g}: {(needed + held) / 1e9:.3g} GB are needed",
                 hint="raise the limit, or see fewer views of each image",
             )
         free = shutil.disk_usage(_existing(self.folder)).free
