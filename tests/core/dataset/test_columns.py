@@ -40,6 +40,8 @@ SYSTEMS = {
     "German": "id Inv. Nr.; objectTypes Objekt; title Titel/Bezeichnung; materials Material/Technik;"
     "- Objektmaße; photo Foto",
     "numbered": "id Accession number; objectTypes Object; materials Material 1; materials Material 2",
+    "MuseumPlus": "id Objekt-Nr.; objectTypes Objektbezeichnung; title Titel; materials Material/Technik;"
+    "photo Foto 1; photo Foto 2",
     "two photographs": "id Object ID; objectTypes Object Name; photo Image1; photo Image2",
     "Cleveland": "- id; id accession_number; title title; materials technique; objectTypes type;"
     "classifications department; photo image_web",

@@ -435,6 +435,11 @@ def test_folders_and_columns_that_are_not_there(own: Path, tmp_path: Path) -> No
     (empty / "notes.txt").write_text("no image")
     with pytest.raises(DataError, match=r"empty: no image in it, or below it"):
         fetch(root, own / "export.csv", empty)
+    packed = Path(shutil.make_archive(str(empty / "all"), "zip", own / FOLDER))
+    for place, reason in ((packed, "all.zip: a ZIP file"), (empty, "no image in it, or below it")):
+        with pytest.raises(DataError, match=reason) as error:
+            fetch(root, own / "export.csv", place)
+        assert "unpack" in str(error.value.hint)
     other = museum.photograph(tmp_path / "other" / "x.jpg", 1).parent
     with pytest.raises(DataError, match="none of its 60 records has a photograph: the first id is "):
         fetch(root, own / "export.csv", other)

@@ -86,6 +86,8 @@ def _find(names: Iterable[str], export: Export, taken: set[str], role: str) -> s
     free = [column for column in export.columns if column not in taken]
     keys = list(dict.fromkeys(map(fold, names)))
     spelled = {column: {fold(column), fold(_NAMESPACE.sub("", column, count=1))} for column in free}
+    if role in ("photo", "facet"):  # "Foto 1", "Foto 2"
+        spelled = {column: {*known, fold(_NUMBER.sub("", column))} for column, known in spelled.items()}
     exact = [column for key in keys for column in free if key in spelled[column]]
     one_word = set(map(fold, _names()["one_word"]))
     rest = {column: _from_each_word(column) for column in free}

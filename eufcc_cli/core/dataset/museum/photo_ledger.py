@@ -1,6 +1,7 @@
 """A museum's photographs in the ledger: verified, and copied only on request."""
 
 import os
+import zipfile
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -39,6 +40,8 @@ def photo_files(root: Root, folders: Sequence[Path]) -> ImageFiles:
     Raises DataError for a folder that does not exist or holds no image.
     """
     for folder in folders:
+        if zipfile.is_zipfile(folder):
+            raise DataError(f"{folder}: a ZIP file", hint="unpack it, and give the folder as `photos`")
         if not folder.is_dir():
             raise DataError(f"{folder}: no such folder", hint="give the one with the photographs as `photos`")
     files: list[Path] = []
@@ -63,7 +66,9 @@ def _no_image(folder: Path, folders: Sequence[Path]) -> DataError:
                 f"{folder}: no image in it, only links to files elsewhere: {link.name} leads to {target}",
                 hint=f"give {target.parent} as `photos`, too",
             )
-    return DataError(f"{folder}: no image in it, or below it", hint="is it the folder of the photographs?")
+    packed = next(folder.rglob("*.zip"), None)
+    hint = f"unpack {packed} first" if packed else "is it the folder of the photographs?"
+    return DataError(f"{folder}: no image in it, or below it", hint=hint)
 
 
 def _is_download(root: Root, file: Path) -> bool:
