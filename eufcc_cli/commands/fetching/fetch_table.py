@@ -65,8 +65,8 @@ def table(
         str | None,
         _columns(
             metavar="COLUMN",
-            help="The column with the file name or URL of the photograph. Where it is empty, the file named "
-            "after the id is used.",
+            help="The column with the file name or URL of the photograph; `Image 1`, `Image 2` … count "
+            "together. Where it is empty, the file named after the id is used.",
         ),
     ] = None,
     provider: Annotated[

@@ -112,8 +112,12 @@ def numbered(column: str, columns: Iterable[str]) -> tuple[str, ...]:
     ('Material 1', 'Material 2', 'material_3')
     >>> numbered("Material", ["Material", "Technique", "Material (2)"])
     ('Material', 'Material (2)')
+    >>> numbered("1", ["1", "2"])
+    ('1',)
     """
     name = fold(_NUMBER.sub("", column))
+    if not name:
+        return (column,)
     return tuple(other for other in columns if fold(_NUMBER.sub("", other)) == name)
 
 
