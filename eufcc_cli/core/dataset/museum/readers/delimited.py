@@ -18,9 +18,10 @@ from eufcc_cli.core.taxonomy.tables.text_columns import changed, containing
 
 _CHUNK = 1 << 20
 _ROWS = 1 << 15  # written at once
-# A cell that a spreadsheet takes for a formula; a signed number is none. The quotes make escaping reversible.
+# A cell that a spreadsheet takes for a formula; a sign alone or before a number is none. The quotes make
+# escaping reversible.
 _MAY_BE_FORMULA = r"['=@\t\r+-]"
-_FORMULA = re.compile(r"'*(?:[=@\t\r]|[+-](?!\d+(?:[.,]\d+)?$))")
+_FORMULA = re.compile(r"'*(?:[=@\t\r]|[+-](?!$|\d+(?:[.,]\d+)?$))")
 
 
 def read_delimited(path: Path) -> Export:
@@ -62,8 +63,8 @@ def write_delimited(frame: pd.DataFrame, header: tuple[str, ...], path: Path, di
 def escape_formula(cell: str) -> str:
     """A cell that no spreadsheet evaluates.
 
-    >>> [escape_formula(cell) for cell in ("=1+1", "-5", "-x", "'=1", "bronze", "@a")]
-    ["'=1+1", '-5', "'-x", "''=1", 'bronze', "'@a"]
+    >>> [escape_formula(cell) for cell in ("=1+1", "-5", "-", "-x", "'=1", "bronze", "@a")]
+    ["'=1+1", '-5', '-', "'-x", "''=1", 'bronze', "'@a"]
     """
     return f"'{cell}" if _FORMULA.match(cell) else cell
 
