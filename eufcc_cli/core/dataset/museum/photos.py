@@ -56,6 +56,9 @@ def find_photographs(
     >>> files = ImageFiles([Path("x/1913-5 (2).JPG"), Path("x/1913.5.jpg"), Path("1914.tif")])
     >>> [(p.id, p.file.name) for p in find_photographs(["1913.5"], files).photographs]
     [('1913.5', '1913.5.jpg'), ('1913.5 (2)', '1913-5 (2).JPG')]
+    >>> files = ImageFiles([Path("7.jpg"), Path("8.0.jpg"), Path("8_a.jpg")])
+    >>> [(p.id, p.file.name) for p in find_photographs(["7.0", "8.0"], files).photographs]
+    [('7.0', '7.jpg'), ('8.0', '8.0.jpg'), ('8.0 (8_a)', '8_a.jpg')]
     """
     if not files.files:
         return Found()
@@ -108,9 +111,12 @@ def _stem(file: Path) -> str:
 def _own_by_stem(ids: Sequence[str], files: ImageFiles, owners: dict[Path, list[str]]) -> None:
     by_case: dict[str, list[str]] = defaultdict(list)
     by_loose: dict[str, list[str]] = defaultdict(list)
+    # Whole numbers as some programs write them: 1913.0 for 1913.
+    decimals = all(record.endswith(".0") for record in ids)
     for record in ids:
-        by_case[spelling(record)].append(record)
-        by_loose[loose_spelling(record)].append(record)
+        name = record.removesuffix(".0") if decimals else record
+        by_case[spelling(name)].append(record)
+        by_loose[loose_spelling(name)].append(record)
     exact = set(ids)
     for file in files.files:
         stem = _stem(file)
