@@ -174,7 +174,8 @@ def test_an_interrupted_first_epoch_leaves_little_and_is_no_model(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     config, root = replace(QUICK, dropout=0.1, drop_path=0.1), Root(demo_root)
-    with pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as short, pytest.raises(KeyboardInterrupt):
+        short.setattr(trainer, "WORTH_SAVING", math.inf)
         train_run(config, root, "whole", progress=_CtrlC(2))
     assert "before anything was saved" in caplog.text
     folder = demo_root / "runs" / "whole"
