@@ -1,8 +1,8 @@
 """Features of the default backbone from JPEG files, against plain PyTorch in turns; one image from the shell.
 
 Plain PyTorch is the network alone: eager mode, fp32, batches of 32 tensors that are there already, in a
-process of its own. Ours reads, decodes and resizes photographs, and keeps what it computes. Then the same
-beside a process that keeps one core busy.
+process of its own. Ours reads, decodes and resizes photographs, and keeps what it computes, statistics of all
+stages included. Then the same beside a process that keeps one core busy.
 
     python -m tests.benchmarks.features [--images 256] [--data ../shared/data]
 """
@@ -83,7 +83,7 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         root = Root(Path(folder) / "root")
-        make_run(root, BUNDLED, _SIZE)
+        make_run(root, BUNDLED, _SIZE, all_stages=True)
         peer = Peer(plain, len(files))
         print(f"{BUNDLED}, {_SIZE} pixels, {len(files)} photographs, {cores()} cores: images a second")
         print(f"{'':>20} {'PyTorch':>8} {'ours':>8} {'ratio':>6}")

@@ -43,13 +43,15 @@ from tests.benchmarks.training import vocabulary
 EUFCC = str(Path(sys.executable).with_name("eufcc"))
 
 
-def make_run(root: Root, backbone: str, size: int, method: str = "multilabel") -> str:
+def make_run(
+    root: Root, backbone: str, size: int, method: str = "multilabel", *, all_stages: bool = False
+) -> str:
     """A model with random weights: how fast it is does not depend on what it has learned."""
     words = vocabulary()
     torch.manual_seed(0)
     outputs = {facet: made.outputs for facet, made in build_methods(method, words).items()}
-    save_weights(root.run(backbone), Network(create_backbone(backbone), outputs))
-    config = {"name": backbone, "method": method, "backbone": backbone}
+    save_weights(root.run(backbone), Network(create_backbone(backbone), outputs, all_stages=all_stages))
+    config = {"name": backbone, "method": method, "backbone": backbone, "all_stages": all_stages}
     parts = {"preprocessing": Preprocessing(size).to_json(), "vocabulary": words.to_json()}
     save_config(root.run(backbone), {**config, **parts})
     return backbone
