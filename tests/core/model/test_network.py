@@ -8,6 +8,8 @@ from safetensors.torch import save_file
 
 from eufcc_cli.core.errors import ModelError
 from eufcc_cli.core.model.backbone.network import Network, check_image_size, create_backbone, freeze_stages
+from eufcc_cli.core.model.checkpoint import save_weights
+from eufcc_cli.core.model.model_files import WEIGHTS
 from eufcc_cli.core.model.preprocessing import Preprocessing
 from eufcc_cli.core.training.configuration.config import TrainConfig
 from eufcc_cli.core.training.loop.muon import orthogonalised
@@ -36,6 +38,16 @@ def test_weights_from_a_file_equal_the_backbone_they_come_from(tmp_path: Path) -
     images = torch.randn(2, 3, 64, 64)
     source.reset_classifier(0)
     torch.testing.assert_close(loaded(images), source.eval()(images))
+
+
+@pytest.mark.parametrize("all_stages", [False, True])
+def test_weights_of_a_saved_model_are_those_of_its_backbone(tmp_path: Path, all_stages: bool) -> None:
+    network = Network(create_backbone(ATTO), {"materials": 5}, all_stages=all_stages)
+    save_weights(tmp_path, network)
+    loaded = create_backbone(ATTO, weights=tmp_path / WEIGHTS).state_dict()
+    wanted = network.trunk.state_dict()
+    assert loaded.keys() == wanted.keys()
+    assert all(torch.equal(loaded[name], value) for name, value in wanted.items())
 
 
 def test_weights_that_do_not_fit_are_named(tmp_path: Path) -> None:

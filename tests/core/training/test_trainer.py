@@ -535,6 +535,13 @@ def test_a_time_budget_ends_training_within_it(demo_root: Path, monkeypatch: pyt
     assert float(rows[-1]["lr"]) < 0.1 * max(float(row["lr"]) for row in rows)
 
 
+def test_a_training_with_too_little_time_leaves_its_name_free(demo_root: Path) -> None:
+    with pytest.raises(ModelError, match="one step"):
+        train_run(replace(QUICK, epochs=None, time_budget=1e-6), Root(demo_root), "run")
+    train_run(replace(QUICK, epochs=1), Root(demo_root), "run")
+    assert len(history(demo_root, "run")) == 1
+
+
 def test_options_on_the_line_win_and_a_history_is_drawn(demo_root: Path) -> None:
     recipe = demo_root / "recipe.toml"
     recipe.write_text(

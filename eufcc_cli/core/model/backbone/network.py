@@ -165,11 +165,20 @@ def checked_image_size(name: str, image_size: int) -> Iterator[None]:
 
 
 def load_backbone_weights(backbone: nn.Module, path: Path) -> None:
-    """Fill a backbone from a safetensors file; a classifier in the file is left out, all else must fit."""
+    """Fill a backbone from a safetensors file, also one of a model that `train` saved.
+
+    A classifier in the file is left out, all else must fit.
+    """
     try:
         tensors = load_file(path)
     except Exception as error:  # SafetensorError derives directly from Exception
         raise ModelError(f"`weights` {path}: {first_line(error)}", hint="give a safetensors file") from error
+    for prefix in ("backbone.trunk.", "backbone."):
+        if saved := {
+            name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)
+        }:
+            tensors = saved
+            break
     filter_fn = getattr(__import__(type(backbone).__module__, fromlist=["_"]), "checkpoint_filter_fn", None)
     if filter_fn is not None:
         tensors = filter_fn(tensors, backbone)

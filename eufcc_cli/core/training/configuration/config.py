@@ -56,7 +56,11 @@ class TrainConfig(UsualSettings):
         default_text="head without a GPU, full with one, from scratch, or with `epochs` or `time_budget`",
     )
     pretrained: bool = setting(True, "Start from the backbone's published weights.")
-    weights: str | None = setting(None, "Backbone weights from this safetensors file.", metavar="FILE")
+    weights: str | None = setting(
+        None,
+        "Backbone weights from this safetensors file, for example runs/NAME/model.safetensors.",
+        metavar="FILE",
+    )
     image_size: int | None = setting(
         None, "Side of the network's square input, in pixels.", above=0, default_text="the backbone's"
     )

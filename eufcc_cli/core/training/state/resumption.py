@@ -22,8 +22,9 @@ def is_finished(folder: Path) -> bool:
 
 def is_begun(folder: Path) -> bool:
     """False for the folder of a run that ended before it first saved its state: it can be replaced."""
-    unfinished = (folder / CONFIG).is_file() and read_config(folder).get("finished") is False
-    return not unfinished or (folder / STATE).is_file()
+    if not (folder / CONFIG).is_file():  # a training that failed before it began leaves its lock
+        return not folder.is_dir() or any(file.name != ".lock" for file in folder.iterdir())
+    return read_config(folder).get("finished") is not False or (folder / STATE).is_file()
 
 
 def continues(config: TrainConfig, folder: Path, name: str, resume: bool, overwrite: bool) -> bool:
