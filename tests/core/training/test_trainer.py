@@ -605,6 +605,7 @@ def test_a_name_that_is_taken_is_refused(uninterrupted: Path) -> None:
     with pytest.raises(ModelError, match="is finished"):
         train_run(QUICK, Root(uninterrupted), "whole")
     (Root(uninterrupted).runs / "notes").mkdir()
+    (Root(uninterrupted).runs / "notes" / "notes.txt").write_text("not a run")
     with pytest.raises(ModelError, match="exists, and is not a run"):
         train_run(QUICK, Root(uninterrupted), "notes")
     with pytest.raises(ModelError, match="is finished"):
