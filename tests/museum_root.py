@@ -1,4 +1,4 @@
-"""Two museums' photographs as a collection root: Cleveland to learn from and to test on, Chicago outside.
+"""Two museums' photographs as a collection root: one to learn from and to test on, the other one outside.
 
 The words of their catalogues become tags by a mapping that belongs to this benchmark alone.
 """
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from eufcc_cli.core.files import Root
 
-_INNER, _OUTER = "Cleveland Museum of Art", "Art Institute of Chicago"
+CLEVELAND, CHICAGO = "Cleveland Museum of Art", "Art Institute of Chicago"
 
 _MATERIALS: dict[str, str] = {
     # what a word of `Medium` names, general to specific
@@ -60,11 +60,11 @@ _OBJECTS: dict[str, str] = {
 }
 
 
-def museum_root(shared: Path, folder: Path, split_seed: int = 0) -> Root:
+def museum_root(shared: Path, folder: Path, split_seed: int = 0, outer: str = CHICAGO) -> Root:
     """Write tables and labels of a root at `folder`; its photographs stay where they are, linked to.
 
-    Of Cleveland's records 60 % are train, 15 % val, 25 % test_id, by a hash of id and seed; all of
-    Chicago's are test_ood.
+    Of one museum's records 60 % are train, 15 % val, 25 % test_id, by a hash of id and seed; all of the
+    outer museum's are test_ood.
     """
     root = Root(folder)
     root.data.mkdir(parents=True, exist_ok=True)
@@ -78,7 +78,7 @@ def museum_root(shared: Path, folder: Path, split_seed: int = 0) -> Root:
             objects = _tags([record["ObjectName"].strip().lower()], _OBJECTS)
             if not materials and not objects:
                 continue
-            rows[_split(record, split_seed)].append(
+            rows[_split(record, split_seed, outer)].append(
                 {
                     "idInSource": record["ID"],
                     "objectTypes.hierarchy": objects,
@@ -98,8 +98,8 @@ def museum_root(shared: Path, folder: Path, split_seed: int = 0) -> Root:
     return root
 
 
-def _split(record: dict[str, str], seed: int) -> str:
-    if record["Source"] == _OUTER:
+def _split(record: dict[str, str], seed: int, outer: str) -> str:
+    if record["Source"] == outer:
         return "test_ood"
     share = int(hashlib.sha256(f"{seed} {record['ID']}".encode()).hexdigest()[:8], 16) / 16**8
     return "train" if share < 0.6 else "val" if share < 0.75 else "test_id"

@@ -185,7 +185,7 @@ def cold_start(folder: Path) -> None:
 def memory(folder: Path) -> None:
     root = Root(folder / "memory")
     make_run(root, "convnext_mini", 64)
-    for count in (1, 1000, 20_000):  # the first has the network converted
+    for count in (1, 1000, 2500, 20_000):  # the first has the network converted
         pictures = make_pictures(root.path / str(count), count)
         output = root.path / f"{count}.jsonl"
         command = [EUFCC, "--quiet", "--root", str(root.path), "tag", str(pictures), "--output", str(output)]
